@@ -1,0 +1,3 @@
+//! The control API.
+
+#![forbid(unsafe_code)]

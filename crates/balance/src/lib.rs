@@ -1,0 +1,3 @@
+//! Who is alive and who is next, without I/O.
+
+#![forbid(unsafe_code)]

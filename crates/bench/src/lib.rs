@@ -1,0 +1,3 @@
+//! Load and ratio measurements against real peers.
+
+#![forbid(unsafe_code)]

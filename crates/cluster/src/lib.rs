@@ -1,0 +1,3 @@
+//! A node without I/O.
+
+#![forbid(unsafe_code)]

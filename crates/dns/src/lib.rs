@@ -1,0 +1,3 @@
+//! DNS without I/O.
+
+#![forbid(unsafe_code)]

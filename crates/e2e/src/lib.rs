@@ -1,0 +1,3 @@
+//! End-to-end tests against real peers.
+
+#![forbid(unsafe_code)]

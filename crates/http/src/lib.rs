@@ -1,0 +1,3 @@
+//! HTTP messages without I/O.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,60 @@
+//! The differences between two configurations, as a reload applies and prints them.
+
+use std::fmt;
+
+use crate::{ListenerName, PoolName, ServerId};
+
+/// One difference between the running configuration and the next one.
+///
+/// What is not named by a change is untouched by the reload: its sockets, connections, verdicts and counters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A listener is new: its address gets bound.
+    ListenerAdded(ListenerName),
+    /// A listener is gone: its address is let go, its connections finish.
+    ListenerRemoved(ListenerName),
+    /// A listener's routes or rules differ: new requests see the new ones.
+    ListenerChanged(ListenerName),
+    /// A pool is new.
+    PoolAdded(PoolName),
+    /// A pool is gone.
+    PoolRemoved(PoolName),
+    /// A pool's own words differ (balancing, checks, timeouts); its servers keep their verdicts.
+    PoolChanged(PoolName),
+    /// A server is new: it begins as unknown.
+    ServerAdded(ServerId),
+    /// A server is gone: its requests in flight finish.
+    ServerRemoved(ServerId),
+    /// A server has another address: its verdict begins anew.
+    ServerMoved(ServerId),
+    /// A server's weight, limits or flags differ.
+    ServerChanged(ServerId),
+    /// A word of the process as a whole differs. Where it holds a reason, it needs a restart to take effect.
+    ProcessChanged {
+        /// The word in the configuration (`limits.workers`).
+        word: &'static str,
+        /// Whether the change waits for the next start.
+        needs_restart: bool,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ListenerAdded(name) => write!(f, "listener {name} added"),
+            Self::ListenerRemoved(name) => write!(f, "listener {name} removed"),
+            Self::ListenerChanged(name) => write!(f, "listener {name} changed"),
+            Self::PoolAdded(name) => write!(f, "pool {name} added"),
+            Self::PoolRemoved(name) => write!(f, "pool {name} removed"),
+            Self::PoolChanged(name) => write!(f, "pool {name} changed"),
+            Self::ServerAdded(id) => write!(f, "server {id} added"),
+            Self::ServerRemoved(id) => write!(f, "server {id} removed"),
+            Self::ServerMoved(id) => write!(f, "server {id} has another address"),
+            Self::ServerChanged(id) => write!(f, "server {id} changed"),
+            Self::ProcessChanged { word, needs_restart: false } => write!(f, "`{word}` changed"),
+            Self::ProcessChanged { word, needs_restart: true } => {
+                write!(f, "`{word}` changed, and takes effect at the next start")
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The validated configuration: what the operator wrote, with every default filled in and every name resolved.
+//!
+//! It is a value: it holds no handle, no socket and no running part, and two that are equal behave alike.
+
+mod log;
+mod pool;
+mod process;
+mod route;
+
+pub use log::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget};
+pub use pool::{
+    Balance, BodyMatch, Check, CheckKind, Eject, HashKey, Host, HttpCheck, Pool, PoolTimeouts, Queue, Retry, RetryOn,
+    Reuse, Server, ServerAddr, Standing, StatusRange, Sticky,
+};
+pub use process::{Ceiling, Process, SecretRef, Workers};
+pub use route::{
+    Action, ClientField, ClientLimits, ClientTimeouts, FieldEdit, FieldMatch, ForwardedFields, HostPattern, ListenAddr,
+    Listener, Matcher, Network, PathPattern, PathRewrite, Redirect, RedirectTo, RequestId, Respond, Route, Site,
+};
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config {
+    /// What concerns the process as a whole.
+    pub process: Process,
+    /// Where traffic comes in, in written order; one for each address.
+    pub listeners: Vec<Listener>,
+    /// The pools, in written order; those that listeners' own `to` lines make come where the listener stands.
+    pub pools: Vec<Pool>,
+}
+
+impl Config {
+    /// The pool of that name.
+    pub fn pool(&self, name: &crate::PoolName) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.name == *name)
+    }
+
+    /// The listener of that name.
+    pub fn listener(&self, name: &crate::ListenerName) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| listener.name == *name)
+    }
+}

@@ -1,0 +1,92 @@
+//! Every default of the configuration, in one place, each with its reason. The directive table and the
+//! constructors read them from here, so that a default is never written twice.
+
+use std::time::Duration;
+
+/// `state`: where intents, keys and certificates live.
+pub const STATE_DIR: &str = "/var/lib/evenkeel";
+
+/// `limits.drain`: how long a stopping process waits for its connections.
+pub const DRAIN: Duration = Duration::from_secs(30);
+
+/// `timeout.head`: the whole request head, not each read, so that a slow client gains nothing by dripping.
+pub const CLIENT_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// `timeout.body`: the longest pause between two pieces of a request's body.
+pub const CLIENT_BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// `timeout.idle`: a kept client connection without a request.
+pub const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// `timeout.send`: the longest time in which a client takes no byte of its answer.
+pub const CLIENT_SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// `timeout.tunnel`: an upgraded connection (WebSocket) on which neither side says a word.
+pub const TUNNEL_TIMEOUT: Duration = Duration::from_secs(3600);
+/// `timeout.life`: the age past which a kept client connection is closed after its answer.
+pub const CLIENT_LIFE: Duration = Duration::from_secs(3600);
+
+/// `max.head`: bytes of a request head (431).
+pub const MAX_HEAD: u64 = 16 * 1024;
+/// `max.fields`: fields of a request head (431).
+pub const MAX_FIELDS: u16 = 100;
+/// `max.target`: bytes of a request target (414).
+pub const MAX_TARGET: u64 = 8 * 1024;
+/// `max.requests`: requests on one connection.
+pub const MAX_REQUESTS: u32 = 10_000;
+
+/// `timeout.connect` of a pool: three times a lost SYN's first repetition.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// `timeout.answer` of a pool: from the request's last byte, or the last sign of life, to the answer's head.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// `timeout.idle` of a pool: the longest pause between two pieces of an answer's body.
+pub const SERVER_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// `timeout.keep` of a pool: how long an unused connection to a server is kept; below the 5 s of common servers'
+/// shortest keep-alive, so that ours is the side that closes.
+pub const SERVER_KEEP: Duration = Duration::from_secs(4);
+/// `queue.timeout`: waiting for a server's slot.
+pub const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+/// `queue.max`: requests waiting for a slot of one pool.
+pub const QUEUE_MAX: u32 = 1024;
+
+/// `check.every`
+pub const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// `check.timeout`
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// `check.rise`: checks passed in a row before a server that was down gets traffic.
+pub const CHECK_RISE: u16 = 2;
+/// `check.fall`: checks failed in a row before a server is down.
+pub const CHECK_FALL: u16 = 3;
+
+/// `eject.errors`: failures of live traffic within the window that take a server out.
+pub const EJECT_ERRORS: u32 = 5;
+/// `eject.within`
+pub const EJECT_WITHIN: Duration = Duration::from_secs(10);
+/// `eject.for`: how long it stays out; doubled at each repetition, up to ten times.
+pub const EJECT_FOR: Duration = Duration::from_secs(10);
+/// `eject.most`: percent of a pool that live traffic may take out.
+pub const EJECT_MOST: u8 = 50;
+
+/// `retry`: further attempts after the first.
+pub const RETRIES: u8 = 2;
+/// `retry.budget`: retries in percent of requests, so that retries never multiply an outage.
+pub const RETRY_BUDGET: u8 = 20;
+/// `retry.replay`: bytes of a request's body kept for sending again.
+pub const REPLAY: u64 = 64 * 1024;
+
+/// `weight` of a server.
+pub const WEIGHT: u16 = 1;
+/// Largest weight.
+pub const WEIGHT_MAX: u16 = 1000;
+
+/// `hash … bound`: a hashed server takes at most this many percent of the average load before the next is asked.
+pub const HASH_BOUND: u16 = 200;
+
+/// Name of the sticky cookie.
+pub const STICKY_COOKIE: &str = "evenkeel";
+/// `sticky.idle`: a token not seen for so long is void.
+pub const STICKY_IDLE: Duration = Duration::from_secs(30 * 60);
+/// `sticky.life`: a token older than this is void.
+pub const STICKY_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// Name of the field that carries a request's id.
+pub const REQUEST_ID: &str = "X-Request-Id";
+
+/// `reuse` verdicts older than this at a start say nothing any more.
+pub const VERDICT_MEMORY: Duration = Duration::from_secs(60);

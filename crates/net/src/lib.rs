@@ -1,0 +1,3 @@
+//! Every raw system call.
+
+#![deny(unsafe_op_in_unsafe_fn)]

@@ -1,0 +1,3 @@
+//! Runs the cores.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The data plane.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! A seeded world for the pure cores.
+
+#![forbid(unsafe_code)]

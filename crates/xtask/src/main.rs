@@ -1,0 +1,5 @@
+//! The house's own tasks.
+
+#![forbid(unsafe_code)]
+
+fn main() {}
