@@ -14,6 +14,7 @@
 
 mod budget;
 mod hashing;
+mod health;
 mod index;
 mod pick;
 mod plan;
@@ -26,6 +27,10 @@ pub mod sticky;
 
 pub use budget::RetryBudget;
 pub use hashing::{HashKeyValue, hash_key};
+pub use health::{
+    Census, CheckOutcome, EjectedRecord, Failure, Health, Policy, Resolution, Thresholds, TrafficFailure, Transition,
+    VerdictRecord,
+};
 pub use index::{ServerIndex, ServerSet};
 pub use pick::{Ask, Loads, Pick, Picker};
 pub use plan::{FULL_RAMP, Member, Plan};
