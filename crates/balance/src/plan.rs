@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use evenkeel_model::config::{Balance, Server};
-use evenkeel_model::{Reason, ServerName, State, Verdict};
+use evenkeel_model::config::Balance;
+use evenkeel_model::{ServerName, State};
 
 use crate::hashing::{self, Maglev, RENDEZVOUS_MOST};
 use crate::{ServerIndex, ServerUid};
@@ -20,7 +20,8 @@ pub const FULL_RAMP: u16 = 1000;
 pub struct Member {
     /// Its name: what hashes and memories hang on.
     pub id: ServerName,
-    /// Its weight, 0 to 1000. With 0 it keeps its sessions and gets no new ones.
+    /// The weight in force ([`Health::weight`](crate::Health::weight)), 0 to 1000. With 0 it keeps its sessions and
+    /// gets no new ones.
     pub weight: u16,
     /// Used only when no primary server is left.
     pub backup: bool,
@@ -33,18 +34,6 @@ pub struct Member {
 }
 
 impl Member {
-    /// A server under its verdict, with the weight that is in force (the configuration's or an operator's).
-    pub fn new(server: &Server, weight: u16, verdict: &Verdict, ramp: u16) -> Self {
-        Self {
-            id: server.name.clone(),
-            weight,
-            backup: server.backup,
-            state: verdict.state,
-            has_address: verdict.reason != Reason::Dns,
-            ramp,
-        }
-    }
-
     fn is_live(&self) -> bool {
         matches!(self.state, State::Up | State::Unknown)
     }

@@ -10,7 +10,7 @@ use evenkeel_model::State;
 use evenkeel_model::config::Eject;
 
 use super::Health;
-use super::outcome::{Number, TrafficFailure};
+use super::outcome::{Number, TrafficFailure, deed};
 
 /// One failure in so many requests is needed besides the configured number: at a thousand requests a second, five
 /// failures in ten seconds are a bug of one page, not a server to lose.
@@ -107,7 +107,7 @@ impl Ejection {
                 "{} of {requests} requests failed within {:?}, and the last {}",
                 self.failures,
                 rule.within,
-                report.failure.deed(Number::One)
+                deed(report.reason, &report.at, report.detail.as_deref(), Number::One)
             );
             self.hold(now, rule.hold);
         }

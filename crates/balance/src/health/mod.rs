@@ -19,7 +19,7 @@ mod record;
 
 use std::time::Duration;
 
-use evenkeel_model::config::{Eject, Pool, Server, Standing};
+use evenkeel_model::config::{Eject, Pool, Standing};
 use evenkeel_model::{Reason, State, Verdict};
 
 pub use self::ejection::Census;
@@ -28,7 +28,6 @@ pub use self::outcome::{CheckOutcome, Failure, Resolution, TrafficFailure};
 use self::probes::Probes;
 use self::ramp::Ramp;
 pub use self::record::{EjectedRecord, VerdictRecord};
-use crate::Member;
 
 /// By what a server is judged, from its pool's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +156,7 @@ impl Health {
         self.settle(now)
     }
 
-    /// Does what is due: call it when [`Self::poll_timeout`] has come. Afterwards [`Self::ramp`] may have grown even
+    /// Does what is due: call it when [`Self::poll_timeout`] has come. Afterwards [`Self::ramp`] has grown even
     /// where there is no transition.
     pub fn on_timeout(&mut self, now: Duration) -> Option<Transition> {
         self.settle(now)
@@ -173,22 +172,20 @@ impl Health {
         &self.verdict
     }
 
-    /// How much of its weight counts, in per mille: 1000 but for slow start. It grows by steps of 50 when
-    /// [`Self::on_timeout`] is called.
-    pub fn ramp(&self) -> u16 {
-        self.ramp.share()
+    /// How much of its weight counts at `now`, in per mille: 1000 but for slow start, where it grows by steps of 50.
+    pub fn ramp(&self, now: Duration) -> u16 {
+        self.ramp.share(now, self.policy.slow_start)
+    }
+
+    /// The weight in force, of the one that the configuration or an operator gives: 0 for a server that is to be
+    /// drained, so that it gets no new session even where it is down and the pool fails open.
+    pub fn weight(&self, given: u16) -> u16 {
+        if self.order() == Standing::Drain { 0 } else { given }
     }
 
     /// Whether live traffic holds the server out.
     pub fn is_ejected(&self) -> bool {
         self.ejection.until().is_some()
-    }
-
-    /// The server as a plan sees it, with the weight in force. One that is to be drained gets no new session even
-    /// where it is down and the pool fails open.
-    pub fn member(&self, server: &Server, weight: u16) -> Member {
-        let weight = if self.order() == Standing::Drain { 0 } else { weight };
-        Member::new(server, weight, &self.verdict, self.ramp())
     }
 
     fn order(&self) -> Standing {

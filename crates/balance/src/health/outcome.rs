@@ -32,41 +32,15 @@ pub struct Failure {
     pub answer: Option<String>,
 }
 
-/// How many, for the one verb that differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Number {
-    One,
-    Many,
-}
-
-impl Failure {
-    /// What befell the checks or requests, as the rest of a sentence that began with them.
-    pub(super) fn deed(&self, number: Number) -> String {
-        let at = &self.at;
-        let deed = match (self.reason, number) {
-            (Reason::ConnectRefused, Number::One) => format!("was refused by {at}"),
-            (Reason::ConnectRefused, Number::Many) => format!("were refused by {at}"),
-            (Reason::ConnectTimeout, _) => format!("got no connection to {at} in time"),
-            (Reason::Unreachable, _) => format!("found no way to {at}"),
-            (Reason::ConnectionLost, _) => format!("lost the connection to {at} before the answer was complete"),
-            (Reason::AnswerTimeout, _) => format!("got no answer from {at} in time"),
-            (Reason::AnswerMalformed, _) => format!("got an answer from {at} that is not HTTP"),
-            (Reason::StatusMismatch, _) => format!("got an unexpected status from {at}"),
-            (Reason::BodyMismatch, _) => format!("missed the expected text in the answer from {at}"),
-            (other, _) => format!("failed at {at} ({other})"),
-        };
-        match &self.detail {
-            Some(detail) => format!("{deed}: {detail}"),
-            None => deed,
-        }
-    }
-}
-
 /// A failure of live traffic, as the data plane reports it. What a client does is never reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrafficFailure {
-    /// What went wrong.
-    pub failure: Failure,
+    /// The cause.
+    pub reason: Reason,
+    /// The address that was asked (`10.0.0.11:8080`).
+    pub at: String,
+    /// What there is to add to the sentence (`503`).
+    pub detail: Option<String>,
     /// [`ServerLoad::requests`](crate::ServerLoad::requests) at that time, this request included: failures
     /// are weighed against it.
     pub requests: u64,
@@ -83,4 +57,31 @@ pub enum Resolution {
         /// What the lookup said, with the name.
         detail: String,
     },
+}
+
+/// How many, for the one verb that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    One,
+    Many,
+}
+
+/// What befell checks or requests at that address, as the rest of a sentence that began with them.
+pub(super) fn deed(reason: Reason, at: &str, detail: Option<&str>, number: Number) -> String {
+    let deed = match (reason, number) {
+        (Reason::ConnectRefused, Number::One) => format!("was refused by {at}"),
+        (Reason::ConnectRefused, Number::Many) => format!("were refused by {at}"),
+        (Reason::ConnectTimeout, _) => format!("got no connection to {at} in time"),
+        (Reason::Unreachable, _) => format!("found no way to {at}"),
+        (Reason::ConnectionLost, _) => format!("lost the connection to {at} before the answer was complete"),
+        (Reason::AnswerTimeout, _) => format!("got no answer from {at} in time"),
+        (Reason::AnswerMalformed, _) => format!("got an answer from {at} that is not HTTP"),
+        (Reason::StatusMismatch, _) => format!("got an unexpected status from {at}"),
+        (Reason::BodyMismatch, _) => format!("missed the expected text in the answer from {at}"),
+        (other, _) => format!("failed at {at} ({other})"),
+    };
+    match detail {
+        Some(detail) => format!("{deed}: {detail}"),
+        None => deed,
+    }
 }

@@ -3,7 +3,7 @@
 use evenkeel_model::{Reason, State};
 
 use super::Thresholds;
-use super::outcome::{CheckOutcome, Failure, Number};
+use super::outcome::{CheckOutcome, Failure, Number, deed};
 
 /// What the checks found.
 ///
@@ -95,10 +95,11 @@ impl Probes {
     fn fail(&mut self, failure: Failure, thresholds: Thresholds) {
         self.count(false);
         let needed = u32::from(thresholds.fall);
-        let said = match self.row {
-            1 => format!("1 check {}", failure.deed(Number::One)),
-            many => format!("{many} checks in a row {}", failure.deed(Number::Many)),
+        let (checks, number) = match self.row {
+            1 => ("1 check".to_owned(), Number::One),
+            many => (format!("{many} checks in a row"), Number::Many),
         };
+        let said = format!("{checks} {}", deed(failure.reason, &failure.at, failure.detail.as_deref(), number));
         if self.row >= needed || self.found == Found::Down {
             self.found = Found::Down;
             self.reason = failure.reason;

@@ -24,17 +24,13 @@ impl Ramp {
 
     /// Takes the steps that are due, in a slow start of that length.
     pub(super) fn advance(&mut self, now: Duration, length: Duration) {
-        let Some((began, _)) = self.running else { return };
-        let passed = now.saturating_sub(began).as_nanos().saturating_mul(u128::from(STEPS));
-        self.running = match passed.checked_div(length.as_nanos()).and_then(|done| u16::try_from(done).ok()) {
-            Some(done) if done < STEPS => Some((began, done)),
-            _ => None,
-        };
+        self.running = self.running.and_then(|(began, _)| Some((began, steps(began, now, length)?)));
     }
 
-    /// The share in per mille.
-    pub(super) fn share(&self) -> u16 {
-        self.running.map_or(FULL_RAMP, |(_, done)| (done + 1) * (FULL_RAMP / STEPS))
+    /// The share in per mille at `now`, in a slow start of that length.
+    pub(super) fn share(&self, now: Duration, length: Duration) -> u16 {
+        let done = self.running.and_then(|(began, _)| steps(began, now, length));
+        done.map_or(FULL_RAMP, |done| (done + 1) * (FULL_RAMP / STEPS))
     }
 
     /// When the next step is due, in a slow start of that length.
@@ -44,4 +40,11 @@ impl Ramp {
         let nanos = (length.as_nanos() * u128::from(done + 1)).div_ceil(u128::from(STEPS));
         Some(began.saturating_add(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))))
     }
+}
+
+/// Steps done by `now`, unless it is all of them.
+fn steps(began: Duration, now: Duration, length: Duration) -> Option<u16> {
+    let passed = now.saturating_sub(began).as_nanos().saturating_mul(u128::from(STEPS));
+    let done = u16::try_from(passed.checked_div(length.as_nanos())?).ok()?;
+    (done < STEPS).then_some(done)
 }
