@@ -7,10 +7,14 @@
 use std::sync::Arc;
 
 use evenkeel_model::config::Balance;
+use evenkeel_model::defaults::WEIGHT_MAX;
 use evenkeel_model::{ServerName, State};
 
 use crate::hashing::{self, Maglev, RENDEZVOUS_MOST};
 use crate::{ServerIndex, ServerUid};
+
+#[cfg(test)]
+mod tests;
 
 /// The whole share of a server, in the unit of [`Member::ramp`].
 pub const FULL_RAMP: u16 = 1000;
@@ -27,7 +31,7 @@ pub struct Member {
     pub backup: bool,
     /// What it is held for.
     pub state: State,
-    /// Whether there is an address to connect to. Without one, not even a fail-open pool can try it.
+    /// Whether there is an address to connect to. Without one (its name does not resolve, or not yet) nobody can.
     pub has_address: bool,
     /// How much of its weight counts at present, in per mille: below 1000 during slow start.
     pub ramp: u16,
@@ -35,7 +39,7 @@ pub struct Member {
 
 impl Member {
     fn is_live(&self) -> bool {
-        matches!(self.state, State::Up | State::Unknown)
+        self.has_address && matches!(self.state, State::Up | State::Unknown)
     }
 
     /// Whether a pool that fails open may try it: down, and neither taken out by an operator nor without address.
@@ -45,7 +49,7 @@ impl Member {
 
     /// What counts of its weight, at least a thousandth, so that slow start begins with some traffic.
     fn share(&self) -> u32 {
-        u32::from(self.weight) * u32::from(self.ramp.clamp(1, FULL_RAMP))
+        u32::from(self.weight.min(WEIGHT_MAX)) * u32::from(self.ramp.clamp(1, FULL_RAMP))
     }
 }
 
@@ -234,8 +238,8 @@ fn indexed(members: &[Member]) -> impl Iterator<Item = (ServerIndex, &Member)> {
 
 fn keeps(member: &Member, fails_open: bool) -> bool {
     match member.state {
-        State::Up | State::Unknown | State::Draining => true,
-        State::Down => fails_open && member.has_address,
+        State::Up | State::Unknown | State::Draining => member.has_address,
+        State::Down => member.has_address && fails_open,
         State::Maintenance => false,
     }
 }
