@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::window::Window;
 
+#[cfg(test)]
+mod tests;
+
 /// The stretch over which requests and retries are compared: long enough to smooth a burst, short enough that an
 /// outage's first failures are still served from the requests before it.
 const SPAN: Duration = Duration::from_secs(10);

@@ -12,6 +12,9 @@ use siphasher::sip::SipHasher13;
 use crate::plan::Active;
 use crate::rng::scatter;
 
+#[cfg(test)]
+mod tests;
+
 /// The largest tier whose servers are weighed one by one for each request (rendezvous hashing): exact weights, no
 /// needless move, no table, and about half a microsecond at this size. Above it a table answers.
 pub(crate) const RENDEZVOUS_MOST: usize = 64;

@@ -2,6 +2,9 @@
 //!
 //! A position means something within one snapshot only and is never stored beyond it: what lasts hangs on names.
 
+#[cfg(test)]
+mod tests;
+
 /// A server's position in the server list of its pool, in the snapshot at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerIndex(pub u16);

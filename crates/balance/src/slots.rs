@@ -6,6 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+#[cfg(test)]
+mod tests;
+
 /// Requests in flight on one server, and what became of the earlier ones.
 #[derive(Debug, Default)]
 pub struct ServerLoad {

@@ -5,6 +5,9 @@
 
 use crate::{Plan, ServerIndex, Token};
 
+#[cfg(test)]
+mod tests;
+
 /// What a request's token comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bond {

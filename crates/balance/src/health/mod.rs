@@ -17,6 +17,9 @@ mod probes;
 mod ramp;
 mod record;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use evenkeel_model::config::{Eject, Pool, Standing};

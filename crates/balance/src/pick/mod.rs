@@ -9,6 +9,9 @@ mod least_conn;
 mod round_robin;
 mod two_choices;
 
+#[cfg(test)]
+mod tests;
+
 use self::round_robin::RoundRobin;
 use crate::plan::{Active, Rule, Tier};
 use crate::{Plan, Rng, ServerIndex, ServerSet};

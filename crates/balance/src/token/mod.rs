@@ -10,6 +10,9 @@
 mod base64url;
 mod key;
 
+#[cfg(test)]
+mod tests;
+
 use std::hash::Hasher;
 use std::time::Duration;
 
