@@ -333,8 +333,14 @@ fn a_server_that_comes_back_starts_slowly_and_one_that_we_first_meet_does_not() 
     health.set_intent(seconds(102), Some(Standing::Maintenance));
     health.set_intent(seconds(103), None);
     assert_eq!((health.ramp(seconds(103)), health.ramp(seconds(113))), (50, 550));
-    health.set_policy(seconds(114), policy());
-    assert_eq!((health.ramp(seconds(114)), health.poll_timeout()), (FULL_RAMP, None));
+    health.on_timeout(seconds(123));
+    health.on_resolve(seconds(124), Resolution::Missing { detail: "gone".to_owned() });
+    health.on_resolve(seconds(125), Resolution::Found);
+    assert_eq!(health.ramp(seconds(125)), FULL_RAMP, "a name that was not known says nothing about the server");
+    health.set_intent(seconds(126), Some(Standing::Maintenance));
+    health.set_intent(seconds(127), None);
+    health.set_policy(seconds(128), policy());
+    assert_eq!((health.ramp(seconds(128)), health.poll_timeout()), (FULL_RAMP, None));
 }
 
 #[test]
