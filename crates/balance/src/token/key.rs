@@ -1,0 +1,77 @@
+//! Keys of tokens, derived from a secret that balancers share.
+
+use std::fmt;
+
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+
+/// The shortest secret: 16 bytes of chance are beyond guessing. Anybody who has a token can try secrets on it
+/// at leisure, so that a word or a date would not do.
+const SECRET_BYTES: usize = 16;
+
+/// A sealing key. It does not show itself.
+#[derive(Clone)]
+pub struct Key {
+    id: u8,
+    cipher: XChaCha20Poly1305,
+}
+
+/// The keys of a pool. Replacing a secret without losing sessions: the old one stays as `previous` for one `idle`.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Seals, and opens.
+    pub current: Key,
+    /// Only opens.
+    pub previous: Option<Key>,
+}
+
+impl Key {
+    /// The key that belongs to a secret. The secret's bytes are taken as they are, a final newline included.
+    ///
+    /// It is derived by BLAKE3's `derive_key`, which takes input of any length in one step; HKDF would bring two
+    /// crates for the same, and the ChaCha family itself has no function for input of any length.
+    ///
+    /// # Errors
+    /// Where the secret has less than 16 bytes.
+    pub fn derive(secret: &[u8]) -> Result<Self, WeakSecret> {
+        if secret.len() < SECRET_BYTES {
+            return Err(WeakSecret { bytes: secret.len() });
+        }
+        let key = blake3::derive_key("evenkeel 2026-11 sticky token seal", secret);
+        // The id tells keys apart without a setting; where two ids meet by chance, both keys are tried.
+        let [id, ..] = blake3::derive_key("evenkeel 2026-11 sticky token key id", secret);
+        Ok(Self { id, cipher: XChaCha20Poly1305::new(&key.into()) })
+    }
+
+    pub(super) fn id(&self) -> u8 {
+        self.id
+    }
+
+    pub(super) fn cipher(&self) -> &XChaCha20Poly1305 {
+        &self.cipher
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:02x})", self.id)
+    }
+}
+
+/// A secret that could be guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeakSecret {
+    /// How long it is.
+    pub bytes: usize,
+}
+
+impl fmt::Display for WeakSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the sticky secret has {} bytes and needs at least {SECRET_BYTES}: make one with `openssl rand -base64 32`",
+            self.bytes
+        )
+    }
+}
+
+impl std::error::Error for WeakSecret {}
