@@ -34,6 +34,19 @@ pub const TRAILER_BYTES: usize = 16 * 1024;
 /// answer of our own; a larger rest closes the connection.
 pub const DRAIN_BYTES: u64 = 64 * 1024;
 
+/// Most options in the `Connection` fields of one message: each is compared with each field when the message is
+/// passed on, and nobody needs more than a few.
+pub const CONNECTION_OPTIONS: usize = 32;
+
+/// Longest glob of a path: the places in it that a path may have led to, its end included, are the bits of one number.
+pub const GLOB_BYTES: usize = 127;
+
+/// Bytes of an answer's head that we read from a server: more than clients accept is a server gone wrong.
+pub const SERVER_HEAD_BYTES: usize = 64 * 1024;
+
+/// Fields of an answer's head: room for a server that sets a cookie in each of many parts of a page.
+pub const SERVER_FIELDS: usize = 256;
+
 /// Bytes of formatted log lines that wait in one worker before they are handed over.
 pub const LOG_BATCH_BYTES: usize = 32 * 1024;
 
@@ -42,6 +55,10 @@ pub const LOG_BATCHES: usize = 256;
 
 /// Commands that wait for one worker: a reload sends few, and waits for each.
 pub const WORKER_COMMANDS: usize = 16;
+
+/// Events that wait for the supervisor: results of probes and look-ups, signals, orders. Who finds it full waits, which
+/// a probe can.
+pub const CONTROL_EVENTS: usize = 1024;
 
 /// Reports of failed exchanges that wait for the health keeper; past it they are dropped and counted, since a
 /// flood of failures says the same as a handful.
@@ -67,3 +84,57 @@ pub const ERROR_PAGE_BYTES: usize = 256 * 1024;
 
 /// Most bytes of a request to the control socket.
 pub const CONTROL_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// Bytes of the head of a request to the control socket: our own client sends about a hundred.
+pub const CONTROL_HEAD_BYTES: usize = 16 * 1024;
+
+/// Most bytes that the control client reads: the status of some tens of thousands of servers.
+pub const CONTROL_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Connections to the control socket at once: operators and scripts are few, and each holds a descriptor that
+/// traffic could use.
+pub const CONTROL_CONNECTIONS: usize = 32;
+
+/// Descriptors asked for where the configuration leaves it to the system: half a million proxied connections, and
+/// what systemd allows a service that asks (`LimitNOFILE`). A container's limit may be a thousand times as much.
+pub const DESCRIPTORS: u64 = 1024 * 1024;
+
+/// Bytes of one syslog message; longer lines are cut. RFC 5424 section 6.1 has every receiver take 480 and
+/// should-take 2048; common daemons take 8 KiB by default.
+pub const SYSLOG_BYTES: usize = 8 * 1024;
+
+/// Longest chain of CNAME and DNAME records followed for one DNS query: resolvers give up at about as many, and a
+/// longer one is a loop or a trap.
+pub const DNS_CHAIN: usize = 16;
+
+/// Most bytes of a DNS answer over UDP, whatever the client offers: what passes every path without fragments.
+pub const DNS_UDP_BYTES: usize = 1232;
+
+/// Most places in one DNS message that later names may point at. Past it names are written in full, so that the
+/// time to write a message grows with its length only.
+pub const DNS_COMPRESSION_PLACES: usize = 128;
+
+/// Most EDNS options read from one query: more carry nothing for us and cost time.
+pub const DNS_EDNS_OPTIONS: usize = 32;
+
+/// Most records that one `$GENERATE` line makes: a /16 of them.
+pub const DNS_GENERATE_RECORDS: usize = 65_536;
+
+/// Most records in one zone: they are held in memory.
+pub const DNS_ZONE_RECORDS: usize = 4_000_000;
+
+/// Most bytes of one zone file with everything it includes.
+pub const DNS_ZONE_BYTES: usize = 512 * 1024 * 1024;
+
+/// Most problems reported for one zone file: past it the rest is noise.
+pub const DNS_ZONE_PROBLEMS: usize = 200;
+
+/// Most addresses that a balanced answer holds: more do not fit a datagram.
+pub const DNS_BALANCED_ADDRESSES: usize = 32;
+
+/// Most lines of one parked record of the zone-file checker: an address in parentheses needs no more.
+pub const DNS_PARKED_LINES: usize = 16;
+
+/// Counts that one thread keeps to limit responses, 24 bytes each: five for a client, so that some ten thousand
+/// forged addresses a second do not wash each other out.
+pub const DNS_RATE_BUCKETS: usize = 65_536;

@@ -96,6 +96,11 @@ impl PoolName {
     pub fn of_listener(listener: &ListenerName) -> Self {
         Self(Arc::from(format!("@{listener}")))
     }
+
+    /// The same for a block that serves only some hosts of its address, told apart by the first of them.
+    pub fn of_site(listener: &ListenerName, host: &str) -> Self {
+        Self(Arc::from(format!("@{listener},{host}")))
+    }
 }
 
 impl ServerName {
@@ -146,5 +151,8 @@ mod tests {
         let made = PoolName::of_listener(&ListenerName::of_address(":80"));
         assert_eq!(made.as_str(), "@:80");
         assert!(PoolName::new(made.as_str()).is_err());
+        let site = PoolName::of_site(&ListenerName::of_address(":80"), "shop.example.com");
+        assert_eq!(site.as_str(), "@:80,shop.example.com");
+        assert_ne!(site, made);
     }
 }

@@ -269,7 +269,8 @@ pub struct Retry {
     pub elsewhere: bool,
     /// What counts as failed, beyond connections that were never established.
     pub on: Vec<RetryOn>,
-    /// Retries in percent of the requests of the last ten seconds, 1 to 100; a handful is always allowed.
+    /// Retries in percent of the requests of the last ten seconds, 1 to 100; a handful is always allowed. A request that
+    /// reached no server (its connection was refused, or a kept one had been closed) is tried again at no cost.
     pub budget: u8,
     /// Bytes of a request's body kept for sending again; a longer body is sent once.
     pub replay: u64,
