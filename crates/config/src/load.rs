@@ -1,0 +1,264 @@
+//! A file to a configuration: reading, pasting of included files, and the steps between in their order.
+//!
+//! The invariant: a configuration comes out only where no error was found, and every error that can be found at once is.
+
+use std::path::{Path, PathBuf};
+
+use evenkeel_model::config::Config;
+use evenkeel_model::{ListenerName, PoolName, ServerId, caps};
+
+use crate::meaning::{self, Places};
+use crate::syntax::{Statement, Tree};
+use crate::table::Context;
+use crate::{Code, Diagnostic, Diagnostics, FileId, Severity, Source, SourceMap, Span, entry, json};
+
+/// How a configuration is judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Warnings refuse the configuration, too.
+    pub strict: bool,
+}
+
+/// What came of reading a configuration.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What was loaded: the entry file's name, or `command line`.
+    pub name: String,
+    /// The configuration, if it can be used.
+    pub config: Option<Config>,
+    /// Everything that is to say about it, in the order of places.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files that were read, the entry file first.
+    pub sources: SourceMap,
+    /// Every statement at the top, those of included files in their places.
+    pub(crate) statements: Vec<Statement>,
+    places: Places,
+}
+
+/// Reads a configuration and what it includes. A file whose name ends in `.json`, or that begins with `{`, is read as the JSON twin.
+pub fn load(entry: &Path, source: &dyn Source, options: &Options) -> Loaded {
+    let mut reading = Reading::new(entry.display().to_string(), source);
+    let statements = reading.file(entry, None);
+    reading.finish(statements, options)
+}
+
+/// Reads a configuration from a text: standard input, or the command line. `name` is what messages call it; files that it
+/// includes are relative to the working directory.
+pub fn load_text(name: &str, text: &[u8], source: &dyn Source, options: &Options) -> Loaded {
+    let mut reading = Reading::new(name.to_owned(), source);
+    let statements = reading.text(Path::new(name), text, None);
+    reading.finish(statements, options)
+}
+
+/// Files that are being read.
+struct Reading<'a> {
+    name: String,
+    source: &'a dyn Source,
+    sources: SourceMap,
+    out: Diagnostics,
+    /// The files that include the one at hand, outermost first.
+    within: Vec<PathBuf>,
+    /// Whether a file could not be read, so that much may be missing.
+    torn: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn new(name: String, source: &'a dyn Source) -> Self {
+        Self {
+            name,
+            source,
+            sources: SourceMap::default(),
+            out: Diagnostics::default(),
+            within: Vec::new(),
+            torn: false,
+        }
+    }
+
+    /// Reads a file; `asked` is the word that asked for it.
+    fn file(&mut self, path: &Path, asked: Option<Span>) -> Vec<Statement> {
+        match self.source.read(path) {
+            Ok(bytes) => self.text(path, &bytes, asked),
+            Err(cause) => {
+                self.torn = true;
+                self.refuse(Code::E114, asked, format!("cannot read {}: {cause}", path.display()))
+                    .help("check the path, and that this user may read it");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Reports something about a file as a whole, at the word that asked for it if there is one.
+    fn refuse(&mut self, code: Code, asked: Option<Span>, message: String) -> &mut Diagnostic {
+        match asked {
+            Some(span) => self.out.report(code, span, message),
+            None => self.out.push(Diagnostic::nowhere(code, message)),
+        }
+    }
+
+    fn text(&mut self, path: &Path, bytes: &[u8], asked: Option<Span>) -> Vec<Statement> {
+        if bytes.len() > caps::CONFIG_FILE_BYTES {
+            self.torn = true;
+            self.refuse(Code::E115, asked, format!("{} is larger than 16 MiB", path.display()))
+                .help("a configuration is never that large: check which file was meant");
+            return Vec::new();
+        }
+        let text = String::from_utf8_lossy(bytes);
+        let file = self.sources.add(path.display().to_string(), text.as_ref());
+        if let Err(error) = std::str::from_utf8(bytes) {
+            self.complain_of_encoding(file, error.valid_up_to(), bytes);
+            return Vec::new();
+        }
+        let statements = if json::is_json(path, &text) {
+            json::parse(file, &text, &mut self.out)
+        } else {
+            Tree::parse(file, &text, &mut self.out).statements
+        };
+        self.within.push(path.to_owned());
+        let pasted = self.paste_included(statements);
+        self.within.pop();
+        pasted
+    }
+
+    fn complain_of_encoding(&mut self, file: FileId, at: usize, bytes: &[u8]) {
+        self.torn = true;
+        let byte = bytes.get(at).copied().unwrap_or_default();
+        let span = Span { file, start: at, end: at.saturating_add('\u{fffd}'.len_utf8()) };
+        self.out
+            .report(Code::E101, span, format!("byte 0x{byte:02x} is not UTF-8"))
+            .help("convert the file: `iconv -f latin1 -t utf-8 OLD > NEW`");
+    }
+
+    /// Puts the statements of included files in the place of each `include`.
+    fn paste_included(&mut self, statements: Vec<Statement>) -> Vec<Statement> {
+        let mut out = Vec::with_capacity(statements.len());
+        for statement in statements {
+            let pattern = match statement.words.as_slice() {
+                [name, pattern]
+                    if name.text == "include" && statement.block.is_none() && pattern.option().is_none() =>
+                {
+                    pattern.clone()
+                }
+                _ => {
+                    out.push(statement);
+                    continue;
+                }
+            };
+            out.extend(self.included(&pattern.text, pattern.span));
+        }
+        out
+    }
+
+    fn included(&mut self, pattern: &str, span: Span) -> Vec<Statement> {
+        let base = self.within.last().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+        let full = base.join(pattern);
+        let mut files = match self.source.glob(&full) {
+            Ok(files) => files,
+            Err(cause) => {
+                self.torn = true;
+                self.out
+                    .report(Code::E114, span, format!("cannot look for {}: {cause}", full.display()))
+                    .help("check the path, and that this user may read the directory");
+                return Vec::new();
+            }
+        };
+        files.sort();
+        if files.is_empty() {
+            if pattern.contains(['*', '?']) {
+                self.out
+                    .report(Code::W507, span, format!("no file fits {}", full.display()))
+                    .help("nothing is included; a relative pattern begins at the directory of this file");
+            } else {
+                // Reading it says why it is not there.
+                files.push(full);
+            }
+        }
+        let mut out = Vec::new();
+        for file in files {
+            let within_itself = self.within.contains(&file);
+            if within_itself || self.within.len() > caps::INCLUDE_DEPTH {
+                self.torn = true;
+                let what = if within_itself { "is included within itself" } else { "is included too deep" };
+                self.out.report(Code::E116, span, format!("{} {what}", file.display())).help(format!(
+                    "take one of the `include` lines out: files go at most {} deep, and never round in a circle",
+                    caps::INCLUDE_DEPTH
+                ));
+                continue;
+            }
+            out.extend(self.file(&file, Some(span)));
+        }
+        out
+    }
+
+    fn finish(mut self, statements: Vec<Statement>, options: &Options) -> Loaded {
+        // After a broken text a word may be missing that is there: what is found then is still said, but not what is missing.
+        let broken = self.torn || self.out.has_errors();
+        let mut entries = entry::resolve(&statements, Context::Top, &mut self.out);
+        if broken {
+            entries.mark_flawed();
+        }
+        let (config, places) = meaning::build(&entries, &mut self.out);
+        let diagnostics = self.out.into_sorted();
+        let refused = diagnostics.iter().any(|diagnostic| diagnostic.is_error() || options.strict);
+        Loaded {
+            name: self.name,
+            config: (!refused).then_some(config),
+            diagnostics,
+            sources: self.sources,
+            statements,
+            places,
+        }
+    }
+}
+
+impl Loaded {
+    /// The warning that a server's name does not resolve.
+    pub fn unresolved(&self, server: &ServerId, cause: &str) -> Diagnostic {
+        let message = format!("the name of server `{server}` does not resolve: {cause}");
+        let mut diagnostic = at(Code::W505, self.places.servers.get(server), message);
+        diagnostic.help("the rest works; the server is down (dns) until the name resolves");
+        diagnostic
+    }
+
+    /// The error that an address cannot be listened on.
+    pub fn unbindable(&self, listener: &ListenerName, cause: &str) -> Diagnostic {
+        let message = format!("cannot listen on {listener}: {cause}");
+        let mut diagnostic = at(Code::E414, self.places.listeners.get(listener), message);
+        diagnostic.help("free the address, or listen on another one");
+        diagnostic
+    }
+
+    /// The error that the secret of a pool's sticky cookie cannot be read.
+    pub fn secret_unreadable(&self, pool: &PoolName, cause: &str) -> Diagnostic {
+        let message = format!("cannot read the key of pool `{pool}`: {cause}");
+        let mut diagnostic = at(Code::E415, self.places.keys.get(pool), message);
+        diagnostic.help(
+            "make one with `openssl rand -base64 32`, readable by the user that the program becomes and nobody else",
+        );
+        diagnostic
+    }
+
+    /// How many diagnostics of a severity there are.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+    }
+
+    /// Where a server's address is written.
+    pub fn server_span(&self, server: &ServerId) -> Option<Span> {
+        self.places.servers.get(server).copied()
+    }
+
+    /// Where a listener's address is written.
+    pub fn listener_span(&self, listener: &ListenerName) -> Option<Span> {
+        self.places.listeners.get(listener).copied()
+    }
+}
+
+fn at(code: Code, span: Option<&Span>, message: String) -> Diagnostic {
+    match span {
+        Some(span) => Diagnostic::new(code, *span, message),
+        None => Diagnostic::nowhere(code, message),
+    }
+}
+
+#[cfg(test)]
+mod tests;

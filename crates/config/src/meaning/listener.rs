@@ -1,0 +1,157 @@
+//! `http` blocks to listeners: blocks of one address share it, and what is the address's own must not differ between them.
+
+use std::time::Duration;
+
+use evenkeel_model::ListenerName;
+use evenkeel_model::config::{ClientLimits, ClientTimeouts, ListenAddr, Listener, Network};
+
+use super::{Building, site};
+use crate::entry::{Argument, Entry};
+use crate::value::Value;
+use crate::{Code, Diagnostics, Span};
+
+/// The blocks of one address.
+pub(super) struct Group<'a> {
+    pub name: ListenerName,
+    pub addr: ListenAddr,
+    pub span: Span,
+    pub blocks: Vec<&'a Entry>,
+}
+
+/// Puts a block to those of its address.
+pub(super) fn collect<'a>(building: &mut Building<'a>, entry: &'a Entry, groups: &mut Vec<Group<'a>>) {
+    let Some((Argument { word, .. }, Value::Listen(addr))) = entry.values.first().zip(entry.value(0)) else {
+        // The address is wrong, which was said. What is in the block is looked at all the same.
+        let name = ListenerName::of_address("");
+        site::build(building, &name, entry);
+        return;
+    };
+    match groups.iter_mut().find(|group| group.addr == *addr) {
+        Some(group) => group.blocks.push(entry),
+        None => {
+            let name = ListenerName::of_address(&word.text);
+            building.places.listeners.insert(name.clone(), word.span);
+            groups.push(Group { name, addr: *addr, span: word.span, blocks: vec![entry] });
+        }
+    }
+}
+
+pub(super) fn build(building: &mut Building<'_>, group: &Group<'_>) -> Listener {
+    let sites = group.blocks.iter().map(|block| site::build(building, &group.name, block)).collect();
+    let shared = Shared { top: building.all("timeout").next(), blocks: &group.blocks, word: "timeout" };
+    let timeouts = timeouts(&shared, building.out);
+    let shared = Shared { top: building.all("max").next(), blocks: &group.blocks, word: "max" };
+    let limits = limits(&shared, building.out);
+    let trusted = trusted(building.all("trust").next(), &group.blocks, building.out);
+    Listener { name: group.name.clone(), addr: group.addr, timeouts, limits, trusted, sites }
+}
+
+/// Reports addresses that are one for the system.
+pub(super) fn overlaps(groups: &[Group<'_>], out: &mut Diagnostics) {
+    let every = |addr: ListenAddr| match addr {
+        ListenAddr::Every(_) => true,
+        ListenAddr::One(addr) => addr.ip().is_unspecified(),
+    };
+    let mut seen: Vec<&Group<'_>> = Vec::new();
+    for group in groups.iter().filter(|group| every(group.addr) && group.addr.port() > 0) {
+        if let Some(first) = seen.iter().find(|other| other.addr.port() == group.addr.port()) {
+            out.report(Code::E408, group.span, format!("`{}` and `{}` are one address", group.name, first.name))
+                .also(first.span, "first given here")
+                .help(format!("write `{}` in both places", first.name));
+        }
+        seen.push(group);
+    }
+}
+
+/// What the blocks of an address say with one word.
+struct Shared<'a> {
+    top: Option<&'a Entry>,
+    blocks: &'a [&'a Entry],
+    word: &'static str,
+}
+
+impl Shared<'_> {
+    /// The value of an option: the one that a block gives, or the top.
+    fn value(&self, option: &str, out: &mut Diagnostics) -> Option<Value> {
+        let mut given = self.blocks.iter().filter_map(|block| block.entry(self.word)?.entry(option));
+        let first = given.next();
+        for other in given {
+            if let Some(first) = first.filter(|first| first.value(0) != other.value(0)) {
+                disagree(&format!("{}.{option}", self.word), first.span, other.span, out);
+            }
+        }
+        first.or_else(|| self.top?.entry(option)).and_then(|entry| entry.value(0)).cloned()
+    }
+}
+
+fn disagree(what: &str, first: Span, other: Span, out: &mut Diagnostics) {
+    out.report(Code::E407, other, format!("`{what}` differs from that of another block with the same address"))
+        .also(first, "given here first")
+        .help("give it in one of the blocks: it holds for the address as a whole");
+}
+
+fn timeouts(shared: &Shared<'_>, out: &mut Diagnostics) -> ClientTimeouts {
+    let mut timeouts = ClientTimeouts::default();
+    let mut set = |option: &str, target: &mut Duration| {
+        if let Some(Value::Duration(value)) = shared.value(option, out) {
+            *target = value;
+        }
+    };
+    set("head", &mut timeouts.head);
+    set("body", &mut timeouts.body);
+    set("idle", &mut timeouts.idle);
+    set("send", &mut timeouts.send);
+    set("tunnel", &mut timeouts.tunnel);
+    set("life", &mut timeouts.life);
+    timeouts
+}
+
+fn limits(shared: &Shared<'_>, out: &mut Diagnostics) -> ClientLimits {
+    let mut limits = ClientLimits::default();
+    if let Some(Value::Size(head)) = shared.value("head", out) {
+        limits.head = head;
+    }
+    if let Some(Value::Integer(fields)) = shared.value("fields", out) {
+        limits.fields = u16::try_from(fields).unwrap_or(limits.fields);
+    }
+    if let Some(Value::Size(target)) = shared.value("target", out) {
+        limits.target = target;
+        let entry = shared.blocks.iter().copied().chain(shared.top).find_map(|block| {
+            block.entry(shared.word).and_then(|word| word.entry("target")).or_else(|| block.entry("target"))
+        });
+        if let Some(entry) = entry.filter(|_| target > limits.head) {
+            let head = crate::print::size(limits.head);
+            out.report(Code::W509, entry.span, format!("`max.head` of {head} is reached before this"))
+                .help("a target is part of the head: make it smaller, or `max.head` larger");
+        }
+    }
+    limits.target = limits.target.min(limits.head);
+    match shared.value("body", out) {
+        Some(Value::Size(body)) => limits.body = Some(body),
+        Some(Value::Off) => limits.body = None,
+        _ => {}
+    }
+    if let Some(Value::Integer(requests)) = shared.value("requests", out) {
+        limits.requests = u32::try_from(requests).unwrap_or(limits.requests);
+    }
+    limits
+}
+
+fn trusted(top: Option<&Entry>, blocks: &[&Entry], out: &mut Diagnostics) -> Vec<Network> {
+    let mut given = blocks.iter().filter_map(|block| block.entry("trust"));
+    let first = given.next();
+    for other in given {
+        if let Some(first) = first.filter(|first| networks(first) != networks(other)) {
+            disagree("trust", first.span, other.span, out);
+        }
+    }
+    first.or(top).map(networks).unwrap_or_default()
+}
+
+fn networks(entry: &Entry) -> Vec<Network> {
+    let network = |value: &Value| match value {
+        Value::Network(network) => Some(*network),
+        _ => None,
+    };
+    entry.read_values().filter_map(network).collect()
+}

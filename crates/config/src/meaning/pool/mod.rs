@@ -1,0 +1,260 @@
+//! Pools: their servers, and everything that is said about them. The words are the same in a `pool` block and in an `http` block
+//! with servers of its own.
+
+mod check;
+mod choose;
+
+use std::time::Duration;
+
+use evenkeel_model::config::{
+    Eject, Pool, PoolTimeouts, Queue, Retry, RetryOn, Reuse, Server, ServerAddr, Standing, Sticky,
+};
+use evenkeel_model::{PoolName, ServerId, ServerName, caps, defaults};
+
+use super::Building;
+use crate::entry::Entry;
+use crate::value::Value;
+use crate::{Code, Diagnostics};
+
+/// A `pool NAME { … }`.
+pub(super) fn named(building: &mut Building<'_>, entry: &Entry) {
+    let name = match entry.value(0) {
+        Some(Value::Text(name)) => PoolName::new(name).ok(),
+        _ => None,
+    };
+    let Some(name) = name else {
+        // The name is wrong, which was said. What is in the block is looked at all the same.
+        words(
+            entry,
+            Pool::new(PoolName::of_site(&evenkeel_model::ListenerName::of_address(""), ""), Vec::new()),
+            building.out,
+        );
+        return;
+    };
+    let mut servers = Vec::new();
+    for line in entry.all("server") {
+        if let Some(server) = server(line, building.out) {
+            if let Some(argument) = line.values.get(1) {
+                let id = ServerId { pool: name.clone(), server: server.name.clone() };
+                building.places.servers.insert(id, argument.word.span);
+            }
+            servers.push(server);
+        }
+    }
+    if entry.is_sound() && servers.is_empty() && entry.entry("server").is_none() {
+        building
+            .out
+            .report(Code::E402, entry.span, format!("pool `{name}` has no servers"))
+            .help("add one: `server NAME ADDRESS:PORT`");
+    }
+    finish(building, name, servers, entry);
+}
+
+/// The pool of an `http` block's own `to ADDRESS…`.
+pub(super) fn of_block(building: &mut Building<'_>, name: &PoolName, to: &Entry, block: &Entry) {
+    let mut servers: Vec<Server> = Vec::new();
+    for argument in &to.values {
+        let Some(Value::Server(addr)) = &argument.value else { continue };
+        let server = ServerName::of_address(&argument.word.text);
+        if let Some(twin) = servers.iter().find(|other| other.name == server || other.addr == *addr) {
+            let span = building
+                .places
+                .servers
+                .get(&ServerId { pool: name.clone(), server: twin.name.clone() })
+                .copied()
+                .unwrap_or(to.span);
+            building
+                .out
+                .report(Code::E209, argument.word.span, format!("`{addr}` is given twice"))
+                .also(span, "the first one")
+                .help("for a larger share write a `pool` with `server NAME ADDRESS weight=2`");
+            continue;
+        }
+        let id = ServerId { pool: name.clone(), server: server.clone() };
+        building.places.servers.insert(id, argument.word.span);
+        servers.push(Server::new(server, addr.clone()));
+    }
+    finish(building, name.clone(), servers, block);
+}
+
+fn finish(building: &mut Building<'_>, name: PoolName, servers: Vec<Server>, entry: &Entry) {
+    if servers.len() > caps::SERVERS_PER_POOL {
+        let (given, most) = (servers.len(), caps::SERVERS_PER_POOL);
+        building
+            .out
+            .report(Code::E410, entry.span, format!("{given} servers in one pool: the most is {most}"))
+            .help("make two pools of it, and let routes tell their traffic apart");
+    }
+    let key = entry.entry("sticky").and_then(|sticky| sticky.entry("key"));
+    if let Some(argument) = key.and_then(|key| key.values.first()) {
+        building.places.keys.insert(name.clone(), argument.word.span);
+    }
+    let pool = words(entry, Pool::new(name, servers), building.out);
+    building.add_pool(pool);
+}
+
+fn server(entry: &Entry, out: &mut Diagnostics) -> Option<Server> {
+    let name = match entry.value(0) {
+        Some(Value::Text(name)) => ServerName::new(name).ok()?,
+        _ => return None,
+    };
+    let addr: ServerAddr = match entry.value(1) {
+        Some(Value::Server(addr)) => addr.clone(),
+        _ => return None,
+    };
+    let mut server = Server::new(name, addr);
+    if let Some(Value::Integer(weight)) = entry.option("weight") {
+        server.weight = u16::try_from(*weight).unwrap_or(defaults::WEIGHT_MAX);
+    }
+    if let Some(Value::Integer(most)) = entry.option("max-conns") {
+        server.max_conns = u32::try_from(*most).ok();
+    }
+    server.backup = entry.entry("backup").is_some();
+    server.standing = match (entry.entry("drain"), entry.entry("maint")) {
+        (Some(drain), Some(maint)) => {
+            out.report(Code::E411, maint.span, "`maint` beside `drain`: a server is at one of them")
+                .also(drain.span, "the other")
+                .help("`drain` keeps sessions, `maint` takes nothing: keep one");
+            Standing::Maintenance
+        }
+        (Some(_), None) => Standing::Drain,
+        (None, Some(_)) => Standing::Maintenance,
+        (None, None) => Standing::Ready,
+    };
+    Some(server)
+}
+
+/// Everything but the servers.
+fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
+    if let Some(balance) = entry.entry("balance").and_then(|balance| choose::balance(balance, out)) {
+        pool.balance = balance;
+    }
+    pool.sticky = entry.entry("sticky").map(|sticky_entry| sticky(sticky_entry, out));
+    if let Some(probe) = entry.entry("check") {
+        pool.check = check::check(probe, out);
+    }
+    if let Some(eject_entry) = entry.entry("eject") {
+        pool.eject = eject(eject_entry, out);
+    }
+    if let Some(retry_entry) = entry.entry("retry") {
+        pool.retry = retry(retry_entry);
+    }
+    if let Some(timeout) = entry.entry("timeout") {
+        pool.timeouts = timeouts(timeout);
+    }
+    if let Some(queue_entry) = entry.entry("queue") {
+        pool.queue = queue(queue_entry);
+    }
+    if let Some(Value::Duration(time)) = entry.option("slow-start") {
+        pool.slow_start = *time;
+    }
+    if let Some(Value::Choice(when)) = entry.option("reuse") {
+        pool.reuse = match *when {
+            "never" => Reuse::Never,
+            "always" => Reuse::Always,
+            _ => Reuse::Safe,
+        };
+    }
+    if let Some(Value::Choice(switch)) = entry.option("fail-open") {
+        pool.fail_open = *switch == "on";
+    }
+    pool
+}
+
+fn set(entry: &Entry, option: &str, target: &mut Duration) {
+    if let Some(Value::Duration(value)) = entry.option(option) {
+        *target = *value;
+    }
+}
+
+fn sticky(entry: &Entry, out: &mut Diagnostics) -> Sticky {
+    let mut sticky = Sticky::default();
+    match (entry.values.first(), entry.value(1)) {
+        (Some(_), Some(Value::Text(name))) => sticky.cookie = name.clone(),
+        (Some(argument), None) if entry.values.len() == 1 && argument.value.is_some() => {
+            out.report(Code::E205, argument.word.span, "`sticky cookie` needs the cookie's NAME")
+                .help("write `sticky cookie NAME`, or `sticky` alone");
+        }
+        _ => {}
+    }
+    if let Some(Value::Secret(secret)) = entry.option("key") {
+        sticky.key = Some(secret.clone());
+    }
+    set(entry, "idle", &mut sticky.idle);
+    set(entry, "life", &mut sticky.life);
+    if let Some(idle) = entry.entry("idle").or_else(|| entry.entry("life")).filter(|_| sticky.idle > sticky.life) {
+        let (idle_text, life) = (crate::print::duration(sticky.idle), crate::print::duration(sticky.life));
+        out.report(Code::W509, idle.span, format!("`idle` of {idle_text} is never reached: `life` is {life}"))
+            .help("make `life` longer, or `idle` shorter");
+    }
+    sticky
+}
+
+fn eject(entry: &Entry, out: &mut Diagnostics) -> Option<Eject> {
+    if let Some(off) = entry.values.first() {
+        if let Some(inner) = entry.entries.first() {
+            out.report(Code::E411, inner.span, "`eject off` has nothing to say this about")
+                .also(off.word.span, "off")
+                .help("take one of them out");
+        }
+        return None;
+    }
+    let mut eject = Eject::default();
+    if let Some(Value::Integer(errors)) = entry.option("errors") {
+        eject.errors = u32::try_from(*errors).unwrap_or(eject.errors);
+    }
+    set(entry, "within", &mut eject.within);
+    set(entry, "for", &mut eject.hold);
+    if let Some(Value::Percent(most)) = entry.option("most") {
+        eject.most = u8::try_from(*most).unwrap_or(eject.most);
+    }
+    Some(eject)
+}
+
+fn retry(entry: &Entry) -> Retry {
+    let mut retry = Retry::default();
+    if let Some(Value::Integer(attempts)) = entry.value(0) {
+        retry.attempts = u8::try_from(*attempts).unwrap_or(retry.attempts);
+    }
+    if let Some(Value::Choice(place)) = entry.value(1) {
+        retry.elsewhere = *place == "elsewhere";
+    }
+    if let Some(on) = entry.entry("on") {
+        let mut list: Vec<RetryOn> = Vec::new();
+        for value in on.read_values() {
+            match value {
+                Value::RetryOn(failure) if !list.contains(failure) => list.push(*failure),
+                _ => {}
+            }
+        }
+        retry.on = list;
+    }
+    if let Some(Value::Percent(budget)) = entry.option("budget") {
+        retry.budget = u8::try_from(*budget).unwrap_or(retry.budget);
+    }
+    if let Some(Value::Size(replay)) = entry.option("replay") {
+        retry.replay = *replay;
+    }
+    retry
+}
+
+fn timeouts(entry: &Entry) -> PoolTimeouts {
+    let mut timeouts = PoolTimeouts::default();
+    set(entry, "connect", &mut timeouts.connect);
+    set(entry, "answer", &mut timeouts.answer);
+    set(entry, "idle", &mut timeouts.idle);
+    set(entry, "keep", &mut timeouts.keep);
+    if let Some(Value::Duration(total)) = entry.option("total") {
+        timeouts.total = Some(*total);
+    }
+    timeouts
+}
+
+fn queue(entry: &Entry) -> Queue {
+    let mut queue = Queue::default();
+    if let Some(Value::Integer(max)) = entry.option("max") {
+        queue.max = u32::try_from(*max).unwrap_or(queue.max);
+    }
+    set(entry, "timeout", &mut queue.timeout);
+    queue
+}

@@ -1,0 +1,130 @@
+//! What is never reached, and what does nothing: warnings about a configuration that is otherwise sound.
+//!
+//! The invariant: what is called unreachable is; not everything unreachable is found.
+
+use evenkeel_model::config::{Action, Config, FieldMatch, HostPattern, Matcher, PathPattern, Pool, Site, Standing};
+
+use super::route::host_covers;
+use crate::entry::{Entries, Entry};
+use crate::value::Value;
+use crate::{Code, Diagnostics};
+
+/// Reports what can be reported of a configuration without errors.
+pub(super) fn warn(config: &Config, top: &Entries, out: &mut Diagnostics) {
+    let blocks: Vec<&Entry> = top.list.iter().filter(|entry| entry.directive.name == "http").collect();
+    for listener in &config.listeners {
+        let own =
+            blocks.iter().filter(|block| matches!(block.value(0), Some(Value::Listen(addr)) if *addr == listener.addr));
+        let pairs: Vec<(&Site, &Entry)> = listener.sites.iter().zip(own.copied()).collect();
+        sites(&pairs, out);
+        for (site, block) in pairs {
+            routes(site, block, out);
+        }
+    }
+    for entry in top.list.iter().filter(|entry| entry.directive.name == "pool") {
+        let name = entry.values.first().map(|argument| argument.word.text.as_str());
+        if let Some(pool) = config.pools.iter().find(|pool| Some(pool.name.as_str()) == name) {
+            servers(pool, entry, out);
+            unused(config, pool, entry, out);
+        }
+    }
+}
+
+fn sites(pairs: &[(&Site, &Entry)], out: &mut Diagnostics) {
+    for (index, (site, block)) in pairs.iter().enumerate() {
+        let earlier = pairs.iter().take(index).find(|(wide, _)| hosts_cover(&wide.hosts, &site.hosts));
+        if let Some((_, first)) = earlier {
+            out.report(Code::W506, block.span, "this block is never reached")
+                .also(first.span, "takes every host of it")
+                .help("move it up, or put its routes into the earlier block");
+        }
+    }
+}
+
+fn routes(site: &Site, block: &Entry, out: &mut Diagnostics) {
+    let lines: Vec<&Entry> = block
+        .all("route")
+        .chain(block.entries.iter().filter(|entry| super::site::ACTIONS.contains(&entry.directive.name)))
+        .collect();
+    for (index, route) in site.routes.iter().enumerate() {
+        let shadow = site.routes.iter().take(index).position(|earlier| covers(&earlier.matcher, &route.matcher));
+        let (Some(line), Some(first)) = (lines.get(index), shadow.and_then(|shadow| lines.get(shadow))) else {
+            continue;
+        };
+        out.report(Code::W502, line.span, "this is never reached")
+            .also(first.span, "takes every request that it would take")
+            .help("the first that fits wins: move the narrower one up, or take it out");
+    }
+}
+
+/// Whether every request that the narrow one takes is taken by the wide one.
+fn covers(wide: &Matcher, narrow: &Matcher) -> bool {
+    let conditions = |wide: &[FieldMatch], narrow: &[FieldMatch]| {
+        wide.iter().all(|must| {
+            narrow.iter().any(|has| has.name == must.name && (must.value.is_none() || must.value == has.value))
+        })
+    };
+    let methods = wide.methods.is_empty()
+        || (!narrow.methods.is_empty() && narrow.methods.iter().all(|method| wide.methods.contains(method)));
+    path_covers(&wide.path, &narrow.path)
+        && hosts_cover(&wide.hosts, &narrow.hosts)
+        && methods
+        && conditions(&wide.fields, &narrow.fields)
+        && conditions(&wide.query, &narrow.query)
+}
+
+fn hosts_cover(wide: &[HostPattern], narrow: &[HostPattern]) -> bool {
+    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(|host| wide.iter().any(|wide| host_covers(wide, host))))
+}
+
+fn path_covers(wide: &PathPattern, narrow: &PathPattern) -> bool {
+    let below = |prefix: &str, path: &str| {
+        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    match (wide, narrow) {
+        (PathPattern::Any, _) => true,
+        (PathPattern::Below(prefix), PathPattern::Exact(path) | PathPattern::Below(path)) => below(prefix, path),
+        // The part before the first star of a glob is fixed; only whole segments of it count.
+        (PathPattern::Below(prefix), PathPattern::Glob(glob)) => {
+            let fixed = glob.find(['*', '?']).and_then(|at| glob.get(..at)).unwrap_or(glob);
+            fixed.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        }
+        (wide, narrow) => wide == narrow,
+    }
+}
+
+fn servers(pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
+    for (index, server) in pool.servers.iter().enumerate() {
+        let Some(first) = pool.servers.iter().take(index).position(|other| other.addr == server.addr) else { continue };
+        let span = |index: usize| {
+            entry
+                .all("server")
+                .nth(index)
+                .and_then(|line| line.values.get(1))
+                .map_or(entry.span, |argument| argument.word.span)
+        };
+        out.report(Code::W504, span(index), format!("`{}` is the address of another server of this pool", server.addr))
+            .also(span(first), "the other one")
+            .help("for a larger share give one of them a `weight`");
+    }
+    let primaries = || pool.servers.iter().filter(|server| !server.backup);
+    if primaries().next().is_none() {
+        out.report(Code::W508, entry.span, format!("every server of pool `{}` is a backup", pool.name))
+            .help("take `backup` away from those that shall serve first");
+    } else if primaries().all(|server| server.weight == 0 || server.standing != Standing::Ready) {
+        out.report(Code::W503, entry.span, format!("no primary server of pool `{}` takes new sessions", pool.name))
+            .help("give one of them a weight above 0, or take `drain` or `maint` away");
+    }
+}
+
+fn unused(config: &Config, pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
+    let leads = |action: &Action| matches!(action, Action::To(name) if *name == pool.name);
+    let mut routes = config.listeners.iter().flat_map(|listener| &listener.sites).flat_map(|site| &site.routes);
+    if !routes.any(|route| leads(&route.action)) {
+        out.report(Code::W501, entry.span, format!("no route leads to pool `{}`", pool.name))
+            .help(format!("add one: `route * to={}`, or take the pool out", pool.name));
+    }
+}
+
+#[cfg(test)]
+mod tests;

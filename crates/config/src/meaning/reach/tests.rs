@@ -1,0 +1,59 @@
+//! What hides what, and what does not.
+
+use crate::{Code, MemorySource, Options, load_text};
+
+fn unreachable(routes: &[&str]) -> bool {
+    let lines: String = routes.iter().map(|route| format!(" route {route} respond=404\n")).collect();
+    let text = format!("http :80 {{\n{lines}}}\n");
+    let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+    assert!(loaded.config.is_some(), "{text} {:?}", loaded.diagnostics);
+    loaded.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::W502)
+}
+
+#[test]
+fn a_route_is_hidden_only_by_one_that_takes_all_of_its_requests() {
+    let hidden: [[&str; 2]; 9] = [
+        ["*", "/x"],
+        ["/a/*", "/a"],
+        ["/a/*", "/a/b/*"],
+        ["/a/*", "/a/*.png"],
+        ["/x host=a.example,b.example", "/x host=a.example"],
+        ["/x host=*.example", "/x host=a.b.example"],
+        ["/x method=GET,HEAD", "/x method=GET"],
+        ["/x header=a", "/x header=a:b"],
+        ["/x query=a:b", "/x query=a:b header=c"],
+    ];
+    let open: [[&str; 2]; 9] = [
+        ["/x", "*"],
+        ["/a/*", "/ab"],
+        ["/a/*", "/a*"],
+        ["/x host=a.example", "/x"],
+        ["/x host=*.example", "/x host=example"],
+        ["/x method=GET", "/x method=GET,HEAD"],
+        ["/x header=a:b", "/x header=a"],
+        ["/x query=a", "/x header=a"],
+        ["/img/*.png", "/img/a.png"],
+    ];
+    for routes in hidden {
+        assert!(unreachable(&routes), "{routes:?}");
+    }
+    for routes in open {
+        assert!(!unreachable(&routes), "{routes:?}");
+    }
+}
+
+#[test]
+fn a_block_is_hidden_only_by_one_with_all_of_its_hosts() {
+    let cases = [
+        ("", "a.example", true),
+        ("*.example", "a.example b.example", true),
+        ("a.example", "a.example b.example", false),
+        ("a.example", "", false),
+    ];
+    for (first, second, hidden) in cases {
+        let text = format!("http :80 {first} {{\n respond 204\n}}\nhttp :80 {second} {{\n respond 204\n}}\n");
+        let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+        let found = loaded.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::W506);
+        assert_eq!(found, hidden, "{text}");
+    }
+}

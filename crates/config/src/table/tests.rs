@@ -1,0 +1,93 @@
+//! The table, held against itself: what it says of a word is obeyed.
+
+use super::{Context, Kind, Repeat, directives, find, words_in};
+use crate::syntax::{Form, Word};
+use crate::{Diagnostics, MemorySource, Options, SourceMap, Span, load_text, value};
+
+#[test]
+fn a_word_has_one_meaning_in_one_place() {
+    for context in Context::ALL {
+        let mut names: Vec<&str> = words_in(context).map(|directive| directive.name).collect();
+        let count = names.len();
+        assert!(count > 0, "{context}");
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{context}");
+    }
+}
+
+#[test]
+fn every_default_is_a_value_that_its_word_takes() {
+    let file = SourceMap::default().add("t", "");
+    let span = Span { file, start: 0, end: 0 };
+    for directive in directives() {
+        let Some(default) = directive.default else {
+            assert!(!directive.otherwise.is_empty() || directive.opens.is_some(), "{} says no default", directive.name);
+            continue;
+        };
+        let text = default();
+        let words = if directive.args.len() == 1 && directive.most().is_some() {
+            vec![text.as_str()]
+        } else {
+            text.split(' ').collect()
+        };
+        for (index, text) in words.into_iter().enumerate() {
+            let word = Word { text: text.to_owned(), span, form: Form::Bare };
+            let mut out = Diagnostics::default();
+            let read = value::read(directive.arg(index).unwrap().kind, &word, &mut out);
+            assert!(read.is_some() && out.is_empty(), "{} {text}", directive.name);
+        }
+    }
+}
+
+/// A configuration around an example of each place.
+fn around(context: Context, example: &str) -> String {
+    let pool = "pool p {\n server x 10.9.9.9:80\n}\npool api {\n server x 10.9.9.8:80\n}\n";
+    let names = ["search", "www", "beta", "debug"];
+    let pools: String = names.iter().map(|name| format!("pool {name} {{\n server x 10.9.9.9:80\n}}\n")).collect();
+    match context {
+        Context::Top if example.starts_with("http ") => example.to_owned(),
+        Context::Top | Context::Limits => format!("{example}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n"),
+        Context::Http | Context::Respond | Context::Redirect if example.starts_with("http ") => example.to_owned(),
+        Context::Http if find(example.split(' ').next().unwrap(), Context::Pool).is_some() => {
+            format!("http :80 {{\n to 10.0.0.1:80\n {example}\n}}\n")
+        }
+        Context::Http | Context::Route | Context::ClientTimeout | Context::Max
+            if example.starts_with("route") || example.starts_with("redirect") || example.starts_with("respond") =>
+        {
+            format!("http :80 {{\n {example}\n}}\n{pool}{pools}")
+        }
+        Context::Redirect | Context::Respond => format!("http :80 {{\n {example}\n}}\n"),
+        Context::Http | Context::ClientTimeout | Context::Max => {
+            format!("http :80 {{\n {example}\n to 10.0.0.1:80\n}}\n")
+        }
+        Context::Route => format!("http :80 {{\n route /x {{\n to p\n {example}\n }}\n}}\n{pool}"),
+        Context::Skip => format!("http :80 {{\n to 10.0.0.1:80\n log stdout {{\n {example}\n }}\n}}\n"),
+        Context::Log if example.starts_with("log") => format!("http :80 {{\n to 10.0.0.1:80\n {example}\n}}\n"),
+        Context::Log => format!("http :80 {{\n to 10.0.0.1:80\n log stdout {{\n {example}\n }}\n}}\n"),
+        _ => format!("http :80 {{\n route * to=q\n}}\npool q {{\n {example}\n server z 10.0.0.2:80\n}}\n"),
+    }
+}
+
+#[test]
+fn every_example_is_accepted_where_its_word_stands() {
+    for directive in directives() {
+        if directive.name == "include" {
+            continue;
+        }
+        for context in directive.within {
+            let text = around(*context, directive.example);
+            let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+            let rendered = crate::render(&loaded.diagnostics, &loaded.sources, crate::Style::Human { color: false });
+            assert!(loaded.config.is_some(), "{} in {context}\n{text}\n{rendered}", directive.name);
+        }
+    }
+}
+
+#[test]
+fn named_words_take_a_name_first() {
+    for directive in directives().filter(|directive| directive.repeat == Repeat::Named) {
+        assert_eq!(directive.args[0].kind, Kind::Name);
+        assert!(directive.opens.is_some());
+    }
+}

@@ -1,0 +1,69 @@
+//! Host names and patterns for them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use evenkeel_model::config::HostPattern;
+
+use crate::syntax::Word;
+use crate::{Code, Diagnostics};
+
+/// Whether a text can be the name of a host (RFC 1123 section 2.1, and the `_` that is in use). What ends in a number is
+/// an address, or meant as one.
+pub(crate) fn is_host_name(text: &str) -> bool {
+    /// The longest name (RFC 1035 section 2.3.4).
+    const LONGEST: usize = 253;
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let numeric = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    text.len() <= LONGEST && !numeric && text.split('.').all(label)
+}
+
+pub(super) fn pattern(word: &Word, out: &mut Diagnostics) -> Option<HostPattern> {
+    let text = word.text.to_ascii_lowercase();
+    if let Some(below) = text.strip_prefix("*.")
+        && is_host_name(below)
+    {
+        return Some(HostPattern::Below(format!(".{}", below.trim_end_matches('.'))));
+    }
+    if is_host(&text) {
+        return Some(HostPattern::Exact(text.trim_end_matches('.').to_owned()));
+    }
+    let report = out.report(Code::E313, word.span, format!("`{}` is not a host", word.text));
+    if text == "*" {
+        report.help("leave it out: without hosts, every host fits");
+    } else if let Some((_, rest)) = text.split_once("://") {
+        report.help(format!("write `{}`: a host has no scheme", rest.split(['/', ':']).next().unwrap_or_default()));
+    } else if let Some(host) = text.split(':').next().filter(|host| text.contains(':') && is_host(host)) {
+        report.help(format!("write `{host}`: the port of the request plays no part"));
+    } else if text.starts_with('.') && is_host_name(text.trim_start_matches('.')) {
+        report.help(format!("write `*{text}` for every name below"));
+    } else {
+        report.note("a host is a name such as `shop.example.com`, or `*.example.com` for every name below; names in other scripts in their `xn--` form");
+    }
+    None
+}
+
+/// Whether a text is a host by name or address, an IPv6 address in brackets.
+fn is_host(text: &str) -> bool {
+    let v6 = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    is_host_name(text) || text.parse::<Ipv4Addr>().is_ok() || v6.is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok())
+}
+
+/// `HOST` or `HOST:PORT`.
+pub(super) fn authority(word: &Word, out: &mut Diagnostics) -> Option<String> {
+    let text = word.text.to_ascii_lowercase();
+    let with_port = text.rsplit_once(':').is_some_and(|(host, port)| {
+        is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0) && port.bytes().all(|b| b.is_ascii_digit())
+    });
+    if is_host(&text) || with_port {
+        return Some(text);
+    }
+    out.report(Code::E313, word.span, format!("`{}` is not a host", word.text))
+        .note("a host is a name or an address, with `:PORT` where it is not the usual one");
+    None
+}
