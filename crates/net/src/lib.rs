@@ -1,3 +1,27 @@
-//! Every raw system call.
+//! Every raw system call: sockets, the resolver, privileges, the service manager, files and the clock.
+//!
+//! The other crates reach the machine only through this one, so that what depends on the system can be found in one
+//! place and everything else can be tested without it. It decides nothing: which address is bound, who is retried
+//! and what a failure means for a server is said elsewhere.
+//!
+//! The one invariant: no call here blocks a worker. What may block ([`files`], [`syslog`], [`listen::holder`]) is
+//! for start, reload and threads of their own, and says so.
 
-#![deny(unsafe_op_in_unsafe_fn)]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod clock;
+pub mod control;
+pub mod files;
+pub mod listen;
+pub mod process;
+pub mod resolve;
+pub mod rng;
+pub mod stream;
+pub mod syslog;
+
+mod error;
+#[cfg(test)]
+mod scratch;
+
+pub use error::NetError;

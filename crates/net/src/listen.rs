@@ -1,0 +1,132 @@
+//! Listening sockets: one for each worker on the same address, and who holds an address that we cannot have.
+//!
+//! Invariant: a socket returned from here listens, does not block, and every connection accepted from it has
+//! `TCP_NODELAY`, which Linux hands down from the listening socket.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+use evenkeel_model::config::ListenAddr;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::NetError;
+
+mod holder;
+
+/// Connections that the kernel keeps waiting for one socket. It is the kernel's own ceiling (`net.core.somaxconn`)
+/// since 5.4, so that a burst of clients during a pause of the worker is not refused.
+const BACKLOG: i32 = 4096;
+
+/// A process that holds a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id.
+    pub pid: u32,
+    /// Its program's name, as in `ps`.
+    pub program: String,
+}
+
+/// Binds and listens: `count` sockets on the same address (`SO_REUSEPORT`), one for each worker. `Every` takes both
+/// families, or IPv4 alone where the machine has no IPv6; a single IPv6 address takes IPv6 alone. With port 0 the
+/// system chooses one port for all of them. Reads `/proc` where the port is taken.
+///
+/// # Errors
+/// Where the address cannot be had; see [`NetError`] for the causes. Another process of the same user that also
+/// shares its port is no reason to share ours with it: that is [`NetError::PortInUse`].
+pub fn bind(addr: ListenAddr, count: usize) -> Result<Vec<TcpListener>, NetError> {
+    let mut outcome = Ok(Vec::new());
+    for (candidate, families) in candidates(addr) {
+        outcome = bind_all(candidate, families, count);
+        if !outcome.as_ref().is_err_and(lacks_family) {
+            break;
+        }
+    }
+    outcome.map_err(|error| explain(addr, error))
+}
+
+/// Who listens on the port of `addr`, as far as `/proc` lets us see (other users' processes only as root).
+pub fn holder(addr: ListenAddr) -> Option<Holder> {
+    holder::find(addr, std::path::Path::new("/proc"))
+}
+
+/// The addresses to try in turn, and whether an IPv6 one takes IPv4 too.
+fn candidates(addr: ListenAddr) -> Vec<(SocketAddr, Families)> {
+    match addr {
+        ListenAddr::Every(port) => vec![
+            (SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), Families::Both),
+            (SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), Families::Own),
+        ],
+        ListenAddr::One(addr) => vec![(addr, Families::Own)],
+    }
+}
+
+/// Which families an IPv6 socket takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Families {
+    Own,
+    Both,
+}
+
+fn bind_all(mut addr: SocketAddr, families: Families, count: usize) -> io::Result<Vec<TcpListener>> {
+    claim(addr, families)?;
+    let mut sockets = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = open(addr, families)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&SockAddr::from(addr))?;
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from(socket);
+        // With port 0 the first socket's port is everyone's.
+        addr.set_port(listener.local_addr()?.port());
+        sockets.push(listener);
+    }
+    Ok(sockets)
+}
+
+/// Makes sure that nobody else listens there. `SO_REUSEPORT` alone would let two processes of one user share the
+/// port, each getting part of the traffic; a socket without it conflicts as it should. Our own sockets, which a
+/// reload may leave on an overlapping address, are no conflict.
+fn claim(addr: SocketAddr, families: Families) -> io::Result<()> {
+    if addr.port() == 0 {
+        return Ok(());
+    }
+    match open(addr, families)?.bind(&SockAddr::from(addr)) {
+        Err(error) if is_in_use(&error) => {
+            let ours = holder(ListenAddr::One(addr)).is_some_and(|holder| holder.pid == std::process::id());
+            if ours { Ok(()) } else { Err(error) }
+        }
+        other => other,
+    }
+}
+
+fn open(addr: SocketAddr, families: Families) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    // Connections of an earlier process in TIME_WAIT must not keep the next one from starting.
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(families == Families::Own)?;
+    }
+    Ok(socket)
+}
+
+fn explain(addr: ListenAddr, error: io::Error) -> NetError {
+    match Errno::from_io_error(&error) {
+        Some(Errno::ADDRINUSE) => NetError::PortInUse { addr, holder: holder(addr) },
+        Some(Errno::ACCESS) => NetError::PortForbidden { addr },
+        Some(Errno::ADDRNOTAVAIL) => NetError::AddressAbsent { addr },
+        _ => NetError::Bind { addr, source: error },
+    }
+}
+
+fn is_in_use(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::ADDRINUSE)
+}
+
+fn lacks_family(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL | Errno::PROTONOSUPPORT))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Binding on loopback, and `/proc` from files of our own.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{IpAddr, TcpStream};
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+
+use super::holder::{Listening, find, listening};
+use super::*;
+use crate::scratch::Scratch;
+
+fn one(text: &str) -> ListenAddr {
+    ListenAddr::One(text.parse().unwrap())
+}
+
+#[test]
+fn the_workers_sockets_share_the_port_that_the_system_chose() {
+    let sockets = bind(one("127.0.0.1:0"), 4).unwrap();
+    let ports: Vec<u16> = sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+    assert_eq!(ports.len(), 4);
+    assert!(ports.iter().all(|port| *port == ports[0] && *port != 0), "{ports:?}");
+}
+
+#[test]
+fn every_address_means_both_families() {
+    let sockets = bind(ListenAddr::Every(0), 1).unwrap();
+    let bound = sockets[0].local_addr().unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", bound.port())).is_ok());
+    if bound.is_ipv6() {
+        assert!(TcpStream::connect(("::1", bound.port())).is_ok());
+    } else {
+        eprintln!("this machine has no IPv6: one family only");
+    }
+}
+
+#[test]
+fn a_single_ipv6_wildcard_leaves_ipv4_alone() {
+    match bind(one("[::]:0"), 1) {
+        Ok(sockets) => {
+            let port = sockets[0].local_addr().unwrap().port();
+            assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+        }
+        Err(error) => eprintln!("this machine has no IPv6: {error}"),
+    }
+}
+
+#[test]
+fn a_held_port_names_its_holder() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = ListenAddr::One(held.local_addr().unwrap());
+    let Err(NetError::PortInUse { holder, .. }) = bind(addr, 2) else { panic!("the port was free") };
+    assert_eq!(holder.unwrap().pid, std::process::id());
+}
+
+/// The other process of the next test: holds a port as we would, until its input ends.
+#[test]
+#[ignore = "is run by another test, in a process of its own"]
+fn holds_a_port_as_we_would() {
+    let sockets = bind(one("127.0.0.1:0"), 2).unwrap();
+    println!("\nport {}", sockets[0].local_addr().unwrap().port());
+    io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn a_port_is_not_shared_with_another_process_that_would_share_it() {
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "listen::tests::holds_a_port_as_we_would", "--ignored", "--nocapture"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
+    let port = lines.find_map(|line| line.unwrap().strip_prefix("port ").map(str::to_owned)).unwrap();
+    let outcome = bind(one(&format!("127.0.0.1:{port}")), 1);
+    drop(other.stdin.take());
+    let pid = other.id();
+    assert!(other.wait().unwrap().success());
+    let Err(NetError::PortInUse { holder, .. }) = outcome else { panic!("the port is shared: {outcome:?}") };
+    assert_eq!(holder.unwrap().pid, pid);
+}
+
+#[test]
+fn our_own_socket_on_an_overlapping_address_is_no_conflict() {
+    let first = bind(one("127.0.0.1:0"), 1).unwrap();
+    let port = first[0].local_addr().unwrap().port();
+    let second = bind(ListenAddr::Every(port), 1).unwrap();
+    assert_eq!(second[0].local_addr().unwrap().port(), port);
+}
+
+#[test]
+fn an_address_of_another_machine_is_named_as_such() {
+    let error = bind(one("192.0.2.1:8080"), 1).unwrap_err();
+    assert!(matches!(error, NetError::AddressAbsent { .. }), "{error}");
+    assert_eq!(error.to_string(), "cannot listen on 192.0.2.1:8080: no interface of this machine has that address");
+}
+
+#[test]
+fn a_forbidden_port_comes_with_the_line_that_allows_it() {
+    let error = explain(ListenAddr::Every(80), io::Error::from(Errno::ACCESS));
+    assert_eq!(error.to_string(), "cannot listen on :80: port 80 is for privileged processes only");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("setcap cap_net_bind_service=+ep"), "{hint}");
+    assert!(hint.contains("AmbientCapabilities=CAP_NET_BIND_SERVICE"), "{hint}");
+}
+
+/// Eight hexadecimal digits as this machine's kernel prints four bytes of an address.
+fn word(bytes: [u8; 4]) -> String {
+    format!("{:08X}", u32::from_ne_bytes(bytes))
+}
+
+#[test]
+fn listening_sockets_are_read_from_the_kernels_table() {
+    let v4 = word([127, 0, 0, 1]);
+    let v6 = [word([0, 0, 0, 0]), word([0, 0, 0, 0]), word([0, 0, 0, 0]), word([0, 0, 0, 1])].concat();
+    let rest = "00000000:00000000 00:00000000 00000000  1000        0 4711 1 0000000000000000 100 0 0 10 0";
+    let addr = |text: &str| text.parse::<IpAddr>().unwrap();
+    for (line, expected) in [
+        (format!("0: {v4}:1F90 00000000:0000 0A {rest}"), Some((addr("127.0.0.1"), 8080))),
+        (format!("0: {v6}:0050 00000000:0000 0A {rest}"), Some((addr("::1"), 80))),
+        (format!("0: {v4}:1F90 00000000:0000 01 {rest}"), None),
+        (format!("0: {v4} 00000000:0000 0A {rest}"), None),
+        (format!("0: 7F:1F90 00000000:0000 0A {rest}"), None),
+        (format!("0: {v4}:1F90 00000000:0000 0A"), None),
+        (String::new(), None),
+    ] {
+        let expected = expected.map(|(addr, port)| Listening { addr, port, inode: 4711 });
+        assert_eq!(listening(&line), expected, "{line}");
+    }
+}
+
+#[test]
+fn the_holder_is_the_process_that_has_the_socket_open() {
+    let proc = Scratch::new();
+    let wild = word([0, 0, 0, 0]);
+    let line =
+        format!("0: {wild}:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 77 1 0 100 0 0 10 0");
+    for directory in ["net", "self/fd", "12/fd", "34/fd", "not-a-process"] {
+        fs::create_dir_all(proc.path(directory)).unwrap();
+    }
+    fs::write(proc.path("net/tcp"), format!("a head\n{line}\n")).unwrap();
+    symlink("socket:[76]", proc.path("12/fd/3")).unwrap();
+    symlink("/dev/null", proc.path("34/fd/0")).unwrap();
+    symlink("socket:[77]", proc.path("34/fd/9")).unwrap();
+    fs::write(proc.path("34/comm"), "nginx\n").unwrap();
+
+    let holder = Some(Holder { pid: 34, program: "nginx".to_owned() });
+    assert_eq!(find(one("10.0.0.1:8080"), proc.as_ref()), holder);
+    assert_eq!(find(ListenAddr::Every(8080), proc.as_ref()), holder);
+    assert_eq!(find(one("10.0.0.1:8081"), proc.as_ref()), None);
+}

@@ -1,0 +1,251 @@
+//! A byte stream to a client or a server: TCP today, with room for TLS behind the same type.
+//!
+//! It moves bytes and knows its two ends; it does not know what the bytes mean, nor how long to wait.
+//! Invariant: every stream is non-blocking, has `TCP_NODELAY`, and its addresses are plain IPv4 where they are IPv4.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use evenkeel_model::Reason;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// One connection.
+#[derive(Debug)]
+pub struct Stream {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+}
+
+/// Takes the next connection of a socket from [`listen::bind`](crate::listen::bind).
+///
+/// # Errors
+/// What `accept` said. After an error that [`is_exhaustion`], wait before the next try; every other one concerns
+/// a connection that ended before we took it, and the next try may follow at once.
+pub async fn accept(listener: &TcpListener) -> io::Result<Stream> {
+    let (tcp, peer) = listener.accept().await?;
+    let local = tcp.local_addr()?;
+    Ok(Stream { tcp, peer: plain(peer), local: plain(local) })
+}
+
+/// Opens a connection, within `timeout`.
+///
+/// # Errors
+/// Why there is none, as the reason a verdict would give.
+pub async fn connect(addr: SocketAddr, timeout: Duration) -> Result<Stream, ConnectError> {
+    match tokio::time::timeout(timeout, TcpStream::connect(addr)).await {
+        Ok(Ok(tcp)) => connected(tcp, addr),
+        Ok(Err(error)) => Err(ConnectError::from(error)),
+        Err(_) => Err(ConnectError {
+            reason: Reason::ConnectTimeout,
+            source: io::Error::from(io::ErrorKind::TimedOut),
+            local: false,
+        }),
+    }
+}
+
+fn connected(tcp: TcpStream, addr: SocketAddr) -> Result<Stream, ConnectError> {
+    let local = tcp.local_addr()?;
+    if local == addr {
+        // Nobody listens, and the system gave us the very port that we call: TCP then connects a socket with itself.
+        return Err(ConnectError::from(io::Error::from(Errno::CONNREFUSED)));
+    }
+    tcp.set_nodelay(true)?;
+    Ok(Stream { tcp, peer: plain(addr), local: plain(local) })
+}
+
+/// Whether the system has run out of something that accepting needs (descriptors, memory). Trying again at once
+/// would spin.
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+impl Stream {
+    /// Waits until there is something to read: bytes, an end, or an error. May return without cause.
+    ///
+    /// # Errors
+    /// Where the runtime is going away.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.tcp.readable().await
+    }
+
+    /// Waits until something can be written, or the connection broke. May return without cause.
+    ///
+    /// # Errors
+    /// Where the runtime is going away.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.tcp.writable().await
+    }
+
+    /// Waits for either.
+    ///
+    /// # Errors
+    /// Where the runtime is going away.
+    pub async fn ready(&self, interest: Interest) -> io::Result<tokio::io::Ready> {
+        self.tcp.ready(interest).await
+    }
+
+    /// Like [`readable`](Self::readable), for hand-written futures. Keeps the last waker only.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp.poll_read_ready(cx)
+    }
+
+    /// Like [`writable`](Self::writable), for hand-written futures. Keeps the last waker only.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp.poll_write_ready(cx)
+    }
+
+    /// Reads what is there. 0 is the peer's end of sending.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing is there yet, otherwise what the system said.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.tcp.try_read(buffer)
+    }
+
+    /// Writes as much as the system takes.
+    ///
+    /// # Errors
+    /// `WouldBlock` where it takes nothing now, otherwise what the system said.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.tcp.try_write(bytes)
+    }
+
+    /// Writes as much of several pieces as the system takes, in one call.
+    ///
+    /// # Errors
+    /// As [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.tcp.try_write_vectored(pieces)
+    }
+
+    /// Says that nothing more will be sent; reading goes on.
+    ///
+    /// # Errors
+    /// Where the connection is already gone.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        SockRef::from(&self.tcp).shutdown(Shutdown::Write)
+    }
+
+    /// Ends the connection with a reset: the peer learns that what it has is not whole, and no port lingers.
+    pub fn reset(self) {
+        // A socket that cannot be told to is gone already.
+        let _ = self.tcp.set_zero_linger();
+    }
+
+    /// The other end.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Our end: for an accepted connection, the address that the client called.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether an idle connection is of no more use: the peer closed it, it broke, or there are bytes that nobody
+    /// asked for. Asks the system, so the answer is as fresh as one can be.
+    pub fn is_closed_or_readable(&self) -> bool {
+        let mut byte = [0u8; 1];
+        !matches!(
+            rustix::net::recv(&self.tcp, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT),
+            Err(Errno::AGAIN | Errno::INTR)
+        )
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().tcp).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub struct ConnectError {
+    /// As a verdict on the server would give it.
+    pub reason: Reason,
+    /// What the system said.
+    pub source: io::Error,
+    /// Whether the fault is ours (no descriptors, no local port): it says nothing about the server.
+    pub local: bool,
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(source: io::Error) -> Self {
+        let reason = connect_reason(&source);
+        Self { reason, source, local: reason == Reason::Local }
+    }
+}
+
+/// What a failed `connect` says about the server (connect(2), ip(7)). What is neither the server's answer nor the
+/// network's is ours.
+fn connect_reason(error: &io::Error) -> Reason {
+    match Errno::from_io_error(error) {
+        Some(Errno::CONNREFUSED) => Reason::ConnectRefused,
+        Some(Errno::TIMEDOUT) => Reason::ConnectTimeout,
+        Some(Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE) => Reason::ConnectionLost,
+        Some(Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::HOSTDOWN | Errno::NETDOWN | Errno::NETRESET) => {
+            Reason::Unreachable
+        }
+        _ => Reason::Local,
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            Reason::ConnectTimeout => f.write_str("no connection in time"),
+            Reason::Local => write!(f, "no connection for a reason of our own: {}", self.source),
+            _ => write!(f, "no connection: {}", self.source),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// An IPv4 client of a socket that takes both families appears as `::ffff:192.0.2.1`; nobody wants to see that.
+fn plain(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+#[cfg(test)]
+mod tests;
