@@ -1,0 +1,199 @@
+//! Buffers and the desk: the memory that one exchange works on, lent from a worker's free list.
+//!
+//! Not here: what the bytes mean. The invariant: a connection holds a desk only while bytes of it are in flight, so
+//! that an idle connection costs no buffer, and a worker keeps at most `caps::FREE_BUFFERS_PER_WORKER` of each kind.
+
+use std::cell::RefCell;
+
+use evenkeel_http::{RequestHead, ResponseHead};
+use evenkeel_model::caps;
+
+/// Bytes in a fixed room: `start..end` are there, the rest is free.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    bytes: Box<[u8]>,
+    /// Where the bytes begin.
+    pub(crate) start: usize,
+    /// Where they end.
+    pub(crate) end: usize,
+}
+
+impl Buffer {
+    fn new(capacity: usize) -> Self {
+        Self { bytes: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 }
+    }
+
+    /// Every byte from the room's beginning to the end of what is there.
+    pub(crate) fn written(&self) -> &[u8] {
+        self.bytes.get(..self.end).unwrap_or_default()
+    }
+
+    /// The bytes that are there.
+    pub(crate) fn filled(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// A stretch of the room.
+    pub(crate) fn slice(&self, from: usize, to: usize) -> &[u8] {
+        self.bytes.get(from..to).unwrap_or_default()
+    }
+
+    /// The free room behind the bytes, at most `most` of it.
+    pub(crate) fn room(&mut self, most: usize) -> &mut [u8] {
+        let to = self.end.saturating_add(most).min(self.bytes.len());
+        self.bytes.get_mut(self.end..to).unwrap_or_default()
+    }
+
+    /// How much room is free behind the bytes.
+    pub(crate) fn free(&self) -> usize {
+        self.bytes.len().saturating_sub(self.end)
+    }
+
+    /// Says that `count` more bytes are there.
+    pub(crate) fn grow(&mut self, count: usize) {
+        self.end = self.end.saturating_add(count).min(self.bytes.len());
+    }
+
+    /// Moves `from..to` so that it begins at `target`, which lies before.
+    pub(crate) fn shift(&mut self, from: usize, to: usize, target: usize) {
+        if from != target && from <= to && to <= self.bytes.len() && target <= from {
+            self.bytes.copy_within(from..to, target);
+        }
+    }
+
+    /// Replaces everything by these bytes, which fit.
+    pub(crate) fn refill(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.bytes.get_mut(..bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.start = 0;
+            self.end = bytes.len();
+        }
+    }
+
+    /// Forgets everything before `from` and moves the rest to the front.
+    pub(crate) fn drop_front(&mut self, from: usize) {
+        let from = from.min(self.end);
+        self.bytes.copy_within(from..self.end, 0);
+        self.end -= from;
+        self.start = 0;
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
+    /// The size of the room.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// What one exchange works on.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// The client's bytes: the head of the request, and what came behind it.
+    pub(crate) input: Buffer,
+    /// The request's head, as spans into `input`.
+    pub(crate) request: RequestHead,
+    /// The server's bytes.
+    pub(crate) answer: Buffer,
+    /// The answer's head, as spans into `answer`.
+    pub(crate) response: ResponseHead,
+    /// The head that goes to the server.
+    pub(crate) out: Vec<u8>,
+    /// The head that goes to the client, or an answer of our own.
+    pub(crate) reply: Vec<u8>,
+    /// The request's path in normal form, where it is not so already.
+    pub(crate) normal: Vec<u8>,
+    /// Rendered values: of edits, paths and pages.
+    pub(crate) text: Vec<u8>,
+    /// Where each rendered value of an edit ends in `text`.
+    pub(crate) ends: Vec<usize>,
+    /// Bytes of the request's body that have left `input` and are kept for another attempt.
+    pub(crate) kept: Vec<u8>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            input: Buffer::new(caps::CONNECTION_BUFFER),
+            request: RequestHead::new(),
+            answer: Buffer::new(caps::CONNECTION_BUFFER),
+            response: ResponseHead::new(),
+            out: Vec::with_capacity(2048),
+            reply: Vec::with_capacity(2048),
+            normal: Vec::new(),
+            text: Vec::new(),
+            ends: Vec::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// Makes ready for the next message on the connection: what is left in `input` stays.
+    pub(crate) fn reset(&mut self) {
+        self.request.clear();
+        self.response.clear();
+        self.answer.clear();
+        self.out.clear();
+        self.reply.clear();
+        self.text.clear();
+        self.kept.clear();
+    }
+
+    /// Gives the room for answers back for good: a tunnel may stand for hours and needs none.
+    pub(crate) fn shrink(&mut self) {
+        self.answer = Buffer::new(0);
+    }
+
+    /// Gives back what one unusual exchange made grow.
+    fn trim(&mut self) {
+        for vec in [&mut self.out, &mut self.reply, &mut self.normal, &mut self.text, &mut self.kept] {
+            if vec.capacity() > caps::BODY_BUFFER {
+                *vec = Vec::new();
+            }
+        }
+    }
+}
+
+/// A worker's free desks and body buffers.
+#[derive(Debug, Default)]
+pub(crate) struct FreeList {
+    // A desk travels between the list and its connection; the box keeps that to a pointer.
+    #[allow(clippy::vec_box)]
+    desks: RefCell<Vec<Box<Desk>>>,
+    bodies: RefCell<Vec<Buffer>>,
+}
+
+impl FreeList {
+    /// A desk with nothing on it.
+    pub(crate) fn desk(&self) -> Box<Desk> {
+        self.desks.borrow_mut().pop().unwrap_or_else(|| Box::new(Desk::new()))
+    }
+
+    /// Takes a desk back.
+    pub(crate) fn return_desk(&self, mut desk: Box<Desk>) {
+        desk.reset();
+        desk.input.clear();
+        desk.trim();
+        let mut desks = self.desks.borrow_mut();
+        if desks.len() < caps::FREE_BUFFERS_PER_WORKER && desk.answer.capacity() > 0 {
+            desks.push(desk);
+        }
+    }
+
+    /// A buffer for a large body.
+    pub(crate) fn body(&self) -> Buffer {
+        self.bodies.borrow_mut().pop().unwrap_or_else(|| Buffer::new(caps::BODY_BUFFER))
+    }
+
+    /// Takes a body's buffer back.
+    pub(crate) fn return_body(&self, mut buffer: Buffer) {
+        buffer.clear();
+        let mut bodies = self.bodies.borrow_mut();
+        if bodies.len() < caps::FREE_BUFFERS_PER_WORKER {
+            bodies.push(buffer);
+        }
+    }
+}

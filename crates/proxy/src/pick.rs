@@ -1,0 +1,158 @@
+//! Which server a request gets, and the wait where all are full.
+//!
+//! Not here: the rules of balancing (`evenkeel_balance`) and the line itself (`queue`). The invariant: a request that
+//! leaves here holds a slot of its server, and gives it back exactly once.
+
+use std::rc::Rc;
+
+use evenkeel_balance::sticky::Bond;
+use evenkeel_balance::{Ask, HashKeyValue, Pick, ServerIndex, ServerSet, hash_key};
+use evenkeel_http::{cookie, uri};
+use evenkeel_model::config::{Balance, HashKey};
+use tokio::time::Instant;
+
+use crate::buffer::Desk;
+use crate::error::{Kind, ProxyError};
+use crate::exchange::Exchange;
+use crate::queue::Ticket;
+use crate::serve::h1::Client;
+use crate::snapshot::{PoolHold, PoolPart};
+
+/// A slot of a server.
+pub(crate) struct Seat {
+    pub(crate) index: ServerIndex,
+    pool: PoolHold,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(server) = self.pool.server(self.index) {
+            // The slot first: whoever is woken must find it free.
+            server.shared.load.release();
+            self.pool.shared.queue.on_free(server.uid);
+        }
+    }
+}
+
+/// What one look around came to.
+enum Look {
+    Seat(Seat),
+    Full,
+    Nobody,
+}
+
+/// Takes a slot for the request, of the server that it belongs to or of the one whose turn it is; waits where all
+/// are full.
+pub(crate) async fn seat(
+    client: &mut Client,
+    desk: &Desk,
+    exchange: &mut Exchange,
+    pool: &PoolHold,
+    tried: &ServerSet,
+) -> Result<Seat, ProxyError> {
+    let seeker = Seeker {
+        pool,
+        tried,
+        bound: match exchange.bond {
+            Bond::Bound(index) if !tried.contains(index) => Some(index),
+            _ => None,
+        },
+        key: key(desk, exchange, pool),
+    };
+    // Whoever waits already comes first.
+    let look = match seeker.bound.is_none() && pool.shared.queue.is_waited_in() {
+        true => Look::Full,
+        false => seeker.look(client),
+    };
+    match look {
+        Look::Seat(seat) => Ok(seat),
+        Look::Nobody => Err(nobody(pool)),
+        Look::Full => Box::pin(wait(client, exchange, &seeker)).await,
+    }
+}
+
+/// Stands in line until there is a slot.
+async fn wait(client: &mut Client, exchange: &mut Exchange, seeker: &Seeker<'_>) -> Result<Seat, ProxyError> {
+    let pool = seeker.pool;
+    let wants = seeker.bound.and_then(|index| pool.server(index)).map(|server| server.uid);
+    let Some(ticket) = pool.shared.queue.join(pool.config.queue.max, wants) else { return Err(Kind::QueueFull.into()) };
+    let begun = Instant::now();
+    let seat = stand(client, seeker, &ticket, begun + pool.config.queue.timeout).await;
+    exchange.times.queue += begun.elapsed();
+    seat
+}
+
+async fn stand(
+    client: &mut Client,
+    seeker: &Seeker<'_>,
+    ticket: &Ticket,
+    deadline: Instant,
+) -> Result<Seat, ProxyError> {
+    loop {
+        match seeker.look(client) {
+            Look::Seat(seat) => return Ok(seat),
+            Look::Nobody => return Err(nobody(seeker.pool)),
+            Look::Full => {}
+        }
+        if client.timer.until(deadline, ticket.called()).await.is_err() {
+            return Err(Kind::QueueTimeout.into());
+        }
+    }
+}
+
+/// One request in search of a server.
+struct Seeker<'a> {
+    pool: &'a PoolHold,
+    tried: &'a ServerSet,
+    bound: Option<ServerIndex>,
+    key: Option<u64>,
+}
+
+impl Seeker<'_> {
+    fn look(&self, client: &Client) -> Look {
+        if let Some(index) = self.bound {
+            return self.take(index).map_or(Look::Full, Look::Seat);
+        }
+        let ask = Ask { key: self.key, tried: self.tried, loads: self.pool.as_ref().as_ref() };
+        // Another worker may take the slot between the choice and the taking; after as many tries as there are
+        // servers the pool is as good as full.
+        for _ in 0..=self.pool.servers.len() {
+            let pick = client
+                .worker
+                .with_picker(&self.pool.config.name, |picker, rng| picker.pick(&self.pool.plan, &ask, rng));
+            match pick {
+                Pick::Server(index) => match self.take(index) {
+                    Some(seat) => return Look::Seat(seat),
+                    None => continue,
+                },
+                Pick::AllFull => return Look::Full,
+                Pick::None => return Look::Nobody,
+            }
+        }
+        Look::Full
+    }
+
+    fn take(&self, index: ServerIndex) -> Option<Seat> {
+        let server = self.pool.server(index)?;
+        let is_taken = server.shared.load.try_take(server.max_conns);
+        is_taken.then(|| Seat { index, pool: Rc::clone(self.pool) })
+    }
+}
+
+fn nobody(pool: &PoolPart) -> ProxyError {
+    if pool.is_in_maintenance { Kind::Maintenance.into() } else { Kind::NoServer.into() }
+}
+
+/// What the pool hashes of the request, if it does and the request has it.
+fn key(desk: &Desk, exchange: &Exchange, pool: &PoolPart) -> Option<u64> {
+    let Balance::Hash { key, .. } = &pool.config.balance else { return None };
+    let (request, buf) = (&desk.request, desk.input.written());
+    let value = match key {
+        HashKey::Client => HashKeyValue::Client(exchange.client),
+        HashKey::Field(name) => HashKeyValue::Bytes(request.fields().find(buf, name.as_bytes())?),
+        HashKey::Cookie(name) => HashKeyValue::Bytes(cookie::values(request.fields(), buf, name.as_bytes()).next()?),
+        HashKey::Query(name) => HashKeyValue::Bytes(uri::query_value(request.query(buf)?, name.as_bytes())?),
+        HashKey::Path => HashKeyValue::Bytes(request.path(buf)),
+    };
+    Some(hash_key(&pool.hash_seed, value))
+}

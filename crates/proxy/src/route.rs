@@ -1,0 +1,71 @@
+//! Which site and route take a request, and what it is called.
+//!
+//! Not here: the rules of matching (`evenkeel_http::matching`) and what a route does. The first site whose hosts fit
+//! decides, then the first of its routes that fits; nothing else is looked at.
+
+use evenkeel_http::{matching, uri};
+use evenkeel_model::config::{Action, RequestId};
+
+use crate::buffer::Desk;
+use crate::error::Kind;
+use crate::exchange::{Exchange, Flow, RequestIdText};
+use crate::serve::h1::Client;
+
+/// Finds the request's place in the configuration.
+pub(crate) fn choose(client: &Client, desk: &mut Desk, exchange: &mut Exchange) -> Flow {
+    let snapshot = std::rc::Rc::clone(&exchange.snapshot);
+    let Some((listener, part)) = snapshot.listener(exchange.place.listener) else {
+        return Flow::Fail(Kind::NoSite.into());
+    };
+    let Desk { request, input, normal, .. } = desk;
+    let buf = input.written();
+    let host = request.host(buf);
+    let Some(site_at) = listener.sites.iter().position(|site| matching::hosts_fit(&site.hosts, host)) else {
+        return Flow::Fail(Kind::NoSite.into());
+    };
+    exchange.place.site = Some(site_at);
+    let Some((site, site_part)) = listener.sites.get(site_at).zip(part.sites.get(site_at)) else {
+        return Flow::Fail(Kind::NoSite.into());
+    };
+    if let RequestId::Field(name) = &site.request_id {
+        exchange.id = request_id(client, exchange.is_trusted, request.fields().find(buf, name.as_bytes()));
+    }
+    let mut scratch = std::mem::take(normal);
+    let path = uri::normal_path(request.path(buf), &mut scratch);
+    let found = site.routes.iter().position(|route| matching::matcher_fits(&route.matcher, request, buf, path));
+    // Logs look at the normal form again, so that it is kept where it differs.
+    let is_raw = path == request.path(buf);
+    *normal = scratch;
+    if is_raw {
+        normal.clear();
+    }
+    let Some(route) = found.and_then(|at| site.routes.get(at)) else {
+        return Flow::Fail(Kind::NoRoute.into());
+    };
+    exchange.place.route = found;
+    match &route.action {
+        Action::Redirect(_) | Action::Respond(_) => Flow::Respond,
+        Action::To(_) => {
+            let pool = found.and_then(|at| site_part.pools.get(at).copied().flatten());
+            exchange.pool = pool.and_then(|place| snapshot.pool(place)).cloned();
+            match exchange.pool {
+                Some(_) => Flow::Next,
+                None => Flow::Fail(Kind::NoRoute.into()),
+            }
+        }
+    }
+}
+
+/// The path in normal form: kept apart where it differs from the one in the request.
+pub(crate) fn normal_path(desk: &Desk) -> &[u8] {
+    match desk.normal.is_empty() {
+        true => desk.request.path(desk.input.written()),
+        false => &desk.normal,
+    }
+}
+
+/// A trusted proxy's id is kept, so that one request has one id all the way; any other is replaced.
+fn request_id(client: &Client, is_trusted: bool, given: Option<&[u8]>) -> RequestIdText {
+    let taken = given.filter(|_| is_trusted).and_then(RequestIdText::given);
+    taken.unwrap_or_else(|| RequestIdText::made(client.worker.chance(), client.worker.chance()))
+}

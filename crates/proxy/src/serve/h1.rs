@@ -1,0 +1,252 @@
+//! An HTTP/1 connection of a client: heads are read, each becomes an exchange, and the connection is kept or closed.
+//!
+//! Not here: what a request leads to (`exchange`). The invariant: the next request begins exactly where the one
+//! before ended; where that is not certain, the connection closes.
+
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use evenkeel_model::config::{ClientLimits, ClientTimeouts};
+use evenkeel_model::{ListenerName, caps};
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
+
+use crate::buffer::Desk;
+use crate::error::{Kind, ProxyError};
+use crate::exchange::{self, Exchange, Next};
+use crate::snapshot::{Hold, Snapshot};
+use crate::timer::Timer;
+use crate::wire::{Stream, Wire};
+use crate::worker::Worker;
+
+/// How long a closing connection is read from, so that the client gets the answer before a reset can destroy it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a connection that has carried nothing yet may take to say its first word once connections are to end:
+/// a round trip around the world and some.
+const FIRST_WORD: Duration = Duration::from_millis(500);
+
+/// A client's connection.
+pub(crate) struct Client {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) stream: Stream,
+    pub(crate) timer: Timer,
+    pub(crate) listener: ListenerName,
+    pub(crate) peer: IpAddr,
+    /// Requests so far, the one under way included.
+    pub(crate) requests: u32,
+    pub(crate) timeouts: ClientTimeouts,
+    pub(crate) limits: ClientLimits,
+    opened: Instant,
+    /// Where the listener stands in the snapshot of that generation.
+    place: (u64, usize),
+}
+
+/// What an idle connection was woken by.
+enum Woken {
+    Bytes,
+    Leave,
+}
+
+/// Serves a connection from its first byte to its end.
+pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Stream) {
+    let Some(mut client) = Client::new(Rc::clone(&worker), listener, stream) else { return };
+    let bell = Rc::clone(&worker);
+    let mut turned = pin!(bell.turn.notified());
+    loop {
+        let Woken::Bytes = client.idle(&bell, turned.as_mut()).await else { return };
+        let mut desk = worker.free.desk();
+        // In a box, so that an idle connection is a few hundred bytes: what serving takes is fetched for as long as
+        // bytes are in hand, like the desk.
+        let next = Box::pin(client.busy(&mut desk)).await;
+        worker.free.return_desk(desk);
+        match next {
+            Next::Keep => {}
+            Next::Close => return,
+            Next::Linger => return Box::pin(client.linger()).await,
+        }
+    }
+}
+
+impl Client {
+    fn new(worker: Rc<Worker>, listener: ListenerName, stream: Stream) -> Option<Self> {
+        let now = Instant::now();
+        let snapshot = worker.snapshot()?;
+        let place = snapshot.listener_place(&listener)?;
+        let (config, _) = snapshot.listener(place)?;
+        Some(Self {
+            timer: Timer::new(now + config.timeouts.head),
+            peer: stream.peer_addr().ip(),
+            timeouts: config.timeouts,
+            limits: config.limits,
+            place: (snapshot.generation(), place),
+            worker,
+            stream,
+            listener,
+            requests: 0,
+            opened: now,
+        })
+    }
+
+    /// Waits for bytes without holding a buffer.
+    async fn idle<'w>(&mut self, bell: &'w Worker, mut turned: Pin<&mut Notified<'w>>) -> Woken {
+        // The first request is awaited as long as a head may take, the next ones as long as idle connections may stand.
+        let patience = if self.requests == 0 { self.timeouts.head } else { self.timeouts.idle };
+        let mut deadline = Instant::now() + patience;
+        if !self.may_stay() {
+            // Accepted while connections were told to go, too late to hear it.
+            deadline = deadline.min(Instant::now() + FIRST_WORD);
+        }
+        poll_fn(|cx| {
+            match self.stream.poll_read_ready(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Woken::Bytes),
+                Poll::Ready(Err(_)) => return Poll::Ready(Woken::Leave),
+                Poll::Pending => {}
+            }
+            while turned.as_mut().poll(cx).is_ready() {
+                // A fresh ear before the question, so that no call in between is missed.
+                turned.set(bell.turn.notified());
+                match self.may_stay() {
+                    true => {}
+                    // Who has just connected is about to ask, and would take the end for a failure.
+                    false if self.requests == 0 => deadline = deadline.min(Instant::now() + FIRST_WORD),
+                    false => return Poll::Ready(Woken::Leave),
+                }
+            }
+            self.timer.poll_passed(cx, deadline).map(|()| Woken::Leave)
+        })
+        .await
+    }
+
+    /// Serves requests as long as bytes are in hand.
+    async fn busy(&mut self, desk: &mut Desk) -> Next {
+        // The runtime takes every new socket for readable until it has asked.
+        match self.read_what_is_there(desk).await {
+            Poll::Pending => return Next::Keep,
+            Poll::Ready(Ok(count)) if count > 0 => {}
+            Poll::Ready(_) => return Next::Close,
+        }
+        loop {
+            let started = Instant::now();
+            let Some(snapshot) = self.refresh() else { return Next::Close };
+            let head = match self.read_head(desk, &snapshot, started).await {
+                Ok(Some(_)) => Ok(()),
+                Ok(None) => return Next::Close,
+                Err(error) => Err(error),
+            };
+            self.requests = self.requests.saturating_add(1);
+            let mut exchange = Exchange::begin(self, desk, snapshot, started);
+            let next = match head {
+                Ok(()) => exchange::run(self, desk, &mut exchange).await,
+                Err(error) => exchange::refuse(self, desk, &mut exchange, error).await,
+            };
+            if next != Next::Keep {
+                return next;
+            }
+            exchange.rest.settle(desk);
+            desk.reset();
+            if desk.input.filled().is_empty() {
+                return Next::Keep;
+            }
+        }
+    }
+
+    /// Reads once, without waiting.
+    async fn read_what_is_there(&mut self, desk: &mut Desk) -> Poll<std::io::Result<usize>> {
+        let (stream, input) = (&mut self.stream, &mut desk.input);
+        let read = poll_fn(|cx| Poll::Ready(stream.poll_read(cx, input.room(usize::MAX)))).await;
+        if let Poll::Ready(Ok(count)) = read {
+            desk.input.grow(count);
+        }
+        read
+    }
+
+    /// Reads until a head is whole. `None`: the client left without a word, or said nothing for too long.
+    async fn read_head(
+        &mut self,
+        desk: &mut Desk,
+        snapshot: &Snapshot,
+        started: Instant,
+    ) -> Result<Option<usize>, ProxyError> {
+        let Some((_, part)) = snapshot.listener(self.place.1) else { return Ok(None) };
+        let deadline = started + self.timeouts.head;
+        loop {
+            if !desk.input.filled().is_empty() {
+                let parsed = desk.request.parse(desk.input.filled(), &part.limits);
+                if let Some(length) = parsed.map_err(|cause| ProxyError::from(Kind::Request(cause)))? {
+                    return Ok(Some(length));
+                }
+            }
+            let stream = &mut self.stream;
+            let input = &mut desk.input;
+            let read = self.timer.until(deadline, poll_fn(|cx| stream.poll_read(cx, input.room(usize::MAX)))).await;
+            let is_begun = !desk.input.filled().is_empty();
+            match read {
+                Ok(Ok(0)) | Ok(Err(_)) if is_begun => return Err(Kind::ClientGone.into()),
+                Ok(Ok(0)) | Ok(Err(_)) => return Ok(None),
+                Ok(Ok(count)) => desk.input.grow(count),
+                Err(_) if is_begun => return Err(Kind::HeadTimeout.into()),
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// The snapshot in force, with this connection's own terms brought up to it. A connection whose listener is gone
+    /// keeps the terms that it has.
+    fn refresh(&mut self) -> Option<Rc<Hold>> {
+        let snapshot = self.worker.snapshot()?;
+        if self.place.0 != snapshot.generation() {
+            let place = snapshot.listener_place(&self.listener)?;
+            let (config, _) = snapshot.listener(place)?;
+            self.timeouts = config.timeouts;
+            self.limits = config.limits;
+            self.place = (snapshot.generation(), place);
+        }
+        Some(snapshot)
+    }
+
+    /// Where the listener stands in the snapshot of the request under way.
+    pub(crate) fn place(&self) -> usize {
+        self.place.1
+    }
+
+    /// Whether the connection may carry another request after the one under way.
+    pub(crate) fn may_stay(&self) -> bool {
+        !self.worker.is_draining()
+            && self.requests < self.limits.requests
+            && self.opened.elapsed() < self.timeouts.life
+            && self.is_listened_to()
+    }
+
+    /// Whether the connection's listener is still configured.
+    fn is_listened_to(&self) -> bool {
+        self.worker.snapshot().is_some_and(|snapshot| {
+            snapshot.generation() == self.place.0 || snapshot.listener_place(&self.listener).is_some()
+        })
+    }
+
+    /// Ends our side and reads on for a moment: closing with bytes unread would reset the connection, and the reset
+    /// could overtake the answer (RFC 9112 section 9.6).
+    pub(crate) async fn linger(mut self) {
+        if self.stream.shutdown_write().is_err() {
+            return;
+        }
+        let mut desk = self.worker.free.desk();
+        let deadline = Instant::now() + LINGER;
+        // A client that goes on sending is not waited for longer than that, nor read from more than that.
+        let mut left = caps::DRAIN_BYTES.saturating_mul(4);
+        while left > 0 {
+            let (stream, input) = (&mut self.stream, &mut desk.input);
+            input.clear();
+            match self.timer.until(deadline, poll_fn(|cx| stream.poll_read(cx, input.room(usize::MAX)))).await {
+                Ok(Ok(count)) if count > 0 => left = left.saturating_sub(count as u64),
+                _ => break,
+            }
+        }
+        self.worker.free.return_desk(desk);
+    }
+}

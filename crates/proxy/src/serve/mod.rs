@@ -1,0 +1,3 @@
+//! Connections of clients, by protocol: each becomes a row of exchanges.
+
+pub(crate) mod h1;

@@ -1,0 +1,81 @@
+//! A connection to a server: a kept one where that is allowed, a new one else.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use evenkeel_http::retry::{Replay, survives_reuse};
+use evenkeel_model::config::Reuse;
+use evenkeel_net::stream::{self, ConnectError};
+use tokio::time::Instant;
+
+use crate::error::{Kind, ProxyError};
+use crate::exchange::Exchange;
+use crate::serve::h1::Client;
+use crate::server::Attempt;
+use crate::shared::add;
+use crate::snapshot::ServerPart;
+use crate::wire::Stream;
+
+/// A connection to the attempt's server.
+pub(crate) async fn obtain(
+    client: &mut Client,
+    exchange: &mut Exchange,
+    attempt: &Attempt<'_>,
+    method: evenkeel_http::Method,
+    body: Replay,
+) -> Result<Stream, ProxyError> {
+    let Some(server) = attempt.pool.server(attempt.index) else { return Err(Kind::NoServer.into()) };
+    let survives = survives_reuse(method, body);
+    let may_reuse = match attempt.pool.config.reuse {
+        Reuse::Never => false,
+        Reuse::Safe => client.requests > 1 || survives,
+        Reuse::Always => true,
+    };
+    // After a failure a new connection tells whether it was the server or only the kept connection.
+    if may_reuse && attempt.is_first {
+        let worker = &client.worker;
+        if let Some(kept) = worker.idle.take(&server.id, &worker.shared, !survives) {
+            add(&server.shared.reused, 1);
+            exchange.was_reused = true;
+            exchange.times.connect = Some(Duration::ZERO);
+            exchange.server_addr = Some(kept.peer_addr());
+            return Ok(kept);
+        }
+    }
+    exchange.was_reused = false;
+    let begun = Instant::now();
+    let connected = Box::pin(connect(client, server, attempt.pool.config.timeouts.connect)).await;
+    exchange.times.connect = Some(begun.elapsed());
+    match connected {
+        Ok(stream) => {
+            add(&server.shared.connects, 1);
+            exchange.server_addr = Some(stream.peer_addr());
+            Ok(stream)
+        }
+        Err(error) if error.local => {
+            // The counter `local` tells how often; a line for each would make a shortage worse.
+            tracing::debug!(server = %server.id, %error, "cannot connect");
+            Err(Kind::Local.into())
+        }
+        Err(error) => {
+            exchange.server_addr = server.addrs.first().copied();
+            Err(Kind::Connect(error.reason).into())
+        }
+    }
+}
+
+/// Tries the server's addresses one after the other, beginning at one by chance so that all carry traffic.
+async fn connect(client: &Client, server: &ServerPart, within: Duration) -> Result<Stream, ConnectError> {
+    let count = server.addrs.len().max(1);
+    let first = usize::try_from(client.worker.chance() >> 33).unwrap_or(0) % count;
+    let turned = server.addrs.iter().cycle().skip(first).take(server.addrs.len());
+    let mut failed =
+        ConnectError { reason: evenkeel_model::Reason::Dns, source: std::io::ErrorKind::NotFound.into(), local: false };
+    for addr in turned.copied().collect::<Vec<SocketAddr>>() {
+        match stream::connect(addr, within).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}

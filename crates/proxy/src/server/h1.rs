@@ -1,0 +1,185 @@
+//! Speaking HTTP/1.1 to a server: the request's head out, the answer's head in.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use evenkeel_http::forwarded::{self, Scheme};
+use evenkeel_http::{ConnectionField, Edit, Limits, RequestOut, ResponseError, ResponseOut, Version, uri};
+use evenkeel_http::{write_request as serialise_request, write_response};
+use evenkeel_model::caps;
+use evenkeel_model::config::Reuse;
+use tokio::time::Instant;
+
+use crate::buffer::Desk;
+use crate::error::{Kind, ProxyError};
+use crate::exchange::Exchange;
+use crate::forward::{Lane, Pipe, PipeError, Waits};
+use crate::serve::h1::Client;
+use crate::server::Attempt;
+use crate::snapshot::PoolPart;
+use crate::wire::{Stream, Wire, write_all};
+use crate::{guard, respond, route};
+
+/// What a server's head may be: it must fit the buffer, and 256 fields are more than any framework sets.
+const ANSWER_LIMITS: Limits = Limits { head: caps::CONNECTION_BUFFER, fields: 256, target: 0 };
+
+/// Writes the request's head for the attempt's server into `out`.
+pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Attempt<'_>) {
+    let place = exchange.place;
+    let Some((site, _)) = place.site.and_then(|site| exchange.snapshot.site(place.listener, site)) else { return };
+    let Some(way) = place.route.and_then(|route| site.routes.get(route)) else { return };
+    let Some(server) = attempt.pool.server(attempt.index) else { return };
+    respond::render_edits(desk, exchange, &site.request_edits, &way.request_edits);
+    let path_from = desk.text.len();
+    let mut text = std::mem::take(&mut desk.text);
+    let is_rewritten = way.rewrite.strip.is_some() || way.rewrite.add.is_some();
+    if is_rewritten {
+        let raw = desk.request.path(desk.input.written());
+        uri::rewrite_path(&mut text, raw, route::normal_path(desk), &way.rewrite);
+    }
+    desk.text = text;
+    desk.out.clear();
+    let Desk { input, request, out, text, ends, .. } = desk;
+    let buf = input.written();
+    let id = site_id_field(exchange).map(|name| Edit::set(name.as_bytes(), exchange.id.as_bytes()));
+    respond::with_edits(id, &site.request_edits, &way.request_edits, text, ends, |edits| {
+        let how = RequestOut {
+            path: is_rewritten.then(|| text.get(path_from..).unwrap_or_default()),
+            fallback_host: server.authority.as_bytes(),
+            framing: request.framing(),
+            connection: match (request.asks_websocket(), attempt.pool.config.reuse) {
+                (true, _) => ConnectionField::Upgrade,
+                (false, Reuse::Never) => ConnectionField::Close,
+                (false, _) => ConnectionField::Silent,
+            },
+            edits,
+            without_cookie: attempt.pool.config.sticky.as_ref().map(|sticky| sticky.cookie.as_bytes()),
+            client: Some(forwarded::Client {
+                fields: &site.forwarded.fields,
+                trusted: exchange.is_trusted,
+                peer: exchange.peer.ip(),
+                client: exchange.client,
+                scheme: Scheme::Http,
+                host: request.authority(buf),
+            }),
+        };
+        serialise_request(out, request, buf, &how);
+    });
+}
+
+/// The field that carries the request's id, where there is one.
+pub(crate) fn site_id_field(exchange: &Exchange) -> Option<&str> {
+    let place = exchange.place;
+    exchange.snapshot.site(place.listener, place.site?)?.1.id_field.as_deref()
+}
+
+/// Sends the request and reads the head of its final answer; interim ones are passed on.
+pub(crate) async fn await_answer(
+    client: &mut Client,
+    server: &mut Stream,
+    desk: &mut Desk,
+    exchange: &mut Exchange,
+    upload: &mut Pipe,
+    pool: &PoolPart,
+) -> Result<(), ProxyError> {
+    for count in 0_u32.. {
+        read_head(client, server, desk, exchange, upload, pool).await?;
+        if !desk.response.is_interim() {
+            return Ok(());
+        }
+        if count >= caps::INTERIM_RESPONSES {
+            break;
+        }
+        pass_interim(client, desk, exchange).await?;
+        desk.answer.drop_front(desk.response.len());
+        desk.response.clear();
+    }
+    Err(Kind::Interim.into())
+}
+
+/// Passes an interim answer on, but for `100 Continue`, which we gave ourselves, and not to HTTP/1.0, which has none.
+async fn pass_interim(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) -> Result<(), ProxyError> {
+    if desk.response.status() == 100 || desk.request.version() == Version::Http10 {
+        return Ok(());
+    }
+    desk.reply.clear();
+    write_response(&mut desk.reply, &desk.response, desk.answer.filled(), &ResponseOut::default());
+    let patience = client.timeouts.send;
+    exchange.is_hinted = true;
+    exchange.sent += desk.reply.len() as u64;
+    write_all(&mut client.stream, &mut client.timer, [&desk.reply, b""], patience)
+        .await
+        .map_err(|failed| respond::write_fault(failed).into())
+}
+
+/// Moves the request on and reads one head.
+async fn read_head(
+    client: &mut Client,
+    server: &mut Stream,
+    desk: &mut Desk,
+    exchange: &mut Exchange,
+    upload: &mut Pipe,
+    pool: &PoolPart,
+) -> Result<(), ProxyError> {
+    let facts = desk.request.facts();
+    let mut last = Instant::now();
+    poll_fn(|cx| {
+        let now = Instant::now();
+        if !upload.is_over() {
+            let lane = Lane {
+                source: &mut client.stream,
+                sink: server,
+                head: &desk.out,
+                buffer: &mut desk.input,
+                kept: &mut desk.kept,
+                free: &client.worker.free,
+                now,
+            };
+            match upload.poll(cx, lane) {
+                // The server may have answered before it closed; only its own end tells.
+                Poll::Ready(Err(PipeError::Sink)) => upload.break_off(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(guard::client_fault(error))),
+                Poll::Ready(Ok(())) => last = now,
+                Poll::Pending => {}
+            }
+        }
+        loop {
+            if !desk.answer.filled().is_empty() {
+                match desk.response.parse(desk.answer.filled(), &ANSWER_LIMITS, &facts) {
+                    Ok(Some(_)) => return Poll::Ready(Ok(())),
+                    Ok(None) if desk.answer.free() == 0 => {
+                        return Poll::Ready(Err(Kind::Answer(ResponseError::HeadTooLong).into()));
+                    }
+                    Ok(None) => {}
+                    Err(cause) => return Poll::Ready(Err(Kind::Answer(cause).into())),
+                }
+            }
+            match server.poll_read(cx, desk.answer.room(usize::MAX)) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Kind::ServerLost.into())),
+                Poll::Ready(Ok(count)) => {
+                    desk.answer.grow(count);
+                    exchange.times.first.get_or_insert(now);
+                }
+                Poll::Pending => break,
+            }
+        }
+        let (deadline, kind) = patience(client, upload, pool, exchange, last);
+        client.timer.poll_passed(cx, deadline).map(|()| Err(kind.into()))
+    })
+    .await
+}
+
+/// Until when whoever is waited for may take, and what it means if it takes longer.
+fn patience(client: &Client, upload: &Pipe, pool: &PoolPart, exchange: &Exchange, last: Instant) -> (Instant, Kind) {
+    let timeouts = &pool.config.timeouts;
+    let step = match (upload.is_over(), upload.waits) {
+        (true, _) => (last.max(upload.progress) + timeouts.answer, Kind::AnswerTimeout),
+        (false, Waits::Sink) => (upload.progress + timeouts.idle, Kind::AnswerTimeout),
+        (false, Waits::Source) => (upload.progress + client.timeouts.body, Kind::BodyTimeout),
+    };
+    let total = timeouts.total.zip(exchange.times.despatched).map(|(total, despatched)| despatched + total);
+    match total {
+        Some(total) if total < step.0 => (total, Kind::TotalTimeout),
+        _ => step,
+    }
+}

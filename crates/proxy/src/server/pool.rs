@@ -1,0 +1,122 @@
+//! Connections to servers that nobody uses at the moment, one worker's share.
+//!
+//! The latest used is the first used again, so that a quiet hour lets the others go. The invariant: a connection on
+//! which anything came while nobody asked is never used again.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use evenkeel_model::{ServerId, caps};
+use tokio::time::Instant;
+
+use crate::shared::{Shared, add};
+use crate::snapshot::Snapshot;
+use crate::wire::{Stream, Wire};
+
+/// One worker's unused connections, by server.
+#[derive(Default)]
+pub(crate) struct IdlePool {
+    shelves: RefCell<HashMap<ServerId, Shelf>>,
+}
+
+/// One server's, the latest used last.
+struct Shelf {
+    addrs: Arc<[SocketAddr]>,
+    keep: Duration,
+    connections: Vec<Idle>,
+}
+
+struct Idle {
+    stream: Stream,
+    since: Instant,
+}
+
+/// What a look at an unused connection shows.
+enum State {
+    Silent,
+    Closed,
+    /// Bytes that belong to no request: the next client must never see them.
+    Surplus,
+}
+
+impl IdlePool {
+    /// The latest used connection that is still good. `must_be_fresh` asks the system, at the price of a call.
+    pub(crate) fn take(&self, id: &ServerId, shared: &Shared, must_be_fresh: bool) -> Option<Stream> {
+        let mut shelves = self.shelves.borrow_mut();
+        let shelf = shelves.get_mut(id)?;
+        while let Some(mut idle) = shelf.connections.pop() {
+            if idle.since.elapsed() >= shelf.keep {
+                // Those below it are older still.
+                shelf.connections.clear();
+                return None;
+            }
+            match look(&mut idle.stream) {
+                State::Silent if must_be_fresh && idle.stream.is_closed_or_readable() => {}
+                State::Silent => return Some(idle.stream),
+                State::Closed => {}
+                State::Surplus => add(&shared.counters.surplus, 1),
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for later.
+    pub(crate) fn put(&self, id: &ServerId, addrs: &Arc<[SocketAddr]>, keep: Duration, stream: Stream) {
+        if keep.is_zero() {
+            return;
+        }
+        let mut shelves = self.shelves.borrow_mut();
+        if !shelves.contains_key(id) {
+            shelves.insert(id.clone(), Shelf { addrs: Arc::clone(addrs), keep, connections: Vec::new() });
+        }
+        let Some(shelf) = shelves.get_mut(id) else { return };
+        if shelf.connections.len() < caps::IDLE_SERVER_CONNECTIONS && shelf.addrs.contains(&stream.peer_addr()) {
+            shelf.connections.push(Idle { stream, since: Instant::now() });
+        }
+    }
+
+    /// Lets go what was kept too long, was closed, or spoke unasked.
+    pub(crate) fn sweep(&self, now: Instant, shared: &Shared) {
+        for shelf in self.shelves.borrow_mut().values_mut() {
+            let keep = shelf.keep;
+            shelf.connections.retain_mut(|idle| {
+                now.duration_since(idle.since) < keep
+                    && match look(&mut idle.stream) {
+                        State::Silent => true,
+                        State::Closed => false,
+                        State::Surplus => {
+                            add(&shared.counters.surplus, 1);
+                            false
+                        }
+                    }
+            });
+        }
+    }
+
+    /// Follows a snapshot: connections to servers that left or moved close.
+    pub(crate) fn retain_named(&self, snapshot: &Snapshot) {
+        self.shelves.borrow_mut().retain(|id, shelf| {
+            let pool = snapshot.pools().iter().find(|pool| pool.config.name == id.pool);
+            let server = pool.and_then(|pool| pool.servers.iter().find(|server| server.id == *id));
+            let Some((pool, server)) = pool.zip(server) else { return false };
+            shelf.addrs = Arc::clone(&server.addrs);
+            shelf.keep = pool.config.timeouts.keep;
+            shelf.connections.retain(|idle| shelf.addrs.contains(&idle.stream.peer_addr()));
+            true
+        });
+    }
+}
+
+/// Looks without a system call where the runtime has seen nothing happen.
+fn look(stream: &mut Stream) -> State {
+    let mut cx = Context::from_waker(Waker::noop());
+    match stream.poll_read(&mut cx, &mut [0; 1]) {
+        Poll::Pending => State::Silent,
+        Poll::Ready(Ok(0) | Err(_)) => State::Closed,
+        Poll::Ready(Ok(_)) => State::Surplus,
+    }
+}

@@ -1,0 +1,331 @@
+//! Everything a worker needs to serve, built once and never changed: configuration, plans of balancing, addresses,
+//! pages, logs.
+//!
+//! Not here: what lasts longer than a configuration (`shared`) and what one worker remembers (`worker`). The
+//! invariant: a request keeps the snapshot that it began with, so that it never sees half of a change.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use evenkeel_balance::{Keys, Loads, Member, Plan, Sealer, ServerIndex, ServerUid};
+use evenkeel_http::Limits;
+use evenkeel_model::config::{AccessLog, Action, Config, Listener, LogFormat, LogTarget, Pool, Route, Server, Site};
+use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable};
+
+use crate::log::LogSink;
+use crate::pages::ErrorPages;
+use crate::shared::{ListenerShared, PoolShared, ServerShared, Shared};
+
+/// What a [`Snapshot`] is built from.
+pub struct SnapshotParts<'a> {
+    /// A number that grows with each snapshot.
+    pub generation: u64,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What is held for each server of the configuration. One that is missing is taken for unknown and unresolved.
+    pub servers: &'a HashMap<ServerId, ServerView>,
+    /// The snapshot before: pools in which nothing differs are taken over from it.
+    pub previous: Option<&'a Snapshot>,
+    /// The sealing keys of sticky pools. A sticky pool without keys keeps nobody.
+    pub token_keys: &'a HashMap<PoolName, Arc<Keys>>,
+    /// The pages of each `errors` directory.
+    pub pages: &'a HashMap<PathBuf, Arc<ErrorPages>>,
+    /// Where each log goes. A log without a sink is not written.
+    pub logs: &'a HashMap<LogTarget, LogSink>,
+    /// The secret of hash balancing, shared by balancers that are to agree.
+    pub hash_seed: [u8; 16],
+    /// What all workers share.
+    pub shared: &'a Arc<Shared>,
+}
+
+/// What is held for a server at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerView {
+    /// Its state.
+    pub state: State,
+    /// Its weight, an operator's intent applied.
+    pub weight: u16,
+    /// How much of the weight counts, in per mille: below 1000 during slow start.
+    pub ramp_per_mille: u16,
+    /// Where it is. Empty while its name does not resolve.
+    pub addrs: Arc<[SocketAddr]>,
+}
+
+impl Default for ServerView {
+    fn default() -> Self {
+        Self { state: State::Unknown, weight: 0, ramp_per_mille: 1000, addrs: Arc::from([]) }
+    }
+}
+
+/// Everything a worker needs to serve.
+pub struct Snapshot {
+    generation: u64,
+    config: Arc<Config>,
+    pools: Vec<Arc<PoolPart>>,
+    listeners: Vec<ListenerPart>,
+}
+
+/// One worker's hold on a snapshot. Requests share it by a count that no other worker writes to: a count shared by
+/// all cores would be the one piece of memory that every request of every core fights for.
+pub(crate) struct Hold {
+    snapshot: Arc<Snapshot>,
+    pools: Vec<PoolHold>,
+}
+
+/// One worker's hold on a pool.
+pub(crate) type PoolHold = Rc<Arc<PoolPart>>;
+
+impl Hold {
+    pub(crate) fn new(snapshot: Arc<Snapshot>) -> Rc<Self> {
+        let pools = snapshot.pools.iter().map(|pool| Rc::new(Arc::clone(pool))).collect();
+        Rc::new(Self { snapshot, pools })
+    }
+
+    pub(crate) fn pool(&self, place: usize) -> Option<&PoolHold> {
+        self.pools.get(place)
+    }
+}
+
+impl Deref for Hold {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+/// One pool, ready to choose from.
+pub(crate) struct PoolPart {
+    pub(crate) config: Pool,
+    pub(crate) plan: Plan,
+    pub(crate) servers: Vec<ServerPart>,
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) hash_seed: [u8; 16],
+    pub(crate) shared: Arc<PoolShared>,
+    /// Whether every server is in maintenance.
+    pub(crate) is_in_maintenance: bool,
+    keys: Option<Arc<Keys>>,
+    views: Vec<ServerView>,
+}
+
+/// One server, ready to be connected to.
+pub(crate) struct ServerPart {
+    pub(crate) id: ServerId,
+    pub(crate) uid: ServerUid,
+    pub(crate) addrs: Arc<[SocketAddr]>,
+    pub(crate) max_conns: Option<u32>,
+    pub(crate) shared: Arc<ServerShared>,
+    /// The `Host` for a request that came without one.
+    pub(crate) authority: String,
+}
+
+/// One listener, ready to route.
+pub(crate) struct ListenerPart {
+    pub(crate) name: ListenerName,
+    pub(crate) limits: Limits,
+    pub(crate) sites: Vec<SitePart>,
+    pub(crate) shared: Arc<ListenerShared>,
+}
+
+/// One site's running parts.
+pub(crate) struct SitePart {
+    pub(crate) pages: Option<Arc<ErrorPages>>,
+    pub(crate) logs: Vec<LogPart>,
+    /// For each route the pool that it leads to.
+    pub(crate) pools: Vec<Option<usize>>,
+    /// The answer's fields that logs speak of, in lower case: kept before the answer's head is gone.
+    pub(crate) logged_fields: Vec<String>,
+    /// Whether any log, edit or page speaks of the request's id.
+    pub(crate) id_field: Option<String>,
+}
+
+/// One access log.
+pub(crate) struct LogPart {
+    pub(crate) config: AccessLog,
+    pub(crate) sink: LogSink,
+}
+
+impl Snapshot {
+    /// A snapshot of the parts.
+    pub fn build(parts: SnapshotParts<'_>) -> Arc<Self> {
+        let pools: Vec<Arc<PoolPart>> = parts.config.pools.iter().map(|pool| pool_part(pool, &parts)).collect();
+        let places: HashMap<&PoolName, usize> =
+            parts.config.pools.iter().enumerate().map(|(place, pool)| (&pool.name, place)).collect();
+        let listeners =
+            parts.config.listeners.iter().map(|listener| listener_part(listener, &places, &parts)).collect();
+        drop(places);
+        Arc::new(Self { generation: parts.generation, config: parts.config, pools, listeners })
+    }
+
+    /// The number that the snapshot was built with.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The configuration that it was built from.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Where the listener of that name stands, if it is still there.
+    pub(crate) fn listener_place(&self, name: &ListenerName) -> Option<usize> {
+        self.listeners.iter().position(|listener| listener.name == *name)
+    }
+
+    pub(crate) fn listener(&self, place: usize) -> Option<(&Listener, &ListenerPart)> {
+        Some((self.config.listeners.get(place)?, self.listeners.get(place)?))
+    }
+
+    pub(crate) fn site(&self, listener: usize, site: usize) -> Option<(&Site, &SitePart)> {
+        let (config, part) = self.listener(listener)?;
+        Some((config.sites.get(site)?, part.sites.get(site)?))
+    }
+
+    pub(crate) fn route(&self, listener: usize, site: usize, route: usize) -> Option<&Route> {
+        self.site(listener, site)?.0.routes.get(route)
+    }
+
+    pub(crate) fn pools(&self) -> &[Arc<PoolPart>] {
+        &self.pools
+    }
+}
+
+impl PoolPart {
+    pub(crate) fn server(&self, index: ServerIndex) -> Option<&ServerPart> {
+        self.servers.get(index.at())
+    }
+}
+
+impl Loads for PoolPart {
+    fn in_flight(&self, index: ServerIndex) -> u32 {
+        self.server(index).map_or(0, |server| server.shared.load.in_flight())
+    }
+
+    fn is_full(&self, index: ServerIndex) -> bool {
+        self.server(index).is_none_or(|server| server.shared.load.is_full(server.max_conns))
+    }
+}
+
+fn pool_part(pool: &Pool, parts: &SnapshotParts<'_>) -> Arc<PoolPart> {
+    let views: Vec<ServerView> =
+        pool.servers.iter().map(|server| parts.servers.get(&id(pool, server)).cloned().unwrap_or_default()).collect();
+    let keys = parts.token_keys.get(&pool.name).cloned();
+    let previous = parts.previous.and_then(|previous| previous.pools.iter().find(|old| old.config.name == pool.name));
+    if let Some(old) = previous.filter(|old| is_unchanged(old, pool, &views, keys.as_ref(), parts.hash_seed)) {
+        return Arc::clone(old);
+    }
+    let sealer =
+        pool.sticky.as_ref().zip(keys.as_deref()).map(|(sticky, keys)| Sealer::new(keys.clone(), &pool.name, sticky));
+    Arc::new(PoolPart {
+        config: pool.clone(),
+        plan: plan(pool, &views, previous.map(|old| &**old), parts.hash_seed),
+        servers: pool.servers.iter().zip(&views).map(|(server, view)| server_part(pool, server, view, parts)).collect(),
+        sealer,
+        hash_seed: parts.hash_seed,
+        shared: parts.shared.pool(&pool.name),
+        is_in_maintenance: views.iter().all(|view| view.state == State::Maintenance),
+        keys,
+        views,
+    })
+}
+
+fn id(pool: &Pool, server: &Server) -> ServerId {
+    ServerId { pool: pool.name.clone(), server: server.name.clone() }
+}
+
+fn is_unchanged(old: &PoolPart, pool: &Pool, views: &[ServerView], keys: Option<&Arc<Keys>>, seed: [u8; 16]) -> bool {
+    let same_keys = match (&old.keys, keys) {
+        (None, None) => true,
+        (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+        _ => false,
+    };
+    same_keys && old.config == *pool && old.views == views && old.hash_seed == seed
+}
+
+fn plan(pool: &Pool, views: &[ServerView], previous: Option<&PoolPart>, seed: [u8; 16]) -> Plan {
+    let member = |(server, view): (&Server, &ServerView)| Member {
+        id: server.name.clone(),
+        weight: view.weight,
+        backup: server.backup,
+        state: view.state,
+        has_address: !view.addrs.is_empty(),
+        ramp: view.ramp_per_mille,
+    };
+    let members: Vec<Member> = pool.servers.iter().zip(views).map(member).collect();
+    match previous.filter(|old| old.hash_seed == seed) {
+        Some(old) => Plan::following(&old.plan, &members, &pool.balance, pool.fail_open, seed),
+        None => Plan::new(&members, &pool.balance, pool.fail_open, seed),
+    }
+}
+
+fn server_part(pool: &Pool, server: &Server, view: &ServerView, parts: &SnapshotParts<'_>) -> ServerPart {
+    let id = id(pool, server);
+    ServerPart {
+        uid: ServerUid::of(&server.name),
+        addrs: Arc::clone(&view.addrs),
+        max_conns: server.max_conns,
+        shared: parts.shared.server(&id),
+        authority: server.addr.to_string(),
+        id,
+    }
+}
+
+fn listener_part(listener: &Listener, places: &HashMap<&PoolName, usize>, parts: &SnapshotParts<'_>) -> ListenerPart {
+    let limits = &listener.limits;
+    ListenerPart {
+        name: listener.name.clone(),
+        limits: Limits {
+            head: usize::try_from(limits.head).unwrap_or(usize::MAX),
+            fields: usize::from(limits.fields),
+            target: usize::try_from(limits.target).unwrap_or(usize::MAX),
+        },
+        sites: listener.sites.iter().map(|site| site_part(site, places, parts)).collect(),
+        shared: parts.shared.listener(&listener.name),
+    }
+}
+
+fn site_part(site: &Site, places: &HashMap<&PoolName, usize>, parts: &SnapshotParts<'_>) -> SitePart {
+    let logs: Vec<LogPart> = site
+        .logs
+        .iter()
+        .filter_map(|log| Some(LogPart { config: log.clone(), sink: parts.logs.get(&log.to)?.clone() }))
+        .collect();
+    let pools = site
+        .routes
+        .iter()
+        .map(|route| match &route.action {
+            Action::To(pool) => places.get(pool).copied(),
+            Action::Redirect(_) | Action::Respond(_) => None,
+        })
+        .collect();
+    SitePart {
+        pages: site.errors.as_ref().and_then(|dir| parts.pages.get(dir)).cloned(),
+        logged_fields: logged_fields(&logs),
+        logs,
+        pools,
+        id_field: match &site.request_id {
+            evenkeel_model::config::RequestId::Off => None,
+            evenkeel_model::config::RequestId::Field(name) => Some(name.clone()),
+        },
+    }
+}
+
+/// The names of `$response.NAME` in the logs' formats.
+fn logged_fields(logs: &[LogPart]) -> Vec<String> {
+    let mut names = Vec::new();
+    for log in logs {
+        let LogFormat::Custom(template) = &log.config.format else { continue };
+        for part in &template.parts {
+            if let TemplatePart::Variable(Variable::ResponseField(name)) = part
+                && !names.contains(name)
+            {
+                names.push(name.clone());
+            }
+        }
+    }
+    names
+}

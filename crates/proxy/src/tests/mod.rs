@@ -1,0 +1,12 @@
+//! The data plane at work: real sockets on the loopback, scripted servers that record every byte.
+
+mod bodies;
+mod failures;
+mod keeping;
+mod life;
+mod logs;
+mod queueing;
+mod rig;
+mod routing;
+mod soak;
+mod sticky;

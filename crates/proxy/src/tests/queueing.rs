@@ -1,0 +1,164 @@
+//! `max-conns` and the line in front of it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::rig::{Client, Origin, Rig, config, ok, pool, run};
+use evenkeel_model::ListenerName;
+use tokio::sync::{mpsc, oneshot};
+
+/// A server that takes its time and notes how many requests it had at once.
+async fn slow(most: Rc<Cell<usize>>, takes: Duration) -> Origin {
+    let now = Rc::new(Cell::new(0));
+    Origin::scripted(move |mut peer| {
+        let (now, most) = (Rc::clone(&now), Rc::clone(&most));
+        Box::pin(async move {
+            while peer.request().await.is_some() {
+                now.set(now.get() + 1);
+                most.set(most.get().max(now.get()));
+                tokio::time::sleep(takes).await;
+                now.set(now.get() - 1);
+                peer.send(ok("done")).await;
+            }
+        })
+    })
+    .await
+}
+
+/// Starts so many clients at once and gives their statuses.
+async fn crowd(rig: &Rig, count: usize) -> Vec<u16> {
+    let mut tasks = Vec::new();
+    for _ in 0..count {
+        let mut client = Client::connect(rig).await;
+        tasks.push(tokio::task::spawn_local(async move { client.get("/").await.status() }));
+    }
+    let mut statuses = Vec::new();
+    for task in tasks {
+        statuses.push(task.await.unwrap());
+    }
+    statuses.sort_unstable();
+    statuses
+}
+
+#[test]
+fn a_full_server_makes_the_others_wait_their_turn() {
+    run(async {
+        let most = Rc::new(Cell::new(0));
+        let origin = slow(Rc::clone(&most), Duration::from_millis(10)).await;
+        let mut shop = pool(&[&origin]);
+        shop.servers[0].max_conns = Some(2);
+        let rig = Rig::start(config(shop)).await;
+        assert_eq!(crowd(&rig, 12).await, [200; 12]);
+        assert_eq!(most.get(), 2);
+        assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight, 0);
+    });
+}
+
+#[test]
+fn a_full_queue_is_answered_at_once() {
+    run(async {
+        let most = Rc::new(Cell::new(0));
+        let origin = slow(Rc::clone(&most), Duration::from_millis(50)).await;
+        let mut shop = pool(&[&origin]);
+        shop.servers[0].max_conns = Some(1);
+        shop.queue.max = 2;
+        let rig = Rig::start(config(shop)).await;
+        assert_eq!(crowd(&rig, 5).await, [200, 200, 200, 503, 503]);
+        assert_eq!(rig.shared.totals().rejected.get("queue-full"), Some(&2));
+    });
+}
+
+#[test]
+fn waiting_too_long_is_503() {
+    run(async {
+        let most = Rc::new(Cell::new(0));
+        let origin = slow(Rc::clone(&most), Duration::from_millis(300)).await;
+        let mut shop = pool(&[&origin]);
+        shop.servers[0].max_conns = Some(1);
+        shop.queue.timeout = Duration::from_millis(30);
+        let rig = Rig::start(config(shop)).await;
+        assert_eq!(crowd(&rig, 2).await, [200, 503]);
+        assert_eq!(rig.shared.totals().rejected.get("queue-timeout"), Some(&1));
+        assert_eq!(rig.shared.pool_stats(&evenkeel_model::PoolName::new("shop").unwrap()).unwrap().queued, 0);
+    });
+}
+
+#[test]
+fn connections_beyond_the_ceiling_wait_outside() {
+    run(async {
+        let origin = Origin::saying("in").await;
+        let rig = Rig::with_max(config(pool(&[&origin])), 2).await;
+        let mut first = Client::connect(&rig).await;
+        let mut second = Client::connect(&rig).await;
+        assert_eq!((first.get("/").await.status(), second.get("/").await.status()), (200, 200));
+        let mut third = Client::connect(&rig).await;
+        third.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(tokio::time::timeout(Duration::from_millis(50), third.head()).await.is_err());
+        assert_eq!(rig.shared.connections(), 2);
+        drop(first);
+        assert_eq!(third.answer().await.text(), "in");
+    });
+}
+
+#[test]
+fn the_bound_is_exact_over_two_workers_on_two_threads() {
+    const CLIENTS: usize = 24;
+    let now = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (counted, highest) = (Arc::clone(&now), Arc::clone(&most));
+    run(async move {
+        let origin = Origin::scripted(move |mut peer| {
+            let (now, most) = (Arc::clone(&counted), Arc::clone(&highest));
+            Box::pin(async move {
+                while peer.request().await.is_some() {
+                    let at_once = now.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(at_once, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    peer.send(ok("done")).await;
+                }
+            })
+        })
+        .await;
+        let mut shop = pool(&[&origin]);
+        shop.servers[0].max_conns = Some(3);
+        let mut rig = Rig::start(config(shop)).await;
+        // The second worker, on a thread of its own, with a socket of its own.
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let second_addr = socket.local_addr().unwrap();
+        let (commands, inbox) = mpsc::channel(4);
+        let shared = Arc::clone(&rig.shared);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            tokio::task::LocalSet::new().block_on(&runtime, crate::worker(1, shared, inbox));
+        });
+        let (done, applied) = oneshot::channel();
+        let snapshot = rig.snapshot();
+        let open = vec![(ListenerName::of_address(":test"), socket)];
+        assert!(commands.send(crate::Command::Apply { snapshot, open, close: Vec::new(), done }).await.is_ok());
+        applied.await.unwrap();
+        let first_addr = rig.addr;
+        let mut tasks = Vec::new();
+        for number in 0..CLIENTS {
+            rig.addr = if number % 2 == 0 { first_addr } else { second_addr };
+            let mut client = Client::connect(&rig).await;
+            tasks.push(tokio::task::spawn_local(async move {
+                for _ in 0..10 {
+                    assert_eq!(client.get("/").await.status(), 200);
+                }
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(origin.count(), CLIENTS * 10);
+        // The last client has its answer before the last slot is given back.
+        rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight == 0).await;
+        drop(commands);
+        thread.join().unwrap();
+    });
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+}

@@ -1,0 +1,86 @@
+//! Reading and writing a stream, as the pipes do it.
+//!
+//! Not here: what the bytes mean. Reads and writes go through the runtime's own poll functions, because they forget
+//! the readiness of a socket after a short read or write: the next wait then costs no call that only says "nothing
+//! there".
+
+use std::future::poll_fn;
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+pub(crate) use evenkeel_net::stream::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::timer::Timer;
+
+/// Poll-wise reading and writing.
+pub(crate) trait Wire {
+    /// Reads into the room; 0 is the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes from the parts, in their order.
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+}
+
+impl Wire for Stream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(room);
+        ready!(AsyncRead::poll_read(Pin::new(self), cx, &mut room))?;
+        Poll::Ready(Ok(room.filled().len()))
+    }
+
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match parts {
+            [only] => AsyncWrite::poll_write(Pin::new(self), cx, only),
+            several => AsyncWrite::poll_write_vectored(Pin::new(self), cx, several),
+        }
+    }
+}
+
+/// Why a whole write did not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteFailed {
+    /// The peer is gone.
+    Gone,
+    /// It took no byte in time.
+    Stalled,
+}
+
+/// Writes both parts whole; `patience` is how long the peer may take no byte.
+pub(crate) async fn write_all(
+    stream: &mut Stream,
+    timer: &mut Timer,
+    parts: [&[u8]; 2],
+    patience: std::time::Duration,
+) -> Result<(), WriteFailed> {
+    let [mut first, mut second] = parts;
+    let mut progress = Instant::now();
+    poll_fn(|cx| {
+        while !(first.is_empty() && second.is_empty()) {
+            let slices = [IoSlice::new(first), IoSlice::new(second)];
+            let used = match (first.is_empty(), second.is_empty()) {
+                (true, _) => slices.get(1..),
+                (_, true) => slices.get(..1),
+                _ => slices.get(..),
+            };
+            match stream.poll_write_vectored(cx, used.unwrap_or_default()) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(WriteFailed::Gone)),
+                Poll::Ready(Ok(written)) => {
+                    let of_first = written.min(first.len());
+                    first = first.get(of_first..).unwrap_or_default();
+                    second = second.get(written - of_first..).unwrap_or_default();
+                    progress = Instant::now();
+                }
+                Poll::Pending => {
+                    ready!(timer.poll_passed(cx, progress + patience));
+                    return Poll::Ready(Err(WriteFailed::Stalled));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}

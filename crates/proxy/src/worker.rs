@@ -1,0 +1,339 @@
+//! One worker: a thread's whole share of the traffic.
+//!
+//! Not here: the thread and its runtime; the composition root makes them. A worker takes commands one by one and
+//! answers each when traffic sees its effect. What it remembers between requests (turns of balancing, kept
+//! connections, free buffers, unfinished log batches) is its own and needs no lock. Its tasks are one for each socket
+//! that it accepts on and one for each client connection; all end with it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_balance::{Picker, RetryBudget, Rng};
+use evenkeel_http::format_http_date;
+use evenkeel_model::{ListenerName, PoolName};
+use evenkeel_net::{clock, rng};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::buffer::FreeList;
+use crate::listen::Door;
+use crate::log::Batches;
+use crate::server::pool::IdlePool;
+use crate::shared::{Counters, Shared, add};
+use crate::snapshot::{Hold, Snapshot};
+
+/// How long a log line waits for company before it is handed over.
+const LOG_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How often unused server connections are looked through: they live seconds.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How long cut connections get to write their log lines.
+const CUT_GRACE: Duration = Duration::from_millis(200);
+
+/// What a worker is told.
+pub enum Command {
+    /// Use this snapshot from now on, accept on these sockets too, stop accepting at those.
+    Apply {
+        /// The snapshot.
+        snapshot: Arc<Snapshot>,
+        /// Sockets of this worker to accept on, bound and listening.
+        open: Vec<(ListenerName, TcpListener)>,
+        /// Listeners to stop accepting at. Connections that wait in their sockets are still served.
+        close: Vec<ListenerName>,
+        /// Answered when traffic sees it.
+        done: oneshot::Sender<()>,
+    },
+    /// Stop accepting. Idle connections close; the others are told to with their answer and finish; tunnels end at
+    /// the deadline.
+    Drain {
+        /// When the rest is cut.
+        deadline: Instant,
+        /// Answered when no connection is left.
+        done: oneshot::Sender<DrainOutcome>,
+    },
+}
+
+/// How a drain went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DrainOutcome {
+    /// Connections that the deadline cut.
+    pub cut: u64,
+}
+
+/// What one worker has and remembers.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) free: FreeList,
+    pub(crate) batches: Batches,
+    pub(crate) idle: IdlePool,
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// Woken when idle connections and tunnels must look whether they still may stand.
+    pub(crate) turn: Notify,
+    snapshot: RefCell<Option<Rc<Hold>>>,
+    /// The counters that this worker alone writes.
+    pub(crate) counters: Arc<Counters>,
+    pools: RefCell<HashMap<PoolName, PoolMemory>>,
+    rng: RefCell<Rng>,
+    nonce: Cell<([u8; 16], u64)>,
+    date: Cell<(u64, [u8; 29])>,
+    drain_until: Cell<Option<Instant>>,
+    is_cut: Cell<bool>,
+    open: Cell<u64>,
+    emptied: Notify,
+    poked: Notify,
+}
+
+/// What one worker remembers of one pool.
+struct PoolMemory {
+    picker: Picker,
+    budget: RetryBudget,
+}
+
+/// One worker's whole life, to be run on its own single-threaded runtime inside a `LocalSet`. It returns when it is
+/// drained or when nobody can command it any more; what still stands then ends with the `LocalSet`.
+pub async fn worker(index: usize, shared: Arc<Shared>, mut commands: mpsc::Receiver<Command>) {
+    let worker = Rc::new(Worker::new(index, shared));
+    let mut doors: Vec<Door> = Vec::new();
+    let mut draining: Option<oneshot::Sender<DrainOutcome>> = None;
+    let mut flush_at: Option<Instant> = None;
+    let mut sweep_at = Instant::now() + SWEEP_EVERY;
+    loop {
+        let deadline = worker.drain_until.get();
+        let next = [flush_at, deadline].into_iter().flatten().fold(sweep_at, Instant::min);
+        tokio::select! {
+            biased;
+            command = commands.recv() => match command {
+                None => break,
+                Some(Command::Apply { snapshot, open, close, done }) => {
+                    worker.apply(snapshot, open, &close, &mut doors);
+                    // Whoever asked may have stopped waiting; the change stands all the same.
+                    let _ = done.send(());
+                }
+                Some(Command::Drain { deadline, done }) => {
+                    doors.drain(..).for_each(Door::close);
+                    worker.drain_until.set(Some(deadline));
+                    worker.turn.notify_waiters();
+                    draining = Some(done);
+                }
+            },
+            () = worker.poked.notified() => flush_at = flush_at.or_else(|| Some(Instant::now() + LOG_PATIENCE)),
+            () = worker.emptied.notified(), if draining.is_some() => {}
+            () = tokio::time::sleep_until(next) => {}
+        }
+        let now = Instant::now();
+        if flush_at.is_some_and(|at| at <= now) {
+            worker.flush();
+            flush_at = None;
+        }
+        if sweep_at <= now {
+            worker.idle.sweep(now, &worker.shared);
+            sweep_at = now + SWEEP_EVERY;
+        }
+        if draining.is_some() && (worker.open.get() == 0 || deadline.is_some_and(|at| at <= now)) {
+            // Closing doors take whoever waits at them, which needs a few turns.
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            if worker.open.get() == 0 || deadline.is_some_and(|at| at <= now) {
+                let outcome = worker.cut().await;
+                if let Some(done) = draining.take() {
+                    let _ = done.send(outcome);
+                }
+                break;
+            }
+        }
+    }
+    worker.flush();
+}
+
+impl Worker {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
+        let [a, b, c, d] = quarters(rng::seed());
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&a.to_le_bytes());
+        nonce[8..].copy_from_slice(&b.to_le_bytes());
+        Self {
+            index,
+            counters: shared.shard(),
+            shared,
+            free: FreeList::default(),
+            batches: Batches::default(),
+            idle: IdlePool::default(),
+            scratch: RefCell::new(vec![0; evenkeel_model::caps::BODY_BUFFER].into_boxed_slice()),
+            turn: Notify::new(),
+            snapshot: RefCell::new(None),
+            pools: RefCell::default(),
+            rng: RefCell::new(Rng::new(c ^ d)),
+            nonce: Cell::new((nonce, 0)),
+            date: Cell::new((0, [b' '; 29])),
+            drain_until: Cell::new(None),
+            is_cut: Cell::new(false),
+            open: Cell::new(0),
+            emptied: Notify::new(),
+            poked: Notify::new(),
+        }
+    }
+
+    fn apply(
+        self: &Rc<Self>,
+        snapshot: Arc<Snapshot>,
+        open: Vec<(ListenerName, TcpListener)>,
+        close: &[ListenerName],
+        doors: &mut Vec<Door>,
+    ) {
+        self.idle.retain_named(&snapshot);
+        self.remember_only(&snapshot);
+        // Waiters of the queue look again: a server may have come, gone, or got another limit.
+        snapshot.pools().iter().for_each(|pool| pool.shared.queue.wake_all());
+        *self.snapshot.borrow_mut() = Some(Hold::new(snapshot));
+        for (name, socket) in open {
+            match Door::open(self, name.clone(), socket) {
+                Ok(door) => doors.push(door),
+                Err(error) => tracing::error!(listener = %name, %error, "the socket cannot be accepted on"),
+            }
+        }
+        let (closing, staying) = std::mem::take(doors).into_iter().partition(|door: &Door| close.contains(&door.name));
+        *doors = staying;
+        closing.into_iter().for_each(Door::close);
+        self.turn.notify_waiters();
+    }
+
+    fn remember_only(&self, snapshot: &Snapshot) {
+        let mut pools = self.pools.borrow_mut();
+        pools.retain(|name, _| snapshot.pools().iter().any(|pool| pool.config.name == *name));
+        for pool in snapshot.pools() {
+            let percent = pool.config.retry.budget;
+            pools
+                .entry(pool.config.name.clone())
+                .or_insert_with(|| PoolMemory { picker: Picker::new(), budget: RetryBudget::new(percent) })
+                .budget
+                .set_percent(percent);
+        }
+    }
+
+    /// Ends what the drain's deadline found standing.
+    async fn cut(&self) -> DrainOutcome {
+        let cut = self.open.get();
+        if cut > 0 {
+            self.is_cut.set(true);
+            self.turn.notify_waiters();
+            let until = Instant::now() + CUT_GRACE;
+            while self.open.get() > 0 && tokio::time::timeout_at(until, self.emptied.notified()).await.is_ok() {}
+        }
+        DrainOutcome { cut }
+    }
+
+    fn flush(&self) {
+        self.count_lost_lines(self.batches.flush());
+    }
+
+    pub(crate) fn count_lost_lines(&self, lines: u64) {
+        if lines > 0 {
+            add(&self.shared.counters.log_lines_dropped, lines);
+        }
+    }
+
+    /// Plans a flush of the log batches.
+    pub(crate) fn poke(&self) {
+        self.poked.notify_one();
+    }
+
+    /// The snapshot in force. There is one from the first `Apply` on, and no connection before.
+    pub(crate) fn snapshot(&self) -> Option<Rc<Hold>> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Whether the worker is to have no connections any more, soon.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain_until.get().is_some()
+    }
+
+    /// Whether the drain's deadline has passed.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut.get()
+    }
+
+    /// The memory of a pool, at work for the length of one call.
+    pub(crate) fn with_picker<T>(&self, pool: &PoolName, work: impl FnOnce(&mut Picker, &mut Rng) -> T) -> T {
+        let mut pools = self.pools.borrow_mut();
+        let mut rng = self.rng.borrow_mut();
+        match pools.get_mut(pool) {
+            Some(memory) => work(&mut memory.picker, &mut rng),
+            // The pool left with a reload while a request of its snapshot is still under way.
+            None => work(&mut Picker::new(), &mut rng),
+        }
+    }
+
+    /// The retry budget of a pool; a pool that has left gets no retries.
+    pub(crate) fn with_budget(&self, pool: &PoolName, work: impl FnOnce(&mut RetryBudget, Duration) -> bool) -> bool {
+        let now = clock::now();
+        self.pools.borrow_mut().get_mut(pool).is_some_and(|memory| work(&mut memory.budget, now))
+    }
+
+    /// A number by chance.
+    pub(crate) fn chance(&self) -> u64 {
+        self.rng.borrow_mut().next_u64()
+    }
+
+    /// A nonce that no token had before: 16 bytes of the system's chance, drawn once, and a count.
+    pub(crate) fn nonce(&self) -> [u8; 24] {
+        let (random, count) = self.nonce.get();
+        self.nonce.set((random, count.wrapping_add(1)));
+        let mut nonce = [0; 24];
+        nonce[..16].copy_from_slice(&random);
+        nonce[16..].copy_from_slice(&count.to_le_bytes());
+        nonce
+    }
+
+    /// The `Date` of an answer made now.
+    pub(crate) fn date(&self, unix: Duration) -> [u8; 29] {
+        let (second, text) = self.date.get();
+        if second == unix.as_secs() {
+            return text;
+        }
+        let mut text = [b' '; 29];
+        format_http_date(unix.as_secs(), &mut text);
+        self.date.set((unix.as_secs(), text));
+        text
+    }
+
+    /// Counts a connection in; dropping the guard counts it out.
+    pub(crate) fn enter(self: &Rc<Self>) -> Presence {
+        self.open.set(self.open.get() + 1);
+        Presence { worker: Rc::clone(self) }
+    }
+}
+
+/// One client connection's presence on a worker.
+pub(crate) struct Presence {
+    worker: Rc<Worker>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let left = self.worker.open.get().saturating_sub(1);
+        self.worker.open.set(left);
+        if left == 0 {
+            self.worker.emptied.notify_one();
+        }
+        if std::thread::panicking() {
+            // The runtime ends this task alone; the message was written when the panic began.
+            add(&self.worker.shared.counters.panics, 1);
+            tracing::error!(worker = self.worker.index, "a connection was lost to a panic");
+        }
+    }
+}
+
+fn quarters(seed: [u8; 32]) -> [u64; 4] {
+    let mut numbers = [0; 4];
+    for (number, bytes) in numbers.iter_mut().zip(seed.chunks_exact(8)) {
+        *number = bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte));
+    }
+    numbers
+}
