@@ -1,3 +1,47 @@
-//! Runs the cores.
+//! The composition root: it runs the pure cores and the data plane, and owns everything that lives long.
+//!
+//! A tour, in the order of a life. [`Origin`] reads a configuration and keeps its texts; [`Node::start`] gets everything
+//! ready that can be refused (`prepare`: sockets, pages, keys, logs), starts the threads (`crew`: workers; `logs`: writers)
+//! and hands over to the `supervisor`, the one owner of what changes. It is told by probes (`prober`), look-ups (`names`),
+//! traffic, `signals` and the control socket, keeps every server's health (`keeper`), publishes snapshots to the workers,
+//! reloads, drains, and feeds the `watchdog`. What outlives the process is in the `state` directory. Every long-lived
+//! task stands in one table, [`tasks`].
+//!
+//! Not here: what happens to a request (`evenkeel-proxy`), what a verdict follows from (`evenkeel-balance`), any raw
+//! system call (`evenkeel-net`), HTML and JSON for people.
+//!
+//! The one invariant: whatever is refused, at a start or at a reload, is refused before anything running was touched.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod tasks;
+
+mod beside;
+mod crew;
+mod keeper;
+mod logs;
+mod names;
+mod node;
+mod origin;
+mod pages;
+mod prepare;
+mod prober;
+mod secrets;
+mod signals;
+mod state;
+mod status;
+mod supervisor;
+mod watchdog;
+
+#[cfg(test)]
+mod scratch;
+
+pub use beside::run_beside;
+pub use names::unresolved;
+pub use node::{ControlPlace, Ended, Gone, Handle, Node, Service, SignalUse, Start, StartError};
+pub use origin::{Disk, LiveText, Loading, Origin, Texts};
+pub use prepare::Refusal;
+pub use state::last_good;
+pub use status::{ConfigStatus, LastReload, ListenerStatus, NodeStatus, Phase, PoolStatus, ServerStatus};
+pub use supervisor::Reloaded;

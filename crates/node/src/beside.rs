@@ -1,0 +1,15 @@
+//! A runtime for a small program beside a node, such as the demo's toys: runtimes are built in this crate alone.
+
+use std::future::Future;
+use std::io;
+
+use tokio::runtime::{Builder, LocalOptions};
+
+/// Runs a program to its end, on the calling thread. Tasks that it started end with it.
+///
+/// # Errors
+/// Where the system has no descriptor to give.
+pub fn run_beside<T>(program: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    Ok(runtime.block_on(program))
+}

@@ -1,0 +1,59 @@
+//! Workers that do not answer.
+
+use evenkeel_model::Config;
+use evenkeel_proxy::SnapshotParts;
+use std::collections::HashMap;
+
+use super::*;
+use crate::run_beside;
+
+/// A crew of one worker whose commands nobody takes, with the end of the channel.
+fn stuck() -> (Crew, mpsc::Receiver<Command>, Arc<Snapshot>) {
+    let (commands, received) = mpsc::channel(2);
+    let shared = Shared::new(1, mpsc::channel(1).0);
+    let snapshot = Snapshot::build(SnapshotParts {
+        generation: 1,
+        config: Arc::new(Config::default()),
+        servers: &HashMap::new(),
+        previous: None,
+        token_keys: &HashMap::new(),
+        pages: &HashMap::new(),
+        logs: &HashMap::new(),
+        hash_seed: [0; 16],
+        shared: &shared,
+    });
+    (Crew { workers: vec![Worker { commands }], ending: Ending::new() }, received, snapshot)
+}
+
+#[test]
+fn a_change_is_sent_to_nobody_while_one_has_no_room() {
+    let (crew, mut received, snapshot) = stuck();
+    assert!(crew.publish(&snapshot) && crew.publish(&snapshot));
+    assert!(!crew.publish(&snapshot), "its channel is full");
+    let silent = run_beside(async { crew.room(Duration::from_millis(1)).await.err() }).unwrap();
+    assert_eq!(silent, Some(Silent(0)));
+    assert!(crew.ping(&snapshot).is_err());
+
+    assert!(received.try_recv().is_ok());
+    assert!(run_beside(async { crew.room(Duration::from_millis(1)).await.is_ok() }).unwrap());
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_missed_by_number() {
+    let (crew, mut received, snapshot) = stuck();
+    let outcome = run_beside(async {
+        let room = crew.room(Duration::from_secs(1)).await.ok()?;
+        Some(room.apply(&snapshot, Vec::new(), &[]).all(Duration::from_millis(1)).await)
+    });
+    assert_eq!(outcome.unwrap(), Some(Err(Silent(0))));
+
+    let answered = run_beside(async {
+        let acks = crew.ping(&snapshot).ok()?;
+        while let Ok(Command::Apply { done, .. }) = received.try_recv() {
+            // Nobody waits for the first any more.
+            let _ = done.send(());
+        }
+        Some(acks.all(Duration::from_secs(1)).await)
+    });
+    assert_eq!(answered.unwrap(), Some(Ok(())));
+}

@@ -1,0 +1,228 @@
+//! The health keeper: what we hold every server for, across every configuration.
+//!
+//! Outcomes of probes, failures of live traffic and answers of name servers come in; transitions for the log and
+//! views for the next snapshot come out. It does no I/O and reads no clock.
+//! The invariant: a verdict hangs on a server's name and address, so that a reload that touches neither keeps it.
+
+mod record;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_balance::{Census, CheckOutcome, Health, Policy, Resolution, TrafficFailure, Transition};
+use evenkeel_model::config::{Config, Host, Pool, Server, ServerAddr};
+use evenkeel_model::{PoolName, Reason, ServerId, State, Verdict};
+use evenkeel_proxy::ServerView;
+
+pub(crate) use record::SavedVerdicts;
+
+/// A change of state, to be logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Noted {
+    pub(crate) id: ServerId,
+    pub(crate) from: State,
+    pub(crate) verdict: Verdict,
+}
+
+/// The keeper.
+#[derive(Default)]
+pub(crate) struct Keeper {
+    servers: HashMap<ServerId, Kept>,
+    /// What is known of the hosts that were given by name.
+    names: BTreeMap<String, Vec<IpAddr>>,
+    /// What an earlier process left, used once, when its server first appears.
+    saved: SavedVerdicts,
+}
+
+struct Kept {
+    server: Server,
+    health: Health,
+    addrs: Arc<[SocketAddr]>,
+}
+
+impl Keeper {
+    /// A keeper that remembers what an earlier process knew.
+    pub(crate) fn new(saved: SavedVerdicts) -> Self {
+        Self { saved, ..Self::default() }
+    }
+
+    /// Makes the kept servers those of the configuration: new ones begin as unknown, moved ones anew.
+    pub(crate) fn adopt(&mut self, config: &Config, now: Duration) -> Vec<Noted> {
+        let mut before = std::mem::take(&mut self.servers);
+        let mut noted = Vec::new();
+        for pool in &config.pools {
+            for server in &pool.servers {
+                let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+                let known = before.remove(&id).filter(|kept| kept.server.addr == server.addr);
+                let kept = match known {
+                    Some(mut kept) => {
+                        let changes = [
+                            kept.health.set_policy(now, Policy::of(pool)),
+                            kept.health.set_standing(now, server.standing),
+                        ];
+                        noted.extend(changes.into_iter().flatten().map(|change| Noted::new(&id, change)));
+                        kept.server = server.clone();
+                        kept
+                    }
+                    None => self.begin(pool, server, &id, now),
+                };
+                self.servers.insert(id, kept);
+            }
+        }
+        let named = self.hosts();
+        self.names.retain(|name, _| named.contains(name));
+        noted
+    }
+
+    fn begin(&mut self, pool: &Pool, server: &Server, id: &ServerId, now: Duration) -> Kept {
+        let policy = Policy::of(pool);
+        let health = match self.saved.take(id, &server.addr) {
+            Some((record, age)) => Health::restore(policy, server.standing, record, age, now),
+            None => Health::new(policy, server.standing, now),
+        };
+        Kept { server: server.clone(), health, addrs: self.addresses(&server.addr) }
+    }
+
+    /// A probe has ended.
+    pub(crate) fn checked(&mut self, id: &ServerId, outcome: CheckOutcome, now: Duration) -> Option<Noted> {
+        let kept = self.servers.get_mut(id)?;
+        kept.health.on_check(now, outcome).map(|change| Noted::new(id, change))
+    }
+
+    /// Live traffic failed on a server.
+    pub(crate) fn failed(
+        &mut self,
+        id: &ServerId,
+        (reason, status): (Reason, Option<u16>),
+        requests: u64,
+        now: Duration,
+    ) -> Option<Noted> {
+        let census = self.census(&id.pool);
+        let kept = self.servers.get_mut(id)?;
+        let at = kept.addrs.first().map_or_else(|| kept.server.addr.to_string(), SocketAddr::to_string);
+        let failure = TrafficFailure { reason, at, detail: status.map(|status| status.to_string()), requests };
+        kept.health.on_traffic(now, &failure, census).map(|change| Noted::new(id, change))
+    }
+
+    /// A name server has answered, or has not. What was known of a name stays known when it cannot be asked.
+    pub(crate) fn resolved(&mut self, host: &str, answer: Result<Vec<IpAddr>, String>, now: Duration) -> Vec<Noted> {
+        let resolution = match answer {
+            Ok(addrs) if !addrs.is_empty() => {
+                self.names.insert(host.to_owned(), addrs);
+                Resolution::Found
+            }
+            _ if self.names.contains_key(host) => return Vec::new(),
+            Ok(_) => Resolution::Missing { detail: format!("`{host}` has no address") },
+            Err(detail) => Resolution::Missing { detail },
+        };
+        let addrs = self.names.get(host).cloned().unwrap_or_default();
+        let mut noted = Vec::new();
+        for (id, kept) in &mut self.servers {
+            if !matches!(&kept.server.addr.host, Host::Name(name) if name == host) {
+                continue;
+            }
+            kept.addrs = addrs.iter().map(|&ip| SocketAddr::new(ip, kept.server.addr.port)).collect();
+            noted.extend(kept.health.on_resolve(now, resolution.clone()).map(|change| Noted::new(id, change)));
+        }
+        noted
+    }
+
+    /// Time has passed: an ejection or a step of a slow start may be over.
+    pub(crate) fn elapsed(&mut self, now: Duration) -> Vec<Noted> {
+        let due = self.servers.iter_mut().filter(|(_, kept)| kept.health.poll_timeout().is_some_and(|at| at <= now));
+        due.filter_map(|(id, kept)| kept.health.on_timeout(now).map(|change| Noted::new(id, change))).collect()
+    }
+
+    /// When [`Keeper::elapsed`] is due next.
+    pub(crate) fn next_timeout(&self) -> Option<Duration> {
+        self.servers.values().filter_map(|kept| kept.health.poll_timeout()).min()
+    }
+
+    /// What the data plane is to be told.
+    pub(crate) fn views(&self, now: Duration) -> HashMap<ServerId, ServerView> {
+        self.servers.iter().map(|(id, kept)| (id.clone(), kept.view(now))).collect()
+    }
+
+    /// What we hold a server for.
+    pub(crate) fn verdict(&self, id: &ServerId) -> Option<&Verdict> {
+        self.servers.get(id).map(|kept| kept.health.verdict())
+    }
+
+    /// Where a server is, as far as known.
+    pub(crate) fn addrs(&self, id: &ServerId) -> Arc<[SocketAddr]> {
+        self.servers.get(id).map_or_else(|| Arc::from([]), |kept| kept.addrs.clone())
+    }
+
+    /// The servers of a host given by name.
+    pub(crate) fn servers_of(&self, host: &str) -> Vec<ServerId> {
+        let named = |kept: &Kept| matches!(&kept.server.addr.host, Host::Name(name) if name == host);
+        self.servers.iter().filter(|(_, kept)| named(kept)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The hosts that were given by name, each once.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let mut hosts: Vec<String> = self
+            .servers
+            .values()
+            .filter_map(|kept| match &kept.server.addr.host {
+                Host::Name(name) => Some(name.clone()),
+                Host::Ip(_) => None,
+            })
+            .collect();
+        hosts.sort();
+        hosts.dedup();
+        hosts
+    }
+
+    /// What the next process should know, as of `unix`.
+    pub(crate) fn save(&self, now: Duration, unix: Duration) -> SavedVerdicts {
+        let each = self.servers.iter().map(|(id, kept)| (id, &kept.server.addr, kept.health.record(now)));
+        SavedVerdicts::of(each, unix)
+    }
+
+    fn addresses(&self, addr: &ServerAddr) -> Arc<[SocketAddr]> {
+        match &addr.host {
+            Host::Ip(ip) => Arc::from([SocketAddr::new(*ip, addr.port)]),
+            Host::Name(name) => {
+                self.names.get(name).into_iter().flatten().map(|&ip| SocketAddr::new(ip, addr.port)).collect()
+            }
+        }
+    }
+
+    fn census(&self, pool: &PoolName) -> Census {
+        Census::of(self.servers.iter().filter(|(id, _)| id.pool == *pool).map(|(_, kept)| &kept.health))
+    }
+}
+
+impl Kept {
+    fn view(&self, now: Duration) -> ServerView {
+        ServerView {
+            state: self.health.verdict().state,
+            weight: self.health.weight(self.server.weight),
+            ramp_per_mille: self.health.ramp(now),
+            addrs: self.addrs.clone(),
+        }
+    }
+}
+
+impl Noted {
+    fn new(id: &ServerId, change: Transition) -> Self {
+        Self { id: id.clone(), from: change.from, verdict: change.verdict }
+    }
+
+    /// Writes the change to the log, once: as a warning where traffic loses a server.
+    pub(crate) fn log(&self) {
+        let Self { id, from, verdict } = self;
+        let Verdict { state, reason, text, .. } = verdict;
+        if *state == State::Down {
+            tracing::warn!(server = %id, %from, reason = %reason, "server {id} is {state}: {text}");
+        } else {
+            tracing::info!(server = %id, %from, reason = %reason, "server {id} is {state}: {text}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! Verdicts across configurations, names and restarts.
+
+use evenkeel_balance::Failure;
+use evenkeel_model::ServerName;
+use evenkeel_model::config::{Check, Process, Standing};
+
+use super::*;
+
+const NOW: Duration = Duration::from_secs(1000);
+
+fn id(server: &str) -> ServerId {
+    ServerId { pool: PoolName::new("shop").unwrap(), server: ServerName::new(server).unwrap() }
+}
+
+fn server(name: &str, host: &str) -> Server {
+    let host = host.parse().map_or_else(|_| Host::Name(host.to_owned()), Host::Ip);
+    Server::new(ServerName::new(name).unwrap(), ServerAddr { host, port: 80 })
+}
+
+fn config(servers: Vec<Server>) -> Config {
+    let mut pool = Pool::new(PoolName::new("shop").unwrap(), servers);
+    pool.check = Some(Check { rise: 2, fall: 1, ..Check::default() });
+    Config { process: Process::default(), listeners: Vec::new(), pools: vec![pool] }
+}
+
+fn passed() -> CheckOutcome {
+    CheckOutcome::Passed { answer: Some("HTTP/1.1 200 OK".to_owned()) }
+}
+
+fn refused() -> CheckOutcome {
+    let at = "10.0.0.1:80".to_owned();
+    CheckOutcome::Failed(Failure { reason: Reason::ConnectRefused, at, detail: None, answer: None })
+}
+
+fn state(keeper: &Keeper, name: &str) -> Option<State> {
+    keeper.verdict(&id(name)).map(|verdict| verdict.state)
+}
+
+#[test]
+fn a_reload_keeps_verdicts_and_a_moved_server_begins_anew() {
+    let mut keeper = Keeper::default();
+    keeper.adopt(&config(vec![server("a", "10.0.0.1"), server("b", "10.0.0.2")]), NOW);
+    for name in ["a", "b"] {
+        keeper.checked(&id(name), refused(), NOW);
+    }
+    assert_eq!(state(&keeper, "a"), Some(State::Down));
+
+    keeper.adopt(&config(vec![server("a", "10.0.0.1"), server("b", "10.0.0.9"), server("c", "10.0.0.3")]), NOW);
+    assert_eq!(state(&keeper, "a"), Some(State::Down));
+    assert_eq!(state(&keeper, "b"), Some(State::Unknown));
+    assert_eq!(state(&keeper, "c"), Some(State::Unknown));
+
+    keeper.adopt(&config(vec![server("c", "10.0.0.3")]), NOW);
+    assert_eq!(state(&keeper, "a"), None);
+}
+
+#[test]
+fn a_configured_drain_is_a_transition_like_any_other() {
+    let mut keeper = Keeper::default();
+    keeper.adopt(&config(vec![server("a", "10.0.0.1"), server("b", "10.0.0.2")]), NOW);
+    keeper.checked(&id("a"), passed(), NOW);
+    let drained = Server { standing: Standing::Drain, ..server("a", "10.0.0.1") };
+    let noted = keeper.adopt(&config(vec![drained, server("b", "10.0.0.2")]), NOW);
+    assert_eq!(noted.len(), 1);
+    assert_eq!((noted[0].from, noted[0].verdict.state), (State::Up, State::Draining));
+    assert_eq!(keeper.views(NOW)[&id("a")].state, State::Draining);
+}
+
+#[test]
+fn a_name_without_an_answer_is_down_until_it_has_one() {
+    let mut keeper = Keeper::default();
+    keeper.adopt(&config(vec![server("a", "web.example")]), NOW);
+    assert_eq!(keeper.hosts(), ["web.example"]);
+    assert!(keeper.addrs(&id("a")).is_empty());
+
+    let noted = keeper.resolved("web.example", Err("no such name".to_owned()), NOW);
+    assert_eq!(noted.first().map(|noted| noted.verdict.reason), Some(Reason::Dns));
+
+    let noted = keeper.resolved("web.example", Ok(vec!["10.0.0.7".parse().unwrap()]), NOW);
+    assert_eq!(noted.len(), 1);
+    assert_eq!(*keeper.addrs(&id("a")), ["10.0.0.7:80".parse().unwrap()]);
+
+    let unchanged = keeper.resolved("web.example", Err("name server is silent".to_owned()), NOW);
+    assert_eq!(unchanged, []);
+    assert_eq!(keeper.addrs(&id("a")).len(), 1, "what was known stays known");
+}
+
+#[test]
+fn traffic_ejects_until_its_time_is_over() {
+    let mut keeper = Keeper::default();
+    keeper.adopt(&config(vec![server("a", "10.0.0.1"), server("b", "10.0.0.2")]), NOW);
+    for name in ["a", "b"] {
+        keeper.checked(&id(name), passed(), NOW);
+    }
+    let failure = (Reason::TrafficFailing, Some(500));
+    let noted: Vec<Noted> = (1..=5).filter_map(|count| keeper.failed(&id("a"), failure, count, NOW)).collect();
+    assert_eq!(noted.len(), 1);
+    assert_eq!(state(&keeper, "a"), Some(State::Down));
+
+    let end = keeper.next_timeout().unwrap();
+    assert!(keeper.elapsed(end - Duration::from_millis(1)).is_empty());
+    assert_eq!(keeper.elapsed(end).first().map(|noted| noted.verdict.state), Some(State::Up));
+}
+
+#[test]
+fn verdicts_survive_a_restart_on_the_same_address_while_fresh() {
+    let servers = || config(vec![server("a", "10.0.0.1"), server("b", "10.0.0.2")]);
+    let mut keeper = Keeper::default();
+    keeper.adopt(&servers(), NOW);
+    keeper.checked(&id("a"), refused(), NOW);
+    keeper.checked(&id("b"), refused(), NOW);
+    let unix = Duration::from_secs(1_800_000_000);
+    let json = keeper.save(NOW, unix).to_json();
+
+    let cases = [
+        (Duration::from_secs(5), "10.0.0.1", State::Down),
+        (Duration::from_secs(61), "10.0.0.1", State::Unknown),
+        (Duration::from_secs(5), "10.0.0.8", State::Unknown),
+    ];
+    for (age, host, expected) in cases {
+        let saved = SavedVerdicts::from_json(&json).unwrap().aged(unix + age);
+        let mut next = Keeper::new(saved);
+        next.adopt(&config(vec![server("a", host)]), NOW);
+        assert_eq!(state(&next, "a"), Some(expected), "{age:?} later at {host}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_records_worthless() {
+    let mut keeper = Keeper::default();
+    keeper.adopt(&config(vec![server("a", "10.0.0.1")]), NOW);
+    keeper.checked(&id("a"), refused(), NOW);
+    let saved = keeper.save(NOW, Duration::from_secs(500)).aged(Duration::from_secs(400));
+    let mut next = Keeper::new(saved);
+    next.adopt(&config(vec![server("a", "10.0.0.1")]), NOW);
+    assert_eq!(state(&next, "a"), Some(State::Unknown));
+}

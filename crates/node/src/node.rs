@@ -1,0 +1,248 @@
+//! Starting a node, and holding one that runs.
+//!
+//! The order of a start: descriptor limit, every socket, control socket, privileges, state, pages, keys and logs,
+//! then the threads. The invariant: everything that can be refused is asked for before the first thread starts, so
+//! that a start that fails leaves nothing behind.
+
+mod start;
+
+use std::fmt;
+use std::future::Future;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::thread;
+
+use evenkeel_config::Loaded;
+use evenkeel_model::config::{Ceiling, Process};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::origin::{Origin, Texts};
+use crate::prepare::Refusal;
+use crate::status::NodeStatus;
+use crate::supervisor::{Event, Order, Reloaded};
+
+/// Descriptors that are no client connections: listeners, logs, probes, the runtime's own, and some to spare.
+const OWN_DESCRIPTORS: u64 = 256;
+
+/// What a start is given.
+pub struct Start {
+    /// Where reloads read the configuration.
+    pub origin: Origin,
+    /// The configuration that was read first; it holds no error.
+    pub loaded: Loaded,
+    /// The texts that it was made of.
+    pub texts: Texts,
+    /// Whether it is the last good one because the file is broken.
+    pub is_last_good: bool,
+    /// The state directory, instead of the configuration's.
+    pub state: Option<PathBuf>,
+    /// The control socket.
+    pub control: ControlPlace,
+    /// What answers on the control socket.
+    pub service: Option<Service>,
+    /// Whether signals are this node's.
+    pub signals: SignalUse,
+}
+
+/// Where the control socket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlPlace {
+    /// Where the configuration says, or the first usable of the customary places.
+    Configured,
+    /// Here.
+    At(PathBuf),
+    /// Nowhere: the node is held by its handle alone.
+    Nowhere,
+}
+
+/// Whether a node takes the process's signals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalUse {
+    /// TERM, INT, HUP and USR1 are this node's.
+    Take,
+    /// They are somebody else's: the node is a part of a larger program.
+    Leave,
+}
+
+/// Serves the control socket on the control thread: given the node's handle and the bound, non-blocking listener, a
+/// future that answers there until it is dropped.
+pub type Service = Box<dyn FnOnce(Handle, UnixListener) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+
+/// A node that could not start. Nothing of it is left.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration, or something that it names, cannot be used.
+    Refused(Refusal),
+    /// The system has no thread or runtime to give.
+    System(std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => write!(f, "{}", refusal.report),
+            Self::System(error) => write!(f, "the system has no thread or descriptor left: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<Refusal> for StartError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// How a node ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Client connections that were cut off.
+    pub cut: u64,
+    /// What failed; `None` after an ordered stop.
+    pub failed: Option<String>,
+}
+
+/// A node that was ordered to, or had to, end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the process is ending")
+    }
+}
+
+impl std::error::Error for Gone {}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    handle: Handle,
+    control: thread::JoinHandle<Ended>,
+}
+
+/// Speaks to a running node. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    events: mpsc::Sender<Event>,
+}
+
+impl Node {
+    /// Starts a node. When this returns, it accepts connections.
+    ///
+    /// # Errors
+    /// Where anything that the configuration names cannot be had; everything is let go again then.
+    pub fn start(start: Start) -> Result<Self, StartError> {
+        start::start(start)
+    }
+
+    /// Speaks to the node.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(self) -> Ended {
+        drop(self.handle);
+        self.control.join().unwrap_or_else(|_| Ended { cut: 0, failed: Some("the control thread panicked".to_owned()) })
+    }
+}
+
+impl Handle {
+    /// Reads the configuration anew and applies it. `Ok` means that traffic sees it.
+    ///
+    /// # Errors
+    /// Where it is refused; the one before runs on unchanged.
+    pub async fn reload(&self, by: &'static str) -> Result<Reloaded, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let gone = |_| Refusal::plain(Gone.to_string());
+        self.order(Order::Reload { by, reply }).await.map_err(gone)?;
+        answer.await.unwrap_or_else(|_| Err(gone(Gone)))
+    }
+
+    /// How things are.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub async fn status(&self) -> Result<NodeStatus, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Status { reply }).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Begins a stop: no new connections, and the open ones have `limits.drain` to finish. A second time, at once.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub async fn stop(&self, by: &'static str) -> Result<(), Gone> {
+        self.order(Order::Stop { by }).await
+    }
+
+    /// Has the log files opened anew.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub async fn reopen_logs(&self) -> Result<(), Gone> {
+        self.order(Order::Reopen).await
+    }
+
+    /// [`Handle::status`] for callers without a runtime. It must not be called on one.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub fn status_blocking(&self) -> Result<NodeStatus, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.events.blocking_send(Event::Order(Order::Status { reply })).map_err(|_| Gone)?;
+        answer.blocking_recv().map_err(|_| Gone)
+    }
+
+    /// [`Handle::stop`] for callers without a runtime. It must not be called on one.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub fn stop_blocking(&self, by: &'static str) -> Result<(), Gone> {
+        self.events.blocking_send(Event::Order(Order::Stop { by })).map_err(|_| Gone)
+    }
+
+    /// [`Handle::reload`] for callers without a runtime. It must not be called on one.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub fn reload_blocking(&self, by: &'static str) -> Result<Reloaded, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let gone = |_| Refusal::plain(Gone.to_string());
+        self.events.blocking_send(Event::Order(Order::Reload { by, reply })).map_err(|_| gone(Gone))?;
+        answer.blocking_recv().unwrap_or_else(|_| Err(gone(Gone)))
+    }
+
+    async fn order(&self, order: Order) -> Result<(), Gone> {
+        self.events.send(Event::Order(order)).await.map_err(|_| Gone)
+    }
+}
+
+/// Client connections in all: what is configured, or half of the descriptors that are left, since a client's
+/// connection comes with one to a server.
+pub(crate) fn max_conns(process: &Process, descriptors: u64) -> u32 {
+    match process.max_conns {
+        Ceiling::Fixed(most) => most,
+        Ceiling::FromSystem => {
+            let pairs = descriptors.saturating_sub(OWN_DESCRIPTORS).max(2) / 2;
+            u32::try_from(pairs).unwrap_or(u32::MAX)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_take_two_descriptors_each_of_what_is_left() {
+        let process = Process::default();
+        assert_eq!(max_conns(&process, 1024), 384);
+        assert_eq!(max_conns(&process, 10), 1);
+        assert_eq!(max_conns(&Process { max_conns: Ceiling::Fixed(7), ..process }, 1024), 7);
+    }
+}

@@ -1,0 +1,329 @@
+//! The start, step by step.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use evenkeel_balance::Rng;
+use evenkeel_model::config::{Config, Workers};
+use evenkeel_model::{ListenerName, caps, defaults};
+use evenkeel_net::control::ControlSocket;
+use evenkeel_net::process::{self, User};
+use evenkeel_net::resolve::Resolver;
+use evenkeel_net::{NetError, clock, rng};
+use evenkeel_proxy::{Shared, Snapshot, SnapshotParts, TrafficReport};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc;
+
+use super::{ControlPlace, Ended, Handle, Node, Service, SignalUse, Start, StartError, max_conns};
+use crate::crew::{Crew, Opened, Silent};
+use crate::keeper::Keeper;
+use crate::logs::LogWriters;
+use crate::names::{self, Answer, Lookups};
+use crate::origin::{Origin, Texts};
+use crate::pages::Pages;
+use crate::prepare::{self, Refusal, Resources};
+use crate::prober::Probes;
+use crate::secrets::TokenKeys;
+use crate::signals::Signals;
+use crate::state::State;
+use crate::supervisor::{About, Event, Running, Supervisor};
+use crate::tasks;
+use crate::watchdog::Watchdog;
+
+/// How long the workers may take to accept on their first sockets.
+const FIRST_APPLY: Duration = Duration::from_secs(10);
+
+/// Everything that was had before the first thread.
+struct Ready {
+    origin: Origin,
+    config: Arc<Config>,
+    texts: Texts,
+    is_last_good: bool,
+    opened: Vec<Opened>,
+    resources: Resources,
+    state: State,
+    own_secret: Vec<u8>,
+    hash_seed: [u8; 16],
+    control: Option<ControlSocket>,
+    service: Option<Service>,
+    signals: SignalUse,
+    workers: usize,
+    descriptors: u64,
+}
+
+pub(super) fn start(start: Start) -> Result<Node, StartError> {
+    let ready = get_ready(start)?;
+    let (events, received) = mpsc::channel(caps::CONTROL_EVENTS);
+    let handle = Handle { events: events.clone() };
+    let (told, heard) = std::sync::mpsc::sync_channel(1);
+    let run = move || run(ready, events, received, &told);
+    let control = tasks::start_thread(tasks::CONTROL, None, run).map_err(StartError::System)?;
+    match heard.recv() {
+        Ok(Ok(())) => Ok(Node { handle, control }),
+        Ok(Err(error)) => {
+            // It says why it ends, and then it does.
+            let _ = control.join();
+            Err(error)
+        }
+        Err(_) => Err(StartError::System(io::Error::other("the control thread ended before it began"))),
+    }
+}
+
+/// Everything that can be refused.
+fn get_ready(start: Start) -> Result<Ready, StartError> {
+    let Start { origin, loaded, texts, is_last_good, state, control, service, signals } = start;
+    let Some(config) = loaded.config.clone() else {
+        return Err(Refusal::plain("the configuration holds errors").into());
+    };
+    let process = &config.process;
+    let descriptors = process::raise_descriptor_limit(process.files).map_err(StartError::System)?;
+    let workers = worker_count(process.workers);
+    let user = user(&config)?;
+    let opened = prepare::bind(&config, &Config::default(), workers, &loaded)?;
+    let control = control_socket(control, &config, user.as_ref())?;
+    let state_dir = state.or_else(|| process.state.clone());
+    let state = open_state(state_dir.as_deref(), user.as_ref())?;
+    if let Some(user) = &user {
+        process::become_user(user).map_err(|error| refused(&error))?;
+    }
+    let in_state = |cause: String| Refusal::plain(format!("the state directory: {cause}"));
+    let own_secret = state.sticky_secret().map_err(in_state)?;
+    let hash_seed = state.hash_seed().map_err(in_state)?;
+    let resources = prepare::gather(&config, &TokenKeys::default(), &HashSet::new(), &own_secret, &loaded)?;
+    Ok(Ready {
+        origin,
+        config: Arc::new(config),
+        texts,
+        is_last_good,
+        opened,
+        resources,
+        state,
+        own_secret,
+        hash_seed,
+        control,
+        service,
+        signals,
+        workers,
+        descriptors,
+    })
+}
+
+/// Who to become: only root can become somebody else.
+fn user(config: &Config) -> Result<Option<User>, Refusal> {
+    let Some(name) = &config.process.user else { return Ok(None) };
+    if !process::is_root() {
+        tracing::warn!("`user {name}` has no effect: only a process that root started can become somebody else");
+        return Ok(None);
+    }
+    process::lookup_user(name, config.process.group.as_deref()).map(Some).map_err(|error| refused(&error))
+}
+
+fn control_socket(place: ControlPlace, config: &Config, user: Option<&User>) -> Result<Option<ControlSocket>, Refusal> {
+    let path = match place {
+        ControlPlace::Nowhere => return Ok(None),
+        ControlPlace::At(path) => Some(path),
+        ControlPlace::Configured => config.process.control.clone(),
+    };
+    ControlSocket::bind(path.as_deref(), user).map(Some).map_err(|error| refused(&error))
+}
+
+/// A directory that nobody asked for by name, and that cannot be had, costs what it would remember and no more.
+fn open_state(dir: Option<&Path>, user: Option<&User>) -> Result<State, Refusal> {
+    let Some(dir) = dir else { return Ok(State::none()) };
+    match State::open(dir, user) {
+        Ok(state) => Ok(state),
+        Err(cause) if dir == Path::new(defaults::STATE_DIR) => {
+            tracing::warn!("nothing is remembered over restarts, `{}` cannot be used: {cause}", dir.display());
+            Ok(State::none())
+        }
+        Err(cause) => Err(Refusal::plain(format!("the state directory `{}` cannot be used: {cause}", dir.display()))),
+    }
+}
+
+fn worker_count(workers: Workers) -> usize {
+    match workers {
+        Workers::PerCore => process::core_count().get(),
+        Workers::Fixed(count) => usize::from(count.get()),
+    }
+}
+
+fn refused(error: &NetError) -> Refusal {
+    Refusal::with_hint(error.to_string(), error.hint().as_deref())
+}
+
+/// The control thread, from its runtime to its end.
+fn run(
+    ready: Ready,
+    events: mpsc::Sender<Event>,
+    received: mpsc::Receiver<Event>,
+    told: &SyncSender<Result<(), StartError>>,
+) -> Ended {
+    let fail = |error: StartError| {
+        let failed = Some(error.to_string());
+        // The one who started us waits for this.
+        let _ = told.send(Err(error));
+        Ended { cut: 0, failed }
+    };
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(StartError::System(error)),
+    };
+    runtime.block_on(async move {
+        let (reports, reported) = mpsc::channel(caps::TRAFFIC_REPORTS);
+        match assemble(ready, events, reports).await {
+            Ok((supervisor, control)) => {
+                supervisor.watchdog.ready();
+                // The one who started us waits for this.
+                let _ = told.send(Ok(()));
+                let ended = supervisor.run(received, reported).await;
+                // The socket's name goes last: as long as it is there, so are we.
+                drop(control);
+                ended
+            }
+            Err(error) => fail(error),
+        }
+    })
+}
+
+/// Starts the threads and tasks, and opens the doors.
+async fn assemble(
+    ready: Ready,
+    events: mpsc::Sender<Event>,
+    reports: mpsc::Sender<TrafficReport>,
+) -> Result<(Supervisor, Option<ControlSocket>), StartError> {
+    let config = Arc::clone(&ready.config);
+    let shared = Shared::new(max_conns(&config.process, ready.descriptors), reports);
+    let crew = Crew::start(ready.workers, &shared, &events).map_err(StartError::System)?;
+    let mut logs = LogWriters::new();
+    logs.start(ready.resources.logs).map_err(StartError::System)?;
+
+    let resolver = Rc::new(Resolver::new(&config.process.resolvers));
+    let answers = names::first_answers(&resolver, names::hosts_of(&config), names::FIRST_PATIENCE).await;
+    let keeper = keeper(&ready.state, &config, &answers);
+    let mut lookups = Lookups::new(Rc::clone(&resolver), events.clone());
+    lookups.follow(&keeper.hosts(), &answers);
+    let mut probes = Probes::new(events.clone(), rng());
+    probes.follow(&config, |id| keeper.addrs(id));
+
+    let named = (ready.resources.pages, ready.resources.keys);
+    let mut running = first_running(&config, named, &keeper, &logs, ready.hash_seed, &shared);
+    running.bound = bound(&ready.opened);
+    open_doors(&crew, &running.snapshot, ready.opened).await?;
+
+    let handle = Handle { events: events.clone() };
+    serve_control(&handle, ready.control.as_ref(), ready.service).map_err(StartError::System)?;
+    if ready.signals == SignalUse::Take {
+        let signals = Signals::take().map_err(StartError::System)?;
+        tasks::start_task(tasks::SIGNALS, &events, signals.listen(events.clone()));
+    }
+    if !ready.is_last_good {
+        ready.state.save_last_good(&ready.texts);
+    }
+    let about = About {
+        started: clock::now(),
+        first_config: config,
+        is_last_good: ready.is_last_good,
+        control: ready.control.as_ref().map(|control| control.path().to_owned()),
+        descriptors: ready.descriptors,
+    };
+    let (origin, state, own_secret, hash_seed) = (ready.origin, ready.state, ready.own_secret, ready.hash_seed);
+    let supervisor = Supervisor {
+        origin,
+        state,
+        own_secret,
+        hash_seed,
+        shared,
+        crew,
+        keeper,
+        probes,
+        lookups,
+        resolver,
+        running,
+        logs,
+        watchdog: Watchdog::new(),
+        events,
+        about,
+    };
+    Ok((supervisor, ready.control))
+}
+
+/// The first configuration in force, with its first snapshot.
+fn first_running(
+    config: &Arc<Config>,
+    (pages, keys): (Pages, TokenKeys),
+    keeper: &Keeper,
+    logs: &LogWriters,
+    hash_seed: [u8; 16],
+    shared: &Arc<Shared>,
+) -> Running {
+    let views = keeper.views(clock::now());
+    let snapshot = Snapshot::build(SnapshotParts {
+        generation: 1,
+        config: Arc::clone(config),
+        servers: &views,
+        previous: None,
+        token_keys: keys.by_pool(),
+        pages: &pages,
+        logs: logs.sinks(),
+        hash_seed,
+        shared,
+    });
+    Running {
+        config: Arc::clone(config),
+        generation: 1,
+        applied_at: clock::unix_now(),
+        pages,
+        keys,
+        bound: HashMap::new(),
+        snapshot,
+        views,
+        number: 1,
+    }
+}
+
+/// The keeper, with what the last process knew and what the first look-ups gave.
+fn keeper(state: &State, config: &Config, answers: &BTreeMap<String, Answer>) -> Keeper {
+    let now = clock::now();
+    let mut keeper = Keeper::new(state.verdicts().aged(clock::unix_now()));
+    keeper.adopt(config, now);
+    for (host, answer) in answers {
+        for noted in keeper.resolved(host, answer.clone().map(|(addrs, _)| addrs), now) {
+            noted.log();
+        }
+    }
+    keeper
+}
+
+/// A generator for the spread of probes.
+fn rng() -> Rng {
+    let [a, b, c, d, e, f, g, h, ..] = rng::seed();
+    Rng::new(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+}
+
+/// Has the workers accept. The sockets have listened since they were bound, so that nobody was refused meanwhile.
+async fn open_doors(crew: &Crew, snapshot: &Arc<Snapshot>, opened: Vec<Opened>) -> Result<(), Refusal> {
+    let silent = |Silent(index): Silent| Refusal::plain(format!("worker {index} does not answer"));
+    let room = crew.room(FIRST_APPLY).await.map_err(silent)?;
+    room.apply(snapshot, opened, &[]).all(FIRST_APPLY).await.map_err(silent)
+}
+
+fn serve_control(handle: &Handle, control: Option<&ControlSocket>, service: Option<Service>) -> io::Result<()> {
+    if let (Some(control), Some(service)) = (control, service) {
+        tasks::start_task(tasks::SERVICE, &handle.events, service(handle.clone(), control.listener()?));
+    }
+    Ok(())
+}
+
+fn bound(opened: &[Opened]) -> HashMap<ListenerName, SocketAddr> {
+    let first = |(name, sockets): &Opened| {
+        let addr = sockets.first().and_then(|socket| socket.local_addr().ok());
+        addr.map(|addr| (name.clone(), addr))
+    };
+    opened.iter().filter_map(first).collect()
+}

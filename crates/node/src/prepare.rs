@@ -1,0 +1,161 @@
+//! Getting ready for a configuration: everything that can fail is done here, before anything running is touched.
+//!
+//! A start and a reload go the same way. The invariant: what is prepared and then dropped leaves no trace; its sockets
+//! close, and the configuration that runs has not noticed.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use evenkeel_config::{Diagnostic, Loaded, Options, SourceMap, Style, diff, render};
+use evenkeel_model::config::{Config, ListenAddr, LogTarget};
+use evenkeel_model::{Change, ListenerName};
+use evenkeel_net::listen;
+
+use crate::crew::Opened;
+use crate::logs::{self, OpenedLogs};
+use crate::origin::{Loading, Origin, Texts};
+use crate::pages::{self, Pages};
+use crate::secrets::TokenKeys;
+
+/// A configuration with everything that it needs, ready to be applied.
+pub(crate) struct Prepared {
+    pub(crate) config: Config,
+    pub(crate) texts: Texts,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) opened: Vec<Opened>,
+    pub(crate) closed: Vec<ListenerName>,
+    pub(crate) resources: Resources,
+}
+
+/// What a configuration names outside of itself.
+pub(crate) struct Resources {
+    pub(crate) pages: Pages,
+    pub(crate) keys: TokenKeys,
+    pub(crate) logs: OpenedLogs,
+}
+
+/// A configuration that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was wrong, a line each: `shop.conf:4:1: error[E201]: unknown word `lisen``.
+    pub cause: String,
+    /// The whole of it, for people: diagnostics with their places, or the cause with what to do about it.
+    pub report: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Refusal {
+    /// A refusal with nothing more to say.
+    pub(crate) fn plain(cause: impl Into<String>) -> Self {
+        let cause = cause.into();
+        Self { report: cause.clone(), cause }
+    }
+
+    /// A refusal with the next step.
+    pub(crate) fn with_hint(cause: impl Into<String>, hint: Option<&str>) -> Self {
+        let cause = cause.into();
+        let report = hint.map_or_else(|| cause.clone(), |hint| format!("{cause}\n{hint}"));
+        Self { cause, report }
+    }
+
+    fn of_diagnostics(diagnostics: &[Diagnostic], sources: &SourceMap) -> Self {
+        let errors: Vec<Diagnostic> = diagnostics.iter().filter(|found| found.is_error()).cloned().collect();
+        let cause = render(&errors, sources, Style::Short).trim_end().to_owned();
+        Self { cause, report: render(diagnostics, sources, Style::Human { color: false }) }
+    }
+}
+
+/// What runs now, as far as a reload has to know it.
+pub(crate) struct Running<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) keys: &'a TokenKeys,
+    pub(crate) logs: &'a HashSet<LogTarget>,
+    pub(crate) own_secret: &'a [u8],
+    pub(crate) workers: usize,
+}
+
+/// Reads the configuration anew and gets everything ready that the running one lacks.
+///
+/// # Errors
+/// Where the configuration is wrong, or something that it names cannot be had. Nothing was changed then.
+pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared, Refusal> {
+    let Loading { loaded, texts } = origin.load(&Options::default());
+    let Some(config) = loaded.config.clone() else {
+        return Err(Refusal::of_diagnostics(&loaded.diagnostics, &loaded.sources));
+    };
+    let opened = bind(&config, running.config, running.workers, &loaded)?;
+    let resources = gather(&config, running.keys, running.logs, running.own_secret, &loaded)?;
+    let changes = diff(running.config, &config);
+    let closed = gone(running.config, &config);
+    let warnings = warnings(&loaded);
+    Ok(Prepared { config, texts, warnings, changes, opened, closed, resources })
+}
+
+/// Binds the listeners that `next` has and `now` lacks: all of them or none.
+///
+/// # Errors
+/// The first address that cannot be had, with its place in the file and its holder.
+pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded) -> Result<Vec<Opened>, Refusal> {
+    let added = next.listeners.iter().filter(|listener| !is_bound(now, &listener.name, listener.addr));
+    added
+        .map(|listener| match listen::bind(listener.addr, workers) {
+            Ok(sockets) => Ok((listener.name.clone(), sockets)),
+            Err(error) => {
+                let mut found = loaded.unbindable(&listener.name, &error.cause());
+                if let Some(hint) = error.hint() {
+                    found.help(hint);
+                }
+                Err(Refusal::of_diagnostics(&[found], &loaded.sources))
+            }
+        })
+        .collect()
+}
+
+/// Reads pages and keys, and opens logs that do not run yet.
+///
+/// # Errors
+/// Everything that cannot be had.
+pub(crate) fn gather(
+    config: &Config,
+    keys: &TokenKeys,
+    running_logs: &HashSet<LogTarget>,
+    own_secret: &[u8],
+    loaded: &Loaded,
+) -> Result<Resources, Refusal> {
+    let keys = keys.next(config, own_secret).map_err(|missing| {
+        let found: Vec<Diagnostic> =
+            missing.iter().map(|key| loaded.secret_unreadable(&key.pool, &key.cause)).collect();
+        Refusal::of_diagnostics(&found, &loaded.sources)
+    })?;
+    let pages = pages::read(config).map_err(|wrong| all_of(&wrong))?;
+    let logs = logs::open(config, running_logs).map_err(|wrong| all_of(&wrong))?;
+    Ok(Resources { pages, keys, logs })
+}
+
+/// The warnings of a configuration, a line each.
+pub(crate) fn warnings(loaded: &Loaded) -> Vec<String> {
+    let text = render(&loaded.diagnostics, &loaded.sources, Style::Short);
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Listeners that `next` no longer has.
+fn gone(now: &Config, next: &Config) -> Vec<ListenerName> {
+    let left = now.listeners.iter().filter(|listener| !is_bound(next, &listener.name, listener.addr));
+    left.map(|listener| listener.name.clone()).collect()
+}
+
+fn is_bound(config: &Config, name: &ListenerName, addr: ListenAddr) -> bool {
+    config.listener(name).is_some_and(|listener| listener.addr == addr)
+}
+
+fn all_of(wrong: &[String]) -> Refusal {
+    Refusal::plain(wrong.join("\n"))
+}

@@ -1,0 +1,230 @@
+//! Active checks: one task for each server that has one.
+//!
+//! A probe only asks and reports. What its outcome means is the keeper's matter.
+//! The invariant: one probe of a server is under way at a time, and it ends within the check's timeout.
+
+mod ask;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_balance::{CheckOutcome, Failure, Rng};
+use evenkeel_model::config::{Check, CheckKind, Config, HttpCheck};
+use evenkeel_model::{Reason, ServerId};
+use evenkeel_net::stream::{self, Stream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::origin::words;
+use crate::supervisor::Event;
+use crate::tasks;
+
+/// Bytes read at a time from a probe's answer: most answers are one piece.
+const PIECE_BYTES: usize = 4096;
+
+/// The first probes of a start are at least this far apart, so that a thousand servers are not asked in one instant.
+const FIRST_STEP: Duration = Duration::from_micros(500);
+
+/// The probes that run, by server.
+pub(crate) struct Probes {
+    running: HashMap<ServerId, Running>,
+    events: mpsc::Sender<Event>,
+    rng: Rng,
+}
+
+struct Running {
+    check: Check,
+    authority: String,
+    addrs: watch::Sender<Arc<[SocketAddr]>>,
+    task: JoinHandle<()>,
+}
+
+impl Probes {
+    /// No probes yet; outcomes go to `events`.
+    pub(crate) fn new(events: mpsc::Sender<Event>, rng: Rng) -> Self {
+        Self { running: HashMap::new(), events, rng }
+    }
+
+    /// Makes the probes those of the configuration. A probe whose check and server are unchanged goes on as it is.
+    pub(crate) fn follow(&mut self, config: &Config, addrs: impl Fn(&ServerId) -> Arc<[SocketAddr]>) {
+        let mut wanted = HashMap::new();
+        for pool in &config.pools {
+            let Some(check) = &pool.check else { continue };
+            for server in &pool.servers {
+                let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+                wanted.insert(id, (check, server.addr.to_string()));
+            }
+        }
+        self.running.retain(|id, running| {
+            let stays = wanted.get(id).is_some_and(|(c, at)| **c == running.check && *at == running.authority);
+            if !stays {
+                running.task.abort();
+            }
+            stays
+        });
+        let mut delay = Duration::ZERO;
+        for (id, (check, authority)) in wanted {
+            if !self.running.contains_key(&id) {
+                let known = addrs(&id);
+                self.start(id, check.clone(), authority, known, delay);
+                delay = delay.saturating_add(FIRST_STEP).min(check.every);
+            }
+        }
+    }
+
+    /// Where a server is, as of now.
+    pub(crate) fn moved(&self, id: &ServerId, addrs: &Arc<[SocketAddr]>) {
+        if let Some(running) = self.running.get(id) {
+            running.addrs.send_if_modified(|known| {
+                let differs = known != addrs;
+                known.clone_from(addrs);
+                differs
+            });
+        }
+    }
+
+    fn start(&mut self, id: ServerId, check: Check, authority: String, known: Arc<[SocketAddr]>, delay: Duration) {
+        let (sender, addrs) = watch::channel(known);
+        let probe = Probe {
+            id: id.clone(),
+            check: check.clone(),
+            authority: authority.clone(),
+            addrs,
+            events: self.events.clone(),
+            rng: Rng::new(self.rng.next_u64()),
+        };
+        let task = tasks::start_task(tasks::PROBE, &self.events, probe.run(delay));
+        self.running.insert(id, Running { check, authority, addrs: sender, task });
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        for running in self.running.values() {
+            running.task.abort();
+        }
+    }
+}
+
+struct Probe {
+    id: ServerId,
+    check: Check,
+    authority: String,
+    addrs: watch::Receiver<Arc<[SocketAddr]>>,
+    events: mpsc::Sender<Event>,
+    rng: Rng,
+}
+
+impl Probe {
+    async fn run(mut self, delay: Duration) {
+        let mut next = Instant::now() + delay;
+        let mut first = true;
+        loop {
+            tokio::time::sleep_until(next).await;
+            let Some(addr) = self.address().await else { return };
+            let started = Instant::now();
+            let outcome = probe(&self.check, &self.authority, addr).await;
+            if self.events.send(Event::Checked { id: self.id.clone(), outcome }).await.is_err() {
+                return;
+            }
+            // Only the second probe comes at any point of the interval: it spreads what a start set going at once.
+            next = started + if first { self.part_of_interval() } else { self.interval() };
+            first = false;
+        }
+    }
+
+    /// The address to ask, once there is one; none when nobody wants to know any more.
+    async fn address(&mut self) -> Option<SocketAddr> {
+        let known = self.addrs.wait_for(|addrs| !addrs.is_empty()).await.ok()?;
+        let first = known.first().copied()?;
+        Some(self.check.port.map_or(first, |port| SocketAddr::new(first.ip(), port)))
+    }
+
+    /// The interval, up to a tenth longer or shorter.
+    fn interval(&mut self) -> Duration {
+        self.check.every.mul_f64(f64::from(900 + self.rng.below(201)) / 1000.0)
+    }
+
+    /// A tenth to the whole of the interval.
+    fn part_of_interval(&mut self) -> Duration {
+        self.check.every.mul_f64(f64::from(100 + self.rng.below(901)) / 1000.0)
+    }
+}
+
+/// Asks once.
+pub(crate) async fn probe(check: &Check, authority: &str, addr: SocketAddr) -> CheckOutcome {
+    let deadline = Instant::now() + check.timeout;
+    let stream = match stream::connect(addr, check.timeout).await {
+        Ok(stream) => stream,
+        Err(error) if error.local => return CheckOutcome::Local { detail: error.to_string() },
+        Err(error) => {
+            return CheckOutcome::Failed(Failure {
+                reason: error.reason,
+                at: addr.to_string(),
+                detail: None,
+                answer: None,
+            });
+        }
+    };
+    match &check.kind {
+        // Closed in order: many a small server takes a reset for an error worth a page in its log.
+        CheckKind::Tcp => CheckOutcome::Passed { answer: None },
+        CheckKind::Http(http) => {
+            let mut judge = ask::Judge::new(http, addr.to_string());
+            let asked = ask_and_read(&stream, http, authority, addr, &mut judge);
+            match tokio::time::timeout_at(deadline, asked).await {
+                Ok(outcome) => outcome,
+                Err(_) => judge.late(check.timeout),
+            }
+        }
+    }
+}
+
+async fn ask_and_read(
+    stream: &Stream,
+    check: &HttpCheck,
+    authority: &str,
+    addr: SocketAddr,
+    judge: &mut ask::Judge<'_>,
+) -> CheckOutcome {
+    let lost = |error: &std::io::Error| {
+        let detail = Some(words(error));
+        CheckOutcome::Failed(Failure { reason: Reason::ConnectionLost, at: addr.to_string(), detail, answer: None })
+    };
+    let request = ask::request(check, authority);
+    let mut rest = request.as_slice();
+    while !rest.is_empty() {
+        match stream.try_write(rest) {
+            Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                if let Err(error) = stream.writable().await {
+                    return lost(&error);
+                }
+            }
+            Err(error) => return lost(&error),
+        }
+    }
+    let mut piece = [0; PIECE_BYTES];
+    loop {
+        match stream.try_read(&mut piece) {
+            Ok(0) => return judge.end(),
+            Ok(count) => {
+                if let Some(outcome) = judge.feed(piece.get(..count).unwrap_or_default()) {
+                    return outcome;
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                if let Err(error) = stream.readable().await {
+                    return lost(&error);
+                }
+            }
+            Err(error) => return lost(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! Signals become orders: TERM and INT stop, HUP reloads, USR1 reopens the logs.
+//!
+//! The invariant: a signal does nothing by itself; it goes the same way as an order over the control socket.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::supervisor::{Event, Order};
+
+/// The signals that we listen to, from the moment this exists.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    reopen: Signal,
+}
+
+impl Signals {
+    /// Takes the signals from their default actions.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub(crate) fn take() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Sends orders until nobody takes them.
+    pub(crate) async fn listen(mut self, events: mpsc::Sender<Event>) {
+        loop {
+            let order = tokio::select! {
+                _ = self.terminate.recv() => Order::Stop { by: "SIGTERM" },
+                _ = self.interrupt.recv() => Order::Stop { by: "SIGINT" },
+                // Whoever sends a signal reads the outcome in the log.
+                _ = self.hangup.recv() => Order::Reload { by: "SIGHUP", reply: oneshot::channel().0 },
+                _ = self.reopen.recv() => Order::Reopen,
+            };
+            if events.send(Event::Order(order)).await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The state directory: what outlives the process. Keys, the last verdicts, the last configuration that was applied.
+//!
+//! The invariant: a file in it is either whole or absent (each is written beside its place and then moved there), and
+//! nobody but the process's user can read a key.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use evenkeel_net::process::User;
+use evenkeel_net::{files, process, rng};
+
+use crate::keeper::SavedVerdicts;
+use crate::origin::{Texts, words};
+
+/// The mode of the directory: it holds keys.
+const DIR_MODE: u32 = 0o700;
+/// The mode of what is in it.
+const FILE_MODE: u32 = 0o600;
+/// Bytes of a generated secret: as many as the keys that are derived from it.
+const SECRET_BYTES: usize = 32;
+/// More bytes than a file of ours has; a larger one is not ours.
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+const STICKY_KEY: &str = "sticky.key";
+const HASH_SEED: &str = "hash.seed";
+const VERDICTS: &str = "verdicts.json";
+const LAST_GOOD: &str = "last-good.json";
+
+/// The state directory, or that there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    dir: Option<PathBuf>,
+}
+
+/// The last configuration that was applied by a process with that state directory.
+pub fn last_good(dir: &Path) -> Option<Texts> {
+    let bytes = State { dir: Some(dir.to_owned()) }.read(LAST_GOOD)?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+impl State {
+    /// Keeps nothing.
+    pub(crate) fn none() -> Self {
+        Self { dir: None }
+    }
+
+    /// The directory, made with mode 0700 if it is not there. `owner` is who the process is to become later.
+    ///
+    /// # Errors
+    /// Where it cannot be made, or belongs to somebody else, or others may write to it.
+    pub(crate) fn open(dir: &Path, owner: Option<&User>) -> Result<Self, String> {
+        let made = !dir.exists();
+        std::fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir).map_err(|error| words(&error))?;
+        let meta = std::fs::metadata(dir).map_err(|error| words(&error))?;
+        match owner {
+            Some(owner) if made => chown(dir, Some(owner.uid), Some(owner.gid)).map_err(|error| words(&error))?,
+            _ => {}
+        }
+        let mode = meta.permissions().mode() & 0o777;
+        if mode & 0o022 != 0 {
+            return Err(format!("others may write to it (mode {mode:04o}); run `chmod 0700 {}`", dir.display()));
+        }
+        let expected = owner.map_or_else(process::uid, |owner| owner.uid);
+        if !made && meta.uid() != expected && meta.uid() != 0 {
+            return Err(format!("it belongs to user {} and this process runs as {expected}", meta.uid()));
+        }
+        Ok(Self { dir: Some(dir.to_owned()) })
+    }
+
+    /// The secret from which keys of sticky cookies are derived where the configuration names none. It is made once;
+    /// without a directory it lasts as long as the process.
+    ///
+    /// # Errors
+    /// Where the file cannot be used, in words.
+    pub(crate) fn sticky_secret(&self) -> Result<Vec<u8>, String> {
+        self.secret(STICKY_KEY)
+    }
+
+    /// The seed of hashes: the same over restarts, so that a hashed client finds the same server.
+    ///
+    /// # Errors
+    /// Where the file cannot be used, in words.
+    pub(crate) fn hash_seed(&self) -> Result<[u8; 16], String> {
+        let secret = self.secret(HASH_SEED)?;
+        let seed = secret.first_chunk::<16>().copied();
+        seed.ok_or_else(|| format!("`{HASH_SEED}` is too short"))
+    }
+
+    /// What the last process held the servers for; nothing where that is unknown or unreadable.
+    pub(crate) fn verdicts(&self) -> SavedVerdicts {
+        let Some(text) = self.read(VERDICTS) else { return SavedVerdicts::default() };
+        SavedVerdicts::from_json(&text).unwrap_or_else(|error| {
+            tracing::warn!("the saved verdicts are unreadable and not used: {error}");
+            SavedVerdicts::default()
+        })
+    }
+
+    /// Leaves the verdicts to the next process.
+    pub(crate) fn save_verdicts(&self, verdicts: &SavedVerdicts) {
+        self.write(VERDICTS, &verdicts.to_json());
+    }
+
+    /// Remembers a configuration that was applied.
+    pub(crate) fn save_last_good(&self, texts: &Texts) {
+        match serde_json::to_vec_pretty(texts) {
+            Ok(bytes) => self.write(LAST_GOOD, &bytes),
+            Err(error) => tracing::warn!("the applied configuration could not be kept: {error}"),
+        }
+    }
+
+    fn secret(&self, name: &str) -> Result<Vec<u8>, String> {
+        let Some(path) = self.path(name) else { return Ok(rng::seed().to_vec()) };
+        match std::fs::metadata(&path) {
+            Ok(meta) => {
+                let mode = meta.permissions().mode() & 0o777;
+                if mode & 0o077 != 0 {
+                    let path = path.display();
+                    return Err(format!("`{path}` can be read by others (mode {mode:04o}); run `chmod 0600 {path}`"));
+                }
+                let secret =
+                    std::fs::read(&path).map_err(|error| format!("`{}`: {}", path.display(), words(&error)))?;
+                if secret.len() < SECRET_BYTES {
+                    return Err(format!(
+                        "`{}` has {} bytes, not {SECRET_BYTES}; remove it",
+                        path.display(),
+                        secret.len()
+                    ));
+                }
+                Ok(secret)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let secret = rng::seed().to_vec();
+                files::write_atomic(&path, &secret, FILE_MODE)
+                    .map_err(|error| format!("`{}`: {}", path.display(), words(&error)))?;
+                Ok(secret)
+            }
+            Err(error) => Err(format!("`{}`: {}", path.display(), words(&error))),
+        }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.dir.as_ref().map(|dir| dir.join(name))
+    }
+
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let path = self.path(name)?;
+        let size = std::fs::metadata(&path).ok()?.len();
+        (size <= MOST_BYTES).then(|| std::fs::read(&path).ok()).flatten()
+    }
+
+    /// A full disk costs what would have been remembered, and nothing else.
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let Some(path) = self.path(name) else { return };
+        if let Err(error) = files::write_atomic(&path, bytes, FILE_MODE) {
+            tracing::warn!("`{}` could not be written: {}", path.display(), words(&error));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn a_secret_is_made_once_and_only_ours_to_read() {
+        let dir = Scratch::new();
+        let path = dir.path().join("state");
+        let state = State::open(&path, None).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+
+        let secret = state.sticky_secret().unwrap();
+        assert_eq!(State::open(&path, None).unwrap().sticky_secret().unwrap(), secret);
+        assert_eq!(state.hash_seed().unwrap(), state.hash_seed().unwrap());
+        let key = path.join(STICKY_KEY);
+        assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(state.sticky_secret().unwrap_err().contains("chmod 0600"));
+    }
+
+    #[test]
+    fn without_a_directory_secrets_last_as_long_as_their_holder() {
+        let state = State::none();
+        assert_ne!(state.sticky_secret().unwrap(), state.sticky_secret().unwrap());
+    }
+
+    #[test]
+    fn the_last_good_configuration_is_found_again() {
+        let dir = Scratch::new();
+        let path = dir.path().join("state");
+        assert_eq!(last_good(&path), None);
+        let text = "http :1 {\n    respond 200\n}\n".to_owned();
+        let origin = crate::Origin::Text { name: "command line".to_owned(), text };
+        let texts = origin.load(&evenkeel_config::Options::default()).texts;
+        State::open(&path, None).unwrap().save_last_good(&texts);
+        assert_eq!(last_good(&path), Some(texts));
+    }
+
+    #[test]
+    fn a_directory_that_others_write_to_is_refused() {
+        let dir = Scratch::new();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(State::open(dir.path(), None).unwrap_err().contains("mode 0777"));
+    }
+
+    #[test]
+    fn a_broken_file_of_verdicts_is_as_none() {
+        let dir = Scratch::new();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::fs::write(dir.path().join(VERDICTS), "{").unwrap();
+        assert_eq!(State::open(dir.path(), None).unwrap().verdicts(), SavedVerdicts::default());
+    }
+}

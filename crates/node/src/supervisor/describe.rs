@@ -1,0 +1,80 @@
+//! The supervisor's facts as a [`NodeStatus`].
+
+use evenkeel_config::diff;
+use evenkeel_model::config::{Listener, Pool, Server};
+use evenkeel_model::{Change, ServerId, Verdict};
+use evenkeel_net::{clock, process};
+
+use super::{Supervisor, Turn};
+use crate::status::{ConfigStatus, ListenerStatus, NodeStatus, PoolStatus, ServerStatus};
+
+impl Supervisor {
+    pub(super) fn describe(&self, turn: &Turn) -> NodeStatus {
+        let config = &self.running.config;
+        NodeStatus {
+            name: process::host_name(),
+            pid: std::process::id(),
+            uptime: clock::now().saturating_sub(self.about.started),
+            workers: self.crew.len(),
+            phase: Self::phase(turn),
+            config: self.describe_config(turn),
+            control: self.about.control.clone(),
+            listeners: config.listeners.iter().map(|listener| self.describe_listener(listener)).collect(),
+            pools: config.pools.iter().map(|pool| self.describe_pool(pool)).collect(),
+            connections: self.shared.connections(),
+            totals: self.shared.totals(),
+            log_lines_lost: self.logs.lost(),
+        }
+    }
+
+    fn describe_config(&self, turn: &Turn) -> ConfigStatus {
+        let since_start = diff(&self.about.first_config, &self.running.config);
+        let waiting = since_start.into_iter().filter_map(|change| match change {
+            Change::ProcessChanged { word, needs_restart: true } => Some(word),
+            _ => None,
+        });
+        ConfigStatus {
+            origin: self.origin.name(),
+            generation: self.running.generation,
+            applied_at: self.running.applied_at,
+            is_last_good: self.about.is_last_good && self.running.generation == 1,
+            last_reload: turn.last_reload.clone(),
+            waiting_for_restart: waiting.collect(),
+        }
+    }
+
+    fn describe_listener(&self, listener: &Listener) -> ListenerStatus {
+        ListenerStatus {
+            name: listener.name.clone(),
+            bound: self.running.bound.get(&listener.name).copied(),
+            stats: self.shared.listener_stats(&listener.name).unwrap_or_default(),
+        }
+    }
+
+    fn describe_pool(&self, pool: &Pool) -> PoolStatus {
+        PoolStatus {
+            name: pool.name.clone(),
+            stats: self.shared.pool_stats(&pool.name).unwrap_or_default(),
+            servers: pool.servers.iter().map(|server| self.describe_server(pool, server)).collect(),
+        }
+    }
+
+    fn describe_server(&self, pool: &Pool, server: &Server) -> ServerStatus {
+        let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+        let now = clock::now();
+        let verdict = self.keeper.verdict(&id).cloned().unwrap_or_else(|| Verdict::initial(now));
+        let view = self.running.views.get(&id).cloned().unwrap_or_default();
+        ServerStatus {
+            address: server.addr.clone(),
+            addrs: view.addrs,
+            held_for: now.saturating_sub(verdict.since),
+            verdict,
+            is_checked: pool.check.is_some(),
+            weight: server.weight,
+            ramp_per_mille: view.ramp_per_mille,
+            backup: server.backup,
+            stats: self.shared.server_stats(&id).unwrap_or_default(),
+            id,
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The supervisor: the one owner of everything that is not traffic, and the one place where it changes.
+//!
+//! Probes, look-ups, workers, signals and the control socket send it events; it hands out snapshots. No lock guards its
+//! state, because nobody else touches it. What takes long is done by others, and comes back as an event.
+//!
+//! ```text
+//!             Reload                 prepared                  every worker answered
+//!   serving ─────────▶ preparing ───────────────▶ applying ─────────────────────────▶ serving
+//!                          │ refused: nothing has changed
+//!                          ▼
+//!                       serving            Stop (from any of them) ─▶ draining ─▶ ended
+//! ```
+//!
+//! The invariant: a configuration is applied whole or not at all, and whoever asked is answered when traffic sees it.
+
+mod describe;
+mod reload;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_balance::CheckOutcome;
+use evenkeel_model::config::Config;
+use evenkeel_model::{ListenerName, ServerId};
+use evenkeel_net::clock;
+use evenkeel_net::resolve::Resolver;
+use evenkeel_proxy::{ServerView, Shared, Snapshot, SnapshotParts, TrafficOutcome, TrafficReport};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::crew::{Crew, Silent};
+use crate::keeper::{Keeper, Noted};
+use crate::logs::LogWriters;
+use crate::names::{Answer, Lookups};
+use crate::node::Ended;
+use crate::origin::Origin;
+use crate::pages::Pages;
+use crate::prepare::Refusal;
+use crate::prober::Probes;
+use crate::secrets::TokenKeys;
+use crate::state::State;
+use crate::status::{LastReload, NodeStatus, Phase};
+use crate::watchdog::Watchdog;
+
+pub use reload::Reloaded;
+pub(crate) use reload::{Readied, Waiting};
+
+/// The first change of a verdict is published at once, those that follow within this time together: a switch that fails
+/// takes many servers at once.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// How much later than the deadline of a drain the process ends, come what may.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Something that happened.
+pub(crate) enum Event {
+    /// A probe has ended.
+    Checked { id: ServerId, outcome: CheckOutcome },
+    /// A name was looked up.
+    Resolved { host: String, answer: Answer },
+    /// Somebody orders something.
+    Order(Order),
+    /// A reload is ready to be applied, or refused.
+    Prepared(Box<Readied>),
+    /// Every worker uses the new configuration, or one of them is silent.
+    Applied(Box<Reloaded>, Result<(), Silent>),
+    /// Every worker is drained; so many connections were cut off.
+    Drained { cut: u64 },
+    /// A task of the control thread has panicked.
+    Panicked { task: &'static str },
+    /// A worker has ended.
+    WorkerEnded { index: usize, panicked: bool },
+}
+
+/// What is ordered over the control socket or by a signal.
+pub(crate) enum Order {
+    /// Read the configuration anew.
+    Reload { by: &'static str, reply: oneshot::Sender<Result<Reloaded, Refusal>> },
+    /// Say how things are.
+    Status { reply: oneshot::Sender<NodeStatus> },
+    /// Stop; ordered again, at once.
+    Stop { by: &'static str },
+    /// Open the log files anew.
+    Reopen,
+}
+
+/// What a start hands to the supervisor.
+pub(crate) struct Supervisor {
+    pub(crate) origin: Origin,
+    pub(crate) state: State,
+    pub(crate) own_secret: Vec<u8>,
+    pub(crate) hash_seed: [u8; 16],
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) crew: Crew,
+    pub(crate) keeper: Keeper,
+    pub(crate) probes: Probes,
+    pub(crate) lookups: Lookups,
+    pub(crate) resolver: Rc<Resolver>,
+    pub(crate) running: Running,
+    pub(crate) logs: LogWriters,
+    pub(crate) watchdog: Watchdog,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) about: About,
+}
+
+/// The configuration in force, with what belongs to it.
+pub(crate) struct Running {
+    pub(crate) config: Arc<Config>,
+    pub(crate) generation: u64,
+    pub(crate) applied_at: Duration,
+    pub(crate) pages: Pages,
+    pub(crate) keys: TokenKeys,
+    pub(crate) bound: HashMap<ListenerName, SocketAddr>,
+    /// The snapshot that was published last, and the views that it was built of.
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) views: HashMap<ServerId, ServerView>,
+    /// Counts snapshots.
+    pub(crate) number: u64,
+}
+
+/// Facts that no reload changes.
+pub(crate) struct About {
+    pub(crate) started: Duration,
+    pub(crate) first_config: Arc<Config>,
+    pub(crate) is_last_good: bool,
+    pub(crate) control: Option<PathBuf>,
+    pub(crate) descriptors: u64,
+}
+
+/// What changes while it runs, beside the configuration.
+#[derive(Default)]
+struct Turn {
+    /// When the next snapshot is published, if one is due.
+    publish_at: Option<Instant>,
+    /// When the last one was.
+    published_at: Option<Instant>,
+    /// Whether a worker had no room for the last snapshot.
+    is_lagging: bool,
+    /// Who waits for the reload that is under way, and who came after it began.
+    reloads: Waiting,
+    last_reload: Option<LastReload>,
+    /// When the process ends at the latest, once it drains.
+    end_at: Option<Instant>,
+    /// Whether it was told twice to end.
+    is_hurried: bool,
+}
+
+impl Supervisor {
+    /// Runs until the process is to end.
+    pub(crate) async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut reports: mpsc::Receiver<TrafficReport>,
+    ) -> Ended {
+        let mut turn = Turn::default();
+        let ended = loop {
+            let wake = self.wake_at(&turn);
+            tokio::select! {
+                Some(event) = events.recv() => {
+                    if let Some(ended) = self.take(event, &mut turn).await {
+                        break ended;
+                    }
+                }
+                Some(report) = reports.recv() => self.take_report(&report, &mut turn),
+                () = tokio::time::sleep_until(wake) => {}
+                alive = self.watchdog.due() => self.watch(alive, &turn),
+            }
+            if turn.end_at.is_some_and(|end| end <= Instant::now()) {
+                break Ended { cut: self.shared.connections(), failed: None };
+            }
+            self.after(&mut turn);
+        };
+        self.finish(&turn);
+        ended
+    }
+
+    async fn take(&mut self, event: Event, turn: &mut Turn) -> Option<Ended> {
+        let now = clock::now();
+        match event {
+            Event::Checked { id, outcome } => {
+                let noted = self.keeper.checked(&id, outcome, now);
+                self.note(noted, turn);
+            }
+            Event::Resolved { host, answer } => {
+                self.resolved(&host, answer, turn);
+            }
+            Event::Order(Order::Reload { by, reply }) => self.order_reload(by, reply, turn),
+            Event::Order(Order::Status { reply }) => {
+                // Whoever asked and left is not waited for.
+                let _ = reply.send(self.describe(turn));
+            }
+            Event::Order(Order::Reopen) => {
+                tracing::info!("log files are opened anew");
+                self.logs.reopen();
+            }
+            Event::Order(Order::Stop { by }) => return self.stop(by, turn),
+            Event::Prepared(outcome) => self.prepared(*outcome, turn).await,
+            Event::Applied(reloaded, answered) => self.applied(*reloaded, answered, turn),
+            Event::Drained { cut } => return Some(Ended { cut, failed: None }),
+            Event::Panicked { task } => {
+                let failed = format!("the task `{task}` panicked");
+                tracing::error!("{failed}; the process ends");
+                return Some(Ended { cut: self.shared.connections(), failed: Some(failed) });
+            }
+            Event::WorkerEnded { index, panicked } => return self.lost_worker(index, panicked, turn),
+        }
+        None
+    }
+
+    fn take_report(&mut self, report: &TrafficReport, turn: &mut Turn) {
+        let TrafficOutcome::Failed { reason, status } = report.outcome;
+        let requests = self.shared.server(&report.server).load().requests();
+        let noted = self.keeper.failed(&report.server, (reason, status), requests, report.at);
+        self.note(noted, turn);
+    }
+
+    fn resolved(&mut self, host: &str, answer: Answer, turn: &mut Turn) {
+        let noted = self.keeper.resolved(host, answer.map(|(addrs, _)| addrs), clock::now());
+        for id in self.keeper.servers_of(host) {
+            self.probes.moved(&id, &self.keeper.addrs(&id));
+        }
+        self.note(noted, turn);
+        turn.publish_soon();
+    }
+
+    /// Logs changes of state and has them published.
+    fn note(&mut self, noted: impl IntoIterator<Item = Noted>, turn: &mut Turn) {
+        for noted in noted {
+            noted.log();
+            turn.publish_soon();
+        }
+    }
+
+    /// What is due after each event: the keeper's timeouts, and a snapshot.
+    fn after(&mut self, turn: &mut Turn) {
+        let now = clock::now();
+        if self.keeper.next_timeout().is_some_and(|due| due <= now) {
+            let noted = self.keeper.elapsed(now);
+            self.note(noted, turn);
+            // A step of a slow start is no transition, and traffic has to see it all the same.
+            turn.publish_soon();
+        }
+        if turn.publish_at.is_some_and(|due| due <= Instant::now()) {
+            turn.publish_at = None;
+            turn.published_at = Some(Instant::now());
+            turn.is_lagging = !self.publish(turn.is_lagging);
+            if turn.is_lagging {
+                turn.publish_soon();
+            }
+        }
+    }
+
+    /// Publishes a snapshot if the data plane has to see another view, or a worker missed the last one. Says whether
+    /// every worker has it.
+    fn publish(&mut self, is_lagging: bool) -> bool {
+        let views = self.keeper.views(clock::now());
+        if views == self.running.views && !is_lagging {
+            return true;
+        }
+        if views != self.running.views {
+            self.running.snapshot = self.build(views);
+        }
+        self.crew.publish(&self.running.snapshot)
+    }
+
+    /// A snapshot of the running configuration under these views.
+    fn build(&mut self, views: HashMap<ServerId, ServerView>) -> Arc<Snapshot> {
+        self.running.number = self.running.number.saturating_add(1);
+        let snapshot = Snapshot::build(SnapshotParts {
+            generation: self.running.number,
+            config: Arc::clone(&self.running.config),
+            servers: &views,
+            previous: Some(&self.running.snapshot),
+            token_keys: self.running.keys.by_pool(),
+            pages: &self.running.pages,
+            logs: self.logs.sinks(),
+            hash_seed: self.hash_seed,
+            shared: &self.shared,
+        });
+        self.running.views = views;
+        snapshot
+    }
+
+    /// The next moment at which something is due by itself.
+    fn wake_at(&self, turn: &Turn) -> Instant {
+        let now = clock::now();
+        let keeper = self.keeper.next_timeout().map(|due| Instant::now() + due.saturating_sub(now));
+        let due = [keeper, turn.publish_at, turn.end_at].into_iter().flatten().min();
+        // An hour is as good as never: any event wakes us.
+        due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+
+    fn stop(&mut self, by: &str, turn: &mut Turn) -> Option<Ended> {
+        if turn.end_at.is_some() {
+            tracing::warn!("{by} again: stopping at once");
+            turn.is_hurried = true;
+            return Some(Ended { cut: self.shared.connections(), failed: None });
+        }
+        let drain = self.running.config.process.drain;
+        let open = self.shared.connections();
+        match open {
+            0 => tracing::info!("{by}: stopping"),
+            _ => tracing::info!("{by}: stopping; {open} connections have {} s to finish", drain.as_secs()),
+        }
+        self.watchdog.stopping();
+        let deadline = Instant::now() + drain;
+        turn.end_at = Some(deadline + DRAIN_GRACE);
+        let (drained, events) = (self.crew.drain(deadline), self.events.clone());
+        tokio::task::spawn_local(async move {
+            let cut = drained.await;
+            // If nobody takes it, the process has ended otherwise.
+            let _ = events.send(Event::Drained { cut }).await;
+        });
+        None
+    }
+
+    /// A worker that ends although nobody told it to takes its listeners' share of the clients with it. The process
+    /// ends, and its supervisor starts a whole one.
+    fn lost_worker(&self, index: usize, panicked: bool, turn: &Turn) -> Option<Ended> {
+        if turn.end_at.is_some() {
+            return None;
+        }
+        let how = if panicked { "panicked" } else { "ended by itself" };
+        tracing::error!("worker {index} {how}; the process ends");
+        Some(Ended { cut: self.shared.connections(), failed: Some(format!("worker {index} {how}")) })
+    }
+
+    /// Workers that drain end one by one, and are not asked any more.
+    fn watch(&mut self, alive: Result<(), Silent>, turn: &Turn) {
+        match alive {
+            _ if turn.end_at.is_some() => {}
+            Ok(()) => self.watchdog.ask(self.crew.ping(&self.running.snapshot)),
+            Err(silent) => self.watchdog.silent(silent),
+        }
+    }
+
+    fn phase(turn: &Turn) -> Phase {
+        if turn.end_at.is_some() { Phase::Draining } else { Phase::Serving }
+    }
+
+    /// Leaves everything in order: verdicts on paper, workers and log writers ended. Whoever is in a hurry waits for
+    /// neither; their threads end with the process.
+    fn finish(self, turn: &Turn) {
+        self.state.save_verdicts(&self.keeper.save(clock::now(), clock::unix_now()));
+        if turn.is_hurried {
+            return;
+        }
+        drop((self.probes, self.lookups, self.running));
+        self.crew.dismiss();
+        self.logs.finish();
+    }
+}
+
+impl Turn {
+    /// Has a snapshot published: now, or a moment after the last one.
+    fn publish_soon(&mut self) {
+        let now = Instant::now();
+        let due = self.published_at.map_or(now, |last| now.max(last + GATHER));
+        self.publish_at.get_or_insert(due);
+    }
+}

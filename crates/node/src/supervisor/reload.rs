@@ -1,0 +1,210 @@
+//! A reload: prepared beside the running configuration, then applied in one step.
+
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_model::{Change, ListenerName};
+use evenkeel_net::clock;
+use tokio::sync::oneshot;
+
+use super::{Event, Running, Supervisor, Turn};
+use crate::crew::{Opened, Silent};
+use crate::names::{self, Answer};
+use crate::node::max_conns;
+use crate::prepare::{self, Prepared, Refusal};
+use crate::status::LastReload;
+
+/// How long a worker may leave a command in its channel before a reload is refused.
+const ROOM_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long workers may take to use a new configuration before we stop waiting for them.
+const APPLY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The number of the configuration that now runs.
+    pub generation: u64,
+    /// What is different, in the order of the file; empty where nothing is.
+    pub changes: Vec<Change>,
+    /// What the configuration warns of, a line each.
+    pub warnings: Vec<String>,
+}
+
+/// A reload that is ready to be applied, with the addresses of its new names; or why it is refused.
+pub(crate) type Readied = Result<(Prepared, BTreeMap<String, Answer>), Refusal>;
+
+type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
+
+/// Who waits for a reload.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    /// For the one that is under way. Never empty while there is one.
+    now: Vec<Reply>,
+    /// For the next one: the file may have changed since the present one read it.
+    next: Vec<Reply>,
+    is_under_way: bool,
+}
+
+impl Supervisor {
+    pub(super) fn order_reload(&mut self, by: &'static str, reply: Reply, turn: &mut Turn) {
+        if turn.end_at.is_some() {
+            let _ = reply.send(Err(Refusal::plain("the process is stopping and takes no configuration any more")));
+            return;
+        }
+        if turn.reloads.is_under_way {
+            turn.reloads.next.push(reply);
+            return;
+        }
+        tracing::info!("reload of {}, by {by}", self.origin.name());
+        turn.reloads.now.push(reply);
+        self.begin_reload(turn);
+    }
+
+    fn begin_reload(&mut self, turn: &mut Turn) {
+        turn.reloads.is_under_way = true;
+        self.watchdog.reloading();
+        let origin = self.origin.clone();
+        let config = Arc::clone(&self.running.config);
+        let keys = self.running.keys.clone();
+        let logs: HashSet<_> = self.logs.sinks().keys().cloned().collect();
+        let (own_secret, workers) = (self.own_secret.clone(), self.crew.len());
+        let (resolver, events) = (Rc::clone(&self.resolver), self.events.clone());
+        let known: HashSet<String> = self.keeper.hosts().into_iter().collect();
+        tokio::task::spawn_local(async move {
+            // Files and directories may be slow; probes and verdicts go on meanwhile.
+            let reading = tokio::task::spawn_blocking(move || {
+                let running =
+                    prepare::Running { config: &config, keys: &keys, logs: &logs, own_secret: &own_secret, workers };
+                prepare::prepare(&origin, &running)
+            });
+            let outcome = match reading.await {
+                Ok(Ok(prepared)) => {
+                    let hosts =
+                        names::hosts_of(&prepared.config).into_iter().filter(|host| !known.contains(host)).collect();
+                    Ok((prepared, names::first_answers(&resolver, hosts, names::FIRST_PATIENCE).await))
+                }
+                Ok(Err(refusal)) => Err(refusal),
+                Err(panic) => Err(Refusal::plain(format!("reading the configuration failed: {panic}"))),
+            };
+            // If nobody takes it, the process has ended.
+            let _ = events.send(Event::Prepared(Box::new(outcome))).await;
+        });
+    }
+
+    pub(super) async fn prepared(&mut self, outcome: Readied, turn: &mut Turn) {
+        let applied = match outcome {
+            Ok((prepared, answers)) if turn.end_at.is_none() => self.apply(prepared, &answers, turn).await,
+            Ok(_) => Err(Refusal::plain("the process is stopping and takes no configuration any more")),
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = applied {
+            for line in refusal.cause.lines() {
+                tracing::error!("{line}");
+            }
+            tracing::error!("the reload is refused, and the configuration that ran before still does");
+            self.end_reload(&Err(refusal), turn);
+        }
+    }
+
+    /// The one step. What can fail comes first.
+    async fn apply(
+        &mut self,
+        prepared: Prepared,
+        answers: &BTreeMap<String, Answer>,
+        turn: &mut Turn,
+    ) -> Result<(), Refusal> {
+        let room = self.crew.room(ROOM_PATIENCE).await.map_err(|Silent(index)| {
+            Refusal::plain(format!("worker {index} takes no commands; `evenkeel status` and a restart may help"))
+        })?;
+        let Prepared { config, texts, warnings, changes, opened, closed, resources } = prepared;
+        self.logs
+            .start(resources.logs)
+            .map_err(|error| Refusal::plain(format!("no thread for a log's writer: {error}")))?;
+        self.running.config = Arc::new(config);
+        self.running.keys = resources.keys;
+        self.running.pages = resources.pages;
+        self.running.generation = self.running.generation.saturating_add(1);
+        self.running.applied_at = clock::unix_now();
+        self.running.follow_sockets(&opened, &closed);
+        self.follow(answers, turn);
+
+        let views = self.keeper.views(clock::now());
+        self.running.snapshot = self.build(views);
+        turn.publish_at = None;
+        let acks = room.apply(&self.running.snapshot, opened, &closed);
+        let reloaded = Reloaded { generation: self.running.generation, changes, warnings };
+        let (state, events) = (self.state.clone(), self.events.clone());
+        tokio::task::spawn_local(async move {
+            let answered = acks.all(APPLY_PATIENCE).await;
+            // A copy that cannot be written was logged; it does not undo the reload.
+            let _ = tokio::task::spawn_blocking(move || state.save_last_good(&texts)).await;
+            let _ = events.send(Event::Applied(Box::new(reloaded), answered)).await;
+        });
+        Ok(())
+    }
+
+    /// Brings what hangs on the configuration in line with it.
+    pub(super) fn follow(&mut self, answers: &BTreeMap<String, Answer>, turn: &mut Turn) {
+        let config = Arc::clone(&self.running.config);
+        let noted = self.keeper.adopt(&config, clock::now());
+        self.note(noted, turn);
+        for (host, answer) in answers {
+            self.resolved(host, answer.clone(), turn);
+        }
+        self.lookups.follow(&self.keeper.hosts(), answers);
+        let keeper = &self.keeper;
+        self.probes.follow(&config, |id| keeper.addrs(id));
+        self.shared.set_max_conns(max_conns(&config.process, self.about.descriptors));
+    }
+
+    pub(super) fn applied(&mut self, reloaded: Reloaded, answered: Result<(), Silent>, turn: &mut Turn) {
+        let outcome = match answered {
+            Ok(()) => {
+                self.logs.forget_unnamed(&self.running.config);
+                self.shared.forget_unnamed();
+                let changes: Vec<String> = reloaded.changes.iter().map(ToString::to_string).collect();
+                let changes = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
+                tracing::info!("configuration {} is in use: {changes}", reloaded.generation);
+                Ok(reloaded)
+            }
+            // It has the command and will follow; only the promise that traffic sees it cannot be given.
+            Err(Silent(index)) => Err(Refusal::plain(format!(
+                "configuration {} was sent, but worker {index} has not taken it up after {} s",
+                reloaded.generation,
+                APPLY_PATIENCE.as_secs()
+            ))),
+        };
+        self.end_reload(&outcome, turn);
+    }
+
+    fn end_reload(&mut self, outcome: &Result<Reloaded, Refusal>, turn: &mut Turn) {
+        let refused = outcome.as_ref().err().map(|refusal| refusal.cause.clone());
+        turn.last_reload = Some(LastReload { at: clock::unix_now(), refused });
+        self.watchdog.ready();
+        for reply in turn.reloads.now.drain(..) {
+            // Whoever asked may have left.
+            let _ = reply.send(outcome.clone());
+        }
+        turn.reloads.is_under_way = false;
+        if !turn.reloads.next.is_empty() {
+            turn.reloads.now = std::mem::take(&mut turn.reloads.next);
+            self.begin_reload(turn);
+        }
+    }
+}
+
+impl Running {
+    fn follow_sockets(&mut self, opened: &[Opened], closed: &[ListenerName]) {
+        for name in closed {
+            self.bound.remove(name);
+        }
+        for (name, sockets) in opened {
+            if let Some(bound) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
+                self.bound.insert(name.clone(), bound);
+            }
+        }
+    }
+}
