@@ -1,3 +1,20 @@
-//! The control API.
+//! The control API: what an operator asks of a running node, and how the answer looks.
+//!
+//! A request comes over the control socket as HTTP ([`serve`]), is put to the node through [`Control`], and the answer
+//! goes back as JSON in the types of [`report`]. [`client`] is the other end, for the command line, and [`render`]
+//! shows a report on a terminal. Nothing here knows how a node works.
+//!
+//! The one invariant: what the API answers is made of the types in [`report`] alone, so that every view of a node
+//! (`status`, `--json`, later pages) says the same.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod client;
+pub mod render;
+pub mod report;
+pub mod serve;
+
+mod control;
+
+pub use control::{Answer, Control};

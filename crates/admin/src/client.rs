@@ -1,0 +1,244 @@
+//! The client's end of the control socket, for the command line: blocking, one connection for each request.
+//!
+//! It speaks only to our own server: a status line, fields, and a body of stated length. Invariant: an answer that is
+//! cut short is an error, never a shorter answer.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use evenkeel_model::caps;
+use evenkeel_net::{clock, control};
+use serde::de::DeserializeOwned;
+
+use crate::report::{Problem, ReloadReport, StatusReport};
+
+/// How long an answer to a question may take.
+const QUESTION: Duration = Duration::from_secs(5);
+
+/// How long an answer to a command may take: a reload reads files, resolves names and waits for every worker.
+const COMMAND: Duration = Duration::from_secs(60);
+
+/// A running daemon, by its control socket.
+#[derive(Debug, Clone)]
+pub struct Client {
+    configured: Option<PathBuf>,
+}
+
+/// An answer of the API, not yet looked into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer, or not the one hoped for.
+#[derive(Debug)]
+pub enum ClientError {
+    /// No daemon listens at the socket. The command line exits with 4.
+    NoDaemon {
+        /// The socket that was tried.
+        path: PathBuf,
+    },
+    /// The socket is there, and we may not use it.
+    Forbidden {
+        /// The socket that was tried.
+        path: PathBuf,
+    },
+    /// The connection broke, or the answer took too long.
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What came is not an answer of the control API.
+    Malformed {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The daemon refused.
+    Refused(Box<Problem>),
+}
+
+impl Client {
+    /// The daemon at a control socket, or at the first of the customary places where one answers.
+    pub fn new(control: Option<&Path>) -> Self {
+        Self { configured: control.map(Path::to_owned) }
+    }
+
+    /// How the node is.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub fn status(&self) -> Result<StatusReport, ClientError> {
+        self.get("/api/v1/status")?.parsed()
+    }
+
+    /// Has the node read its configuration anew; returns when traffic sees it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the reasons where the configuration is bad, or where there is no answer.
+    pub fn reload(&self) -> Result<ReloadReport, ClientError> {
+        self.post("/api/v1/reload")?.parsed()
+    }
+
+    /// Has the node begin to stop; returns when it has begun.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub fn stop(&self) -> Result<(), ClientError> {
+        self.post("/api/v1/stop")?.accepted().map(drop)
+    }
+
+    /// Waits until no daemon answers any more. Returns whether that came within `limit`.
+    pub fn wait_until_gone(&self, limit: Duration) -> bool {
+        let end = clock::now().saturating_add(limit);
+        loop {
+            let mut stream = match control::connect(self.configured.as_deref()) {
+                Ok((stream, _)) => stream,
+                Err(failure) => return matches!(no_connection(failure), ClientError::NoDaemon { .. }),
+            };
+            let left = end.saturating_sub(clock::now());
+            if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+                return false;
+            }
+            // A connection that says nothing ends with the daemon, or with its patience; then we look again.
+            let _ = stream.read(&mut [0; 256]);
+        }
+    }
+
+    /// Asks for a path.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub fn get(&self, path: &str) -> Result<Reply, ClientError> {
+        self.request("GET", path, QUESTION)
+    }
+
+    /// Commands, without a body.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub fn post(&self, path: &str) -> Result<Reply, ClientError> {
+        self.request("POST", path, COMMAND)
+    }
+
+    fn request(&self, method: &str, path: &str, timeout: Duration) -> Result<Reply, ClientError> {
+        let (stream, socket) = control::connect(self.configured.as_deref()).map_err(no_connection)?;
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: evenkeel\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let bytes = exchange(stream, &head, timeout).map_err(|source| ClientError::Broken { path: socket, source })?;
+        parse(&bytes)
+    }
+}
+
+impl Reply {
+    /// The body as a report, where the answer is a success.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] where it is none; `Malformed` where the body is something else, such as that of
+    /// another version.
+    pub fn parsed<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        serde_json::from_slice(self.accepted()?).map_err(|_| ClientError::Malformed { what: "the report" })
+    }
+
+    /// The body, where the answer is a success.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] where it is none.
+    pub fn accepted(&self) -> Result<&[u8], ClientError> {
+        if (200..300).contains(&self.status) {
+            return Ok(&self.body);
+        }
+        let problem = serde_json::from_slice(&self.body).unwrap_or_else(|_| Problem {
+            title: "the daemon refused".to_owned(),
+            status: self.status,
+            detail: format!("it answered {}", self.status),
+            refused: None,
+        });
+        Err(ClientError::Refused(Box::new(problem)))
+    }
+}
+
+fn no_connection((path, source): (PathBuf, io::Error)) -> ClientError {
+    match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NoDaemon { path },
+        io::ErrorKind::PermissionDenied => ClientError::Forbidden { path },
+        _ => ClientError::Broken { path, source },
+    }
+}
+
+fn exchange(mut stream: UnixStream, head: &str, timeout: Duration) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    stream.write_all(head.as_bytes())?;
+    let mut bytes = Vec::new();
+    let bound = u64::try_from(caps::CONTROL_ANSWER_BYTES).unwrap_or(u64::MAX);
+    stream.take(bound).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<Reply, ClientError> {
+    let malformed = |what| ClientError::Malformed { what };
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(|| malformed("the head"))?;
+    let (head, body) = bytes.split_at(end);
+    let body = body.get(4..).unwrap_or_default();
+    let head = str::from_utf8(head).map_err(|_| malformed("the head"))?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).and_then(|rest| rest.get(..3));
+    let status = status.and_then(|digits| digits.parse().ok()).ok_or_else(|| malformed("the status line"))?;
+    let length = lines.filter_map(|line| line.split_once(':'));
+    let length = length
+        .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .find_map(|(_, value)| value.trim().parse::<usize>().ok());
+    if length != Some(body.len()) {
+        return Err(malformed("the length: it is cut short, or longer than we read"));
+    }
+    Ok(Reply { status, body: body.to_vec() })
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDaemon { path } => write!(
+                f,
+                "no running evenkeel answers at {}; start one with `evenkeel run`, or name its socket with `--control`",
+                path.display()
+            ),
+            Self::Forbidden { path } => write!(
+                f,
+                "the control socket {} may be used by its owner and group only; run as root or join its group",
+                path.display()
+            ),
+            Self::Broken { path, source } if is_timeout(source) => {
+                write!(f, "the daemon at {} did not answer in time", path.display())
+            }
+            Self::Broken { path, source } => write!(f, "the connection to {} broke: {source}", path.display()),
+            Self::Malformed { what } => {
+                write!(f, "the daemon's answer cannot be read: {what}; it may be of another version")
+            }
+            Self::Refused(problem) => write!(f, "{}: {}", problem.title, problem.detail),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Broken { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,21 @@
+//! What the API asks of a node.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::report::{ReloadRefused, ReloadReport, StatusReport};
+
+/// An answer that may take a while.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A running node, as the API sees it. Every method may be called at any time, several at once.
+pub trait Control: Send + Sync + 'static {
+    /// How the node is at this moment.
+    fn status(&self) -> Answer<'_, StatusReport>;
+
+    /// Reads the configuration anew and applies it. Answers when traffic sees it, or when it was refused whole.
+    fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>>;
+
+    /// Begins to stop: no new connections, open ones finish. Answers when that has begun.
+    fn stop(&self) -> Answer<'_, ()>;
+}

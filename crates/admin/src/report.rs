@@ -1,0 +1,169 @@
+//! What a node says of itself, in the form that crosses the control socket and `--json` prints.
+//!
+//! Names and meanings are an interface: fields are added, never renamed. Times are seconds; `at` counts from
+//! 1970-01-01 UTC. States and reasons are the words of the model.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A node at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The program's version.
+    pub version: String,
+    /// The process's id.
+    pub pid: u32,
+    /// How long the process has run.
+    pub uptime_s: u64,
+    /// The node's name.
+    pub node: String,
+    /// Whether the node stops: it accepts nothing more and waits for its connections to end.
+    pub stopping: bool,
+    /// Threads that carry traffic.
+    pub workers: u64,
+    /// The configuration that runs.
+    pub config: ConfigReport,
+    /// The listeners in written order.
+    pub listeners: Vec<ListenerReport>,
+    /// The pools in written order.
+    pub pools: Vec<PoolReport>,
+    /// The counters of the process.
+    pub totals: TotalsReport,
+}
+
+/// The configuration that runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigReport {
+    /// The file, or what it was made of.
+    pub path: String,
+    /// Grows by one with each configuration applied, from 1.
+    pub generation: u64,
+    /// When it was applied.
+    pub applied_at: u64,
+    /// Whether it is the last good copy, since the file was broken at the start.
+    pub is_last_good: bool,
+    /// The last reload, if there was one.
+    pub last_reload: Option<LastReload>,
+    /// Words whose change waits for a restart.
+    pub waiting_for_restart: Vec<String>,
+}
+
+/// How the last reload ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LastReload {
+    /// Whether it was applied.
+    pub ok: bool,
+    /// When.
+    pub at: u64,
+    /// Why it was refused.
+    pub error: Option<String>,
+}
+
+/// One listener.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ListenerReport {
+    /// The address as written.
+    pub name: String,
+    /// The address that is bound.
+    pub bound: Option<String>,
+    /// Client connections open now.
+    pub connections: u64,
+    /// Requests since the start.
+    pub requests: u64,
+}
+
+/// One pool.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PoolReport {
+    /// Its name.
+    pub name: String,
+    /// Requests that wait for a server's slot.
+    pub queued: u64,
+    /// Its servers in written order.
+    pub servers: Vec<ServerReport>,
+}
+
+/// One server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerReport {
+    /// Its name in the pool.
+    pub name: String,
+    /// Where it is, as written.
+    pub address: String,
+    /// `up`, `down`, `draining`, `maintenance` or `unknown`.
+    pub state: String,
+    /// Why, as a stable code.
+    pub reason: String,
+    /// Why, as a sentence.
+    pub text: String,
+    /// How long it has had that state.
+    pub since_s: u64,
+    /// The first line of its last answer to a check.
+    pub last_answer: Option<String>,
+    /// Its share of the traffic.
+    pub weight: u16,
+    /// Whether it is used only when no other server is left.
+    pub backup: bool,
+    /// Requests that it has now.
+    pub in_flight: u64,
+    /// Requests since the start.
+    pub requests: u64,
+    /// Requests that failed on it since the start.
+    pub failures: u64,
+}
+
+/// The counters of the process, since its start unless said otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TotalsReport {
+    /// Client connections open now.
+    pub connections: u64,
+    /// Client connections accepted.
+    pub accepted: u64,
+    /// Requests answered, by us or by a server.
+    pub requests: u64,
+    /// The same by the class of the status: `2xx` and so on.
+    pub by_class: BTreeMap<String, u64>,
+    /// Requests that were not served as asked, by the cause's stable code.
+    pub rejected: BTreeMap<String, u64>,
+    /// Attempts beyond a request's first.
+    pub retries: u64,
+    /// Connections lost to a panic.
+    pub panics: u64,
+    /// Log lines lost to a slow or full log.
+    pub log_lines_lost: u64,
+}
+
+/// A reload that was applied.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// The generation that serves now.
+    pub generation: u64,
+    /// What changed, a sentence each; empty where nothing did.
+    pub changes: Vec<String>,
+    /// What the new configuration was warned of.
+    pub warnings: Vec<String>,
+}
+
+/// A reload that was refused. What served before still does, untouched.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReloadRefused {
+    /// The generation that goes on serving.
+    pub generation: u64,
+    /// Why, ready for a terminal: diagnostics with their place, or the address that could not be bound.
+    pub errors: Vec<String>,
+}
+
+/// An error of the API, as in RFC 9457 (`application/problem+json`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The kind of problem in a few words, the same each time.
+    pub title: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// What is wrong this time, and the next step.
+    pub detail: String,
+    /// Why a reload was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<ReloadRefused>,
+}
