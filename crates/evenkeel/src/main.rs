@@ -1,5 +1,54 @@
-//! The command line.
+//! `evenkeel`: the command line.
+//!
+//! It parses arguments, calls the crate that does the work, prints what comes back, and ends with a code of [`exit`].
+//! What must not be here: anything that a second program (the demo, a test) would have to do again to run a node.
+//!
+//! The one invariant: a command that says it is done is done; its exit code alone tells how it went.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
-fn main() {}
+mod args;
+mod commands;
+mod control;
+mod demo;
+mod exit;
+mod logging;
+mod opening;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use commands::{check, config, fmt, papers, remote, run};
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let exit = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Fmt(args) => fmt::fmt(&args),
+        Command::Reload(args) => remote::reload(&args),
+        Command::Status(args) => remote::status(&args),
+        Command::Stop(args) => remote::stop(&args),
+        Command::Explain { word } => explain(&word),
+        Command::Config(command) => config::config(&command),
+        Command::Completions { shell } => papers::completions(shell),
+        Command::Man { dir } => papers::man(dir.as_deref()),
+        Command::Version => output::print(concat!("evenkeel ", env!("CARGO_PKG_VERSION"))),
+    };
+    exit.into()
+}
+
+fn explain(word: &str) -> Exit {
+    match evenkeel_config::explain(word) {
+        Some(text) => output::print(text),
+        None => output::fail(format_args!(
+            "`{word}` is neither a word of the configuration nor a code of a diagnostic; `evenkeel config schema` has \
+             every word"
+        )),
+    }
+}

@@ -1,0 +1,105 @@
+//! `run`: a node in the foreground, from a file or from flags.
+
+use std::path::{Path, PathBuf};
+
+use evenkeel_config::flags::RunFlags;
+use evenkeel_config::{Options, Style, render, summary};
+use evenkeel_model::defaults;
+use evenkeel_node::{ControlPlace, Loading, Node, Origin, SignalUse, Start};
+
+use super::origin;
+use crate::args::RunArgs;
+use crate::exit::Exit;
+use crate::{control, logging, opening, output};
+
+pub(crate) fn run(args: RunArgs) -> Exit {
+    let from_flags = !args.listen.is_empty();
+    let origin = if from_flags { flags(&args) } else { origin(args.file.as_deref()) };
+    let origin = match origin {
+        Ok(origin) => origin,
+        Err(cause) => return output::fail(cause),
+    };
+    let loading = origin.load(&Options::default());
+    let is_good = loading.loaded.config.is_some();
+    say_diagnostics(&loading);
+    if args.print_config && is_good {
+        return output::print(loading.texts.entry());
+    }
+    logging::start(args.log_level);
+    let (loading, is_last_good) = match (is_good, args.last_good) {
+        (true, _) => (loading, false),
+        (false, true) => match last_good(args.state.as_deref()) {
+            Some(kept) => (kept, true),
+            None => return output_bad(&loading),
+        },
+        (false, false) => return output_bad(&loading),
+    };
+    let start = Start {
+        origin,
+        loaded: loading.loaded,
+        texts: loading.texts,
+        is_last_good,
+        state: args.state,
+        control: args.control.map_or(ControlPlace::Configured, ControlPlace::At),
+        service: Some(control::service()),
+        signals: SignalUse::Take,
+    };
+    match Node::start(start) {
+        Ok(node) => serve(node, from_flags),
+        Err(error) => {
+            output::say(error);
+            Exit::Failed
+        }
+    }
+}
+
+fn serve(node: Node, from_flags: bool) -> Exit {
+    if let Some(status) = opening::settled(&node.handle()) {
+        output::say(opening::text(&status, from_flags));
+    }
+    let ended = node.wait();
+    if ended.cut > 0 {
+        tracing::warn!("{} connections were cut off", ended.cut);
+    }
+    match ended.failed {
+        None => Exit::Done,
+        Some(cause) => output::fail(cause),
+    }
+}
+
+/// The configuration that the flags amount to.
+fn flags(args: &RunArgs) -> Result<Origin, String> {
+    let flags = RunFlags {
+        listen: args.listen.clone(),
+        to: args.to.clone(),
+        sticky: args.sticky.clone(),
+        check: args.check.clone(),
+    };
+    Ok(Origin::Text { name: "command line".to_owned(), text: flags.text() })
+}
+
+/// The configuration that was last in use, for a file that is broken.
+fn last_good(state: Option<&Path>) -> Option<Loading> {
+    let systemd = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+    let dir = state.map(Path::to_owned).or_else(systemd).unwrap_or_else(|| PathBuf::from(defaults::STATE_DIR));
+    let texts = evenkeel_node::last_good(&dir)?;
+    let loaded = texts.load(&Options::default());
+    loaded.config.as_ref()?;
+    tracing::error!("the configuration is broken: serving the one that was last in use, kept in `{}`", dir.display());
+    Some(Loading { loaded, texts })
+}
+
+fn say_diagnostics(loading: &Loading) {
+    let loaded = &loading.loaded;
+    if !loaded.diagnostics.is_empty() {
+        let style = Style::Human { color: output::stderr_has_colour() };
+        output::say(format_args!("{}{}", render(&loaded.diagnostics, &loaded.sources, style), summary(loaded)));
+    }
+}
+
+fn output_bad(loading: &Loading) -> Exit {
+    if loading.texts.entry().is_empty() {
+        output::say("without a file: evenkeel run --listen :8080 --to 127.0.0.1:9001,127.0.0.1:9002");
+    }
+    Exit::Bad
+}

@@ -1,0 +1,148 @@
+//! The node behind the control socket: its facts in the words of the API.
+
+use std::os::unix::net::UnixListener as StdListener;
+use std::sync::Arc;
+
+use evenkeel_admin::report::{
+    ConfigReport, LastReload, ListenerReport, PoolReport, ReloadRefused, ReloadReport, ServerReport, StatusReport,
+    TotalsReport,
+};
+use evenkeel_admin::{Answer, Control};
+use evenkeel_node::{ConfigStatus, Handle, NodeStatus, Phase, PoolStatus, ServerStatus, Service};
+use tokio::net::UnixListener;
+
+/// A node, as the control API sees it.
+struct Running {
+    handle: Handle,
+}
+
+/// What serves a node's control socket.
+pub(crate) fn service() -> Service {
+    Box::new(|handle, listener: StdListener| {
+        Box::pin(async move {
+            match UnixListener::from_std(listener) {
+                // It ends with the node.
+                Ok(listener) => {
+                    evenkeel_admin::serve::serve(listener, Arc::new(Running { handle }), std::future::pending()).await
+                }
+                Err(error) => tracing::error!("the control socket cannot be served: {error}"),
+            }
+        })
+    })
+}
+
+impl Control for Running {
+    fn status(&self) -> Answer<'_, StatusReport> {
+        Box::pin(async {
+            // A node that ends just now says that it stops.
+            self.handle
+                .status()
+                .await
+                .map_or_else(|_| StatusReport { stopping: true, ..StatusReport::default() }, |status| report(&status))
+        })
+    }
+
+    fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>> {
+        Box::pin(async {
+            match self.handle.reload("the control socket").await {
+                Ok(done) => Ok(ReloadReport {
+                    generation: done.generation,
+                    changes: done.changes.iter().map(ToString::to_string).collect(),
+                    warnings: done.warnings,
+                }),
+                Err(refusal) => {
+                    let generation = self.handle.status().await.map_or(0, |status| status.config.generation);
+                    Err(ReloadRefused { generation, errors: vec![refusal.report] })
+                }
+            }
+        })
+    }
+
+    fn stop(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            // A node that has ended has stopped.
+            let _ = self.handle.stop("the control socket").await;
+        })
+    }
+}
+
+/// A node's status as a report.
+pub(crate) fn report(status: &NodeStatus) -> StatusReport {
+    let listeners = status.listeners.iter().map(|listener| ListenerReport {
+        name: listener.name.to_string(),
+        bound: listener.bound.map(|addr| addr.to_string()),
+        connections: listener.stats.connections,
+        requests: listener.stats.requests,
+    });
+    StatusReport {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: status.pid,
+        uptime_s: status.uptime.as_secs(),
+        node: status.name.clone(),
+        stopping: status.phase == Phase::Draining,
+        workers: number(status.workers),
+        config: config(&status.config),
+        listeners: listeners.collect(),
+        pools: status.pools.iter().map(pool).collect(),
+        totals: totals(status),
+    }
+}
+
+fn config(config: &ConfigStatus) -> ConfigReport {
+    ConfigReport {
+        path: config.origin.clone(),
+        generation: config.generation,
+        applied_at: config.applied_at.as_secs(),
+        is_last_good: config.is_last_good,
+        last_reload: config.last_reload.as_ref().map(|last| LastReload {
+            ok: last.refused.is_none(),
+            at: last.at.as_secs(),
+            error: last.refused.clone(),
+        }),
+        waiting_for_restart: config.waiting_for_restart.iter().map(|word| (*word).to_owned()).collect(),
+    }
+}
+
+fn pool(pool: &PoolStatus) -> PoolReport {
+    PoolReport {
+        name: pool.name.to_string(),
+        queued: u64::from(pool.stats.queued),
+        servers: pool.servers.iter().map(server).collect(),
+    }
+}
+
+fn server(server: &ServerStatus) -> ServerReport {
+    ServerReport {
+        name: server.id.server.to_string(),
+        address: server.address.to_string(),
+        state: server.verdict.state.to_string(),
+        reason: server.verdict.reason.to_string(),
+        text: server.verdict.text.clone(),
+        since_s: server.held_for.as_secs(),
+        last_answer: server.verdict.last_answer.clone(),
+        weight: server.weight,
+        backup: server.backup,
+        in_flight: u64::from(server.stats.in_flight),
+        requests: server.stats.requests,
+        failures: server.stats.failures,
+    }
+}
+
+fn totals(status: &NodeStatus) -> TotalsReport {
+    let totals = &status.totals;
+    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+    TotalsReport {
+        connections: status.connections,
+        accepted: totals.accepted,
+        requests: totals.requests,
+        by_class: classes.into_iter().map(str::to_owned).zip(totals.by_class).collect(),
+        rejected: totals.rejected.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
+        retries: totals.retries,
+        panics: totals.panics,
+        log_lines_lost: status.log_lines_lost.values().fold(0, |sum, lost| sum.saturating_add(*lost)),
+    }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
