@@ -1,0 +1,274 @@
+//! Balanced answers: which addresses a name has now (modes `self`, `self+peers`, `peers`, `pool`).
+//!
+//! Pure: states, the client and a drawn number go in. The invariant: whatever the states, a set whose
+//! configuration has an address of a family is never answered empty in that family.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use evenkeel_model::{PoolName, State, caps};
+
+use super::respond::Asker;
+use crate::kind::Type;
+use crate::rdata::Rdata;
+
+/// Whose addresses are answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// This node's own.
+    OwnAddress,
+    /// This node's own first, and the healthy peers' so that a client may try another without asking again.
+    OwnAndPeers,
+    /// The healthy peers': for a node that drains, or whose own pool is empty.
+    Peers,
+    /// The healthy servers of a pool.
+    Pool(PoolName),
+}
+
+/// This node's own addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Own {
+    /// The address that the query arrived at; `else_use` for the other family, which a query over one family
+    /// cannot show. Where nothing is given there, the other family is answered as not there.
+    Arrival {
+        /// Addresses for the family that the query did not arrive by.
+        else_use: Vec<IpAddr>,
+    },
+    /// Configured addresses: needed where addresses are translated on the way.
+    Fixed(Vec<IpAddr>),
+}
+
+/// What is answered where too few are alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnAllDown {
+    /// All of them, as if health were not known.
+    All,
+    /// Those that were last known to be good; all, where none are noted.
+    LastGood(Vec<IpAddr>),
+}
+
+/// How the addresses of one answer are chosen from many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// Anew at each query.
+    Rotate,
+    /// The same for the same client (an IPv4 address, an IPv6 /64).
+    Hash,
+}
+
+/// How the addresses of a name are chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balanced {
+    /// Whose they are.
+    pub mode: Mode,
+    /// This node's own addresses.
+    pub own: Own,
+    /// Most addresses in one answer, 1 to [`caps::DNS_BALANCED_ADDRESSES`].
+    pub at_most: usize,
+    /// Fewest that must be alive before health is believed.
+    pub min_alive: usize,
+    /// Least percentage of all that must be alive before health is believed.
+    pub min_alive_percent: u8,
+    /// What is answered below that.
+    pub on_all_down: OnAllDown,
+    /// How they are chosen.
+    pub spread: Spread,
+    /// Seconds that an answer may be kept while nothing changes.
+    pub ttl: u32,
+    /// Seconds that it may be kept at least.
+    pub ttl_min: u32,
+}
+
+/// Someone whose address may be answered: a peer node, a server of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The address.
+    pub address: IpAddr,
+    /// What we hold it for.
+    pub state: State,
+    /// Which tier it is in; a higher one is used where no lower one is alive.
+    pub tier: u8,
+    /// Its share; 0 gets none while others are alive.
+    pub weight: u16,
+}
+
+impl Member {
+    fn is_alive(&self) -> bool {
+        matches!(self.state, State::Up | State::Unknown)
+    }
+
+    fn is_ordered_away(&self) -> bool {
+        matches!(self.state, State::Draining | State::Maintenance)
+    }
+}
+
+/// What is known of health at the moment of a query.
+#[derive(Debug, Clone)]
+pub struct Health<'a> {
+    /// Whether there is a view at all; before that, balanced names are answered SERVFAIL.
+    pub ready: bool,
+    /// This node's own state: down where its own pool is empty, draining by order.
+    pub own: State,
+    /// The peers that run the same names.
+    pub peers: &'a [Member],
+    /// The servers of each pool.
+    pub pools: &'a HashMap<PoolName, Vec<Member>>,
+    /// How long until a state may change next, where that is known.
+    pub next_change: Option<Duration>,
+}
+
+/// The addresses chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picked {
+    /// The records' data, best first.
+    pub data: Vec<Rdata>,
+    /// Seconds that they may be kept.
+    pub ttl: u32,
+}
+
+impl Balanced {
+    /// Chooses the addresses of a family (A or AAAA). Empty only where the configuration has none of that family.
+    pub fn pick(&self, family: Type, health: &Health<'_>, asker: &Asker) -> Picked {
+        let all: Vec<Member> =
+            self.candidates(health, asker).into_iter().filter(|m| is_of(m.address, family)).collect();
+        let chosen = self.choose(&all, asker);
+        let data = chosen.iter().map(|address| match address {
+            IpAddr::V4(v4) => Rdata::a(*v4),
+            IpAddr::V6(v6) => Rdata::aaaa(*v6),
+        });
+        Picked { data: data.collect(), ttl: self.ttl_now(health) }
+    }
+
+    /// Whether there is anyone at all to answer with, of either family and in whatever state. Where nobody is, the
+    /// view is not complete, and saying that the name has no address would be wrong.
+    pub fn has_candidates(&self, health: &Health<'_>, asker: &Asker) -> bool {
+        !self.candidates(health, asker).is_empty()
+    }
+
+    fn candidates(&self, health: &Health<'_>, asker: &Asker) -> Vec<Member> {
+        let peers = || health.peers.iter().cloned();
+        match &self.mode {
+            // A node alone answers with itself as long as it answers at all, unless it is to be left and
+            // someone else can take over.
+            Mode::OwnAddress => {
+                let own = self.own_members(health, asker, 0);
+                let steps_aside = !matches!(health.own, State::Up | State::Unknown);
+                // A later tier: the peers count only while this node is not alive.
+                let helpers =
+                    peers().filter(|_| steps_aside).map(|peer| Member { tier: peer.tier.saturating_add(1), ..peer });
+                own.into_iter().chain(helpers).collect()
+            }
+            Mode::OwnAndPeers => self.own_members(health, asker, 0).into_iter().chain(peers()).collect(),
+            // Drained by its mode: its own address only where no peer is alive.
+            Mode::Peers => {
+                let own = self.own_members(health, asker, u8::MAX);
+                let own = own.into_iter().map(|member| Member { state: State::Draining, ..member });
+                peers().chain(own).collect()
+            }
+            Mode::Pool(pool) => health.pools.get(pool).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn own_members(&self, health: &Health<'_>, asker: &Asker, tier: u8) -> Vec<Member> {
+        let addresses: Vec<IpAddr> = match &self.own {
+            Own::Fixed(addresses) => addresses.clone(),
+            Own::Arrival { else_use } => {
+                let arrival = asker.arrived_at;
+                let others = else_use.iter().copied().filter(|a| arrival.is_none_or(|b| a.is_ipv4() != b.is_ipv4()));
+                arrival.into_iter().chain(others).collect()
+            }
+        };
+        addresses.into_iter().map(|address| Member { address, state: health.own, tier, weight: 1 }).collect()
+    }
+
+    fn choose(&self, all: &[Member], asker: &Asker) -> Vec<IpAddr> {
+        let needed = all.len().saturating_mul(usize::from(self.min_alive_percent)).div_ceil(100);
+        // At least one must be alive, and never more are asked for than there are.
+        let needed = needed.max(self.min_alive).clamp(1, all.len().max(1));
+        let alive: Vec<&Member> = all.iter().filter(|member| member.is_alive()).collect();
+        let most = self.at_most.clamp(1, caps::DNS_BALANCED_ADDRESSES);
+        if alive.len() >= needed {
+            let best = alive.iter().map(|member| member.tier).min();
+            let tier: Vec<&Member> = alive.into_iter().filter(|member| Some(member.tier) == best).collect();
+            return self.spread(&tier, most, asker);
+        }
+        if let OnAllDown::LastGood(good) = &self.on_all_down {
+            let kept: Vec<&Member> = all.iter().filter(|member| good.contains(&member.address)).collect();
+            if !kept.is_empty() {
+                return self.spread(&kept, most, asker);
+            }
+        }
+        // What an operator ordered away stays away as long as there is anything else.
+        let willing: Vec<&Member> = all.iter().filter(|member| !member.is_ordered_away()).collect();
+        let everyone: Vec<&Member> = all.iter().collect();
+        self.spread(if willing.is_empty() { &everyone } else { &willing }, most, asker)
+    }
+
+    /// Weighted choice without repetition: each draws a number that grows with its weight, the largest come first
+    /// (Efraimidis and Spirakis 2006). The own address stands first in `self+peers`.
+    fn spread(&self, members: &[&Member], most: usize, asker: &Asker) -> Vec<IpAddr> {
+        let seed = match self.spread {
+            Spread::Rotate => asker.luck,
+            Spread::Hash => client_number(asker.client),
+        };
+        let weighted = members.iter().any(|member| member.weight > 0);
+        let mut drawn: Vec<(f64, IpAddr)> = members
+            .iter()
+            .filter(|member| member.weight > 0 || !weighted)
+            .map(|member| (draw(seed, member.address, member.weight.max(1)), member.address))
+            .collect();
+        drawn.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        let mut addresses: Vec<IpAddr> = drawn.into_iter().map(|(_, address)| address).collect();
+        // Servers of a pool may share an address and differ in port.
+        let mut seen: Vec<IpAddr> = Vec::with_capacity(addresses.len());
+        addresses.retain(|address| {
+            !seen.contains(address) && {
+                seen.push(*address);
+                true
+            }
+        });
+        addresses.truncate(most);
+        addresses
+    }
+
+    /// Never beyond the next possible change, and within the configured bounds.
+    fn ttl_now(&self, health: &Health<'_>) -> u32 {
+        let until = health.next_change.map_or(self.ttl, |d| u32::try_from(d.as_secs()).unwrap_or(u32::MAX));
+        until.max(self.ttl_min).min(self.ttl)
+    }
+}
+
+fn is_of(address: IpAddr, family: Type) -> bool {
+    address.is_ipv4() == (family == Type::A)
+}
+
+/// The logarithm of a uniform number, divided by the weight: larger for larger weights.
+fn draw(seed: u64, address: IpAddr, weight: u16) -> f64 {
+    let bits = match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => u128::from(v6),
+    };
+    let high = u64::try_from(bits >> 64).unwrap_or(0);
+    let low = u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
+    let mixed = mix(mix(seed ^ low) ^ high);
+    // 52 bits fit a mantissa; the half keeps the number off 0 and 1.
+    let uniform = ((mixed >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
+    uniform.ln() / f64::from(weight)
+}
+
+/// The client as a number: the whole IPv4 address, or the /64 of an IPv6 one, which is what one client holds.
+fn client_number(client: IpAddr) -> u64 {
+    match client {
+        IpAddr::V4(v4) => mix(u64::from(u32::from(v4))),
+        IpAddr::V6(v6) => mix(u64::try_from(u128::from(v6) >> 64).unwrap_or(0) ^ 0x6),
+    }
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit changes half of the output.
+pub(super) fn mix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,104 @@
+//! What a query gets: from the zones, from what is healthy, and by policy.
+//!
+//! `respond` is the way of a packet, `lookup` the algorithm of RFC 1034 with its later corrections, `balanced` the
+//! choice of addresses, `own` the zone of a node that answers with its own address, `rate` the limit on responses. No packet is sent here.
+//! The invariant: health never makes a name or a set disappear.
+
+mod balanced;
+mod lookup;
+mod own;
+mod rate;
+mod respond;
+
+use std::collections::HashMap;
+
+pub use balanced::{Balanced, Health, Member, Mode, OnAllDown, Own, Picked, Spread};
+pub use lookup::answer;
+pub use own::OwnZone;
+pub use rate::{Allowance, RateLimit, RateRules};
+pub use respond::{Asked, Asker, Cookies, Policy, Reply, Server, Transport, cut, respond};
+
+use crate::kind::Type;
+use crate::name::{Name, suffixes};
+use crate::zone::Zone;
+
+/// A zone with the names in it whose addresses are chosen at each query.
+#[derive(Debug, Clone)]
+pub struct Served {
+    zone: Zone,
+    /// By the name's wire form in lower case.
+    balanced: HashMap<Box<[u8]>, Balanced>,
+}
+
+impl Served {
+    /// A zone that is answered as it is written.
+    pub fn plain(zone: Zone) -> Self {
+        Self { zone, balanced: HashMap::new() }
+    }
+
+    /// The zone.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// Has the addresses of a name chosen at each query instead of read from the zone. False, and nothing done,
+    /// where the zone does not have the name.
+    pub fn balance(&mut self, name: &Name, balanced: Balanced) -> bool {
+        let exists = self.zone.node(name).is_some();
+        if exists {
+            self.balanced.insert(name.to_lower().as_wire().into(), balanced);
+        }
+        exists
+    }
+
+    /// How the addresses of a name are chosen, where they are.
+    pub fn balanced(&self, name: &Name) -> Option<&Balanced> {
+        if self.balanced.is_empty() { None } else { self.balanced.get(name.to_lower().as_wire()) }
+    }
+}
+
+/// All zones of a server.
+#[derive(Debug, Clone, Default)]
+pub struct Zones {
+    /// By the origin's wire form in lower case.
+    zones: HashMap<Box<[u8]>, Served>,
+}
+
+impl Zones {
+    /// No zones.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Serves a zone; gives back the one with the same name that it replaces.
+    pub fn insert(&mut self, served: Served) -> Option<Served> {
+        self.zones.insert(served.zone.origin().to_lower().as_wire().into(), served)
+    }
+
+    /// The zone with exactly this name.
+    pub fn get(&self, origin: &Name) -> Option<&Served> {
+        self.zones.get(origin.to_lower().as_wire())
+    }
+
+    /// Every zone, in canonical order of their names.
+    pub fn all(&self) -> Vec<&Served> {
+        let mut all: Vec<&Served> = self.zones.values().collect();
+        all.sort_by(|a, b| a.zone.origin().cmp(b.zone.origin()));
+        all
+    }
+
+    /// The zone that answers a question: the deepest that the name lies in. DS is the parent's to answer (RFC
+    /// 4035, 3.1.4.1), where the parent is served here too.
+    pub fn find(&self, name: &Name, kind: Type) -> Option<&Served> {
+        let lower = name.to_lower();
+        let mut found = suffixes(lower.as_wire()).filter_map(|suffix| self.zones.get(suffix));
+        let deepest = found.next()?;
+        if kind == Type::DS && deepest.zone.origin() == name {
+            return Some(found.next().unwrap_or(deepest));
+        }
+        Some(deepest)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,363 @@
+//! Domain names: case-preserving, compared without case, never longer than the protocol allows.
+//!
+//! Not a parser of messages: compression is undone in `wire`. The one invariant: a [`Name`] is a valid,
+//! uncompressed, absolute name in wire form of at most 255 bytes.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// Most bytes of a name in wire form (RFC 1035, 2.3.4).
+pub const NAME_BYTES: usize = 255;
+
+/// Most bytes of a label (RFC 1035, 2.3.4).
+pub const LABEL_BYTES: usize = 63;
+
+/// An absolute domain name. It keeps the case it was written in; equality, order and hash ignore case (RFC 4343).
+#[derive(Clone)]
+pub struct Name {
+    wire: Box<[u8]>,
+}
+
+/// Why a text or a row of labels is not a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameError {
+    /// Nothing at all, or two dots in a row.
+    EmptyLabel,
+    /// A label of more than 63 bytes.
+    LabelTooLong(usize),
+    /// A name of more than 255 bytes in wire form.
+    NameTooLong(usize),
+    /// `\` followed by neither one character nor three digits up to 255.
+    BadEscape,
+    /// A relative name where no origin is known.
+    NoOrigin,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyLabel => f.write_str("the name has an empty label; write each dot between two labels"),
+            Self::LabelTooLong(n) => write!(f, "a label has {n} bytes; at most {LABEL_BYTES} are allowed"),
+            Self::NameTooLong(n) => write!(f, "the name has {n} bytes; at most {NAME_BYTES} are allowed"),
+            Self::BadEscape => f.write_str("`\\` must be followed by one character or by three digits up to 255"),
+            Self::NoOrigin => {
+                f.write_str("the name is relative and no origin is known; end it with a dot or set $ORIGIN")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+impl Name {
+    /// The root, `.`.
+    pub fn root() -> Self {
+        Self { wire: Box::new([0]) }
+    }
+
+    /// A name from its labels, leftmost first, without the root's empty one.
+    ///
+    /// # Errors
+    /// Where a label is empty or longer than 63 bytes, or the whole is longer than 255.
+    pub fn from_labels<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, NameError> {
+        let mut wire = Vec::with_capacity(32);
+        for label in labels {
+            push_label(&mut wire, label)?;
+        }
+        Self::finish(wire)
+    }
+
+    /// A name from master-file text (`www`, `a\.b.example.`, `@` is not special here). A name without a final dot
+    /// is completed with `origin`.
+    ///
+    /// # Errors
+    /// Where the text is no name, or is relative and `origin` is `None`.
+    pub fn from_text(text: &[u8], origin: Option<&Self>) -> Result<Self, NameError> {
+        if text == b"." {
+            return Ok(Self::root());
+        }
+        let mut wire = Vec::with_capacity(text.len().saturating_add(2));
+        let mut label = Vec::with_capacity(16);
+        let mut rest = text;
+        let mut ends_with_dot = false;
+        while let Some((&byte, tail)) = rest.split_first() {
+            ends_with_dot = false;
+            rest = match byte {
+                b'.' => {
+                    push_label(&mut wire, &label)?;
+                    label.clear();
+                    ends_with_dot = true;
+                    tail
+                }
+                b'\\' => {
+                    let (value, tail) = unescape(tail).ok_or(NameError::BadEscape)?;
+                    label.push(value);
+                    tail
+                }
+                other => {
+                    label.push(other);
+                    tail
+                }
+            };
+        }
+        if ends_with_dot {
+            return Self::finish(wire);
+        }
+        push_label(&mut wire, &label)?;
+        let origin = origin.ok_or(NameError::NoOrigin)?;
+        wire.extend_from_slice(origin.without_root());
+        Self::finish(wire)
+    }
+
+    /// A name from uncompressed wire form, which must end exactly with the root label.
+    pub(crate) fn from_wire(wire: &[u8]) -> Option<Self> {
+        if wire.len() > NAME_BYTES {
+            return None;
+        }
+        let mut rest = wire;
+        loop {
+            let (&length, tail) = rest.split_first()?;
+            if length == 0 {
+                return tail.is_empty().then(|| Self { wire: wire.into() });
+            }
+            if usize::from(length) > LABEL_BYTES {
+                return None;
+            }
+            rest = tail.get(usize::from(length)..)?;
+        }
+    }
+
+    fn finish(mut wire: Vec<u8>) -> Result<Self, NameError> {
+        wire.push(0);
+        if wire.len() > NAME_BYTES {
+            return Err(NameError::NameTooLong(wire.len()));
+        }
+        Ok(Self { wire: wire.into_boxed_slice() })
+    }
+
+    /// This name below another label: `www` before `example.` gives `www.example.`.
+    ///
+    /// # Errors
+    /// As for [`Name::from_labels`].
+    pub fn prepend(&self, label: &[u8]) -> Result<Self, NameError> {
+        let mut wire = Vec::with_capacity(self.wire.len().saturating_add(label.len()).saturating_add(1));
+        push_label(&mut wire, label)?;
+        wire.extend_from_slice(self.without_root());
+        Self::finish(wire)
+    }
+
+    /// This name with the end `from` replaced by `to` (the substitution of RFC 6672, 2.2). `None` where this name
+    /// is not below `from`.
+    ///
+    /// # Errors
+    /// Where the result is longer than 255 bytes.
+    pub fn rebase(&self, from: &Self, to: &Self) -> Result<Option<Self>, NameError> {
+        if !self.is_below(from) {
+            return Ok(None);
+        }
+        let kept = self.wire.len().saturating_sub(from.wire.len());
+        let mut wire = self.wire.get(..kept).unwrap_or_default().to_vec();
+        wire.extend_from_slice(to.without_root());
+        Self::finish(wire).map(Some)
+    }
+
+    /// The same name in lower case.
+    pub fn to_lower(&self) -> Self {
+        // Lengths are at most 63, below every letter, so the whole row of bytes may be folded.
+        Self { wire: self.wire.to_ascii_lowercase().into_boxed_slice() }
+    }
+
+    /// The uncompressed wire form.
+    pub fn as_wire(&self) -> &[u8] {
+        &self.wire
+    }
+
+    /// The labels, leftmost first, without the root's empty one.
+    pub fn labels(&self) -> Labels<'_> {
+        Labels { rest: &self.wire }
+    }
+
+    /// How many labels the name has; the root has none.
+    pub fn label_count(&self) -> usize {
+        self.labels().count()
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.wire.len() == 1
+    }
+
+    /// Whether the leftmost label is `*` (RFC 4592, 2.1.1).
+    pub fn is_wildcard(&self) -> bool {
+        self.labels().next() == Some(b"*")
+    }
+
+    /// The name without its leftmost label; `None` at the root.
+    pub fn parent(&self) -> Option<Self> {
+        let length = usize::from(*self.wire.first()?);
+        if length == 0 {
+            return None;
+        }
+        Some(Self { wire: self.wire.get(length.saturating_add(1)..)?.into() })
+    }
+
+    /// Whether this name is `other` or lies below it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        suffixes(&self.wire).any(|suffix| suffix.eq_ignore_ascii_case(&other.wire))
+    }
+
+    /// Whether this name lies below `other` and is not `other` itself.
+    pub fn is_below(&self, other: &Self) -> bool {
+        self.wire.len() > other.wire.len() && self.is_within(other)
+    }
+
+    /// The text of the name relative to `origin` where it lies there (`@` for the origin itself), else absolute.
+    pub fn relative_to(&self, origin: &Self) -> String {
+        if self == origin {
+            return "@".to_owned();
+        }
+        if origin.is_root() || !self.is_below(origin) {
+            return self.to_string();
+        }
+        let full = self.to_string();
+        let cut = full.len().saturating_sub(origin.to_string().len()).saturating_sub(1);
+        full.get(..cut).unwrap_or(&full).to_owned()
+    }
+
+    fn without_root(&self) -> &[u8] {
+        self.wire.split_last().map_or(&[], |(_, labels)| labels)
+    }
+}
+
+/// The wire-form suffixes of an uncompressed wire-form name, longest first, the root's last.
+pub(crate) fn suffixes(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut next = Some(wire);
+    std::iter::from_fn(move || {
+        let current = next?;
+        let length = usize::from(*current.first()?);
+        next = if length == 0 { None } else { current.get(length.saturating_add(1)..) };
+        Some(current)
+    })
+}
+
+fn push_label(wire: &mut Vec<u8>, label: &[u8]) -> Result<(), NameError> {
+    if label.is_empty() {
+        return Err(NameError::EmptyLabel);
+    }
+    let length = u8::try_from(label.len()).ok().filter(|n| usize::from(*n) <= LABEL_BYTES);
+    wire.push(length.ok_or(NameError::LabelTooLong(label.len()))?);
+    wire.extend_from_slice(label);
+    Ok(())
+}
+
+/// Reads what follows a `\`: three digits or one character. Gives the byte meant and the rest.
+pub(crate) fn unescape(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (&first, rest) = text.split_first()?;
+    if !first.is_ascii_digit() {
+        return Some((first, rest));
+    }
+    let digits = text.get(..3)?;
+    let mut value: u16 = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(u16::from(digit.wrapping_sub(b'0')))?;
+    }
+    Some((u8::try_from(value).ok()?, text.get(3..)?))
+}
+
+/// The labels of a name, leftmost first.
+#[derive(Debug, Clone)]
+pub struct Labels<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (&length, tail) = self.rest.split_first()?;
+        if length == 0 {
+            return None;
+        }
+        let (label, rest) = tail.split_at_checked(usize::from(length))?;
+        self.rest = rest;
+        Some(label)
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.wire.eq_ignore_ascii_case(&other.wire)
+    }
+}
+
+impl Eq for Name {}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for byte in &self.wire {
+            state.write_u8(byte.to_ascii_lowercase());
+        }
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    /// The canonical order of RFC 4034, 6.1: by labels from the right, without case.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let mine: Vec<&[u8]> = self.labels().collect();
+        let theirs: Vec<&[u8]> = other.labels().collect();
+        for (a, b) in mine.iter().rev().zip(theirs.iter().rev()) {
+            let order = a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase));
+            if order.is_ne() {
+                return order;
+            }
+        }
+        mine.len().cmp(&theirs.len())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str(".");
+        }
+        for label in self.labels() {
+            for &byte in label {
+                match byte {
+                    b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => write!(f, "\\{}", char::from(byte))?,
+                    0x21..=0x7e => write!(f, "{}", char::from(byte))?,
+                    _ => write!(f, "\\{byte:03}")?,
+                }
+            }
+            f.write_str(".")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Name {
+    type Err = NameError;
+
+    /// An absolute name; the final dot may be left out.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Self::from_text(text.as_bytes(), Some(&Self::root()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

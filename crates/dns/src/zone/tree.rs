@@ -1,0 +1,140 @@
+//! A zone ready for answers: every name with its record sets, empty non-terminals included.
+//!
+//! Not a judge: `check` has looked before. The invariants: the apex exists and holds one SOA; every name between
+//! the apex and a name is a node too (RFC 4592, 2.2.2).
+
+use std::collections::HashMap;
+
+use crate::kind::Type;
+use crate::name::{Name, suffixes};
+use crate::rdata::{Rdata, Soa};
+
+/// The records of one owner and one type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RrSet {
+    /// The type.
+    pub kind: Type,
+    /// Seconds that the set may be kept.
+    pub ttl: u32,
+    /// The data of each record; never empty.
+    pub data: Vec<Rdata>,
+}
+
+/// A name of the zone. Without sets it is an empty non-terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The name as first written.
+    pub name: Name,
+    /// The sets, each type once.
+    pub sets: Vec<RrSet>,
+}
+
+impl Node {
+    /// The set of a type.
+    pub fn set(&self, kind: Type) -> Option<&RrSet> {
+        self.sets.iter().find(|set| set.kind == kind)
+    }
+}
+
+/// A zone.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    origin: Name,
+    soa: Soa,
+    soa_set: RrSet,
+    /// By the name's wire form in lower case.
+    nodes: HashMap<Box<[u8]>, Node>,
+}
+
+/// A zone in the making.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) origin: Name,
+    pub(crate) nodes: HashMap<Box<[u8]>, Node>,
+}
+
+impl Tree {
+    pub(crate) fn new(origin: &Name) -> Self {
+        Self { origin: origin.clone(), nodes: HashMap::new() }
+    }
+
+    /// The node of a name inside the zone, made with all names above it where it is not there yet.
+    pub(crate) fn node_mut(&mut self, name: &Name) -> &mut Node {
+        let lower = name.to_lower();
+        let apex = self.origin.as_wire().len();
+        for suffix in suffixes(lower.as_wire()).skip(1).take_while(|suffix| suffix.len() >= apex) {
+            if self.nodes.contains_key(suffix) {
+                break;
+            }
+            if let Some(name) = Name::from_wire(suffix) {
+                self.nodes.insert(suffix.into(), Node { name, sets: Vec::new() });
+            }
+        }
+        let fresh = || Node { name: name.clone(), sets: Vec::new() };
+        self.nodes.entry(lower.as_wire().into()).or_insert_with(fresh)
+    }
+
+    /// The zone; `None` without a SOA at its apex.
+    pub(crate) fn into_zone(self) -> Option<Zone> {
+        let apex = self.nodes.get(self.origin.to_lower().as_wire())?;
+        let soa_set = apex.set(Type::SOA)?.clone();
+        let soa = soa_set.data.first()?.as_soa()?;
+        Some(Zone { origin: self.origin, soa, soa_set, nodes: self.nodes })
+    }
+}
+
+impl Zone {
+    /// A zone from sets that are known to be sound, as the answering node's own zone is. `None` without a SOA at
+    /// the apex; owners outside the zone are left out.
+    pub fn from_sets(origin: &Name, sets: Vec<(Name, RrSet)>) -> Option<Self> {
+        let mut tree = Tree::new(origin);
+        for (owner, set) in sets {
+            if owner.is_within(origin) && !set.data.is_empty() {
+                tree.node_mut(&owner).sets.push(set);
+            }
+        }
+        tree.into_zone()
+    }
+
+    /// The zone's name.
+    pub fn origin(&self) -> &Name {
+        &self.origin
+    }
+
+    /// The SOA's fields.
+    pub fn soa(&self) -> &Soa {
+        &self.soa
+    }
+
+    /// The SOA as a set.
+    pub fn soa_set(&self) -> &RrSet {
+        &self.soa_set
+    }
+
+    /// How many nodes the zone has, empty non-terminals included.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether the zone has no nodes; it always has its apex.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The node of a name.
+    pub fn node(&self, name: &Name) -> Option<&Node> {
+        self.nodes.get(name.to_lower().as_wire())
+    }
+
+    /// The node of a name given as wire form in lower case.
+    pub(crate) fn node_at(&self, lower: &[u8]) -> Option<&Node> {
+        self.nodes.get(lower)
+    }
+
+    /// The nodes in canonical order (RFC 4034, 6.1), as a transfer sends them.
+    pub fn nodes(&self) -> Vec<&Node> {
+        let mut nodes: Vec<&Node> = self.nodes.values().collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        nodes
+    }
+}
