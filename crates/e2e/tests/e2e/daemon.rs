@@ -1,0 +1,158 @@
+//! Does it keep house as a daemon: privileges, notifications, what it leaves to its next run?
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use evenkeel_e2e::balancer::{Balancer, command, program, text};
+use evenkeel_e2e::nginx::Nginx;
+use evenkeel_e2e::place::{Scratch, free};
+use evenkeel_e2e::process::Process;
+use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips, wire};
+use rustix::process::Signal;
+
+use crate::setting::{QUICK_CHECK, shop};
+
+#[test]
+fn root_becomes_the_user_after_binding_and_cannot_come_back() {
+    if !is_root_or_skips("root_becomes_the_user_after_binding_and_cannot_come_back", "to have privileges to drop") {
+        return;
+    }
+    let at = free();
+    let mut balancer = Balancer::start(&format!("user nobody\nhttp {at} {{\n    respond 200 x\n}}\n"));
+    assert_eq!(wire::get(at, "/").unwrap().status, 200);
+    let process = balancer.process();
+    assert_ne!(process.status("Uid"), "0");
+    assert_ne!(process.status("Gid"), "0");
+    assert_eq!(process.status("CapEff"), "0000000000000000");
+    let again = balancer.reload(&format!("user nobody\nhttp {at} {{\n    respond 200 y\n}}\n"));
+    assert!(again.status.success(), "it reloads as that user: {}", text(&again));
+}
+
+#[test]
+fn a_supervisor_is_told_of_start_reload_and_stop() {
+    let scratch = Scratch::new("notify");
+    let path = scratch.file("notify.sock");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let at = free();
+    let control = scratch.file("control.sock");
+    let file = scratch.write("evenkeel.conf", &format!("state off\nhttp {at} {{\n    respond 200 x\n}}\n"));
+    let words = ["run", "--control", control.to_str().unwrap(), file.to_str().unwrap()];
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap())];
+    let output = scratch.file("output");
+    let mut process = Process::start_with("evenkeel", program(), &words, scratch.path(), output, &environment);
+    let hears = |wanted: &str| {
+        let mut heard = String::new();
+        await_for(&format!("{wanted} from evenkeel"), PATIENCE, || {
+            let mut piece = [0; 4096];
+            let count = socket.recv(&mut piece).ok()?;
+            heard.push_str(&String::from_utf8_lossy(&piece[..count]));
+            heard.contains(wanted).then_some(())
+        });
+        heard
+    };
+    hears("READY=1");
+    assert_eq!(wire::get(at, "/").unwrap().status, 200, "ready means that it serves");
+    let reloaded = command(&["reload", "--control", control.to_str().unwrap()]);
+    assert!(reloaded.status.success(), "{}", text(&reloaded));
+    assert!(hears("RELOADING=1").contains("MONOTONIC_USEC="));
+    hears("READY=1");
+    process.signal(Signal::TERM);
+    hears("STOPPING=1");
+    assert_eq!(process.end(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn a_second_daemon_does_not_take_the_socket_of_the_first_and_a_crash_leaves_no_obstacle() {
+    let at = free();
+    let mut first = Balancer::start(&format!("http {at} {{\n    respond 200 first\n}}\n"));
+    let path = first.scratch().file("evenkeel.conf");
+    let other = free();
+    let control = first.scratch().file("control.sock");
+    let config = format!("state off\ncontrol {}\nhttp {other} {{\n    respond 200 second\n}}\n", control.display());
+    let file = first.scratch().write("second.conf", &config);
+    let refused = command(&["run", file.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains(control.to_str().unwrap()), "{}", text(&refused));
+    assert!(first.run("status", &[]).status.success(), "the first one still answers");
+    first.process().kill();
+    let output = first.scratch().file("again");
+    let folder = first.scratch().path().to_owned();
+    let mut again = Process::start("evenkeel", program(), &["run", path.to_str().unwrap()], &folder, output);
+    await_for("an answer after the crash", PATIENCE, || {
+        again.expect_running();
+        wire::get(at, "/").ok()
+    });
+}
+
+#[test]
+fn sessions_survive_a_restart_and_so_do_fresh_verdicts() {
+    let servers = Nginx::start_many(2);
+    let gone = free();
+    let at = free();
+    let all = [("a", servers[0].at), ("b", servers[1].at), ("gone", gone)];
+    // Once at the start and then never again: what is known after the restart was kept.
+    let check = "check GET /check every=1h timeout=1s rise=1 fall=1";
+    let mut balancer = Balancer::start(&shop(at, &format!("sticky\n{check}"), &all));
+    balancer.await_state("shop", "gone", "down");
+    let answer = wire::get(at, "/").unwrap();
+    let cookie = answer.field("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let own = answer.field("x-server").unwrap().to_owned();
+    balancer.signal(Signal::TERM);
+    assert_eq!(balancer.end(PATIENCE), 0);
+    let path = balancer.scratch().file("evenkeel.conf");
+    let output = balancer.scratch().file("again");
+    let folder = balancer.scratch().path().to_owned();
+    let mut again = Process::start("evenkeel", program(), &["run", path.to_str().unwrap()], &folder, output);
+    await_for("an answer after the restart", PATIENCE, || {
+        again.expect_running();
+        wire::get(at, "/").ok()
+    });
+    for _ in 0..10 {
+        let answer = wire::ask(at, "GET", "/", &format!("Cookie: {cookie}\r\n"), b"").unwrap();
+        assert_eq!(answer.field("x-server"), Some(own.as_str()));
+    }
+}
+
+#[test]
+fn a_name_that_does_not_resolve_stops_nothing_but_its_server() {
+    let servers = Nginx::start_many(1);
+    let at = free();
+    let config = format!(
+        "http {at} {{\n    route * to=shop\n}}\npool shop {{\n    {QUICK_CHECK}\n    server a {}\n    server b no-such-host.invalid:80\n}}\n",
+        servers[0].at
+    );
+    let balancer = Balancer::start(&config);
+    balancer.await_state("shop", "b", "down");
+    let status = balancer.status();
+    let server = &status["pools"][0]["servers"][1];
+    assert_eq!(server["reason"], "dns", "{server:#}");
+    for _ in 0..20 {
+        assert_eq!(wire::get(at, "/").unwrap().text(), "a\n");
+    }
+    let path = balancer.scratch().file("evenkeel.conf");
+    let checked = command(&["check", path.to_str().unwrap()]);
+    assert!(checked.status.success(), "a warning, not an error: {}", text(&checked));
+    assert!(text(&checked).contains("no-such-host.invalid"), "{}", text(&checked));
+}
+
+#[test]
+fn two_reloads_at_one_time_are_both_answered_and_the_last_file_holds() {
+    let at = free();
+    let with = |count: u32| format!("http {at} {{\n    respond 200 version-{count}\n}}\n");
+    let balancer = Balancer::start(&with(0));
+    for round in 1..=5 {
+        std::thread::scope(|scope| {
+            let balancer = &balancer;
+            let one = scope.spawn(move || balancer.reload(&with(round)));
+            let two = scope.spawn(move || balancer.run("reload", &[]));
+            for reload in [one, two] {
+                let output = reload.join().unwrap();
+                assert!(output.status.success(), "{}", text(&output));
+            }
+        });
+        assert!(balancer.run("reload", &[]).status.success());
+        assert_eq!(wire::get(at, "/").unwrap().text().trim(), format!("version-{round}"));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

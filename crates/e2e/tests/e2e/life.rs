@@ -1,0 +1,166 @@
+//! How does the program begin and end?
+
+use std::path::Path;
+use std::time::Duration;
+
+use evenkeel_e2e::balancer::{Balancer, NO_DAEMON, command, program, text};
+use evenkeel_e2e::load::{Load, Outcome, Plan};
+use evenkeel_e2e::nginx::{LARGE, Nginx};
+use evenkeel_e2e::place::{Scratch, free};
+use evenkeel_e2e::process::Process;
+use evenkeel_e2e::wire::{self, Connection, Failure};
+use evenkeel_e2e::{PATIENCE, await_for};
+use rustix::process::Signal;
+
+use crate::setting::{QUICK_CHECK, named, shop};
+
+#[test]
+fn term_lets_requests_finish_and_ends_with_0() {
+    let servers = Nginx::start_many(1);
+    let at = free();
+    let mut balancer = Balancer::start(&shop(at, QUICK_CHECK, &named(&servers)));
+    let mut download = Connection::open(at, PATIENCE).unwrap();
+    download.send(&wire::request(at, "GET", "/trickle", "", b"")).unwrap();
+    let mut idle = Connection::open(at, PATIENCE).unwrap();
+    idle.send(&wire::request(at, "GET", "/", "", b"")).unwrap();
+    assert!(!idle.answer("GET").unwrap().closes());
+    balancer.signal(Signal::TERM);
+    assert_eq!(idle.rest().unwrap(), b"", "an idle connection is closed");
+    await_for("new connections to be refused", PATIENCE, || {
+        (wire::get(at, "/").err() == Some(Failure::Refused)).then_some(())
+    });
+    let answer = download.answer("GET").unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, LARGE));
+    assert_eq!(balancer.end(PATIENCE), 0, "{}", balancer.process().output());
+}
+
+#[test]
+fn term_under_load_cuts_no_request() {
+    let servers = Nginx::start_many(2);
+    let at = free();
+    let mut balancer = Balancer::start(&shop(at, QUICK_CHECK, &named(&servers)));
+    let load = Load::start(&Plan::get(at, 6));
+    load.await_more(200);
+    balancer.signal(Signal::TERM);
+    assert_eq!(balancer.end(PATIENCE), 0, "{}", balancer.process().output());
+    let account = load.stop();
+    // After the end connections are refused; until then each request that was taken is answered. A request that
+    // crosses the close of an idle connection may see it closed before any answer, and may be sent again.
+    for record in &account.records {
+        let is_fair = matches!(
+            record.outcome,
+            Outcome::Answered(200, _) | Outcome::Failed(Failure::Refused | Failure::ResetBefore)
+        );
+        assert!(is_fair, "{record:?}");
+    }
+    let crossed = account.classes().get("reset before the answer").copied().unwrap_or(0);
+    assert!(crossed <= 6, "more than one for each client: {account}");
+}
+
+#[test]
+fn a_second_term_ends_at_once() {
+    let servers = Nginx::start_many(1);
+    let at = free();
+    let mut balancer = Balancer::start(&shop(at, QUICK_CHECK, &named(&servers)));
+    let mut download = Connection::open(at, PATIENCE).unwrap();
+    download.send(&wire::request(at, "GET", "/trickle", "", b"")).unwrap();
+    download.exactly(20).unwrap();
+    balancer.signal(Signal::TERM);
+    await_for("new connections to be refused", PATIENCE, || {
+        (wire::get(at, "/").err() == Some(Failure::Refused)).then_some(())
+    });
+    balancer.signal(Signal::TERM);
+    balancer.end(Duration::from_secs(3));
+    assert!(download.rest().unwrap().len() < LARGE);
+}
+
+#[test]
+fn stop_does_what_term_does() {
+    let servers = Nginx::start_many(1);
+    let at = free();
+    let mut balancer = Balancer::start(&shop(at, QUICK_CHECK, &named(&servers)));
+    let output = balancer.run("stop", &[]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(balancer.end(PATIENCE), 0);
+    assert_eq!(balancer.run("status", &[]).status.code(), Some(NO_DAEMON));
+}
+
+#[test]
+fn a_port_in_use_names_its_holder() {
+    let server = Nginx::start("a");
+    let mut balancer = Balancer::launch(&format!("http {} {{\n    respond 200 x\n}}\n", server.at));
+    assert_eq!(balancer.end(PATIENCE), 1);
+    let said = balancer.process().output();
+    assert!(said.contains("nginx") && said.contains(&server.at.to_string()), "{said}");
+}
+
+#[test]
+fn a_broken_file_starts_nothing_and_last_good_serves_what_was() {
+    let at = free();
+    let mut balancer = Balancer::start(&format!("http {at} {{\n    respond 200 good\n}}\n"));
+    assert!(balancer.run("stop", &[]).status.success());
+    balancer.end(PATIENCE);
+    let scratch = balancer.scratch();
+    let text_of = format!(
+        "state {0}/state\ncontrol {0}/control.sock\nhttp {at} {{\n    respon 200 bad\n}}\n",
+        scratch.path().display()
+    );
+    let path = scratch.write("evenkeel.conf", &text_of);
+    let path = path.to_str().unwrap();
+    let output = command(&["run", path]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("did you mean `respond`"), "{}", text(&output));
+    let state = scratch.file("state");
+    let words = ["run", "--last-good", "--state", state.to_str().unwrap(), path];
+    let mut again = Process::start("evenkeel", program(), &words, scratch.path(), scratch.file("again"));
+    await_for("the last good answer", PATIENCE, || {
+        again.expect_running();
+        wire::get(at, "/").ok().filter(|answer| answer.text().starts_with("good"))
+    });
+    assert!(again.output().contains("respon"), "it says what is wrong: {}", again.output());
+}
+
+#[test]
+fn flags_alone_run_it_and_print_the_same_as_a_file() {
+    let servers = Nginx::start_many(2);
+    let at = free();
+    let scratch = Scratch::new("flags");
+    let to = format!("{},{}", servers[0].at, servers[1].at);
+    let listen = at.to_string();
+    let flags = ["run", "--listen", &listen, "--to", &to, "--sticky", "--check", "/check"];
+    let mut words = flags.to_vec();
+    words.push("--print-config");
+    let output = command(&words);
+    assert!(output.status.success(), "{}", text(&output));
+    let file = scratch.write("printed.conf", &String::from_utf8_lossy(&output.stdout));
+    let output = command(&["check", "--offline", file.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output));
+    let control = scratch.file("control.sock");
+    let mut words = flags.to_vec();
+    words.extend(["--control", control.to_str().unwrap()]);
+    let mut process = Process::start("evenkeel", program(), &words, scratch.path(), scratch.file("output"));
+    let answer = await_for("an answer", PATIENCE, || {
+        process.expect_running();
+        wire::get(at, "/").ok()
+    });
+    assert_eq!(answer.status, 200);
+    assert!(answer.field("set-cookie").is_some());
+    for wanted in [listen.as_str(), &servers[0].at.to_string(), "--print-config"] {
+        await_for(&format!("{wanted} in the first lines"), PATIENCE, || {
+            process.output().contains(wanted).then_some(())
+        });
+    }
+}
+
+#[test]
+fn the_demo_tour_ends_by_itself_and_leaves_nothing_behind() {
+    let scratch = Scratch::new("demo");
+    let mut demo =
+        Process::start("evenkeel demo", Path::new(program()), &["demo"], scratch.path(), scratch.file("output"));
+    let status = demo.end(Duration::from_secs(90));
+    let said = demo.output();
+    assert!(status.success(), "{status}\n{said}");
+    assert!(said.contains("http://127.0.0.1:"), "{said}");
+    let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["output"]);
+}

@@ -1,0 +1,22 @@
+//! What an operator and a client see: the built program with real peers on both sides.
+//!
+//! One binary, a module for each question. Nothing in here looks inside the program. `cargo xtask test` runs it one
+//! test at a time, since load, kills and hangs disturb each other.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests of processes wait and may panic
+
+mod balance;
+mod commands;
+mod daemon;
+mod failures;
+mod harness;
+mod hostile;
+mod life;
+mod limits;
+mod logs;
+mod papers;
+mod protocol;
+mod reload;
+mod setting;
+mod steady;
+mod sticky;
