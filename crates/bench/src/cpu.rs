@@ -1,0 +1,56 @@
+//! What a process used, by the kernel's own account: run time from the scheduler (not sampled by ticks), page
+//! faults and resident size from `/proc`.
+
+use std::fs;
+use std::time::Duration;
+
+/// What a process and its children have used so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// Time on a processor, over all threads.
+    pub(crate) run: Duration,
+    /// Resident bytes.
+    pub(crate) resident: u64,
+}
+
+/// The usage of the process and of its direct children (nginx's workers).
+pub(crate) fn usage(pid: u32) -> Usage {
+    let mut total = Usage::default();
+    for pid in family(pid) {
+        total.run += Duration::from_nanos(run_nanos(pid));
+        total.resident += resident(pid);
+    }
+    total
+}
+
+fn family(pid: u32) -> Vec<u32> {
+    let mut pids = vec![pid];
+    for thread in threads(pid) {
+        if let Ok(children) = fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")) {
+            pids.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+    }
+    pids
+}
+
+fn threads(pid: u32) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+fn run_nanos(pid: u32) -> u64 {
+    threads(pid)
+        .iter()
+        .filter_map(|thread| fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).ok())
+        .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+        .sum()
+}
+
+fn resident(pid: u32) -> u64 {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return 0 };
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().split(' ').next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}

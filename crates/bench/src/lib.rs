@@ -1,3 +1,0 @@
-//! Load and ratio measurements against real peers.
-
-#![forbid(unsafe_code)]

@@ -1,0 +1,193 @@
+//! The proxies under test, each started the same way: one worker on one core, kept connections on both sides, the
+//! same added fields, the log as asked for.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A proxy under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// The do-nothing relay: the floor.
+    Relay,
+    /// This tree's.
+    Evenkeel,
+    /// Debian's.
+    Nginx,
+    /// Debian's.
+    Haproxy,
+}
+
+impl Peer {
+    /// Those measured, the floor first.
+    pub(crate) const ALL: [Self; 4] = [Self::Relay, Self::Evenkeel, Self::Nginx, Self::Haproxy];
+
+    /// The name in tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::Evenkeel => "evenkeel",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "HAProxy",
+        }
+    }
+
+    /// The version as the program tells it.
+    pub(crate) fn version(self, evenkeel: &Path) -> String {
+        let (program, argument) = match self {
+            Self::Relay => return "this tree".to_owned(),
+            Self::Evenkeel => (evenkeel.as_os_str().to_owned(), "version"),
+            Self::Nginx => ("nginx".into(), "-v"),
+            Self::Haproxy => ("haproxy".into(), "-v"),
+        };
+        let Ok(output) = Command::new(program).arg(argument).output() else { return "not found".to_owned() };
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned()
+    }
+}
+
+/// Where a peer listens and what it forwards to.
+pub(crate) struct Place<'a> {
+    /// The peer's own address.
+    pub(crate) addr: SocketAddr,
+    /// The server behind it.
+    pub(crate) server: SocketAddr,
+    /// A directory for its files.
+    pub(crate) dir: &'a Path,
+    /// Whether it writes an access log.
+    pub(crate) log: bool,
+    /// The program of this tree.
+    pub(crate) evenkeel: &'a Path,
+}
+
+/// A process of ours, ended when dropped.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Starts a command with its output thrown away.
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self(command.spawn()?))
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // TERM first, so that nginx ends its workers too.
+        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end {
+            if matches!(self.0.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a peer pinned to a core and waits until it accepts.
+pub(crate) fn start(peer: Peer, place: &Place<'_>, core: usize) -> io::Result<Running> {
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg(core.to_string());
+    match peer {
+        Peer::Relay => {
+            command
+                .arg(std::env::current_exe()?)
+                .arg("relay")
+                .arg(place.addr.to_string())
+                .arg(place.server.to_string());
+        }
+        Peer::Evenkeel => {
+            let file = write(place.dir, "evenkeel.conf", &evenkeel_conf(place))?;
+            command.arg(place.evenkeel).arg("run").arg(file);
+        }
+        Peer::Nginx => {
+            let file = write(place.dir, "nginx.conf", &nginx_conf(place))?;
+            command.args(["nginx", "-e", "stderr", "-p"]).arg(place.dir).arg("-c").arg(file);
+        }
+        Peer::Haproxy => {
+            let file = write(place.dir, "haproxy.cfg", &haproxy_cfg(place))?;
+            command.args(["haproxy", "-f"]).arg(file);
+        }
+    }
+    let running = Running::start(&mut command)?;
+    wait_for(place.addr)?;
+    Ok(running)
+}
+
+/// Waits until something accepts at the address.
+pub(crate) fn wait_for(addr: SocketAddr) -> io::Result<()> {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        match TcpStream::connect_timeout(&addr, Duration::from_millis(200)) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > end => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// An address of this machine that nobody listens at.
+pub(crate) fn free_addr() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+    let path = dir.join(name);
+    std::fs::write(&path, text)?;
+    Ok(path)
+}
+
+fn evenkeel_conf(place: &Place<'_>) -> String {
+    let dir = place.dir.display();
+    let log = if place.log {
+        format!("log {dir}/evenkeel.log {{\n        format combined\n    }}")
+    } else {
+        "log off".to_owned()
+    };
+    format!(
+        "state {dir}/state\ncontrol {dir}/evenkeel.sock\nlimits {{\n    workers 1\n}}\nhttp {} {{\n    {log}\n    \
+         forward x-forwarded-for x-forwarded-proto\n    request-id off\n    to {}\n}}\n",
+        place.addr, place.server
+    )
+}
+
+fn nginx_conf(place: &Place<'_>) -> String {
+    let dir = place.dir.display();
+    let log = if place.log { format!("{dir}/nginx.log combined buffer=32k flush=1s") } else { "off".to_owned() };
+    format!(
+        "worker_processes 1;\ndaemon off;\npid {dir}/nginx.pid;\nerror_log /dev/null;\nevents {{ worker_connections 8192; }}\n\
+         http {{\n  access_log {log};\n  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; \
+         uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;\n  keepalive_requests 100000000;\n  \
+         upstream origin {{ server {}; keepalive 2048; keepalive_requests 100000000; }}\n  server {{\n    listen {} backlog=4096;\n    location / {{\n      \
+         proxy_pass http://origin;\n      proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n      \
+         proxy_set_header Host $host;\n      proxy_set_header X-Forwarded-For $remote_addr;\n      \
+         proxy_set_header X-Forwarded-Proto $scheme;\n    }}\n  }}\n}}\n",
+        place.server, place.addr
+    )
+}
+
+fn haproxy_cfg(place: &Place<'_>) -> String {
+    let (log, option) = if place.log {
+        ("  log stdout format raw local0 info\n", "  option httplog\n  log global\n")
+    } else {
+        ("", "")
+    };
+    format!(
+        "global\n  nbthread 1\n  maxconn 8192\n{log}defaults\n  mode http\n{option}  timeout client 60s\n  timeout server 60s\n  \
+         timeout connect 3s\n  http-reuse always\n  option forwardfor\nfrontend f\n  bind {} backlog 4096\n  \
+         http-request set-header X-Forwarded-Proto http\n  default_backend b\nbackend b\n  server s {} check inter 2s\n",
+        place.addr, place.server
+    )
+}
