@@ -1,0 +1,74 @@
+//! What the tests need on a Debian machine, and how it gets there.
+//!
+//! It installs what is missing and touches nothing else. Its invariant: what it is about to do is printed before.
+
+use std::path::Path;
+
+use crate::steps::{Outcome, answers, command};
+
+/// A program that the tests call, the package that has it, and what it is for.
+const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("cc", "gcc", "linking"),
+    ("nginx", "nginx-light", "servers behind the balancer"),
+    ("haproxy", "haproxy", "another balancer, to prove the harness"),
+    ("curl", "curl", "a client that is not ours"),
+];
+
+/// Where system programs lie that a user's path may lack.
+const FOLDERS: &[&str] = &["/usr/sbin", "/usr/bin", "/usr/local/bin", "/usr/local/sbin", "/sbin", "/bin"];
+
+/// Installs what is missing.
+pub(crate) fn packages() -> Outcome {
+    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, ..)| !is_there(program)).collect();
+    for (program, package, purpose) in PROGRAMS {
+        let word = if missing.iter().any(|(other, ..)| other == program) { "missing" } else { "there" };
+        println!("{program:<8} {word:<8} package {package}: {purpose}");
+    }
+    if missing.is_empty() {
+        return Outcome::Passed;
+    }
+    let names: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
+    let by_hand = format!("install them by `apt-get install --no-install-recommends {}`", names.join(" "));
+    let Some(rise) = privilege() else {
+        return Outcome::Failed(format!("neither root nor sudo without a password; {by_hand}"));
+    };
+    let mut update = rise.clone();
+    update.extend(["apt-get", "update", "-qq"]);
+    let mut install = rise;
+    install.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends"]);
+    install.extend(names);
+    match (command(&update), command(&install)) {
+        (_, Outcome::Passed) => Outcome::Passed,
+        _ => Outcome::Failed(format!("packages did not install; {by_hand}")),
+    }
+}
+
+/// What to put before a command so that root runs it.
+fn privilege() -> Option<Vec<&'static str>> {
+    if is_root() {
+        Some(Vec::new())
+    } else if answers(&["sudo", "-n", "true"]) {
+        Some(vec!["sudo", "-n"])
+    } else {
+        None
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status")
+        .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t")))
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':').chain(FOLDERS.iter().copied()).any(|folder| Path::new(folder).join(program).is_file())
+}
+
+/// Installs `cargo-deny` if it is absent.
+pub(crate) fn cargo_deny() -> Outcome {
+    if answers(&["cargo", "deny", "--version"]) {
+        return Outcome::Passed;
+    }
+    println!("cargo-deny is absent: building it, once");
+    command(&["cargo", "install", "--locked", "cargo-deny"])
+}
