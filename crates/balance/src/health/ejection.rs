@@ -1,7 +1,8 @@
 //! What live traffic says of one server: out for a while when too much of it fails.
 //!
-//! It ends by time alone. A passed check does not end it: a server that accepts connections and fails requests would
-//! be back with its next check. The invariant: it never takes out the last server that serves, nor more of the pool
+//! It ends by time, or when checks saw the server dead and then well again: what traffic met was that death, and it is
+//! over. A passed check alone does not end it: a server that accepts connections and fails requests would be back with
+//! its next check. The invariant: it never takes out the last server that serves, nor more of the pool
 //! than `most` says.
 
 use std::time::Duration;
@@ -79,6 +80,11 @@ impl Ejection {
         if self.until.is_some_and(|until| until <= now) {
             self.until = None;
         }
+    }
+
+    /// Ends a hold because its cause is over, and with it the memory of repetitions.
+    pub(super) fn forgive(&mut self) {
+        *self = Self::default();
     }
 
     /// Counts a failure of a server in `state`, and begins a hold where it was one too many.

@@ -108,7 +108,11 @@ impl Health {
     /// Takes the end of a check. Without checks in the policy (one was on its way during a reload) it is ignored.
     pub fn on_check(&mut self, now: Duration, outcome: CheckOutcome) -> Option<Transition> {
         let thresholds = self.policy.check?;
+        let before = self.probes.state();
         self.probes.take(outcome, thresholds);
+        if before == State::Down && self.probes.state() == State::Up {
+            self.ejection.forgive();
+        }
         self.settle(now)
     }
 

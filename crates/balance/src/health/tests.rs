@@ -230,6 +230,17 @@ fn enough_failures_within_the_window_take_a_server_out_for_a_while() {
 }
 
 #[test]
+fn a_hold_ends_when_checks_saw_the_server_dead_and_then_well_again() {
+    let mut pool = pool(3, &policy());
+    assert!(struck(&mut pool, 0, seconds(1), 5));
+    // Two failed checks are no death yet, so that the passed ones prove nothing.
+    assert_eq!(played(&mut pool[0], "ffpp"), "DDDD");
+    assert!(pool[0].is_ejected());
+    assert_eq!(played(&mut pool[0], "fffpp"), "DDDDU");
+    assert_eq!((pool[0].is_ejected(), pool[0].poll_timeout()), (false, None));
+}
+
+#[test]
 fn failures_that_are_far_apart_or_few_among_many_requests_do_not() {
     let mut apart = pool(2, &policy());
     assert!((0..50).all(|n| !struck(&mut apart, 0, seconds(n * 3), 1)));
