@@ -1,6 +1,7 @@
 //! The program's own log: one line for each event, on the standard error.
 //!
-//! Requests are not logged here; access logs have their own writers. The invariant: a panic is one line, too.
+//! Requests are not logged here; access logs have their own writers. The invariant: a panic is one line, too, and a
+//! reader of the standard error that goes away takes nothing with it.
 
 use std::panic;
 use std::thread;
@@ -26,6 +27,8 @@ pub(crate) fn start(level: LogLevel) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would tell of a line that could not be written by writing another one, and panic where that fails.
+        .log_internal_errors(false)
         .with_ansi(output::stderr_has_colour())
         .with_target(false);
     // The journal has its own clock.

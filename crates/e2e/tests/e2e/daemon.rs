@@ -1,6 +1,7 @@
 //! Does it keep house as a daemon: privileges, notifications, what it leaves to its next run?
 
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::time::Duration;
 
 use evenkeel_e2e::balancer::{Balancer, command, program, text};
@@ -83,6 +84,30 @@ fn a_second_daemon_does_not_take_the_socket_of_the_first_and_a_crash_leaves_no_o
         again.expect_running();
         wire::get(at, "/").ok()
     });
+}
+
+#[test]
+fn a_reader_of_the_standard_error_that_leaves_takes_nothing_with_it() {
+    let scratch = Scratch::new("deaf");
+    let at = free();
+    let control = scratch.file("control.sock");
+    let file = scratch.write("evenkeel.conf", &format!("state off\nhttp {at} {{\n    respond 200 x\n}}\n"));
+    // The reader takes one line of the start and leaves, as a log's collector that dies.
+    let line = "\"$1\" run --control \"$2\" \"$3\" 2>&1 | head -n 1 >/dev/null";
+    let words = ["-c", line, "sh", program().to_str().unwrap(), control.to_str().unwrap(), file.to_str().unwrap()];
+    let output = scratch.file("output");
+    let mut shell = Process::start("sh", Path::new("sh"), &words, scratch.path(), output);
+    await_for("an answer", PATIENCE, || {
+        shell.expect_running();
+        wire::get(at, "/").ok()
+    });
+    for _ in 0..2 {
+        let reloaded = command(&["reload", "--control", control.to_str().unwrap()]);
+        assert!(reloaded.status.success(), "a reload says so on the standard error: {}", text(&reloaded));
+    }
+    let stopped = command(&["stop", "--control", control.to_str().unwrap()]);
+    assert!(stopped.status.success(), "{}", text(&stopped));
+    assert_eq!(shell.end(PATIENCE).code(), Some(0));
 }
 
 #[test]
