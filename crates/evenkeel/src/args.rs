@@ -134,7 +134,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct FmtArgs {
-    /// The files to rewrite; none reads the standard input and writes the standard output
+    /// The files to rewrite; none, or `-`, reads the standard input and writes the standard output
     pub(crate) files: Vec<PathBuf>,
     /// Change nothing, name the files that would change, and end with 1 if there are any
     #[arg(long)]

@@ -135,6 +135,15 @@ fn fmt_rewrites_only_what_is_not_in_form_and_keeps_the_mode() {
 }
 
 #[test]
+fn fmt_without_a_file_or_with_a_dash_is_a_filter() {
+    for args in [&["fmt"][..], &["fmt", "-"]] {
+        let output = fed(args, "http 127.0.0.1:8080 {\n to 127.0.0.1:9001\n}\n");
+        assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "http 127.0.0.1:8080 {\n    to 127.0.0.1:9001\n}\n", "{args:?}");
+    }
+}
+
+#[test]
 fn what_is_shown_is_a_configuration_again_in_both_forms() {
     let dir = Scratch::new("show");
     let path = dir.file("a.conf", GOOD);

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::output;
 
 pub(crate) fn fmt(args: &FmtArgs) -> Exit {
-    if args.files.is_empty() {
+    if args.files.is_empty() || args.files.as_slice() == [Path::new("-")] {
         return fmt_stdin(args.check);
     }
     let mut differing = Vec::new();
