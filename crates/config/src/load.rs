@@ -26,6 +26,9 @@ pub struct Loaded {
     pub name: String,
     /// The configuration, if it can be used.
     pub config: Option<Config>,
+    /// The state directory that the text names, or else the customary one, even where the rest cannot be used: the
+    /// configuration that was last in use is kept there. `None` is `state off`.
+    pub state: Option<PathBuf>,
     /// Everything that is to say about it, in the order of places.
     pub diagnostics: Vec<Diagnostic>,
     /// The files that were read, the entry file first.
@@ -197,11 +200,13 @@ impl<'a> Reading<'a> {
             entries.mark_flawed();
         }
         let (config, places) = meaning::build(&entries, &mut self.out);
+        let state = config.process.state.clone();
         let diagnostics = self.out.into_sorted();
         let refused = diagnostics.iter().any(|diagnostic| diagnostic.is_error() || options.strict);
         Loaded {
             name: self.name,
             config: (!refused).then_some(config),
+            state,
             diagnostics,
             sources: self.sources,
             statements,

@@ -110,14 +110,19 @@ fn a_broken_file_starts_nothing_and_last_good_serves_what_was() {
     let output = command(&["run", path]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("did you mean `respond`"), "{}", text(&output));
-    let state = scratch.file("state");
-    let words = ["run", "--last-good", "--state", state.to_str().unwrap(), path];
+    // Where it is kept, the broken file itself says.
+    let words = ["run", "--last-good", path];
     let mut again = Process::start("evenkeel", program(), &words, scratch.path(), scratch.file("again"));
     await_for("the last good answer", PATIENCE, || {
         again.expect_running();
         wire::get(at, "/").ok().filter(|answer| answer.text().starts_with("good"))
     });
     assert!(again.output().contains("respon"), "it says what is wrong: {}", again.output());
+    again.kill();
+    std::fs::remove_file(scratch.file("state").join("last-good.json")).unwrap();
+    let without = command(&words);
+    assert_eq!(without.status.code(), Some(2));
+    assert!(text(&without).contains("no last good configuration"), "{}", text(&without));
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! `run`: a node in the foreground, from a file or from flags.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use evenkeel_config::flags::RunFlags;
 use evenkeel_config::{Options, Style, render, summary};
-use evenkeel_model::defaults;
 use evenkeel_node::{ControlPlace, Loading, Node, Origin, SignalUse, Start};
 
 use super::origin;
@@ -28,9 +27,12 @@ pub(crate) fn run(args: RunArgs) -> Exit {
     logging::start(args.log_level);
     let (loading, is_last_good) = match (is_good, args.last_good) {
         (true, _) => (loading, false),
-        (false, true) => match last_good(args.state.as_deref()) {
-            Some(kept) => (kept, true),
-            None => return output_bad(&loading),
+        (false, true) => match last_good(args.state.as_deref().or(loading.loaded.state.as_deref())) {
+            Ok(kept) => (kept, true),
+            Err(cause) => {
+                output::say(format_args!("there is no last good configuration to serve: {cause}"));
+                return output_bad(&loading);
+            }
         },
         (false, false) => return output_bad(&loading),
     };
@@ -78,15 +80,17 @@ fn flags(args: &RunArgs) -> Result<Origin, String> {
     Ok(Origin::Text { name: "command line".to_owned(), text: flags.text() })
 }
 
-/// The configuration that was last in use, for a file that is broken.
-fn last_good(state: Option<&Path>) -> Option<Loading> {
-    let systemd = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
-    let dir = state.map(Path::to_owned).or_else(systemd).unwrap_or_else(|| PathBuf::from(defaults::STATE_DIR));
-    let texts = evenkeel_node::last_good(&dir)?;
+/// The configuration that was last in use, for a file that is broken. `state` is where a run of that file keeps it.
+fn last_good(state: Option<&Path>) -> Result<Loading, String> {
+    let dir = state.ok_or("`state off` keeps none")?;
+    let kept = dir.display();
+    let texts = evenkeel_node::last_good(dir).ok_or_else(|| format!("`{kept}` holds none that can be read"))?;
     let loaded = texts.load(&Options::default());
-    loaded.config.as_ref()?;
-    tracing::error!("the configuration is broken: serving the one that was last in use, kept in `{}`", dir.display());
-    Some(Loading { loaded, texts })
+    if loaded.config.is_none() {
+        return Err(format!("the one in `{kept}` is broken, too"));
+    }
+    tracing::error!("the configuration is broken: serving the one that was last in use, kept in `{kept}`");
+    Ok(Loading { loaded, texts })
 }
 
 fn say_diagnostics(loading: &Loading) {
