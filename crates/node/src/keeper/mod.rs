@@ -6,7 +6,7 @@
 
 mod record;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +26,25 @@ pub(crate) struct Noted {
     pub(crate) verdict: Verdict,
 }
 
+/// What an answer tells of a name that had addresses already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NameNews {
+    /// It has other addresses, these.
+    Moved(Vec<IpAddr>),
+    /// It does not resolve any more, for this reason; its servers keep the addresses that they have.
+    Stale(String),
+    /// It resolves again.
+    Fresh,
+}
+
 /// The keeper.
 #[derive(Default)]
 pub(crate) struct Keeper {
     servers: HashMap<ServerId, Kept>,
     /// What is known of the hosts that were given by name.
     names: BTreeMap<String, Vec<IpAddr>>,
+    /// Those of them whose last answer was none.
+    stale: BTreeSet<String>,
     /// What an earlier process left, used once, when its server first appears.
     saved: SavedVerdicts,
 }
@@ -73,6 +86,7 @@ impl Keeper {
         }
         let named = self.hosts();
         self.names.retain(|name, _| named.contains(name));
+        self.stale.retain(|name| named.contains(name));
         noted
     }
 
@@ -104,6 +118,21 @@ impl Keeper {
         let at = kept.addrs.first().map_or_else(|| kept.server.addr.to_string(), SocketAddr::to_string);
         let failure = TrafficFailure { reason, at, detail: status.map(|status| status.to_string()), requests };
         kept.health.on_traffic(now, &failure, census).map(|change| Noted::new(id, change))
+    }
+
+    /// What an answer tells of a name that is worth a line: other addresses in whatever order, and the first failure
+    /// and the first success of a row. To be asked before the answer is [`resolved`](Self::resolved).
+    pub(crate) fn news(&mut self, host: &str, answer: &Result<Vec<IpAddr>, String>) -> Option<NameNews> {
+        let known = self.names.get(host)?;
+        match answer {
+            Ok(addrs) if !addrs.is_empty() => {
+                let was_stale = self.stale.remove(host);
+                let same = addrs.iter().collect::<BTreeSet<_>>() == known.iter().collect();
+                if same { was_stale.then_some(NameNews::Fresh) } else { Some(NameNews::Moved(addrs.clone())) }
+            }
+            Ok(_) => self.stale.insert(host.to_owned()).then(|| NameNews::Stale("it has no address".to_owned())),
+            Err(cause) => self.stale.insert(host.to_owned()).then(|| NameNews::Stale(cause.clone())),
+        }
     }
 
     /// A name server has answered, or has not. What was known of a name stays known when it cannot be asked.
@@ -220,6 +249,22 @@ impl Noted {
             tracing::warn!(server = %id, %from, reason = %reason, "server {id} is {state}: {text}");
         } else {
             tracing::info!(server = %id, %from, reason = %reason, "server {id} is {state}: {text}");
+        }
+    }
+}
+
+impl NameNews {
+    /// Writes it to the log.
+    pub(crate) fn log(&self, host: &str) {
+        match self {
+            Self::Moved(addrs) => {
+                let addrs: Vec<String> = addrs.iter().map(IpAddr::to_string).collect();
+                tracing::info!("`{host}` now resolves to {}", addrs.join(", "));
+            }
+            Self::Stale(cause) => {
+                tracing::warn!("`{host}` does not resolve any more, its servers keep their last addresses: {cause}");
+            }
+            Self::Fresh => tracing::info!("`{host}` resolves again, to the same addresses"),
         }
     }
 }

@@ -86,6 +86,27 @@ fn a_name_without_an_answer_is_down_until_it_has_one() {
 }
 
 #[test]
+fn a_name_is_news_when_it_moves_and_once_when_it_fails() {
+    let mut keeper = Keeper::default();
+    keeper.adopt(&config(vec![server("a", "web.example")]), NOW);
+    let addrs = |texts: &[&str]| Ok(texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>());
+    let silent = || Err("name server is silent".to_owned());
+    let cases = [
+        (addrs(&["10.0.0.7", "10.0.0.8"]), None),
+        (addrs(&["10.0.0.8", "10.0.0.7"]), None),
+        (silent(), Some(NameNews::Stale("name server is silent".to_owned()))),
+        (silent(), None),
+        (addrs(&["10.0.0.7", "10.0.0.8"]), Some(NameNews::Fresh)),
+        (addrs(&["10.0.0.9"]), addrs(&["10.0.0.9"]).ok().map(NameNews::Moved)),
+        (addrs(&[]), Some(NameNews::Stale("it has no address".to_owned()))),
+    ];
+    for (answer, news) in cases {
+        assert_eq!(keeper.news("web.example", &answer), news, "{answer:?}");
+        keeper.resolved("web.example", answer, NOW);
+    }
+}
+
+#[test]
 fn traffic_ejects_until_its_time_is_over() {
     let mut keeper = Keeper::default();
     keeper.adopt(&config(vec![server("a", "10.0.0.1"), server("b", "10.0.0.2")]), NOW);

@@ -219,7 +219,11 @@ impl Supervisor {
     }
 
     fn resolved(&mut self, host: &str, answer: Answer, turn: &mut Turn) {
-        let noted = self.keeper.resolved(host, answer.map(|(addrs, _)| addrs), clock::now());
+        let answer = answer.map(|(addrs, _)| addrs);
+        if let Some(news) = self.keeper.news(host, &answer) {
+            news.log(host);
+        }
+        let noted = self.keeper.resolved(host, answer, clock::now());
         for id in self.keeper.servers_of(host) {
             self.probes.moved(&id, &self.keeper.addrs(&id));
         }
