@@ -9,7 +9,7 @@ use std::fmt;
 use evenkeel_config::{Diagnostic, Loaded, Options, SourceMap, Style, diff, render};
 use evenkeel_model::config::{Config, ListenAddr, LogTarget};
 use evenkeel_model::{Change, ListenerName};
-use evenkeel_net::listen;
+use evenkeel_net::{NetError, listen};
 
 use crate::crew::Opened;
 use crate::logs::{self, OpenedLogs};
@@ -76,6 +76,8 @@ impl Refusal {
 /// What runs now, as far as a reload has to know it.
 pub(crate) struct Running<'a> {
     pub(crate) config: &'a Config,
+    /// What the process was started with, and where it still is in what only a start changes.
+    pub(crate) first: &'a Config,
     pub(crate) keys: &'a TokenKeys,
     pub(crate) logs: &'a HashSet<LogTarget>,
     pub(crate) own_secret: &'a [u8],
@@ -93,7 +95,7 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
     };
     let opened = bind(&config, running.config, running.workers, &loaded)?;
     let resources = gather(&config, running.keys, running.logs, running.own_secret, &loaded)?;
-    let changes = diff(running.config, &config);
+    let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
     let warnings = warnings(&loaded);
     Ok(Prepared { config, texts, warnings, changes, opened, closed, resources })
@@ -110,6 +112,9 @@ pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded)
             Ok(sockets) => Ok((listener.name.clone(), sockets)),
             Err(error) => {
                 let mut found = loaded.unbindable(&listener.name, &error.cause());
+                if let (NetError::PortForbidden { .. }, Some(user)) = (&error, &now.process.user) {
+                    found.help(format!("started by root, this process has become `{user}`: a restart binds it"));
+                }
                 if let Some(hint) = error.hint() {
                     found.help(hint);
                 }
@@ -138,6 +143,23 @@ pub(crate) fn gather(
     let pages = pages::read(config).map_err(|wrong| all_of(&wrong))?;
     let logs = logs::open(config, running_logs).map_err(|wrong| all_of(&wrong))?;
     Ok(Resources { pages, keys, logs })
+}
+
+/// What the reload changes, for people. A file may be the same and the key that it names another; and what was
+/// turned back to what the process was started with waits for nothing.
+fn changes(running: &Running<'_>, next: &Config, resources: &Resources) -> Vec<Change> {
+    let since_start = diff(running.first, next);
+    let mut changes = diff(running.config, next);
+    changes.retain(|change| {
+        !matches!(change, Change::ProcessChanged { needs_restart: true, .. }) || since_start.contains(change)
+    });
+    for pool in resources.keys.renewed(running.keys) {
+        let change = Change::PoolChanged(pool.clone());
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    changes
 }
 
 /// The warnings of a configuration, a line each.

@@ -60,6 +60,14 @@ impl TokenKeys {
         &self.keys
     }
 
+    /// The pools whose secret is another one than `before`, in the order of their names.
+    pub(crate) fn renewed<'a>(&'a self, before: &Self) -> Vec<&'a PoolName> {
+        let other = |(pool, mark): &(&PoolName, &u64)| before.marks.get(*pool).is_some_and(|known| known != *mark);
+        let mut renewed: Vec<&PoolName> = self.marks.iter().filter(other).map(|(pool, _)| pool).collect();
+        renewed.sort_unstable();
+        renewed
+    }
+
     fn key(&self, pool: &PoolName, secret: &[u8]) -> Result<(u64, Arc<Keys>), String> {
         let mark = self.marker.hash_one(secret);
         let before = self.keys.get(pool);
@@ -143,6 +151,7 @@ mod tests {
         std::fs::write(&path, "the second of two secrets").unwrap();
         let second = same.next(&config, &[]).unwrap();
         assert!(second.by_pool()[&shop].previous.is_some());
+        assert_eq!((same.renewed(&first), second.renewed(&same)), (vec![], vec![&shop]));
     }
 
     #[test]

@@ -68,6 +68,7 @@ impl Supervisor {
         self.watchdog.reloading();
         let origin = self.origin.clone();
         let config = Arc::clone(&self.running.config);
+        let first = Arc::clone(&self.about.first_config);
         let keys = self.running.keys.clone();
         let logs: HashSet<_> = self.logs.sinks().keys().cloned().collect();
         let (own_secret, workers) = (self.own_secret.clone(), self.crew.len());
@@ -76,8 +77,14 @@ impl Supervisor {
         tokio::task::spawn_local(async move {
             // Files and directories may be slow; probes and verdicts go on meanwhile.
             let reading = tokio::task::spawn_blocking(move || {
-                let running =
-                    prepare::Running { config: &config, keys: &keys, logs: &logs, own_secret: &own_secret, workers };
+                let running = prepare::Running {
+                    config: &config,
+                    first: &first,
+                    keys: &keys,
+                    logs: &logs,
+                    own_secret: &own_secret,
+                    workers,
+                };
                 prepare::prepare(&origin, &running)
             });
             let outcome = match reading.await {

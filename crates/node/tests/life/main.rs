@@ -151,6 +151,31 @@ fn a_bad_configuration_is_refused_whole_and_the_old_one_serves_on() {
 }
 
 #[test]
+fn a_reload_tells_of_a_changed_key_and_not_of_what_was_turned_back() {
+    let dir = Scratch::new("told");
+    let key = dir.path().join("key");
+    fs::write(&key, "the first of two secrets").unwrap();
+    let server = Server::start("a");
+    let with = |limits: &str, port: u16| {
+        let sticky = format!("sticky cookie S key=file:{}", key.display());
+        format!(
+            "state off\n{limits}http 127.0.0.1:{port} {{\n to 127.0.0.1:{}\n {sticky}\n check off\n}}\n",
+            server.port()
+        )
+    };
+    let port = free_port();
+    let node = Running::start(&with("", port));
+    let told = |limits: &str| node.reload(&with(limits, port)).unwrap().iter().map(ToString::to_string).collect();
+    let waits: Vec<String> = told("limits {\n workers 7\n}\n");
+    assert_eq!(waits, ["`limits.workers` changed, and takes effect at the next start"]);
+    let back: Vec<String> = told("");
+    assert_eq!(back, [""; 0], "it is what the process was started with");
+    fs::write(&key, "the second of two secrets").unwrap();
+    let renewed: Vec<String> = told("");
+    assert_eq!(renewed, [format!("pool @127.0.0.1:{port} changed")]);
+}
+
+#[test]
 fn a_port_in_use_names_its_holder_and_leaves_nothing_bound() {
     let server = Server::start("one");
     let free = free_port();
