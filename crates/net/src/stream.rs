@@ -103,6 +103,20 @@ impl Stream {
         self.tcp.poll_write_ready(cx)
     }
 
+    /// Ready once the connection broke: reset by the peer, or given up by the system. A peer that only ended its sending
+    /// may still read, and its end is none here. Keeps the last waker of those that wait to read only, so that while
+    /// unread bytes or an end of sending stand in the socket nothing wakes the task, and a break is seen at the next call.
+    pub fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.tcp.poll_read_ready(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) => match self.tcp.take_error() {
+                Ok(None) => Poll::Pending,
+                Ok(Some(_)) | Err(_) => Poll::Ready(()),
+            },
+        }
+    }
+
     /// Reads what is there. 0 is the peer's end of sending.
     ///
     /// # Errors

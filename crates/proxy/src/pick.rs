@@ -3,7 +3,10 @@
 //! Not here: the rules of balancing (`evenkeel_balance`) and the line itself (`queue`). The invariant: a request that
 //! leaves here holds a slot of its server, and gives it back exactly once.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use evenkeel_balance::sticky::Bond;
 use evenkeel_balance::{Ask, HashKeyValue, Pick, ServerIndex, ServerSet, hash_key};
@@ -17,6 +20,7 @@ use crate::exchange::Exchange;
 use crate::queue::Ticket;
 use crate::serve::h1::Client;
 use crate::snapshot::{PoolHold, PoolPart};
+use crate::wire::Stream;
 
 /// A slot of a server.
 pub(crate) struct Seat {
@@ -94,10 +98,28 @@ async fn stand(
             Look::Nobody => return Err(nobody(seeker.pool)),
             Look::Full => {}
         }
-        if client.timer.until(deadline, ticket.called()).await.is_err() {
-            return Err(Kind::QueueTimeout.into());
+        match client.timer.until(deadline, called_or_left(ticket, &client.stream)).await {
+            Ok(Stood::Called) => {}
+            Ok(Stood::Left) => return Err(Kind::ClientGone.into()),
+            Err(_) => return Err(Kind::QueueTimeout.into()),
         }
     }
+}
+
+/// How a wait in line ended.
+enum Stood {
+    Called,
+    /// The client broke its connection: its place is for somebody else.
+    Left,
+}
+
+async fn called_or_left(ticket: &Ticket, client: &Stream) -> Stood {
+    let mut called = pin!(ticket.called());
+    poll_fn(|cx| match called.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(Stood::Called),
+        Poll::Pending => client.poll_broken(cx).map(|()| Stood::Left),
+    })
+    .await
 }
 
 /// One request in search of a server.

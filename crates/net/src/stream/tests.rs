@@ -127,3 +127,17 @@ fn only_a_lack_of_means_makes_accepting_wait() {
         assert!(!is_exhaustion(&io::Error::from(errno)), "{errno:?}");
     }
 }
+
+#[tokio::test]
+async fn a_reset_breaks_a_connection_and_an_end_of_sending_does_not() {
+    let (client, server) = pair().await;
+    let broken = |stream: &Stream| stream.poll_broken(&mut Context::from_waker(std::task::Waker::noop())).is_ready();
+    assert!(!broken(&server));
+    client.shutdown_write().unwrap();
+    server.readable().await.unwrap();
+    assert!(!broken(&server));
+    client.reset();
+    while !broken(&server) {
+        tokio::task::yield_now().await;
+    }
+}

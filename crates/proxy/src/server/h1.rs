@@ -163,6 +163,10 @@ async fn read_head(
                 Poll::Pending => break,
             }
         }
+        if upload.is_over() && client.stream.poll_broken(cx).is_ready() {
+            // Nobody waits for the answer any more: the server's slot is for somebody else.
+            return Poll::Ready(Err(Kind::ClientGone.into()));
+        }
         let (deadline, kind) = patience(client, upload, pool, exchange, last);
         client.timer.poll_passed(cx, deadline).map(|()| Err(kind.into()))
     })

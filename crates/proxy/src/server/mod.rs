@@ -179,6 +179,9 @@ async fn exchange_bodies(
             Poll::Ready(Err(error)) => return Poll::Ready(Err(download_fault(&error))),
             Poll::Pending => {}
         }
+        if upload.is_over() && download.waits == Waits::Source && client.stream.poll_broken(cx).is_ready() {
+            return Poll::Ready(Err(Kind::ClientGone.into()));
+        }
         let (deadline, kind) = patience(client, upload, download, pool, exchange);
         client.timer.poll_passed(cx, deadline).map(|()| Err(kind.into()))
     })

@@ -86,6 +86,92 @@ fn waiting_too_long_is_503() {
     });
 }
 
+/// A server that never answers, whatever it is asked.
+async fn silent() -> Origin {
+    Origin::scripted(|mut peer| Box::pin(async move { while peer.request().await.is_some() {} })).await
+}
+
+#[test]
+fn a_client_that_resets_while_the_server_thinks_frees_the_slot() {
+    run(async {
+        let origin = silent().await;
+        let mut shop = pool(&[&origin]);
+        shop.servers[0].max_conns = Some(1);
+        let rig = Rig::start(config(shop)).await;
+        let mut client = Client::connect(&rig).await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").await;
+        rig.until(|_| origin.count() == 1).await;
+        client.stream.set_zero_linger().unwrap();
+        drop(client);
+        rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight == 0).await;
+        assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
+        assert_eq!(rig.shared.totals().rejected.get("client-abort"), Some(&1));
+    });
+}
+
+#[test]
+fn a_client_that_resets_in_the_middle_of_a_silent_answer_frees_the_slot() {
+    run(async {
+        let origin = Origin::scripted(|mut peer| {
+            Box::pin(async move {
+                peer.request().await;
+                peer.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfirst").await;
+                peer.request().await;
+            })
+        })
+        .await;
+        let rig = Rig::start(config(pool(&[&origin]))).await;
+        let mut client = Client::connect(&rig).await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        client.head().await;
+        client.stream.set_zero_linger().unwrap();
+        drop(client);
+        rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight == 0).await;
+    });
+}
+
+#[test]
+fn a_client_that_resets_in_the_line_leaves_it() {
+    run(async {
+        let origin = silent().await;
+        let mut shop = pool(&[&origin]);
+        shop.servers[0].max_conns = Some(1);
+        let rig = Rig::start(config(shop)).await;
+        let queued = |rig: &Rig| rig.shared.pool_stats(&evenkeel_model::PoolName::new("shop").unwrap()).unwrap().queued;
+        let mut first = Client::connect(&rig).await;
+        first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        rig.until(|_| origin.count() == 1).await;
+        let mut second = Client::connect(&rig).await;
+        second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        rig.until(|rig| queued(rig) == 1).await;
+        second.stream.set_zero_linger().unwrap();
+        drop(second);
+        rig.until(|rig| queued(rig) == 0).await;
+        assert_eq!(origin.count(), 1);
+    });
+}
+
+#[test]
+fn a_client_that_ends_its_sending_is_answered_after_its_turn() {
+    run(async {
+        let most = Rc::new(Cell::new(0));
+        let origin = slow(Rc::clone(&most), Duration::from_millis(30)).await;
+        let mut shop = pool(&[&origin]);
+        shop.servers[0].max_conns = Some(1);
+        let rig = Rig::start(config(shop)).await;
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            let mut client = Client::connect(&rig).await;
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
+            clients.push(client);
+        }
+        for mut client in clients {
+            assert_eq!(client.answer().await.text(), "done");
+        }
+    });
+}
+
 #[test]
 fn connections_beyond_the_ceiling_wait_outside() {
     run(async {
