@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel_model::Reason;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use socket2::SockRef;
@@ -34,6 +35,12 @@ pub async fn accept(listener: &TcpListener) -> io::Result<Stream> {
     let (tcp, peer) = listener.accept().await?;
     let local = tcp.local_addr()?;
     Ok(Stream { tcp, peer: plain(peer), local: plain(local) })
+}
+
+/// Whether a connection waits at the socket to be taken.
+pub fn is_called_at(listener: &TcpListener) -> bool {
+    let mut asked = [PollFd::new(listener, PollFlags::IN)];
+    matches!(poll(&mut asked, Some(&Timespec::default())), Ok(count) if count > 0)
 }
 
 /// Opens a connection, within `timeout`.

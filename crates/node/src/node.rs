@@ -228,7 +228,8 @@ pub(crate) fn max_conns(process: &Process, descriptors: u64) -> u32 {
     match process.max_conns {
         Ceiling::Fixed(most) => most,
         Ceiling::FromSystem => {
-            let pairs = descriptors.saturating_sub(OWN_DESCRIPTORS).max(2) / 2;
+            // Where there are few, half of them: a balancer for a handful of clients is more use than none.
+            let pairs = (descriptors - OWN_DESCRIPTORS.min(descriptors / 2)).max(2) / 2;
             u32::try_from(pairs).unwrap_or(u32::MAX)
         }
     }
@@ -242,7 +243,8 @@ mod tests {
     fn connections_take_two_descriptors_each_of_what_is_left() {
         let process = Process::default();
         assert_eq!(max_conns(&process, 1024), 384);
-        assert_eq!(max_conns(&process, 10), 1);
+        assert_eq!(max_conns(&process, 64), 16);
+        assert_eq!(max_conns(&process, 2), 1);
         assert_eq!(max_conns(&Process { max_conns: Ceiling::Fixed(7), ..process }, 1024), 7);
     }
 }

@@ -35,6 +35,7 @@ mod route;
 mod serve;
 mod server;
 mod shared;
+mod sleepers;
 mod snapshot;
 mod stick;
 mod timer;

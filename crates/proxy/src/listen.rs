@@ -71,7 +71,7 @@ impl Keeper {
         let mut is_exhausted = false;
         loop {
             // Connections beyond the ceiling wait in the system's queue, where they cost us nothing.
-            shared.room().await;
+            shared.room(|| stream::is_called_at(&self.socket)).await;
             match stream::accept(&self.socket).await {
                 Ok(stream) => {
                     is_exhausted = false;
@@ -84,6 +84,7 @@ impl Keeper {
                         if !std::mem::replace(&mut is_exhausted, true) {
                             tracing::warn!(listener = %self.name, %error, "cannot accept for want of descriptors or memory");
                         }
+                        shared.ask_for_room();
                         tokio::time::sleep(REST).await;
                     }
                 }
@@ -97,7 +98,7 @@ impl Keeper {
         let admission = loop {
             match shared.try_admit() {
                 Some(admission) => break admission,
-                None => shared.room().await,
+                None => shared.room(|| true).await,
             }
         };
         self.serve(stream, admission);

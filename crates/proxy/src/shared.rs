@@ -15,6 +15,9 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::queue::Queue;
 
+/// How often room is asked for while there is none.
+const ROOM_PATIENCE: Duration = Duration::from_millis(100);
+
 /// What all workers share. Made once, before the first snapshot.
 pub struct Shared {
     /// Counters of what is rare.
@@ -25,6 +28,8 @@ pub struct Shared {
     max_conns: AtomicU32,
     /// Woken when a connection ends while the gate was shut.
     freed: Notify,
+    /// Woken while clients may be waiting for want of room.
+    crowded: Notify,
     reports: mpsc::Sender<TrafficReport>,
     servers: Mutex<HashMap<ServerId, Arc<ServerShared>>>,
     pools: Mutex<HashMap<PoolName, Arc<PoolShared>>>,
@@ -192,6 +197,7 @@ impl Shared {
             connections: AtomicU64::new(0),
             max_conns: AtomicU32::new(max_conns),
             freed: Notify::new(),
+            crowded: Notify::new(),
             reports,
             servers: Mutex::default(),
             pools: Mutex::default(),
@@ -322,15 +328,30 @@ impl Shared {
             .map(|_| Admission { shared: Arc::clone(self) })
     }
 
-    /// Waits until a connection ended; only for those that found the gate shut.
-    pub(crate) async fn room(&self) {
+    /// Waits until there is room; only for those that found the gate shut. While somebody waits for it, who has been
+    /// silent for long makes room.
+    pub(crate) async fn room(&self, is_waited_for: impl Fn() -> bool) {
         loop {
             let freed = self.freed.notified();
             if self.has_room() {
                 return;
             }
-            freed.await;
+            if is_waited_for() {
+                self.ask_for_room();
+            }
+            // Somebody may come, or have been silent for long enough, only later: hence another look.
+            let _ = tokio::time::timeout(ROOM_PATIENCE, freed).await;
         }
+    }
+
+    /// Has each worker close the connection that has been silent for longest.
+    pub(crate) fn ask_for_room(&self) {
+        self.crowded.notify_waiters();
+    }
+
+    /// Ends when room is asked for.
+    pub(crate) async fn room_asked_for(&self) {
+        self.crowded.notified().await;
     }
 }
 

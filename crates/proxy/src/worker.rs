@@ -24,6 +24,7 @@ use crate::listen::Door;
 use crate::log::Batches;
 use crate::server::pool::IdlePool;
 use crate::shared::{Counters, Shared, add};
+use crate::sleepers::Sleepers;
 use crate::snapshot::{Hold, Snapshot};
 
 /// How long a log line waits for company before it is handed over.
@@ -34,6 +35,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// How long cut connections get to write their log lines.
 const CUT_GRACE: Duration = Duration::from_millis(200);
+
+/// The silence after which a client's connection makes room for a new one, where there is none else: longer than the
+/// pauses of a client that is at work, so that a crowd of those is not cut off from one another.
+const LONG_SILENCE: Duration = Duration::from_secs(1);
 
 /// What a worker is told.
 pub enum Command {
@@ -72,6 +77,7 @@ pub(crate) struct Worker {
     pub(crate) free: FreeList,
     pub(crate) batches: Batches,
     pub(crate) idle: IdlePool,
+    pub(crate) sleepers: Sleepers,
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Woken when idle connections and tunnels must look whether they still may stand.
     pub(crate) turn: Notify,
@@ -123,6 +129,7 @@ pub async fn worker(index: usize, shared: Arc<Shared>, mut commands: mpsc::Recei
                 }
             },
             () = worker.poked.notified() => flush_at = flush_at.or_else(|| Some(Instant::now() + LOG_PATIENCE)),
+            () = worker.shared.room_asked_for() => worker.sleepers.wake_oldest(Instant::now() - LONG_SILENCE),
             () = worker.emptied.notified(), if draining.is_some() => {}
             () = tokio::time::sleep_until(next) => {}
         }
@@ -165,6 +172,7 @@ impl Worker {
             free: FreeList::default(),
             batches: Batches::default(),
             idle: IdlePool::default(),
+            sleepers: Sleepers::default(),
             scratch: RefCell::new(vec![0; evenkeel_model::caps::BODY_BUFFER].into_boxed_slice()),
             turn: Notify::new(),
             snapshot: RefCell::new(None),

@@ -141,3 +141,13 @@ async fn a_reset_breaks_a_connection_and_an_end_of_sending_does_not() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_socket_knows_whether_somebody_waits_at_it() {
+    let (listener, addr) = listener(ListenAddr::One(SocketAddr::from(([127, 0, 0, 1], 0))));
+    assert!(!is_called_at(&listener));
+    let _client = connect(addr, Duration::from_secs(5)).await.unwrap();
+    assert!(is_called_at(&listener));
+    accept(&listener).await.unwrap();
+    assert!(!is_called_at(&listener));
+}

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::{self, Exchange, Next};
+use crate::sleepers::Bed;
 use crate::snapshot::{Hold, Snapshot};
 use crate::timer::Timer;
 use crate::wire::{Stream, Wire};
@@ -42,6 +43,7 @@ pub(crate) struct Client {
     pub(crate) timeouts: ClientTimeouts,
     pub(crate) limits: ClientLimits,
     opened: Instant,
+    bed: Rc<Bed>,
     /// Where the listener stands in the snapshot of that generation.
     place: (u64, usize),
 }
@@ -89,6 +91,7 @@ impl Client {
             listener,
             requests: 0,
             opened: now,
+            bed: Rc::default(),
         })
     }
 
@@ -101,6 +104,7 @@ impl Client {
             // Accepted while connections were told to go, too late to hear it.
             deadline = deadline.min(Instant::now() + FIRST_WORD);
         }
+        let mut nap = None;
         poll_fn(|cx| {
             match self.stream.poll_read_ready(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Woken::Bytes),
@@ -116,6 +120,9 @@ impl Client {
                     false if self.requests == 0 => deadline = deadline.min(Instant::now() + FIRST_WORD),
                     false => return Poll::Ready(Woken::Leave),
                 }
+            }
+            if nap.get_or_insert_with(|| bell.sleepers.lie_down(&self.bed)).is_over(cx) {
+                return Poll::Ready(Woken::Leave);
             }
             self.timer.poll_passed(cx, deadline).map(|()| Woken::Leave)
         })

@@ -190,6 +190,22 @@ fn connections_beyond_the_ceiling_wait_outside() {
 }
 
 #[test]
+fn where_there_is_no_room_the_longest_silent_connection_makes_some() {
+    run(async {
+        let origin = Origin::saying("in").await;
+        let rig = Rig::with_max(config(pool(&[&origin])), 2).await;
+        let mut first = Client::connect(&rig).await;
+        assert_eq!(first.get("/").await.status(), 200);
+        let mut second = Client::connect(&rig).await;
+        assert_eq!(second.get("/").await.status(), 200);
+        let mut third = Client::connect(&rig).await;
+        assert_eq!(third.get("/").await.text(), "in");
+        assert!(first.is_closed().await);
+        assert_eq!(second.get("/").await.status(), 200);
+    });
+}
+
+#[test]
 fn the_bound_is_exact_over_two_workers_on_two_threads() {
     const CLIENTS: usize = 24;
     let now = Arc::new(AtomicUsize::new(0));

@@ -1,0 +1,145 @@
+//! A worker's silent client connections, in the order in which they fell silent.
+//!
+//! Not here: when room is wanted (`shared`). The invariant: an entry speaks of one silence; once that is over it is
+//! passed over, and such entries never make up more than half of the line and a few.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use tokio::time::Instant;
+
+/// Entries that are over for which the line is not looked through.
+const FEW: usize = 64;
+
+/// A worker's silent connections.
+#[derive(Debug, Default)]
+pub(crate) struct Sleepers {
+    line: RefCell<VecDeque<Entry>>,
+    asleep: Cell<usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    bed: Rc<Bed>,
+    silence: u64,
+    since: Instant,
+}
+
+/// A connection's own place.
+#[derive(Debug, Default)]
+pub(crate) struct Bed {
+    /// Which silence it is, counted from one; 0 while there is none.
+    silence: Cell<u64>,
+    last: Cell<u64>,
+    is_told_to_leave: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// A silence; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Nap<'w> {
+    sleepers: &'w Sleepers,
+    bed: Rc<Bed>,
+}
+
+impl Sleepers {
+    /// A connection falls silent.
+    pub(crate) fn lie_down(&self, bed: &Rc<Bed>) -> Nap<'_> {
+        let silence = bed.last.get().wrapping_add(1);
+        bed.last.set(silence);
+        bed.silence.set(silence);
+        bed.is_told_to_leave.set(false);
+        self.asleep.set(self.asleep.get() + 1);
+        let mut line = self.line.borrow_mut();
+        if line.len() > self.asleep.get().saturating_mul(2).saturating_add(FEW) {
+            line.retain(Entry::is_asleep);
+        }
+        line.push_back(Entry { bed: Rc::clone(bed), silence, since: Instant::now() });
+        Nap { sleepers: self, bed: Rc::clone(bed) }
+    }
+
+    /// Tells the connection that has been silent for longest to leave, if it fell silent before then.
+    pub(crate) fn wake_oldest(&self, before: Instant) {
+        let mut line = self.line.borrow_mut();
+        while line.front().is_some_and(|entry| !entry.is_asleep()) {
+            line.pop_front();
+        }
+        if line.front().is_none_or(|entry| entry.since > before) {
+            return;
+        }
+        let Some(entry) = line.pop_front() else { return };
+        entry.bed.is_told_to_leave.set(true);
+        if let Some(waker) = entry.bed.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Entry {
+    fn is_asleep(&self) -> bool {
+        self.bed.silence.get() == self.silence
+    }
+}
+
+impl Nap<'_> {
+    /// Whether the connection is to make room; wakes the task when it is.
+    pub(crate) fn is_over(&self, cx: &Context<'_>) -> bool {
+        if self.bed.is_told_to_leave.get() {
+            return true;
+        }
+        let mut waker = self.bed.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        false
+    }
+}
+
+impl Drop for Nap<'_> {
+    fn drop(&mut self) {
+        self.bed.silence.set(0);
+        self.sleepers.asleep.set(self.sleepers.asleep.get().saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn leaves(nap: &Nap<'_>) -> bool {
+        nap.is_over(&Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_longest_silence_ends_first_and_a_short_one_is_left_alone() {
+        let sleepers = Sleepers::default();
+        let beds: Vec<Rc<Bed>> = (0..3).map(|_| Rc::default()).collect();
+        let first = sleepers.lie_down(&beds[0]);
+        let second = sleepers.lie_down(&beds[1]);
+        sleepers.wake_oldest(Instant::now() - Duration::from_secs(1));
+        assert!(!leaves(&first) && !leaves(&second));
+        // Who spoke meanwhile has a new silence, behind the others.
+        drop(first);
+        let again = sleepers.lie_down(&beds[0]);
+        sleepers.wake_oldest(Instant::now());
+        assert!(leaves(&second) && !leaves(&again));
+        sleepers.wake_oldest(Instant::now());
+        assert!(leaves(&again));
+        sleepers.wake_oldest(Instant::now());
+    }
+
+    #[test]
+    fn silences_that_are_over_do_not_pile_up() {
+        let sleepers = Sleepers::default();
+        let (quiet, busy) = (Rc::<Bed>::default(), Rc::<Bed>::default());
+        let _quiet = sleepers.lie_down(&quiet);
+        for _ in 0..10_000 {
+            drop(sleepers.lie_down(&busy));
+            assert!(sleepers.line.borrow().len() <= 2 * FEW);
+        }
+    }
+}
