@@ -5,15 +5,16 @@
 //! and what a failure means for a server is said elsewhere.
 //!
 //! The one invariant: no call here blocks a worker. What may block ([`files`], [`syslog`], [`listen::holder`]) is
-//! for start, reload and threads of their own, and says so.
+//! for start, reload and threads of their own, and says so. Giving memory back takes its time, and says so too.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod clock;
 pub mod control;
 pub mod files;
 pub mod listen;
+pub mod memory;
 pub mod process;
 pub mod resolve;
 pub mod rng;

@@ -3,7 +3,7 @@
 //! Not here: what the bytes mean. The invariant: a connection holds a desk only while bytes of it are in flight, so
 //! that an idle connection costs no buffer, and a worker keeps at most `caps::FREE_BUFFERS_PER_WORKER` of each kind.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use evenkeel_http::{RequestHead, ResponseHead};
 use evenkeel_model::caps;
@@ -164,16 +164,25 @@ pub(crate) struct FreeList {
     #[allow(clippy::vec_box)]
     desks: RefCell<Vec<Box<Desk>>>,
     bodies: RefCell<Vec<Buffer>>,
+    /// Buffers of either kind that are lent now.
+    lent: Cell<usize>,
+    /// The most that were since memory was last given back.
+    peak: Cell<usize>,
 }
+
+/// Buffers that must have come back since the peak before the memory of the others is worth giving back: about 20 MB.
+const TIDE: usize = 512;
 
 impl FreeList {
     /// A desk with nothing on it.
     pub(crate) fn desk(&self) -> Box<Desk> {
+        self.lend();
         self.desks.borrow_mut().pop().unwrap_or_else(|| Box::new(Desk::new()))
     }
 
     /// Takes a desk back.
     pub(crate) fn return_desk(&self, mut desk: Box<Desk>) {
+        self.lent.set(self.lent.get().saturating_sub(1));
         desk.reset();
         desk.input.clear();
         desk.trim();
@@ -185,15 +194,53 @@ impl FreeList {
 
     /// A buffer for a large body.
     pub(crate) fn body(&self) -> Buffer {
+        self.lend();
         self.bodies.borrow_mut().pop().unwrap_or_else(|| Buffer::new(caps::BODY_BUFFER))
     }
 
     /// Takes a body's buffer back.
     pub(crate) fn return_body(&self, mut buffer: Buffer) {
+        self.lent.set(self.lent.get().saturating_sub(1));
         buffer.clear();
         let mut bodies = self.bodies.borrow_mut();
         if bodies.len() < caps::FREE_BUFFERS_PER_WORKER {
             bodies.push(buffer);
+        }
+    }
+
+    /// Whether so many fewer buffers are lent than were that the allocator holds much for nobody. Asked once, it is
+    /// answered for what went before.
+    pub(crate) fn has_ebbed(&self) -> bool {
+        let (lent, peak) = (self.lent.get(), self.peak.get());
+        let has_ebbed = peak.saturating_sub(lent) > TIDE && lent < peak / 2;
+        if has_ebbed {
+            self.peak.set(lent);
+        }
+        has_ebbed
+    }
+
+    fn lend(&self) {
+        let lent = self.lent.get() + 1;
+        self.lent.set(lent);
+        self.peak.set(self.peak.get().max(lent));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_once_after_each_tide() {
+        let list = FreeList::default();
+        for _ in 0..2 {
+            let mut lent: Vec<Box<Desk>> = (0..TIDE + 10).map(|_| list.desk()).collect();
+            assert!(!list.has_ebbed());
+            lent.drain(..5).for_each(|desk| list.return_desk(desk));
+            assert!(!list.has_ebbed());
+            lent.drain(..).for_each(|desk| list.return_desk(desk));
+            assert!(list.has_ebbed());
+            assert!(!list.has_ebbed());
         }
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use evenkeel_balance::{Picker, RetryBudget, Rng};
 use evenkeel_http::format_http_date;
 use evenkeel_model::{ListenerName, PoolName};
-use evenkeel_net::{clock, rng};
+use evenkeel_net::{clock, memory, rng};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -140,6 +140,9 @@ pub async fn worker(index: usize, shared: Arc<Shared>, mut commands: mpsc::Recei
         }
         if sweep_at <= now {
             worker.idle.sweep(now, &worker.shared);
+            if worker.free.has_ebbed() {
+                memory::give_back();
+            }
             sweep_at = now + SWEEP_EVERY;
         }
         if draining.is_some() && (worker.open.get() == 0 || deadline.is_some_and(|at| at <= now)) {
