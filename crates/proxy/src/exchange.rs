@@ -39,6 +39,8 @@ pub(crate) enum Next {
     Close,
     /// It closes, once the client had time to take the answer.
     Linger,
+    /// It is reset: an end would make the answer look whole.
+    Reset,
 }
 
 /// Where in the desk's input the next request begins.
@@ -78,6 +80,8 @@ pub(crate) struct Exchange {
     pub(crate) keep: bool,
     /// Whether a byte of the final answer may have reached the client.
     pub(crate) is_answered: bool,
+    /// Whether the answer's end is the connection's, so that the client knows no other.
+    pub(crate) ends_by_close: bool,
     /// Whether an interim answer of the server was passed on.
     pub(crate) is_hinted: bool,
     /// Whether the server's connection was used before.
@@ -189,6 +193,7 @@ impl Exchange {
             retries: 0,
             keep: desk.request.keep_alive() && client.may_stay(),
             is_answered: false,
+            ends_by_close: false,
             is_hinted: false,
             was_reused: false,
             is_read: !desk.request.framing().has_body(),
@@ -247,6 +252,7 @@ pub(crate) async fn refuse(client: &mut Client, desk: &mut Desk, exchange: &mut 
     exchange.end = reaction.end;
     let next = match exchange.is_answered {
         // The answer is under way: cutting it off is the only thing left to say.
+        true if exchange.ends_by_close => Next::Reset,
         true => Next::Close,
         false => respond::with_error(client, desk, exchange, &reaction).await,
     };

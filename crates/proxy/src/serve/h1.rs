@@ -69,6 +69,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, strea
         match next {
             Next::Keep => {}
             Next::Close => return,
+            Next::Reset => return client.stream.reset(),
             Next::Linger => return Box::pin(client.linger()).await,
         }
     }

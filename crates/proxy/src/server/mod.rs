@@ -96,6 +96,7 @@ async fn deliver(
         (Framing::UntilClose, Version::Http11) => (Framing::Chunked, Keep::Data),
         (comes, _) => (comes, Keep::Data),
     };
+    exchange.ends_by_close = goes == Framing::UntilClose;
     let is_reusable = desk.response.keep_alive() && comes != Framing::UntilClose;
     exchange.keep = exchange.keep && goes != Framing::UntilClose && upload.is_read() && client.may_stay();
     respond::write_head(client, desk, exchange, attempt, goes);

@@ -373,3 +373,23 @@ fn a_server_that_accepts_and_resets_is_passed_over() {
         assert!(living.seen().iter().all(|seen| seen.body.is_empty() || seen.body.len() == 40_000));
     });
 }
+
+#[test]
+fn a_broken_answer_that_ends_with_the_connection_ends_in_a_reset() {
+    run(async {
+        let origin = Origin::scripted(|mut peer| {
+            Box::pin(async move {
+                peer.request().await;
+                peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel").await;
+            })
+        })
+        .await;
+        let rig = Rig::start(config(pool(&[&origin]))).await;
+        let mut client = Client::connect(&rig).await;
+        client.send("GET / HTTP/1.0\r\n\r\n").await;
+        client.head().await;
+        let mut rest = Vec::new();
+        let ended = tokio::io::AsyncReadExt::read_to_end(&mut client.stream, &mut rest).await;
+        assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    });
+}
