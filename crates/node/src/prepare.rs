@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use evenkeel_config::{Diagnostic, Loaded, Options, SourceMap, Style, diff, render};
 use evenkeel_model::config::{Config, ListenAddr, LogTarget};
@@ -79,6 +80,7 @@ pub(crate) struct Running<'a> {
     /// What the process was started with, and where it still is in what only a start changes.
     pub(crate) first: &'a Config,
     pub(crate) keys: &'a TokenKeys,
+    pub(crate) pages: &'a Pages,
     pub(crate) logs: &'a HashSet<LogTarget>,
     pub(crate) own_secret: &'a [u8],
     pub(crate) workers: usize,
@@ -145,21 +147,35 @@ pub(crate) fn gather(
     Ok(Resources { pages, keys, logs })
 }
 
-/// What the reload changes, for people. A file may be the same and the key that it names another; and what was
-/// turned back to what the process was started with waits for nothing.
+/// What the reload changes, for people. A file may be the same and the key or the error pages that it names others; and
+/// what was turned back to what the process was started with waits for nothing.
 fn changes(running: &Running<'_>, next: &Config, resources: &Resources) -> Vec<Change> {
     let since_start = diff(running.first, next);
     let mut changes = diff(running.config, next);
     changes.retain(|change| {
         !matches!(change, Change::ProcessChanged { needs_restart: true, .. }) || since_start.contains(change)
     });
-    for pool in resources.keys.renewed(running.keys) {
-        let change = Change::PoolChanged(pool.clone());
+    let renewed = resources.keys.renewed(running.keys).into_iter().map(|pool| Change::PoolChanged(pool.clone()));
+    let repainted = repainted(running, next, &resources.pages).map(Change::ListenerChanged);
+    for change in renewed.chain(repainted) {
         if !changes.contains(&change) {
             changes.push(change);
         }
     }
     changes
+}
+
+/// Listeners that stay and whose error pages read otherwise than they did.
+fn repainted<'a>(
+    running: &'a Running<'_>,
+    next: &'a Config,
+    pages: &'a Pages,
+) -> impl Iterator<Item = ListenerName> + 'a {
+    let differ = |dir: &PathBuf| running.pages.get(dir).is_some_and(|before| pages.get(dir) != Some(before));
+    let staying = next.listeners.iter().filter(|listener| running.config.listener(&listener.name).is_some());
+    staying
+        .filter(move |listener| listener.sites.iter().filter_map(|site| site.errors.as_ref()).any(differ))
+        .map(|listener| listener.name.clone())
 }
 
 /// The warnings of a configuration, a line each.

@@ -69,7 +69,7 @@ impl Supervisor {
         let origin = self.origin.clone();
         let config = Arc::clone(&self.running.config);
         let first = Arc::clone(&self.about.first_config);
-        let keys = self.running.keys.clone();
+        let (keys, pages) = (self.running.keys.clone(), self.running.pages.clone());
         let logs: HashSet<_> = self.logs.sinks().keys().cloned().collect();
         let (own_secret, workers) = (self.own_secret.clone(), self.crew.len());
         let (resolver, events) = (Rc::clone(&self.resolver), self.events.clone());
@@ -81,6 +81,7 @@ impl Supervisor {
                     config: &config,
                     first: &first,
                     keys: &keys,
+                    pages: &pages,
                     logs: &logs,
                     own_secret: &own_secret,
                     workers,

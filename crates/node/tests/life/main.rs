@@ -176,6 +176,20 @@ fn a_reload_tells_of_a_changed_key_and_not_of_what_was_turned_back() {
 }
 
 #[test]
+fn a_reload_tells_of_error_pages_that_read_otherwise() {
+    let dir = Scratch::new("pages");
+    let page = dir.path().join("404.html");
+    fs::write(&page, "nothing here").unwrap();
+    let port = free_port();
+    let text = format!("state off\nhttp 127.0.0.1:{port} {{\n errors {}\n respond 404\n}}\n", dir.path().display());
+    let node = Running::start(&text);
+    let told = || -> Vec<String> { node.reload(&text).unwrap().iter().map(ToString::to_string).collect() };
+    assert_eq!(told(), [""; 0]);
+    fs::write(&page, "nothing here any more").unwrap();
+    assert_eq!(told(), [format!("listener 127.0.0.1:{port} changed")]);
+}
+
+#[test]
 fn a_port_in_use_names_its_holder_and_leaves_nothing_bound() {
     let server = Server::start("one");
     let free = free_port();
