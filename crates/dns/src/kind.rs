@@ -191,6 +191,8 @@ pub enum Rcode {
     Refused,
     /// The name that a DNAME leads to is too long (RFC 6672, 2.2).
     YxDomain,
+    /// The request is not authentic (RFC 8945, 5.2), or the name is not in the zone (RFC 2136, 2.2).
+    NotAuth,
     /// The version of EDNS is not known (RFC 6891, 6.1.3).
     BadVers,
     /// The server cookie is missing or stale (RFC 7873, 5.2.3).
@@ -208,6 +210,7 @@ impl Rcode {
             Self::NotImp => 4,
             Self::Refused => 5,
             Self::YxDomain => 6,
+            Self::NotAuth => 9,
             Self::BadVers => 16,
             Self::BadCookie => 23,
         }
@@ -223,6 +226,7 @@ impl Rcode {
             Self::NotImp => "NOTIMP",
             Self::Refused => "REFUSED",
             Self::YxDomain => "YXDOMAIN",
+            Self::NotAuth => "NOTAUTH",
             Self::BadVers => "BADVERS",
             Self::BadCookie => "BADCOOKIE",
         }

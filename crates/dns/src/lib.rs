@@ -6,6 +6,7 @@
 //! - [`Name`], [`Type`], [`Rdata`]: the nouns of the protocol.
 //! - [`zone`]: master files, lossless, and the zones that they make.
 //! - [`wire`]: queries in, responses out.
+//! - [`tsig`]: messages signed with a shared secret.
 //! - [`answer`]: what a query gets from the zones, the health view and the policy.
 //! - [`checker`]: which records of a zone file to park or to put back.
 //! - [`fuzz`]: entries for a fuzzer.
@@ -21,6 +22,7 @@ pub mod fuzz;
 mod kind;
 mod name;
 mod rdata;
+pub mod tsig;
 pub mod wire;
 pub mod zone;
 

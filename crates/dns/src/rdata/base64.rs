@@ -5,7 +5,7 @@
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The bytes of base 64 with its padding; `None` where it is none, or empty.
-pub(super) fn read(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn read(text: &[u8]) -> Option<Vec<u8>> {
     if text.is_empty() || !text.len().is_multiple_of(4) {
         return None;
     }
@@ -25,7 +25,7 @@ pub(super) fn read(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Bytes in base 64.
-pub(super) fn show(bytes: &[u8]) -> String {
+pub(crate) fn show(bytes: &[u8]) -> String {
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
         let group = (0..3).fold(0_u32, |sum, at| (sum << 8) | u32::from(chunk.get(at).copied().unwrap_or(0)));

@@ -3,7 +3,7 @@
 //! Not a type per record: a new type is a row in [`layout`]. The invariant: an [`Rdata`] fits the layout of the
 //! type it was made for, so that splitting it later cannot fail; unknown types have no layout and any bytes.
 
-mod base64;
+pub(crate) mod base64;
 mod show;
 mod svcb;
 mod text;

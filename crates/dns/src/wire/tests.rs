@@ -162,7 +162,7 @@ fn names_are_shortened_and_read_back() {
     }
     let written = writer.into_bytes();
     assert_eq!(written.len(), HEADER_BYTES + 17 + 2 + 7 + 2 + 1);
-    let mut cursor = read::Cursor::new(&written, HEADER_BYTES);
+    let mut cursor = Cursor::new(&written, HEADER_BYTES);
     for name in ["www.example.com.", "www.example.com.", "mail.example.com.", "com.", "."] {
         assert_eq!(cursor.name().unwrap().to_string(), name);
     }
@@ -178,7 +178,7 @@ fn a_long_row_of_pointers_is_not_followed() {
         message.extend_from_slice(&(0xc000 | u16::try_from(target).unwrap()).to_be_bytes());
         target = here;
     }
-    let after = |pointers: usize| read::Cursor::new(&message, HEADER_BYTES + 3 + (pointers - 1) * 2).name();
+    let after = |pointers: usize| Cursor::new(&message, HEADER_BYTES + 3 + (pointers - 1) * 2).name();
     assert_eq!(after(127).unwrap().to_string(), "a.");
     assert_eq!(after(128), None);
 }
