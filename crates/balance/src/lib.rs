@@ -2,12 +2,12 @@
 //!
 //! Read in this order: [`Health`] turns checks and live traffic into one server's verdict; [`Plan`] sorts the servers
 //! of a pool into those that may be chosen; [`Picker`] chooses one for a request; [`ServerLoad`] counts what each
-//! carries; [`RetryBudget`] bounds second attempts; [`Sealer`] and [`sticky`] keep a client on its server.
+//! carries; [`RetryBudget`] bounds second attempts; [`Sealer`], [`sessions`] and [`sticky`] keep a client on its server.
 //!
 //! Time and luck are arguments: `now` is a [`Duration`](std::time::Duration) on the process's monotonic clock, luck
-//! is an [`Rng`] that the caller seeds, nonces and secrets come from the caller. There is no socket, no clock, no
-//! lock and no configuration text here. What threads share is [`ServerLoad`], made of atomics; everything else
-//! is a value of one owner or never changes.
+//! is an [`Rng`] that the caller seeds, nonces and secrets come from the caller. There is no socket, no clock and
+//! no configuration text here. What threads share is [`ServerLoad`], made of atomics, and the [`sessions`], whose locks
+//! are held for a look-up; everything else is a value of one owner or never changes.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -23,6 +23,7 @@ mod slots;
 mod token;
 mod window;
 
+pub mod sessions;
 pub mod sticky;
 
 pub use budget::RetryBudget;

@@ -47,6 +47,16 @@ impl ServerUid {
         hasher.write(name.as_str().as_bytes());
         Self(hasher.finish())
     }
+
+    /// The identity as a number, where it is stored.
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The identity that [`to_bits`](Self::to_bits) gave.
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
 }
 
 /// A client's bond to a server. Times are seconds since 1970.
