@@ -13,7 +13,8 @@ use evenkeel_model::caps;
 use evenkeel_net::{clock, control};
 use serde::de::DeserializeOwned;
 
-use crate::report::{Problem, ReloadReport, StatusReport};
+use crate::problem::Problem;
+use crate::report::{ReloadReport, StatusReport};
 
 /// How long an answer to a question may take.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -159,7 +160,7 @@ impl Reply {
             title: "the daemon refused".to_owned(),
             status: self.status,
             detail: format!("it answered {}", self.status),
-            refused: None,
+            ..Problem::default()
         });
         Err(ClientError::Refused(Box::new(problem)))
     }
@@ -222,7 +223,7 @@ impl fmt::Display for ClientError {
             Self::Malformed { what } => {
                 write!(f, "the daemon's answer cannot be read: {what}; it may be of another version")
             }
-            Self::Refused(problem) => write!(f, "{}: {}", problem.title, problem.detail),
+            Self::Refused(problem) => write!(f, "{problem}"),
         }
     }
 }

@@ -1,20 +1,27 @@
 //! The control API: what an operator asks of a running node, and how the answer looks.
 //!
-//! A request comes over the control socket as HTTP ([`serve`]), is put to the node through [`Control`], and the answer
-//! goes back as JSON in the types of [`report`]. [`client`] is the other end, for the command line, and [`render`]
-//! shows a report on a terminal. Nothing here knows how a node works.
+//! A request comes over the control socket or the admin listener as HTTP ([`serve`]), is looked up in the catalogue of
+//! operations (`api`, a module for each noun), put to the node through [`Control`], and the answer goes back as JSON in the types
+//! of [`report`], or as a [`problem`]. [`client`] is the other end, for the command line, and [`render`] shows a report on a
+//! terminal. Nothing here knows how a node works.
 //!
 //! The one invariant: what the API answers is made of the types in [`report`] alone, so that every view of a node
-//! (`status`, `--json`, later pages) says the same.
+//! (`status`, `--json`, pages) says the same.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod client;
+pub mod problem;
 pub mod render;
 pub mod report;
 pub mod serve;
 
+mod api;
+mod caller;
 mod control;
+mod payload;
 
+pub use api::openapi;
+pub use caller::{Caller, Via};
 pub use control::{Answer, Control};

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A node at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusReport {
     /// The program's version.
     pub version: String,
@@ -33,7 +34,7 @@ pub struct StatusReport {
 }
 
 /// The configuration that runs.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigReport {
     /// The file, or what it was made of.
     pub path: String,
@@ -50,7 +51,7 @@ pub struct ConfigReport {
 }
 
 /// How the last reload ended.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LastReload {
     /// Whether it was applied.
     pub ok: bool,
@@ -61,7 +62,7 @@ pub struct LastReload {
 }
 
 /// One listener.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ListenerReport {
     /// The address as written.
     pub name: String,
@@ -74,7 +75,7 @@ pub struct ListenerReport {
 }
 
 /// One pool.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolReport {
     /// Its name.
     pub name: String,
@@ -85,7 +86,7 @@ pub struct PoolReport {
 }
 
 /// One server.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerReport {
     /// Its name in the pool.
     pub name: String,
@@ -114,7 +115,7 @@ pub struct ServerReport {
 }
 
 /// The counters of the process, since its start unless said otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TotalsReport {
     /// Client connections open now.
     pub connections: u64,
@@ -135,7 +136,7 @@ pub struct TotalsReport {
 }
 
 /// A reload that was applied.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReloadReport {
     /// The generation that serves now.
     pub generation: u64,
@@ -146,24 +147,10 @@ pub struct ReloadReport {
 }
 
 /// A reload that was refused. What served before still does, untouched.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReloadRefused {
     /// The generation that goes on serving.
     pub generation: u64,
     /// Why, ready for a terminal: diagnostics with their place, or the address that could not be bound.
     pub errors: Vec<String>,
-}
-
-/// An error of the API, as in RFC 9457 (`application/problem+json`).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Problem {
-    /// The kind of problem in a few words, the same each time.
-    pub title: String,
-    /// The status of the answer.
-    pub status: u16,
-    /// What is wrong this time, and the next step.
-    pub detail: String,
-    /// Why a reload was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<ReloadRefused>,
 }

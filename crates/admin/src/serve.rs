@@ -4,26 +4,27 @@
 //! [`HEAD_TIMEOUT`]; an operator can therefore always get through.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel_model::caps;
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN};
+use evenkeel_model::config::Role;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::Control;
-use crate::report::Problem;
+use crate::api::{self, Call, Operation, Stray};
+use crate::payload::{self, Payload};
+use crate::problem::{Code, Problem};
+use crate::{Caller, Control, Via};
 
 /// How long a client may take to send a request's head; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,9 +61,11 @@ pub async fn serve(listener: UnixListener, control: Arc<dyn Control>, end: impl 
 }
 
 async fn connection(stream: UnixStream, control: Arc<dyn Control>, mut ended: watch::Receiver<bool>) {
+    let uid = stream.peer_cred().map_or_else(|_| "somebody".to_owned(), |cred| format!("uid {}", cred.uid()));
+    let caller = Arc::new(Caller { name: uid, role: Role::Admin, via: Via::Socket });
     let service = service_fn(move |request: Request<Incoming>| {
-        let control = Arc::clone(&control);
-        async move { Ok::<_, Infallible>(answer(&request, &*control).await) }
+        let (control, caller) = (Arc::clone(&control), Arc::clone(&caller));
+        async move { Ok::<_, Infallible>(answer(request, &*control, &caller).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(caps::CONTROL_HEAD_BYTES);
@@ -75,112 +78,58 @@ async fn connection(stream: UnixStream, control: Arc<dyn Control>, mut ended: wa
     let _ = serving.await;
 }
 
-/// One request to one answer. Bodies are not read: no request needs one.
-async fn answer<B>(request: &Request<B>, control: &dyn Control) -> Response<Whole> {
+/// One request to one answer. It comes over the control socket, whose file's mode has let it in.
+async fn answer(request: Request<Incoming>, control: &dyn Control, caller: &Caller) -> Response<Payload> {
     if request.headers().contains_key(ORIGIN) {
         // No browser has business here. Should one get through some proxy to the socket, a page must not command us.
-        let detail = "requests made by web pages are refused; use the `evenkeel` command";
-        return problem(StatusCode::FORBIDDEN, "not for browsers", detail);
+        let detail = "requests made by web pages are refused here; use the `evenkeel` command";
+        return payload::problem(&Problem::new(Code::A203, detail));
     }
-    let allowed = match request.uri().path() {
-        "/healthz" | "/api/v1/status" => Method::GET,
-        "/api/v1/reload" | "/api/v1/stop" => Method::POST,
-        path => return unknown(path),
+    route(request, control, caller).await.unwrap_or_else(|problem| payload::problem(&problem))
+}
+
+/// Finds the operation, reads the body and runs it.
+async fn route(request: Request<Incoming>, control: &dyn Control, caller: &Caller) -> api::Reply {
+    let (head, body) = request.into_parts();
+    let (operation, path) = match api::find(&head.method, head.uri.path()) {
+        Ok(found) => found,
+        Err(Stray::Misused(allowed)) => return Ok(payload::misused(&head.method, &allowed)),
+        Err(Stray::Unknown) => return Err(unknown(head.uri.path())),
     };
-    if request.method() != allowed {
-        return misused(request.method(), &allowed);
-    }
-    match request.uri().path() {
-        "/healthz" => text(StatusCode::OK, "ok\n"),
-        "/api/v1/status" => json(StatusCode::OK, &control.status().await),
-        "/api/v1/reload" => reload(control).await,
-        _ => {
-            control.stop().await;
-            json(StatusCode::ACCEPTED, &serde_json::json!({ "stopping": true }))
-        }
-    }
+    let query = api::parameters(head.uri.query().unwrap_or_default())
+        .ok_or_else(|| Problem::new(Code::A103, "the query is not percent-encoded text"))?;
+    let body = whole(operation, &head.headers, body).await?;
+    (operation.run)(Call { control, caller, head: &head.headers, path, query, body }).await
 }
 
-async fn reload(control: &dyn Control) -> Response<Whole> {
-    match control.reload().await {
-        Ok(report) => json(StatusCode::OK, &report),
-        Err(refused) => {
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            let detail = format!("generation {} goes on serving, untouched", refused.generation);
-            let title = "the configuration is refused".to_owned();
-            problem_json(status, &Problem { title, status: status.as_u16(), detail, refused: Some(refused) })
-        }
+/// The body, where the operation takes one. Others' bodies are not looked at.
+async fn whole(operation: &Operation, head: &HeaderMap, mut body: Incoming) -> Result<Bytes, Problem> {
+    if operation.takes.is_none() {
+        return Ok(Bytes::new());
     }
+    let content_type = head.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(Code::A104, format!("it says `{content_type}`; send `application/json`")));
+    }
+    let read = async {
+        let mut whole = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            let frame = frame.map_err(|error| Problem::new(Code::A103, format!("the body: {error}")))?;
+            let Ok(bytes) = frame.into_data() else { continue };
+            if whole.len().saturating_add(bytes.len()) > caps::CONTROL_REQUEST_BYTES {
+                return Err(Problem::new(Code::A105, format!("at most {} bytes", caps::CONTROL_REQUEST_BYTES)));
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(Bytes::from(whole))
+    };
+    let late = |_| Problem::new(Code::A106, format!("{} s are over", HEAD_TIMEOUT.as_secs()));
+    tokio::time::timeout(HEAD_TIMEOUT, read).await.map_err(late)?
 }
 
-fn unknown(path: &str) -> Response<Whole> {
+fn unknown(path: &str) -> Problem {
     let path: String = path.chars().take(128).collect();
-    let detail = format!(
-        "`{path}` is not known; there are GET /api/v1/status, POST /api/v1/reload, POST /api/v1/stop and GET /healthz"
-    );
-    problem(StatusCode::NOT_FOUND, "no such path", &detail)
-}
-
-fn misused(method: &Method, allowed: &Method) -> Response<Whole> {
-    let detail = format!("the method is `{method}`, the path takes `{allowed}`");
-    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "wrong method", &detail);
-    if let Ok(allowed) = HeaderValue::from_str(allowed.as_str()) {
-        response.headers_mut().insert(ALLOW, allowed);
-    }
-    response
-}
-
-fn problem(status: StatusCode, title: &str, detail: &str) -> Response<Whole> {
-    let problem =
-        Problem { title: title.to_owned(), status: status.as_u16(), detail: detail.to_owned(), refused: None };
-    problem_json(status, &problem)
-}
-
-fn problem_json(status: StatusCode, problem: &Problem) -> Response<Whole> {
-    typed(status, "application/problem+json", encoded(problem))
-}
-
-fn json(status: StatusCode, value: &impl Serialize) -> Response<Whole> {
-    typed(status, "application/json", encoded(value))
-}
-
-fn text(status: StatusCode, text: &'static str) -> Response<Whole> {
-    typed(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
-}
-
-fn encoded(value: &impl Serialize) -> Bytes {
-    let mut bytes = serde_json::to_vec(value).expect("reports hold only text, numbers and maps keyed by text");
-    bytes.push(b'\n');
-    Bytes::from(bytes)
-}
-
-fn typed(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Whole> {
-    let mut response = Response::new(Whole(Some(body)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// A body that is there as a whole.
-struct Whole(Option<Bytes>);
-
-impl Body for Whole {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let length = self.0.as_ref().map_or(0, Bytes::len);
-        SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
-    }
+    Problem::new(Code::A101, format!("`{path}` is not known; GET /api/v1/openapi.json lists what is"))
 }
 
 #[cfg(test)]

@@ -44,6 +44,9 @@ fn main() -> ExitCode {
 }
 
 fn explain(word: &str) -> Exit {
+    if let Some(code) = evenkeel_admin::problem::Code::named(word) {
+        return output::print(format_args!("{}: {}\n\n{}", code.as_str(), code.title(), code.more()));
+    }
     match evenkeel_config::explain(word) {
         Some(text) => output::print(text),
         None => output::fail(format_args!(

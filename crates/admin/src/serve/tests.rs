@@ -98,7 +98,7 @@ async fn a_refused_reload_comes_with_its_reasons() {
     let served = Served::new(Arc::new(Node::default()));
     served.client(|client| client.reload()).await.unwrap();
     let error = served.client(|client| client.reload()).await.unwrap_err();
-    assert_eq!(error.to_string(), "the configuration is refused: generation 2 goes on serving, untouched");
+    assert_eq!(error.to_string(), "the configuration is refused: generation 2 goes on serving, untouched (A401)");
     let ClientError::Refused(problem) = error else { panic!("refused otherwise") };
     assert_eq!(problem.status, 422);
     assert_eq!(problem.refused.unwrap().errors, ["error: unknown word"]);

@@ -2,11 +2,13 @@
 //!
 //! It is a value: it holds no handle, no socket and no running part, and two that are equal behave alike.
 
+mod admin;
 mod log;
 mod pool;
 mod process;
 mod route;
 
+pub use admin::{Admin, AdminUser, Role};
 pub use log::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget};
 pub use pool::{
     Balance, BodyMatch, Check, CheckKind, Eject, HashKey, Host, HttpCheck, Pool, PoolTimeouts, Queue, Retry, RetryOn,
@@ -23,6 +25,8 @@ pub use route::{
 pub struct Config {
     /// What concerns the process as a whole.
     pub process: Process,
+    /// The admin listener, if there is one.
+    pub admin: Option<Admin>,
     /// Where traffic comes in, in written order; one for each address.
     pub listeners: Vec<Listener>,
     /// The pools, in written order; those that listeners' own `to` lines make come where the listener stands.

@@ -2,7 +2,7 @@
 
 use evenkeel_balance::Failure;
 use evenkeel_model::ServerName;
-use evenkeel_model::config::{Check, Process, Standing};
+use evenkeel_model::config::{Check, Standing};
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn server(name: &str, host: &str) -> Server {
 fn config(servers: Vec<Server>) -> Config {
     let mut pool = Pool::new(PoolName::new("shop").unwrap(), servers);
     pool.check = Some(Check { rise: 2, fall: 1, ..Check::default() });
-    Config { process: Process::default(), listeners: Vec::new(), pools: vec![pool] }
+    Config { pools: vec![pool], ..Config::default() }
 }
 
 fn passed() -> CheckOutcome {
