@@ -87,7 +87,7 @@ mod tests {
             let config = loaded.config.unwrap();
             assert_eq!((config.listeners.len(), config.pools.len()), (listeners, 1));
             assert_eq!(config.pools[0].servers.len(), 2);
-            assert!(config.pools[0].sticky.is_some());
+            assert!(!config.pools[0].sticky.is_empty());
             assert_eq!(config.process.state, None);
         }
     }

@@ -52,7 +52,7 @@ fn found_at_run_time(loaded: &Loaded) -> Vec<Diagnostic> {
                 found.push(loaded.unresolved(&id, "no such name"));
             }
         }
-        let key = pool.sticky.as_ref().and_then(|sticky| sticky.key.as_ref());
+        let key = pool.sticky.iter().find_map(|sticky| sticky.cookie()?.key.as_ref());
         if matches!(key, Some(SecretRef::File(path)) if path.starts_with("/nonexistent")) {
             found.push(loaded.secret_unreadable(&pool.name, "no such file or directory"));
         }

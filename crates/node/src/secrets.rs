@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use evenkeel_balance::{Key, Keys};
 use evenkeel_model::PoolName;
-use evenkeel_model::config::{Config, SecretRef};
+use evenkeel_model::config::{Config, SecretRef, Sticky};
 
 use crate::origin::words;
 
@@ -42,8 +42,8 @@ impl TokenKeys {
         let mut next = Self { marker: self.marker.clone(), ..Self::default() };
         let mut missing = Vec::new();
         for pool in &config.pools {
-            let Some(sticky) = &pool.sticky else { continue };
-            let secret = sticky.key.as_ref().map_or_else(|| Ok(own.to_vec()), read);
+            let Some(cookie) = pool.sticky.iter().find_map(Sticky::cookie) else { continue };
+            let secret = cookie.key.as_ref().map_or_else(|| Ok(own.to_vec()), read);
             match secret.and_then(|secret| self.key(&pool.name, &secret)) {
                 Ok((mark, keys)) => {
                     next.marks.insert(pool.name.clone(), mark);
@@ -116,7 +116,7 @@ fn read_file(path: &PathBuf) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use evenkeel_model::ServerName;
-    use evenkeel_model::config::{Host, Pool, Server, ServerAddr, Sticky};
+    use evenkeel_model::config::{Host, Pool, Server, ServerAddr, StickyCookie, StickyMethod};
 
     use super::*;
     use crate::scratch::Scratch;
@@ -133,7 +133,8 @@ mod tests {
         let host = Host::Ip("127.0.0.1".parse().unwrap());
         let server = Server::new(ServerName::new("a").unwrap(), ServerAddr { host, port: 80 });
         let mut pool = Pool::new(PoolName::new(name).unwrap(), vec![server]);
-        pool.sticky = Some(Sticky { key: Some(secret), ..Sticky::default() });
+        let cookie = StickyCookie { key: Some(secret), ..StickyCookie::of_pool(&pool.name) };
+        pool.sticky = vec![Sticky::new(StickyMethod::Cookie(Box::new(cookie)))];
         Config { pools: vec![pool], ..Config::default() }
     }
 

@@ -129,7 +129,7 @@ pub(crate) fn write_head(
             framing,
             connection,
             edits,
-            without_set_cookie: attempt.pool.config.sticky.as_ref().map(|sticky| sticky.cookie.as_bytes()),
+            without_set_cookie: stick::own_cookie(attempt.pool).map(|cookie| cookie.name.as_bytes()),
         };
         write_response(reply, response, answer.filled(), &how);
     });

@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use evenkeel_balance::{Keys, Loads, Member, Plan, Sealer, ServerIndex, ServerUid};
 use evenkeel_http::Limits;
-use evenkeel_model::config::{AccessLog, Action, Config, Listener, LogFormat, LogTarget, Pool, Route, Server, Site};
+use evenkeel_model::config::{
+    AccessLog, Action, Config, Listener, LogFormat, LogTarget, Pool, Route, Server, Site, Sticky,
+};
 use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable};
 
 use crate::log::LogSink;
@@ -218,8 +220,12 @@ fn pool_part(pool: &Pool, parts: &SnapshotParts<'_>) -> Arc<PoolPart> {
     if let Some(old) = previous.filter(|old| is_unchanged(old, pool, &views, keys.as_ref(), parts.hash_seed)) {
         return Arc::clone(old);
     }
-    let sealer =
-        pool.sticky.as_ref().zip(keys.as_deref()).map(|(sticky, keys)| Sealer::new(keys.clone(), &pool.name, sticky));
+    let sealer = pool
+        .sticky
+        .iter()
+        .find_map(Sticky::cookie)
+        .zip(keys.as_deref())
+        .map(|(cookie, keys)| Sealer::new(keys.clone(), &pool.name, cookie));
     Arc::new(PoolPart {
         config: pool.clone(),
         plan: plan(pool, &views, previous.map(|old| &**old), parts.hash_seed),

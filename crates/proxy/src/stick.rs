@@ -6,6 +6,7 @@
 use evenkeel_balance::sticky::{StickyOutcome, resolve};
 use evenkeel_balance::{Sealer, ServerIndex, Token};
 use evenkeel_http::cookie::{self, SetCookie};
+use evenkeel_model::config::{Sticky, StickyCookie};
 use evenkeel_net::clock;
 
 use crate::buffer::Desk;
@@ -18,10 +19,10 @@ const TOKENS_TRIED: usize = 4;
 
 /// Finds out where the client belongs.
 pub(crate) fn recognise(_client: &Client, desk: &Desk, exchange: &mut Exchange, pool: &PoolPart) {
-    let Some((sealer, sticky)) = pool.sealer.as_ref().zip(pool.config.sticky.as_ref()) else { return };
+    let Some((sealer, sticky)) = pool.sealer.as_ref().zip(own_cookie(pool)) else { return };
     let now = clock::unix_now().as_secs();
     let buf = desk.input.written();
-    exchange.token = cookie::values(desk.request.fields(), buf, sticky.cookie.as_bytes())
+    exchange.token = cookie::values(desk.request.fields(), buf, sticky.name.as_bytes())
         .take(TOKENS_TRIED)
         .find_map(|value| sealer.open(value, now));
     exchange.bond = resolve(exchange.token.as_ref(), &pool.plan);
@@ -36,13 +37,13 @@ pub(crate) fn write_token(
     answered: ServerIndex,
     out: &mut Vec<u8>,
 ) -> bool {
-    let Some((sealer, sticky)) = pool.sealer.as_ref().zip(pool.config.sticky.as_ref()) else { return false };
+    let Some((sealer, sticky)) = pool.sealer.as_ref().zip(own_cookie(pool)) else { return false };
     exchange.sticky = exchange.bond.outcome(answered);
     let now = clock::unix_now().as_secs();
     let Some(token) = next_token(client, exchange, pool, answered, sealer, now) else { return false };
     let mut value = Vec::with_capacity(96);
     sealer.seal(&token, client.worker.nonce(), &mut value);
-    SetCookie::new(sticky.cookie.as_bytes(), &value).write(out);
+    SetCookie::new(sticky.name.as_bytes(), &value).write(out);
     true
 }
 
@@ -63,4 +64,9 @@ fn next_token(
             Some(Token::new(uid, (client.worker.chance() >> 32) as u32, now))
         }
     }
+}
+
+/// The pool's cookie of ours.
+pub(crate) fn own_cookie(pool: &PoolPart) -> Option<&StickyCookie> {
+    pool.config.sticky.iter().find_map(Sticky::cookie)
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{Tag, XNonce};
-use evenkeel_model::config::Sticky;
+use evenkeel_model::config::StickyCookie;
 use evenkeel_model::{PoolName, ServerName};
 use siphasher::sip::SipHasher24;
 
@@ -95,11 +95,11 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// A sealer for a pool's sticky line.
-    pub fn new(keys: Keys, pool: &PoolName, sticky: &Sticky) -> Self {
+    /// A sealer for the tokens of a pool's cookie.
+    pub fn new(keys: Keys, pool: &PoolName, cookie: &StickyCookie) -> Self {
         // No name holds a zero byte, so that no two pairs of names read alike.
-        let bound_to = [pool.as_str().as_bytes(), &[0], sticky.cookie.as_bytes()].concat();
-        Self { keys, bound_to, idle: sticky.idle.as_secs(), life: sticky.life.as_secs() }
+        let bound_to = [pool.as_str().as_bytes(), &[0], cookie.name.as_bytes()].concat();
+        Self { keys, bound_to, idle: cookie.idle.as_secs(), life: cookie.life.as_secs() }
     }
 
     /// Appends the token's text to `out`. `nonce` must be random, from the system's source.

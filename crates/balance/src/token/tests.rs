@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel_model::config::Sticky;
+use evenkeel_model::config::StickyCookie;
 use evenkeel_model::{PoolName, ServerName};
 use proptest::prelude::{any, prop};
 use proptest::{prop_assert, prop_assert_eq, proptest};
@@ -23,7 +23,7 @@ fn keys(current: &str, previous: Option<&str>) -> Keys {
 
 fn sealer_of(keys: Keys, pool: &str, cookie: &str) -> Sealer {
     let (idle, life) = (Duration::from_secs(IDLE), Duration::from_secs(LIFE));
-    let sticky = Sticky { cookie: cookie.to_owned(), key: None, idle, life };
+    let sticky = StickyCookie { idle, life, ..StickyCookie::new(cookie.to_owned()) };
     Sealer::new(keys, &PoolName::new(pool).unwrap(), &sticky)
 }
 

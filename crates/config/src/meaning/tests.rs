@@ -32,7 +32,9 @@ fn four_lines_are_a_balancer_with_every_default() {
     assert_eq!(site.routes[0].action, Action::To(name.clone()));
     let made = config.pool(&name).unwrap();
     let mut expected = Pool::new(name, made.servers.clone());
-    expected.sticky = Some(evenkeel_model::config::Sticky::default());
+    let cookie = evenkeel_model::config::StickyCookie::of_pool(&expected.name);
+    expected.sticky =
+        vec![evenkeel_model::config::Sticky::new(evenkeel_model::config::StickyMethod::Cookie(Box::new(cookie)))];
     assert_eq!(*made, expected);
     assert_eq!(made.servers[1].name.as_str(), "10.0.0.12:8080");
 }
@@ -42,9 +44,10 @@ fn words_of_a_pool_are_read() {
     assert_eq!(pool("balance least-conn").balance, Balance::LeastConn);
     let hashed = Balance::Hash { key: HashKey::Field("x-user".to_owned()), bound: 150 };
     assert_eq!(pool("balance hash header X-User bound=150%").balance, hashed);
-    let sticky = pool("sticky cookie SRV key=cred:sticky idle=5m").sticky.unwrap();
-    assert_eq!((sticky.cookie.as_str(), sticky.idle), ("SRV", Duration::from_secs(300)));
-    assert_eq!(sticky.key, Some(SecretRef::Credential("sticky".to_owned())));
+    let sticky = pool("sticky cookie SRV key=cred:sticky idle=5m").sticky;
+    let cookie = sticky[0].cookie().unwrap();
+    assert_eq!((cookie.name.as_str(), cookie.idle), ("SRV", Duration::from_secs(300)));
+    assert_eq!(cookie.key, Some(SecretRef::Credential("sticky".to_owned())));
     let retry = pool("retry 3 same on=lost,timeout,503 budget=10% replay=16k").retry;
     assert_eq!((retry.attempts, retry.elsewhere, retry.budget, retry.replay), (3, false, 10, 16384));
     assert_eq!(retry.on, [RetryOn::Lost, RetryOn::Timeout, RetryOn::Status(503)]);

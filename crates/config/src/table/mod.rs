@@ -7,6 +7,7 @@ mod http;
 mod kind;
 mod pool;
 mod route;
+mod sticky;
 mod strangers;
 mod top;
 
@@ -218,7 +219,7 @@ const fn any(name: &'static str, kind: Kind) -> Arg {
     Arg { name, kind, count: Count::Any }
 }
 
-static TABLE: [&[Directive]; 4] = [top::ROWS, http::ROWS, route::ROWS, pool::ROWS];
+static TABLE: [&[Directive]; 5] = [top::ROWS, http::ROWS, route::ROWS, pool::ROWS, sticky::ROWS];
 
 /// Every word of the language.
 pub fn directives() -> impl Iterator<Item = &'static Directive> {

@@ -10,10 +10,9 @@ use crate::print;
 const SHORTEST: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A pool's words also stand in an `http` block with a `to` of its own.
-const POOLS: &[Context] = &[Context::Pool, Context::Http];
+pub(super) const POOLS: &[Context] = &[Context::Pool, Context::Http];
 
 pub(super) static ROWS: &[Directive] = &[
     Directive {
@@ -112,48 +111,6 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "With `hash`: the most load of one server, in percent of the average.",
         more: "Past it the key's next server is taken, so that one busy key does not drown one server.",
         example: "balance hash cookie user bound=150%",
-        ..ROW
-    },
-    Directive {
-        name: "sticky",
-        within: POOLS,
-        args: &[optional("cookie", Kind::Choice(&["cookie"])), optional("NAME", Kind::Cookie)],
-        opens: Some(Context::Sticky),
-        otherwise: "off",
-        doc: "Keeps each client on the server that it had.",
-        more: "By a cookie of ours that holds a sealed token: the client cannot read or change which server it has. Clients of a server that dies \
-               go to another one. Balancers with the same `key` understand each other's cookies.",
-        example: "sticky cookie SRV key=cred:sticky",
-        ..ROW
-    },
-    Directive {
-        name: "key",
-        within: &[Context::Sticky],
-        args: &[one("SECRET", Kind::Secret)],
-        otherwise: "one is made and kept in the state directory",
-        doc: "The secret that seals the cookies.",
-        more: "Give it where several balancers share the clients. 32 bytes or more; `openssl rand -base64 32` makes one.",
-        example: "sticky key=file:/etc/evenkeel/sticky.key",
-        ..ROW
-    },
-    Directive {
-        name: "idle",
-        within: &[Context::Sticky],
-        args: &[one("DURATION", Kind::Duration(Duration::from_secs(1), YEAR))],
-        default: Some(|| print::duration(defaults::STICKY_IDLE)),
-        doc: "A client that was away for so long is balanced anew.",
-        more: "Set it as long as the servers keep their sessions.",
-        example: "sticky idle=30m",
-        ..ROW
-    },
-    Directive {
-        name: "life",
-        within: &[Context::Sticky],
-        args: &[one("DURATION", Kind::Duration(Duration::from_secs(1), YEAR))],
-        default: Some(|| print::duration(defaults::STICKY_LIFE)),
-        doc: "A client is balanced anew after so long, even if it never was away.",
-        more: "Not below `idle`.",
-        example: "sticky life=12h",
         ..ROW
     },
     Directive {

@@ -7,17 +7,23 @@ mod log;
 mod pool;
 mod process;
 mod route;
+mod sticky;
 
 pub use admin::{Admin, AdminUser, Role};
 pub use log::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget};
 pub use pool::{
     Balance, BodyMatch, Check, CheckKind, Eject, HashKey, Host, HttpCheck, Pool, PoolTimeouts, Queue, Retry, RetryOn,
-    Reuse, Server, ServerAddr, Standing, StatusRange, Sticky,
+    Reuse, Server, ServerAddr, Standing, StatusRange,
 };
 pub use process::{Ceiling, Process, SecretRef, Workers};
 pub use route::{
     Action, ClientField, ClientLimits, ClientTimeouts, FieldEdit, FieldMatch, ForwardedFields, HostPattern, ListenAddr,
     Listener, Matcher, Network, PathPattern, PathRewrite, Redirect, RedirectTo, RequestId, Respond, Route, Site,
+};
+
+pub use sticky::{
+    Carrier, CookieAttributes, CookieValue, Digest, DigestOf, Insert, Learn, LearnFrom, SameSite, SetBy, Sticky,
+    StickyCookie, StickyMethod, StickySkip, WhenDown,
 };
 
 /// A whole configuration.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::SecretRef;
+use super::Sticky;
 use crate::{PoolName, ServerName, defaults};
 
 /// Interchangeable servers.
@@ -16,8 +16,8 @@ pub struct Pool {
     pub servers: Vec<Server>,
     /// How one of them is chosen.
     pub balance: Balance,
-    /// How a client is kept on the server it had.
-    pub sticky: Option<Sticky>,
+    /// How a client is kept on the server it had: methods in the order in which they are asked. Empty: not at all.
+    pub sticky: Vec<Sticky>,
     /// The active probe. `None`: only live traffic tells.
     pub check: Option<Check>,
     /// What live traffic tells. `None`: nothing.
@@ -51,6 +51,9 @@ pub struct Server {
     pub standing: Standing,
     /// Requests at one time, over all workers. `None`: no bound.
     pub max_conns: Option<u32>,
+    /// What it is called in cookies and parameters that name servers; the first is written, all are understood. Empty:
+    /// its name.
+    pub known_as: Vec<String>,
 }
 
 /// What the configuration orders for a server.
@@ -123,31 +126,6 @@ pub enum HashKey {
     Query(String),
     /// The path, without the query.
     Path,
-}
-
-/// How a client is kept on its server: a sealed token in a cookie of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sticky {
-    /// The cookie's name.
-    pub cookie: String,
-    /// The secret from which the sealing key is derived; balancers that share it understand each other's tokens.
-    /// `None`: one is made and kept in the state directory.
-    pub key: Option<SecretRef>,
-    /// A token not seen for so long is void.
-    pub idle: Duration,
-    /// A token older than this is void.
-    pub life: Duration,
-}
-
-impl Default for Sticky {
-    fn default() -> Self {
-        Self {
-            cookie: defaults::STICKY_COOKIE.to_owned(),
-            key: None,
-            idle: defaults::STICKY_IDLE,
-            life: defaults::STICKY_LIFE,
-        }
-    }
 }
 
 /// An active probe.
@@ -362,7 +340,7 @@ impl Pool {
             name,
             servers,
             balance: Balance::RoundRobin,
-            sticky: None,
+            sticky: Vec::new(),
             check: Some(Check::default()),
             eject: Some(Eject::default()),
             fail_open: true,
@@ -378,6 +356,14 @@ impl Pool {
 impl Server {
     /// A server with every default.
     pub fn new(name: ServerName, addr: ServerAddr) -> Self {
-        Self { name, addr, weight: defaults::WEIGHT, backup: false, standing: Standing::Ready, max_conns: None }
+        Self {
+            name,
+            addr,
+            weight: defaults::WEIGHT,
+            backup: false,
+            standing: Standing::Ready,
+            max_conns: None,
+            known_as: Vec::new(),
+        }
     }
 }

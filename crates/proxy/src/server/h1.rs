@@ -18,7 +18,7 @@ use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::snapshot::PoolPart;
 use crate::wire::{Stream, Wire, write_all};
-use crate::{guard, respond, route};
+use crate::{guard, respond, route, stick};
 
 /// What a server's head may be: it must fit the buffer, and 256 fields are more than any framework sets.
 const ANSWER_LIMITS: Limits = Limits { head: caps::CONNECTION_BUFFER, fields: 256, target: 0 };
@@ -53,7 +53,7 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
                 (false, _) => ConnectionField::Silent,
             },
             edits,
-            without_cookie: attempt.pool.config.sticky.as_ref().map(|sticky| sticky.cookie.as_bytes()),
+            without_cookie: stick::own_cookie(attempt.pool).map(|cookie| cookie.name.as_bytes()),
             client: Some(forwarded::Client {
                 fields: &site.forwarded.fields,
                 trusted: exchange.is_trusted,

@@ -20,7 +20,7 @@ async fn three() -> (Vec<Origin>, Rig) {
         origins.push(Origin::answering(move |_| ok(text)).await);
     }
     let mut shop = pool(&origins.iter().collect::<Vec<_>>());
-    shop.sticky = Some(Sticky::default());
+    shop.sticky = vec![Sticky::token("evenkeel")];
     let rig = Rig::start(config(shop)).await;
     (origins, rig)
 }

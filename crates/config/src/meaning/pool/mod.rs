@@ -3,12 +3,11 @@
 
 mod check;
 mod choose;
+mod sticky;
 
 use std::time::Duration;
 
-use evenkeel_model::config::{
-    Eject, Pool, PoolTimeouts, Queue, Retry, RetryOn, Reuse, Server, ServerAddr, Standing, Sticky,
-};
+use evenkeel_model::config::{Eject, Pool, PoolTimeouts, Queue, Retry, RetryOn, Reuse, Server, ServerAddr, Standing};
 use evenkeel_model::{PoolName, ServerId, ServerName, caps, defaults};
 
 use super::Building;
@@ -85,8 +84,8 @@ fn finish(building: &mut Building<'_>, name: PoolName, servers: Vec<Server>, ent
             .report(Code::E410, entry.span, format!("{given} servers in one pool: the most is {most}"))
             .help("make two pools of it, and let routes tell their traffic apart");
     }
-    let key = entry.entry("sticky").and_then(|sticky| sticky.entry("key"));
-    if let Some(argument) = key.and_then(|key| key.values.first()) {
+    let mut keys = entry.all("sticky").flat_map(|sticky| sticky.entry("key"));
+    if let Some(argument) = keys.next().and_then(|key| key.values.first()) {
         building.places.keys.insert(name.clone(), argument.word.span);
     }
     let pool = words(entry, Pool::new(name, servers), building.out);
@@ -129,7 +128,7 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
     if let Some(balance) = entry.entry("balance").and_then(|balance| choose::balance(balance, out)) {
         pool.balance = balance;
     }
-    pool.sticky = entry.entry("sticky").map(|sticky_entry| sticky(sticky_entry, out));
+    pool.sticky = sticky::methods(entry, &pool.name, out);
     if let Some(probe) = entry.entry("check") {
         pool.check = check::check(probe, out);
     }
@@ -161,33 +160,10 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
     pool
 }
 
-fn set(entry: &Entry, option: &str, target: &mut Duration) {
+pub(super) fn set(entry: &Entry, option: &str, target: &mut Duration) {
     if let Some(Value::Duration(value)) = entry.option(option) {
         *target = *value;
     }
-}
-
-fn sticky(entry: &Entry, out: &mut Diagnostics) -> Sticky {
-    let mut sticky = Sticky::default();
-    match (entry.values.first(), entry.value(1)) {
-        (Some(_), Some(Value::Text(name))) => sticky.cookie = name.clone(),
-        (Some(argument), None) if entry.values.len() == 1 && argument.value.is_some() => {
-            out.report(Code::E205, argument.word.span, "`sticky cookie` needs the cookie's NAME")
-                .help("write `sticky cookie NAME`, or `sticky` alone");
-        }
-        _ => {}
-    }
-    if let Some(Value::Secret(secret)) = entry.option("key") {
-        sticky.key = Some(secret.clone());
-    }
-    set(entry, "idle", &mut sticky.idle);
-    set(entry, "life", &mut sticky.life);
-    if let Some(idle) = entry.entry("idle").or_else(|| entry.entry("life")).filter(|_| sticky.idle > sticky.life) {
-        let (idle_text, life) = (crate::print::duration(sticky.idle), crate::print::duration(sticky.life));
-        out.report(Code::W509, idle.span, format!("`idle` of {idle_text} is never reached: `life` is {life}"))
-            .help("make `life` longer, or `idle` shorter");
-    }
-    sticky
 }
 
 fn eject(entry: &Entry, out: &mut Diagnostics) -> Option<Eject> {
