@@ -13,6 +13,7 @@
 
 pub mod client;
 pub mod problem;
+pub mod metrics;
 pub mod render;
 pub mod report;
 pub mod serve;

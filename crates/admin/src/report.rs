@@ -23,6 +23,9 @@ pub struct StatusReport {
     pub stopping: bool,
     /// Threads that carry traffic.
     pub workers: u64,
+    /// What the process takes from the machine.
+    #[serde(default)]
+    pub process: ProcessReport,
     /// The configuration that runs.
     pub config: ConfigReport,
     /// The listeners in written order.
@@ -31,6 +34,19 @@ pub struct StatusReport {
     pub pools: Vec<PoolReport>,
     /// The counters of the process.
     pub totals: TotalsReport,
+}
+
+/// What the process takes from the machine.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessReport {
+    /// Seconds that its threads computed.
+    pub cpu_s: f64,
+    /// Memory that is resident, in bytes.
+    pub resident_bytes: u64,
+    /// Descriptors that are open.
+    pub open_files: u64,
+    /// Descriptors that may be.
+    pub max_files: u64,
 }
 
 /// The configuration that runs.
@@ -48,6 +64,12 @@ pub struct ConfigReport {
     pub last_reload: Option<LastReload>,
     /// Words whose change waits for a restart.
     pub waiting_for_restart: Vec<String>,
+    /// Reloads that were applied since the start.
+    #[serde(default)]
+    pub reloads_applied: u64,
+    /// Reloads that were refused since the start.
+    #[serde(default)]
+    pub reloads_refused: u64,
 }
 
 /// How the last reload ended.
@@ -70,8 +92,14 @@ pub struct ListenerReport {
     pub bound: Option<String>,
     /// Client connections open now.
     pub connections: u64,
+    /// Client connections accepted since the start.
+    #[serde(default)]
+    pub accepted: u64,
     /// Requests since the start.
     pub requests: u64,
+    /// What its traffic amounts to.
+    #[serde(default)]
+    pub traffic: TrafficReport,
 }
 
 /// One pool.
@@ -81,6 +109,12 @@ pub struct PoolReport {
     pub name: String,
     /// Requests that wait for a server's slot.
     pub queued: u64,
+    /// Requests that came to it since the start.
+    #[serde(default)]
+    pub requests: u64,
+    /// What its traffic amounts to.
+    #[serde(default)]
+    pub traffic: TrafficReport,
     /// Its servers in written order.
     pub servers: Vec<ServerReport>,
 }
@@ -112,6 +146,81 @@ pub struct ServerReport {
     pub requests: u64,
     /// Requests that failed on it since the start.
     pub failures: u64,
+    /// Answers of 500 and above since the start.
+    #[serde(default)]
+    pub errors_5xx: u64,
+    /// Requests that came to it by their session since the start.
+    #[serde(default)]
+    pub sticky_hits: u64,
+    /// Connections made to it since the start.
+    #[serde(default)]
+    pub connects: u64,
+    /// Requests that went over a kept connection since the start.
+    #[serde(default)]
+    pub reused: u64,
+    /// Whether active checks are made.
+    #[serde(default)]
+    pub is_checked: bool,
+    /// How much of its share counts, in percent: below 100 while it starts slowly.
+    #[serde(default)]
+    pub ramp_percent: u8,
+    /// What its traffic amounts to.
+    #[serde(default)]
+    pub traffic: TrafficReport,
+}
+
+impl ServerReport {
+    /// Whether it gets traffic; one that nobody has checked yet does.
+    pub fn is_serving(&self) -> bool {
+        matches!(self.state.as_str(), "up" | "unknown")
+    }
+}
+
+/// What the traffic of a listener, a pool or a server amounts to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrafficReport {
+    /// Bytes received from clients since the start.
+    pub bytes_in: u64,
+    /// Bytes sent to clients since the start.
+    pub bytes_out: u64,
+    /// Answers by the class of their status since the start: `2xx` and so on. Empty where it is not counted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_class: BTreeMap<String, u64>,
+    /// How long requests took since the start.
+    #[serde(default, skip)]
+    pub latency: Option<Latency>,
+    /// How it goes at the moment; absent until it was watched for a few seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveReport>,
+}
+
+/// How the traffic of a listener, a pool or a server goes at the moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LiveReport {
+    /// Requests a second, over the last few seconds.
+    pub requests_per_s: f64,
+    /// Of the requests of the last minute, the time within which half were answered, in milliseconds.
+    pub p50_ms: Option<f64>,
+    /// The same of 95 in a hundred.
+    pub p95_ms: Option<f64>,
+    /// Requests a second in the last minutes, the latest last, one for each [`LiveReport::STEP_S`] seconds.
+    pub recent: Vec<f64>,
+}
+
+impl LiveReport {
+    /// Seconds between two values of `recent`.
+    pub const STEP_S: u64 = 5;
+}
+
+/// How long requests took, as counts below growing bounds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Latency {
+    /// Bounds in seconds, growing, each with the requests that took at most so long.
+    pub buckets: Vec<(f64, u64)>,
+    /// All requests.
+    pub count: u64,
+    /// The seconds that they took together.
+    pub sum_s: f64,
 }
 
 /// The counters of the process, since its start unless said otherwise.
@@ -131,6 +240,18 @@ pub struct TotalsReport {
     pub retries: u64,
     /// Connections lost to a panic.
     pub panics: u64,
+    /// Failed attempts to accept a connection.
+    #[serde(default)]
+    pub accept_errors: u64,
+    /// Connections upgraded (WebSocket) and tunnelled.
+    #[serde(default)]
+    pub tunnels: u64,
+    /// Bytes received from clients.
+    #[serde(default)]
+    pub bytes_in: u64,
+    /// Bytes sent to clients.
+    #[serde(default)]
+    pub bytes_out: u64,
     /// Log lines lost to a slow or full log.
     pub log_lines_lost: u64,
 }

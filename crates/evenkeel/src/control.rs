@@ -4,8 +4,8 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 
 use evenkeel_admin::report::{
-    ConfigReport, LastReload, ListenerReport, PoolReport, ReloadRefused, ReloadReport, ServerReport, StatusReport,
-    TotalsReport,
+    ConfigReport, LastReload, ListenerReport, PoolReport, ProcessReport, ReloadRefused, ReloadReport, ServerReport,
+    StatusReport, TotalsReport, TrafficReport,
 };
 use evenkeel_admin::{Answer, Control};
 use evenkeel_node::{ConfigStatus, Handle, NodeStatus, Phase, PoolStatus, ServerStatus, Service};
@@ -72,7 +72,9 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         name: listener.name.to_string(),
         bound: listener.bound.map(|addr| addr.to_string()),
         connections: listener.stats.connections,
+        accepted: listener.stats.accepted,
         requests: listener.stats.requests,
+        traffic: TrafficReport::default(),
     });
     StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -81,6 +83,12 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         node: status.name.clone(),
         stopping: status.phase == Phase::Draining,
         workers: number(status.workers),
+        process: ProcessReport {
+            cpu_s: status.usage.cpu.as_secs_f64(),
+            resident_bytes: status.usage.resident,
+            open_files: status.usage.open_files,
+            max_files: status.usage.max_files,
+        },
         config: config(&status.config),
         listeners: listeners.collect(),
         pools: status.pools.iter().map(pool).collect(),
@@ -100,6 +108,8 @@ fn config(config: &ConfigStatus) -> ConfigReport {
             error: last.refused.clone(),
         }),
         waiting_for_restart: config.waiting_for_restart.iter().map(|word| (*word).to_owned()).collect(),
+        reloads_applied: config.reloads.applied,
+        reloads_refused: config.reloads.refused,
     }
 }
 
@@ -107,6 +117,8 @@ fn pool(pool: &PoolStatus) -> PoolReport {
     PoolReport {
         name: pool.name.to_string(),
         queued: u64::from(pool.stats.queued),
+        requests: pool.stats.requests,
+        traffic: TrafficReport::default(),
         servers: pool.servers.iter().map(server).collect(),
     }
 }
@@ -125,6 +137,17 @@ fn server(server: &ServerStatus) -> ServerReport {
         in_flight: u64::from(server.stats.in_flight),
         requests: server.stats.requests,
         failures: server.stats.failures,
+        errors_5xx: server.stats.errors_5xx,
+        sticky_hits: server.stats.sticky_hits,
+        connects: server.stats.connects,
+        reused: server.stats.reused,
+        is_checked: server.is_checked,
+        ramp_percent: u8::try_from(server.ramp_per_mille / 10).unwrap_or(100).min(100),
+        traffic: TrafficReport {
+            bytes_in: server.stats.bytes_in,
+            bytes_out: server.stats.bytes_out,
+            ..TrafficReport::default()
+        },
     }
 }
 
@@ -139,6 +162,10 @@ fn totals(status: &NodeStatus) -> TotalsReport {
         rejected: totals.rejected.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
         retries: totals.retries,
         panics: totals.panics,
+        accept_errors: totals.accept_errors,
+        tunnels: totals.tunnels,
+        bytes_in: totals.bytes_in,
+        bytes_out: totals.bytes_out,
         log_lines_lost: status.log_lines_lost.values().fold(0, |sum, lost| sum.saturating_add(*lost)),
     }
 }

@@ -43,5 +43,5 @@ pub use node::{ControlPlace, Ended, Gone, Handle, Node, Service, SignalUse, Star
 pub use origin::{Disk, LiveText, Loading, Origin, Texts};
 pub use prepare::Refusal;
 pub use state::last_good;
-pub use status::{ConfigStatus, LastReload, ListenerStatus, NodeStatus, Phase, PoolStatus, ServerStatus};
+pub use status::{ConfigStatus, LastReload, ListenerStatus, NodeStatus, Phase, PoolStatus, ReloadCounts, ServerStatus};
 pub use supervisor::Reloaded;

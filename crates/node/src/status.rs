@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use evenkeel_model::config::ServerAddr;
 use evenkeel_model::{ListenerName, PoolName, ServerId, Verdict};
+use evenkeel_net::process::Usage;
 use evenkeel_proxy::{ListenerStats, PoolStats, ServerStats, Totals};
 
 /// A node at one moment.
@@ -39,6 +40,8 @@ pub struct NodeStatus {
     pub totals: Totals,
     /// Log lines that could not be written, by log: those given up in the queue and those that the disk refused.
     pub log_lines_lost: BTreeMap<String, u64>,
+    /// What the process takes from the machine.
+    pub usage: Usage,
 }
 
 /// What a node is doing.
@@ -63,8 +66,19 @@ pub struct ConfigStatus {
     pub is_last_good: bool,
     /// The last reload, if there was any.
     pub last_reload: Option<LastReload>,
+    /// How reloads have ended so far.
+    pub reloads: ReloadCounts,
     /// Words whose change waits for a restart.
     pub waiting_for_restart: Vec<&'static str>,
+}
+
+/// How many reloads have ended which way since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReloadCounts {
+    /// Applied.
+    pub applied: u64,
+    /// Refused.
+    pub refused: u64,
 }
 
 /// How a reload ended.

@@ -22,6 +22,7 @@ const PAGES: &[Page] = &[
     Page { path: "docs/src/reference/words.md", text: words },
     Page { path: "docs/src/reference/messages.md", text: messages },
     Page { path: "docs/src/reference/variables.md", text: variables },
+    Page { path: "docs/src/reference/metrics.md", text: metrics },
 ];
 
 /// The page that the built program writes.
@@ -64,6 +65,12 @@ pub(crate) fn run(mode: Mode) -> Result<(), String> {
 #[allow(clippy::unnecessary_wraps)] // pages that read a source can fail
 fn words(_: &Path) -> Result<String, String> {
     Ok(evenkeel_config::reference::markdown())
+}
+
+/// Every metric.
+#[allow(clippy::unnecessary_wraps)] // pages that read a source can fail
+fn metrics(_: &Path) -> Result<String, String> {
+    Ok(evenkeel_admin::metrics::markdown())
 }
 
 /// Every message of `check`, by code.

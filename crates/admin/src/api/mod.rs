@@ -5,6 +5,7 @@
 
 mod health;
 mod listeners;
+mod metrics;
 pub mod openapi;
 mod pools;
 mod process;
@@ -33,6 +34,7 @@ static NOUNS: &[&[Operation]] = &[
     pools::OPERATIONS,
     servers::OPERATIONS,
     process::OPERATIONS,
+    metrics::OPERATIONS,
     openapi::OPERATIONS,
 ];
 
@@ -131,7 +133,6 @@ pub(crate) struct Call<'a> {
     pub(crate) control: &'a dyn Control,
     #[allow(dead_code, reason = "operations that change something write down who did")]
     pub(crate) caller: &'a Caller,
-    #[allow(dead_code, reason = "operations with conditions read them here")]
     pub(crate) head: &'a HeaderMap,
     pub(crate) path: PathValues,
     pub(crate) query: Vec<(String, String)>,

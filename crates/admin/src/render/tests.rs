@@ -35,8 +35,13 @@ fn report(servers: Vec<ServerReport>) -> StatusReport {
             generation: 4,
             ..ConfigReport::default()
         },
-        listeners: vec![ListenerReport { name: ":80".to_owned(), connections: 12, requests: 2000, bound: None }],
-        pools: vec![PoolReport { name: "shop".to_owned(), queued: 0, servers }],
+        listeners: vec![ListenerReport {
+            name: ":80".to_owned(),
+            connections: 12,
+            requests: 2000,
+            ..ListenerReport::default()
+        }],
+        pools: vec![PoolReport { name: "shop".to_owned(), servers, ..PoolReport::default() }],
         totals: TotalsReport {
             connections: 12,
             requests: 2000,

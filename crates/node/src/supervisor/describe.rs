@@ -24,6 +24,7 @@ impl Supervisor {
             connections: self.shared.connections(),
             totals: self.shared.totals(),
             log_lines_lost: self.logs.lost(),
+            usage: process::usage(),
         }
     }
 
@@ -39,6 +40,7 @@ impl Supervisor {
             applied_at: self.running.applied_at,
             is_last_good: self.about.is_last_good && self.running.generation == 1,
             last_reload: turn.last_reload.clone(),
+            reloads: turn.reload_counts,
             waiting_for_restart: waiting.collect(),
         }
     }

@@ -43,7 +43,7 @@ use crate::prepare::Refusal;
 use crate::prober::Probes;
 use crate::secrets::TokenKeys;
 use crate::state::State;
-use crate::status::{LastReload, NodeStatus, Phase};
+use crate::status::{LastReload, NodeStatus, Phase, ReloadCounts};
 use crate::watchdog::Watchdog;
 
 pub use reload::Reloaded;
@@ -143,6 +143,7 @@ struct Turn {
     /// Who waits for the reload that is under way, and who came after it began.
     reloads: Waiting,
     last_reload: Option<LastReload>,
+    reload_counts: ReloadCounts,
     /// When the process ends at the latest, once it drains.
     end_at: Option<Instant>,
     /// Whether it was told twice to end.

@@ -190,6 +190,8 @@ impl Supervisor {
 
     fn end_reload(&mut self, outcome: &Result<Reloaded, Refusal>, turn: &mut Turn) {
         let refused = outcome.as_ref().err().map(|refusal| refusal.cause.clone());
+        let counted = if refused.is_none() { &mut turn.reload_counts.applied } else { &mut turn.reload_counts.refused };
+        *counted = counted.saturating_add(1);
         turn.last_reload = Some(LastReload { at: clock::unix_now(), refused });
         self.watchdog.ready();
         for reply in turn.reloads.now.drain(..) {

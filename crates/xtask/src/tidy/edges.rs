@@ -53,7 +53,7 @@ pub(super) const CRATES: &[Row] = &[
     row("sim", Ring::Dev, &["model", "config", "http", "balance", "dns", "cluster"]),
     row("e2e", Ring::Dev, &[]),
     row("bench", Ring::Dev, &[]),
-    row("xtask", Ring::Dev, &["config"]),
+    row("xtask", Ring::Dev, &["config", "admin"]),
 ];
 
 /// Outside libraries that rings 0 and 1 may use: none of them does I/O.

@@ -1,0 +1,227 @@
+//! The catalogue of metrics: one row for each family.
+//!
+//! Names are an interface: they are added, never renamed. Base units, `_total` for counters and for nothing else, no
+//! rates, no metric that says in its name what its labels say. A server has fewer than 25 series.
+//!
+//! The invariant: a row puts as many values as it has labels, in their order.
+
+use super::write::Sink;
+use crate::report::{ListenerReport, PoolReport, ServerReport, StatusReport, TrafficReport};
+
+/// One family of metrics.
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// What kind of numbers they are.
+    pub kind: Kind,
+    /// The labels of its samples.
+    pub labels: &'static [&'static str],
+    /// What it is, in a sentence without a full stop.
+    pub help: &'static str,
+    pub(super) read: fn(&StatusReport, &mut Sink),
+}
+
+/// What kind of numbers a family has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows, from the start of the process.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// Counts below growing bounds.
+    Histogram,
+}
+
+impl Kind {
+    /// The word of the format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+const fn counter(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    read: fn(&StatusReport, &mut Sink),
+) -> Family {
+    Family { name, kind: Kind::Counter, labels, help, read }
+}
+
+const fn gauge(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    read: fn(&StatusReport, &mut Sink),
+) -> Family {
+    Family { name, kind: Kind::Gauge, labels, help, read }
+}
+
+const fn histogram(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    read: fn(&StatusReport, &mut Sink),
+) -> Family {
+    Family { name, kind: Kind::Histogram, labels, help, read }
+}
+
+/// The states that a server may have, in the order in which they are counted.
+const STATES: [&str; 5] = ["up", "down", "draining", "maintenance", "unknown"];
+
+/// Every family, in the order of the page.
+#[rustfmt::skip] // a row is read as a row
+pub const FAMILIES: &[Family] = &[
+    gauge("evenkeel_build_info", &["version"], "1, with the program's version",
+        |report, sink| sink.put(&[&report.version], 1)),
+    gauge("evenkeel_uptime_seconds", &[], "How long the process has run",
+        |report, sink| sink.put(&[], report.uptime_s)),
+    gauge("evenkeel_stopping", &[], "1 while the node accepts nothing more and waits for its connections to end",
+        |report, sink| sink.put(&[], report.stopping.into())),
+    gauge("evenkeel_workers", &[], "Threads that carry traffic",
+        |report, sink| sink.put(&[], report.workers)),
+    counter("process_cpu_seconds_total", &[], "Seconds that the process's threads computed",
+        |report, sink| sink.put_real(&[], report.process.cpu_s)),
+    gauge("process_resident_memory_bytes", &[], "Memory of the process that is resident",
+        |report, sink| sink.put(&[], report.process.resident_bytes)),
+    gauge("process_open_fds", &[], "Descriptors that the process has open",
+        |report, sink| sink.put(&[], report.process.open_files)),
+    gauge("process_max_fds", &[], "Descriptors that the process may have open",
+        |report, sink| sink.put(&[], report.process.max_files)),
+
+    gauge("evenkeel_config_generation", &[], "Grows by one with each configuration applied, from 1",
+        |report, sink| sink.put(&[], report.config.generation)),
+    gauge("evenkeel_config_applied_timestamp_seconds", &[], "When the configuration that runs was applied, since 1970",
+        |report, sink| sink.put(&[], report.config.applied_at)),
+    gauge("evenkeel_config_last_reload_success", &[], "1 unless the last reload was refused",
+        |report, sink| sink.put(&[], report.config.last_reload.as_ref().is_none_or(|last| last.ok).into())),
+    gauge("evenkeel_config_last_good", &[], "1 while the last good configuration serves because the file is broken",
+        |report, sink| sink.put(&[], report.config.is_last_good.into())),
+    counter("evenkeel_config_reloads_total", &["result"], "Reloads by result: `applied` or `refused`",
+        |report, sink| {
+            sink.put(&["applied"], report.config.reloads_applied);
+            sink.put(&["refused"], report.config.reloads_refused);
+        }),
+
+    gauge("evenkeel_connections", &[], "Client connections open now",
+        |report, sink| sink.put(&[], report.totals.connections)),
+    counter("evenkeel_connections_accepted_total", &[], "Client connections accepted",
+        |report, sink| sink.put(&[], report.totals.accepted)),
+    counter("evenkeel_accept_errors_total", &[], "Attempts to accept a client connection that failed",
+        |report, sink| sink.put(&[], report.totals.accept_errors)),
+    counter("evenkeel_requests_total", &[], "Requests answered, by us or by a server",
+        |report, sink| sink.put(&[], report.totals.requests)),
+    counter("evenkeel_responses_total", &["code"], "Answers to clients by the class of their status",
+        |report, sink| report.totals.by_class.iter().for_each(|(class, count)| sink.put(&[class], *count))),
+    counter("evenkeel_requests_rejected_total", &["reason"], "Requests that were not served as asked, by cause",
+        |report, sink| report.totals.rejected.iter().for_each(|(code, count)| sink.put(&[code], *count))),
+    counter("evenkeel_retries_total", &[], "Attempts at a server beyond a request's first",
+        |report, sink| sink.put(&[], report.totals.retries)),
+    counter("evenkeel_tunnels_total", &[], "Connections upgraded (WebSocket) and tunnelled",
+        |report, sink| sink.put(&[], report.totals.tunnels)),
+    counter("evenkeel_received_bytes_total", &[], "Bytes received from clients",
+        |report, sink| sink.put(&[], report.totals.bytes_in)),
+    counter("evenkeel_sent_bytes_total", &[], "Bytes sent to clients",
+        |report, sink| sink.put(&[], report.totals.bytes_out)),
+    counter("evenkeel_panics_total", &[], "Connections lost to a fault of this program",
+        |report, sink| sink.put(&[], report.totals.panics)),
+    counter("evenkeel_log_lines_lost_total", &[], "Lines of access logs lost to a slow or full log",
+        |report, sink| sink.put(&[], report.totals.log_lines_lost)),
+
+    gauge("evenkeel_listener_connections", &["listener"], "Client connections of a listener open now",
+        |report, sink| each_listener(report, sink, |listener| listener.connections)),
+    counter("evenkeel_listener_connections_accepted_total", &["listener"], "Client connections that a listener accepted",
+        |report, sink| each_listener(report, sink, |listener| listener.accepted)),
+    counter("evenkeel_listener_requests_total", &["listener"], "Requests of a listener answered",
+        |report, sink| each_listener(report, sink, |listener| listener.requests)),
+    counter("evenkeel_listener_responses_total", &["listener", "code"], "Answers of a listener by the class of their status",
+        |report, sink| for listener in &report.listeners {
+            classes(sink, &listener.name, &listener.traffic);
+        }),
+    counter("evenkeel_listener_received_bytes_total", &["listener"], "Bytes that a listener received from clients",
+        |report, sink| each_listener(report, sink, |listener| listener.traffic.bytes_in)),
+    counter("evenkeel_listener_sent_bytes_total", &["listener"], "Bytes that a listener sent to clients",
+        |report, sink| each_listener(report, sink, |listener| listener.traffic.bytes_out)),
+    histogram("evenkeel_listener_request_duration_seconds", &["listener"],
+        "Time from a request's first byte to its answer's last, by listener",
+        |report, sink| for listener in &report.listeners {
+            listener.traffic.latency.iter().for_each(|latency| sink.histogram(&[&listener.name], latency));
+        }),
+
+    gauge("evenkeel_pool_servers", &["pool", "state"], "Servers of a pool by the state that they are held for",
+        |report, sink| for pool in &report.pools {
+            for state in STATES {
+                sink.put(&[&pool.name, state], number(pool.servers.iter().filter(|it| it.state == state).count()));
+            }
+        }),
+    gauge("evenkeel_pool_queued_requests", &["pool"], "Requests that wait for a slot of a pool's servers",
+        |report, sink| each_pool(report, sink, |pool| pool.queued)),
+    counter("evenkeel_pool_requests_total", &["pool"], "Requests that came to a pool",
+        |report, sink| each_pool(report, sink, |pool| pool.requests)),
+    counter("evenkeel_pool_responses_total", &["pool", "code"], "Answers of a pool's servers by the class of their status",
+        |report, sink| for pool in &report.pools {
+            classes(sink, &pool.name, &pool.traffic);
+        }),
+    histogram("evenkeel_pool_request_duration_seconds", &["pool"],
+        "Time from a request's first byte to its answer's last, by pool",
+        |report, sink| for pool in &report.pools {
+            pool.traffic.latency.iter().for_each(|latency| sink.histogram(&[&pool.name], latency));
+        }),
+
+    gauge("evenkeel_server_up", &["pool", "server"], "1 where a server is held for up, or is not known to be otherwise",
+        |report, sink| each_server(report, sink, |server| server.is_serving().into())),
+    gauge("evenkeel_server_weight", &["pool", "server"], "A server's share of the traffic",
+        |report, sink| each_server(report, sink, |server| server.weight.into())),
+    gauge("evenkeel_server_in_flight_requests", &["pool", "server"], "Requests that a server has now",
+        |report, sink| each_server(report, sink, |server| server.in_flight)),
+    counter("evenkeel_server_requests_total", &["pool", "server"], "Requests sent to a server, retries included",
+        |report, sink| each_server(report, sink, |server| server.requests)),
+    counter("evenkeel_server_failures_total", &["pool", "server"], "Requests that failed by a server's fault",
+        |report, sink| each_server(report, sink, |server| server.failures)),
+    counter("evenkeel_server_errors_total", &["pool", "server"], "Answers of a server with a status of 500 or above",
+        |report, sink| each_server(report, sink, |server| server.errors_5xx)),
+    counter("evenkeel_server_sticky_hits_total", &["pool", "server"], "Requests that came to a server by their session",
+        |report, sink| each_server(report, sink, |server| server.sticky_hits)),
+    counter("evenkeel_server_connects_total", &["pool", "server"], "Connections made to a server",
+        |report, sink| each_server(report, sink, |server| server.connects)),
+    counter("evenkeel_server_reused_total", &["pool", "server"], "Requests that went to a server over a kept connection",
+        |report, sink| each_server(report, sink, |server| server.reused)),
+    counter("evenkeel_server_received_bytes_total", &["pool", "server"], "Bytes received from clients for a server",
+        |report, sink| each_server(report, sink, |server| server.traffic.bytes_in)),
+    counter("evenkeel_server_sent_bytes_total", &["pool", "server"], "Bytes sent to clients that came from a server",
+        |report, sink| each_server(report, sink, |server| server.traffic.bytes_out)),
+];
+
+fn each_listener(report: &StatusReport, sink: &mut Sink, of: fn(&ListenerReport) -> u64) {
+    for listener in &report.listeners {
+        sink.put(&[&listener.name], of(listener));
+    }
+}
+
+fn each_pool(report: &StatusReport, sink: &mut Sink, of: fn(&PoolReport) -> u64) {
+    for pool in &report.pools {
+        sink.put(&[&pool.name], of(pool));
+    }
+}
+
+fn each_server(report: &StatusReport, sink: &mut Sink, of: fn(&ServerReport) -> u64) {
+    for pool in &report.pools {
+        for server in &pool.servers {
+            sink.put(&[&pool.name, &server.name], of(server));
+        }
+    }
+}
+
+fn classes(sink: &mut Sink, name: &str, traffic: &TrafficReport) {
+    for (class, count) in &traffic.by_class {
+        sink.put(&[name, class], *count);
+    }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
