@@ -12,8 +12,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod client;
-pub mod problem;
 pub mod metrics;
+pub mod problem;
 pub mod render;
 pub mod report;
 pub mod serve;
