@@ -4,17 +4,15 @@
 //! server's full name. Its invariant: `in_flight` never exceeds the `max` that was passed while it grew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[cfg(test)]
 mod tests;
 
-/// Requests in flight on one server, and what became of the earlier ones.
+/// Requests in flight on one server.
 #[derive(Debug, Default)]
 pub struct ServerLoad {
     in_flight: AtomicU32,
-    requests: AtomicU64,
-    failures: AtomicU64,
 }
 
 impl ServerLoad {
@@ -42,16 +40,6 @@ impl ServerLoad {
         self.try_take(max).then(|| Slot { load: Arc::clone(self) })
     }
 
-    /// Counts a request that was sent to the server, retries included.
-    pub fn count_request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a request that failed by the server's fault.
-    pub fn count_failure(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// How many slots are taken.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
@@ -60,16 +48,6 @@ impl ServerLoad {
     /// Whether all of `max` slots are taken; `None` is never full.
     pub fn is_full(&self, max: Option<u32>) -> bool {
         max.is_some_and(|max| self.in_flight() >= max)
-    }
-
-    /// Requests sent to the server since the process started.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Requests that failed by the server's fault since the process started.
-    pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
     }
 }
 

@@ -1,14 +1,16 @@
 //! The node behind the control socket: its facts in the words of the API.
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 
 use evenkeel_admin::report::{
-    ConfigReport, LastReload, ListenerReport, PoolReport, ProcessReport, ReloadRefused, ReloadReport, ServerReport,
-    StatusReport, TotalsReport, TrafficReport,
+    ConfigReport, LastReload, Latency, ListenerReport, PoolReport, ProcessReport, ReloadRefused, ReloadReport,
+    ServerReport, StatusReport, TotalsReport, TrafficReport,
 };
 use evenkeel_admin::{Answer, Control};
-use evenkeel_node::{ConfigStatus, Handle, NodeStatus, Phase, PoolStatus, ServerStatus, Service};
+use evenkeel_model::Histogram;
+use evenkeel_node::{ConfigStatus, Handle, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic};
 use tokio::net::UnixListener;
 
 /// A node, as the control API sees it.
@@ -73,8 +75,8 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         bound: listener.bound.map(|addr| addr.to_string()),
         connections: listener.stats.connections,
         accepted: listener.stats.accepted,
-        requests: listener.stats.requests,
-        traffic: TrafficReport::default(),
+        requests: listener.stats.traffic.requests,
+        traffic: traffic(&listener.stats.traffic),
     });
     StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -117,8 +119,8 @@ fn pool(pool: &PoolStatus) -> PoolReport {
     PoolReport {
         name: pool.name.to_string(),
         queued: u64::from(pool.stats.queued),
-        requests: pool.stats.requests,
-        traffic: TrafficReport::default(),
+        requests: pool.stats.traffic.requests,
+        traffic: traffic(&pool.stats.traffic),
         servers: pool.servers.iter().map(server).collect(),
     }
 }
@@ -135,30 +137,46 @@ fn server(server: &ServerStatus) -> ServerReport {
         weight: server.weight,
         backup: server.backup,
         in_flight: u64::from(server.stats.in_flight),
-        requests: server.stats.requests,
+        requests: server.stats.traffic.requests,
         failures: server.stats.failures,
-        errors_5xx: server.stats.errors_5xx,
+        errors_5xx: server.stats.traffic.by_class[4],
         sticky_hits: server.stats.sticky_hits,
         connects: server.stats.connects,
         reused: server.stats.reused,
         is_checked: server.is_checked,
         ramp_percent: u8::try_from(server.ramp_per_mille / 10).unwrap_or(100).min(100),
-        traffic: TrafficReport {
-            bytes_in: server.stats.bytes_in,
-            bytes_out: server.stats.bytes_out,
-            ..TrafficReport::default()
-        },
+        traffic: traffic(&server.stats.traffic),
     }
+}
+
+fn traffic(traffic: &Traffic) -> TrafficReport {
+    let times = &traffic.times;
+    let mut below = 0;
+    let buckets = Histogram::BOUNDS.into_iter().zip(times.counts()).map(|(bound, count)| {
+        below += count;
+        (f64::from(bound) / 1e6, below)
+    });
+    TrafficReport {
+        bytes_in: traffic.bytes_in,
+        bytes_out: traffic.bytes_out,
+        by_class: by_class(traffic.by_class),
+        latency: Some(Latency { buckets: buckets.collect(), count: times.total(), sum_s: times.sum().as_secs_f64() }),
+        live: None,
+    }
+}
+
+fn by_class(counts: [u64; 5]) -> BTreeMap<String, u64> {
+    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+    classes.into_iter().map(str::to_owned).zip(counts).collect()
 }
 
 fn totals(status: &NodeStatus) -> TotalsReport {
     let totals = &status.totals;
-    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
     TotalsReport {
         connections: status.connections,
         accepted: totals.accepted,
         requests: totals.requests,
-        by_class: classes.into_iter().map(str::to_owned).zip(totals.by_class).collect(),
+        by_class: by_class(totals.by_class),
         rejected: totals.rejected.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
         retries: totals.retries,
         panics: totals.panics,

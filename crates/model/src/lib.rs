@@ -15,12 +15,14 @@ pub mod config;
 pub mod defaults;
 
 mod change;
+mod histogram;
 mod name;
 mod template;
 mod verdict;
 
 pub use change::Change;
 pub use config::Config;
+pub use histogram::Histogram;
 pub use name::{InvalidName, ListenerName, PoolName, ServerId, ServerName};
 pub use template::{Template, TemplatePart, Variable};
 pub use verdict::{Reason, State, Verdict};

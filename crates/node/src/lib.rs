@@ -38,6 +38,7 @@ mod watchdog;
 mod scratch;
 
 pub use beside::run_beside;
+pub use evenkeel_proxy::Traffic;
 pub use names::unresolved;
 pub use node::{ControlPlace, Ended, Gone, Handle, Node, Service, SignalUse, Start, StartError};
 pub use origin::{Disk, LiveText, Loading, Origin, Texts};

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use crate::buffer::Desk;
 use crate::error::{ProxyError, reaction};
 use crate::forward::Pipe;
+use crate::hold::{Hold, PoolHold};
 use crate::serve::h1::Client;
 use crate::server::{self, Attempt};
-use crate::snapshot::{Hold, PoolHold};
 use crate::{guard, pick, record, respond, retry, route, stick};
 
 /// What a phase decides.
@@ -263,7 +263,7 @@ pub(crate) async fn refuse(client: &mut Client, desk: &mut Desk, exchange: &mut 
 /// To a server and back, again where that is safe.
 async fn proxy(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) -> Result<Next, ProxyError> {
     let Some(pool) = exchange.pool.clone() else { return Err(crate::error::Kind::NoRoute.into()) };
-    record::arrival(client, &pool);
+    record::arrival(&pool);
     stick::recognise(client, desk, exchange, &pool);
     let mut upload = guard::upload(desk, exchange, &pool, client)?;
     let mut tried = ServerSet::new();
@@ -274,6 +274,9 @@ async fn proxy(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) ->
             // Nobody is left to ask: what went wrong first tells more than that.
             Err(error) => break Err(failed.unwrap_or(error)),
         };
+        if failed.is_some() && exchange.server != Some(seat.index) {
+            pool.counts().redispatches.add(1);
+        }
         exchange.server = Some(seat.index);
         let attempt = Attempt { pool: &pool, index: seat.index, is_first: failed.is_none() };
         let error = match server::attempt(client, desk, exchange, &mut upload, attempt).await {

@@ -20,10 +20,12 @@
 pub mod log;
 
 mod buffer;
+mod counts;
 mod error;
 mod exchange;
 mod forward;
 mod guard;
+mod hold;
 mod listen;
 mod pages;
 mod pick;
@@ -37,6 +39,7 @@ mod server;
 mod shared;
 mod sleepers;
 mod snapshot;
+mod stats;
 mod stick;
 mod timer;
 mod variable;
@@ -48,6 +51,7 @@ mod tests;
 
 pub use log::{LogSink, LogSource};
 pub use pages::ErrorPages;
-pub use shared::{ListenerStats, PoolStats, ServerShared, ServerStats, Shared, Totals, TrafficOutcome, TrafficReport};
+pub use shared::{Shared, TrafficOutcome, TrafficReport};
 pub use snapshot::{ServerView, Snapshot, SnapshotParts};
+pub use stats::{ListenerStats, PoolStats, ServerStats, Totals, Traffic};
 pub use worker::{Command, DrainOutcome, worker};

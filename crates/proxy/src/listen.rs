@@ -16,8 +16,9 @@ use evenkeel_model::ListenerName;
 use evenkeel_net::stream;
 use tokio::sync::Notify;
 
+use crate::counts::ListenerCounts;
 use crate::serve;
-use crate::shared::{Admission, ListenerShared, add};
+use crate::shared::Admission;
 use crate::wire::Stream;
 use crate::worker::Worker;
 
@@ -39,8 +40,12 @@ impl Door {
         socket.set_nonblocking(true)?;
         let socket = tokio::net::TcpListener::from_std(socket)?;
         let stop = Rc::new(Notify::new());
-        let keeper =
-            Keeper { worker: Rc::clone(worker), counts: worker.shared.listener(&name), name: name.clone(), socket };
+        let keeper = Keeper {
+            worker: Rc::clone(worker),
+            counts: worker.shared.listener(&name).counts.of(worker.number),
+            name: name.clone(),
+            socket,
+        };
         let stopped = Rc::clone(&stop);
         tokio::task::spawn_local(async move {
             tokio::select! {
@@ -60,7 +65,7 @@ impl Door {
 
 struct Keeper {
     worker: Rc<Worker>,
-    counts: Arc<ListenerShared>,
+    counts: Arc<ListenerCounts>,
     name: ListenerName,
     socket: tokio::net::TcpListener,
 }
@@ -78,7 +83,7 @@ impl Keeper {
                     self.admit(stream).await;
                 }
                 Err(error) => {
-                    add(&shared.counters.accept_errors, 1);
+                    self.worker.counts.accept_errors.add(1);
                     if stream::is_exhaustion(&error) {
                         // Said once for each time of want, not at every rest.
                         if !std::mem::replace(&mut is_exhausted, true) {
@@ -105,8 +110,7 @@ impl Keeper {
     }
 
     fn serve(&self, stream: Stream, admission: Admission) {
-        add(&self.worker.shared.counters.accepted, 1);
-        add(&self.counts.accepted, 1);
+        self.worker.counts.accepted.add(1);
         let attendance = Attendance::new(&self.counts, admission);
         let presence = self.worker.enter();
         let connection = serve::h1::connection(Rc::clone(&self.worker), self.name.clone(), stream);
@@ -140,19 +144,19 @@ impl Keeper {
 
 /// A connection's place in the counts of its listener and of the process.
 struct Attendance {
-    counts: Arc<ListenerShared>,
+    counts: Arc<ListenerCounts>,
     _admission: Admission,
 }
 
 impl Attendance {
-    fn new(counts: &Arc<ListenerShared>, admission: Admission) -> Self {
-        add(&counts.connections, 1);
+    fn new(counts: &Arc<ListenerCounts>, admission: Admission) -> Self {
+        counts.accepted.add(1);
         Self { counts: Arc::clone(counts), _admission: admission }
     }
 }
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        self.counts.connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.counts.closed.add(1);
     }
 }

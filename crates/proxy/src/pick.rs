@@ -17,9 +17,10 @@ use tokio::time::Instant;
 use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
+use crate::hold::PoolHold;
 use crate::queue::Ticket;
 use crate::serve::h1::Client;
-use crate::snapshot::{PoolHold, PoolPart};
+use crate::snapshot::PoolPart;
 use crate::wire::Stream;
 
 /// A slot of a server.
@@ -79,10 +80,15 @@ pub(crate) async fn seat(
 async fn wait(client: &mut Client, exchange: &mut Exchange, seeker: &Seeker<'_>) -> Result<Seat, ProxyError> {
     let pool = seeker.pool;
     let wants = seeker.bound.and_then(|index| pool.server(index)).map(|server| server.uid);
-    let Some(ticket) = pool.shared.queue.join(pool.config.queue.max, wants) else { return Err(Kind::QueueFull.into()) };
+    let Some(ticket) = pool.shared.queue.join(pool.config.queue.max, wants) else {
+        pool.counts().queue_full.add(1);
+        return Err(Kind::QueueFull.into());
+    };
     let begun = Instant::now();
     let seat = stand(client, seeker, &ticket, begun + pool.config.queue.timeout).await;
-    exchange.times.queue += begun.elapsed();
+    let waited = begun.elapsed();
+    exchange.times.queue += waited;
+    pool.counts().waits.add(waited);
     seat
 }
 
@@ -101,7 +107,10 @@ async fn stand(
         match client.timer.until(deadline, called_or_left(ticket, &client.stream)).await {
             Ok(Stood::Called) => {}
             Ok(Stood::Left) => return Err(Kind::ClientGone.into()),
-            Err(_) => return Err(Kind::QueueTimeout.into()),
+            Err(_) => {
+                seeker.pool.counts().queue_timeouts.add(1);
+                return Err(Kind::QueueTimeout.into());
+            }
         }
     }
 }
@@ -135,13 +144,11 @@ impl Seeker<'_> {
         if let Some(index) = self.bound {
             return self.take(index).map_or(Look::Full, Look::Seat);
         }
-        let ask = Ask { key: self.key, tried: self.tried, loads: self.pool.as_ref().as_ref() };
+        let ask = Ask { key: self.key, tried: self.tried, loads: self.pool.part() };
         // Another worker may take the slot between the choice and the taking; after as many tries as there are
         // servers the pool is as good as full.
         for _ in 0..=self.pool.servers.len() {
-            let pick = client
-                .worker
-                .with_picker(&self.pool.config.name, |picker, rng| picker.pick(&self.pool.plan, &ask, rng));
+            let pick = client.worker.with_picker(self.pool, |picker, rng| picker.pick(&self.pool.plan, &ask, rng));
             match pick {
                 Pick::Server(index) => match self.take(index) {
                     Some(seat) => return Look::Seat(seat),

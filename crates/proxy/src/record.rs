@@ -3,33 +3,61 @@
 //! Not here: what a line looks like (`log::line`). The invariant: a fault of a client is never counted against a
 //! server, nor reported.
 
-use std::sync::atomic::Ordering;
-
 use evenkeel_http::matching;
-use evenkeel_model::Reason;
 use evenkeel_model::config::{LogRule, LogSubject};
+use evenkeel_model::{Histogram, Reason};
 use evenkeel_net::clock;
 
 use crate::buffer::Desk;
+use crate::counts::TrafficCounts;
 use crate::error::{ProxyError, Side};
 use crate::exchange::Exchange;
+use crate::hold::HeldPool;
 use crate::log::line;
 use crate::serve::h1::Client;
-use crate::shared::{TrafficOutcome, TrafficReport, add};
-use crate::snapshot::PoolPart;
+use crate::server::Attempt;
+use crate::shared::{TrafficOutcome, TrafficReport};
 use crate::{respond, route};
 
 /// Counts a request that came to a pool.
-pub(crate) fn arrival(client: &Client, pool: &PoolPart) {
-    add(&pool.shared.requests, 1);
-    client.worker.with_budget(&pool.config.name, |budget, now| {
-        budget.on_request(now);
-        true
-    });
+pub(crate) fn arrival(pool: &HeldPool) {
+    pool.counts().traffic.requests.add(1);
+    pool.memory().budget.borrow_mut().on_request(clock::now());
+}
+
+/// Counts an attempt that goes over a kept connection.
+pub(crate) fn reuse(attempt: &Attempt<'_>) {
+    if let Some(counts) = attempt.pool.server_counts(attempt.index) {
+        counts.reused.add(1);
+    }
+}
+
+/// Counts an attempt to connect.
+pub(crate) fn connect(attempt: &Attempt<'_>, is_made: bool) {
+    if let Some(counts) = attempt.pool.server_counts(attempt.index) {
+        let count = if is_made { &counts.connects } else { &counts.connect_failures };
+        count.add(1);
+    }
+}
+
+/// Counts a request that goes to a server.
+pub(crate) fn despatch(attempt: &Attempt<'_>) {
+    if let Some(counts) = attempt.pool.server_counts(attempt.index) {
+        counts.traffic.requests.add(1);
+    }
+}
+
+/// Counts a server's answer, whether or not it is passed on.
+pub(crate) fn answer(exchange: &Exchange, attempt: &Attempt<'_>, status: u16) {
+    let Some(counts) = attempt.pool.server_counts(attempt.index) else { return };
+    counts.traffic.add_status(status);
+    if let Some((first, despatched)) = exchange.times.first.zip(exchange.times.despatched) {
+        counts.traffic.times.add(first.saturating_duration_since(despatched));
+    }
 }
 
 /// Counts and reports a failed attempt, where the server is to blame.
-pub(crate) fn failure(client: &Client, exchange: &Exchange, pool: &PoolPart, error: &ProxyError) {
+pub(crate) fn failure(client: &Client, exchange: &Exchange, pool: &HeldPool, error: &ProxyError) {
     // That a kept connection was closed in the moment of its use is nobody's fault.
     let is_race = exchange.was_reused && error.kind == crate::error::Kind::ServerLost;
     if error.side != Side::Server || is_race {
@@ -40,23 +68,22 @@ pub(crate) fn failure(client: &Client, exchange: &Exchange, pool: &PoolPart, err
 }
 
 /// Notes the status of the answer that is about to be passed on.
-pub(crate) fn status(client: &Client, exchange: &mut Exchange, pool: &PoolPart, status: u16) {
+pub(crate) fn status(client: &Client, exchange: &mut Exchange, pool: &HeldPool, status: u16) {
     exchange.status = status;
-    let Some(server) = exchange.server.and_then(|index| pool.server(index)) else { return };
-    if status >= 500 {
-        add(&server.shared.errors_5xx, 1);
-    }
-    if exchange.sticky == evenkeel_balance::sticky::StickyOutcome::Hit {
-        add(&server.shared.sticky_hits, 1);
+    if exchange.sticky == evenkeel_balance::sticky::StickyOutcome::Hit
+        && let Some(counts) = exchange.server.and_then(|index| pool.server_counts(index))
+    {
+        counts.sticky_hits.add(1);
     }
     if matches!(status, 500 | 502 | 503 | 504) {
         blame(client, exchange, pool, Reason::StatusMismatch, Some(status));
     }
 }
 
-fn blame(client: &Client, exchange: &Exchange, pool: &PoolPart, reason: Reason, status: Option<u16>) {
-    let Some(server) = exchange.server.and_then(|index| pool.server(index)) else { return };
-    server.shared.load.count_failure();
+fn blame(client: &Client, exchange: &Exchange, pool: &HeldPool, reason: Reason, status: Option<u16>) {
+    let Some(index) = exchange.server else { return };
+    let Some((server, counts)) = pool.server(index).zip(pool.server_counts(index)) else { return };
+    counts.failures.add(1);
     client.worker.shared.report(TrafficReport {
         server: server.id.clone(),
         outcome: TrafficOutcome::Failed { reason, status },
@@ -66,20 +93,35 @@ fn blame(client: &Client, exchange: &Exchange, pool: &PoolPart, reason: Reason, 
 
 /// Counts a finished exchange, and writes its log lines.
 pub(crate) fn exchange(client: &Client, desk: &Desk, exchange: &Exchange) {
-    let counters = &client.worker.counters;
-    add(&counters.requests, 1);
-    if let Some(class) = counters.by_class.get(usize::from(exchange.status / 100).saturating_sub(1)) {
-        class.fetch_add(1, Ordering::Relaxed);
+    let took = exchange.times.started.elapsed();
+    let step = Histogram::step(took);
+    let (received, sent, status) = (exchange.received, exchange.sent, exchange.status);
+    // What an upgraded connection took says nothing of how fast anyone answers.
+    let is_timed = status != 101;
+    let finish = |traffic: &TrafficCounts| {
+        traffic.add_status(status);
+        traffic.add_bytes(received, sent);
+        if is_timed {
+            traffic.times.add_at(step, took);
+        }
+    };
+    if let Some(counts) = exchange.snapshot.listener_counts(exchange.place.listener) {
+        counts.traffic.requests.add(1);
+        finish(&counts.traffic);
     }
-    add(&counters.bytes_in, exchange.received);
-    add(&counters.bytes_out, exchange.sent);
-    if let Some((_, part)) = exchange.snapshot.listener(exchange.place.listener) {
-        add(&part.shared.requests, 1);
+    if let Some(pool) = &exchange.pool {
+        finish(&pool.counts().traffic);
+        if let Some(counts) = exchange.server.and_then(|index| pool.server_counts(index)) {
+            counts.traffic.add_bytes(received, sent);
+        }
     }
-    if let Some(server) = exchange.server_part() {
-        add(&server.shared.bytes_in, exchange.received);
-        add(&server.shared.bytes_out, exchange.sent);
+    let counts = &client.worker.counts;
+    counts.requests.add(1);
+    if let Some(class) = usize::from(status / 100).checked_sub(1).and_then(|class| counts.by_class.get(class)) {
+        class.add(1);
     }
+    counts.bytes_in.add(received);
+    counts.bytes_out.add(sent);
     write_logs(client, desk, exchange);
 }
 

@@ -10,16 +10,15 @@ use crate::buffer::Desk;
 use crate::error::{Again, Kind, ProxyError};
 use crate::exchange::Exchange;
 use crate::forward::Pipe;
+use crate::hold::HeldPool;
 use crate::serve::h1::Client;
-use crate::shared::add;
-use crate::snapshot::PoolPart;
 
 /// Whether the request may and should be sent once more.
 pub(crate) fn may_repeat(
     client: &Client,
     desk: &Desk,
     exchange: &Exchange,
-    pool: &PoolPart,
+    pool: &HeldPool,
     upload: &Pipe,
     error: &ProxyError,
 ) -> bool {
@@ -37,11 +36,11 @@ pub(crate) fn may_repeat(
         },
         body: if upload.is_whole() { Replay::Whole } else { Replay::Lost },
     };
-    let allowed = retry::may_repeat(&attempt).is_ok()
-        && (is_free(upload, exchange, error)
-            || client.worker.with_budget(&pool.config.name, |budget, now| budget.try_spend(now)));
+    let allowed =
+        retry::may_repeat(&attempt).is_ok() && (is_free(upload, exchange, error) || client.worker.may_retry(pool));
     if allowed {
-        add(&client.worker.counters.retries, 1);
+        client.worker.counts.retries.add(1);
+        pool.counts().retries.add(1);
     }
     allowed
 }

@@ -1,8 +1,8 @@
 //! What all workers share, and what outlives every configuration: loads, counters, queues, the gate of connections.
 //!
-//! Not here: anything that a request looks at to decide where it goes (`snapshot`). Everything hangs on stable names,
-//! so that a reload touches none of it. The data path sees atomics alone; the maps are read when a snapshot is built
-//! and when someone asks for numbers.
+//! Not here: anything that a request looks at to decide where it goes (`snapshot`), and what is counted (`counts`).
+//! Everything hangs on stable names, so that a reload touches none of it. The maps are read when a snapshot is built,
+//! when a worker first counts something of a name, and when someone asks for numbers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -13,17 +13,17 @@ use evenkeel_balance::ServerLoad;
 use evenkeel_model::{ListenerName, PoolName, Reason, ServerId};
 use tokio::sync::{Notify, mpsc};
 
+use crate::counts::{ListenerCounts, PoolCounts, ServerCounts, Shards, WorkerCounts};
 use crate::queue::Queue;
+use crate::stats::{ListenerStats, PoolStats, ServerStats, Totals};
 
 /// How often room is asked for while there is none.
 const ROOM_PATIENCE: Duration = Duration::from_millis(100);
 
 /// What all workers share. Made once, before the first snapshot.
 pub struct Shared {
-    /// Counters of what is rare.
-    pub(crate) counters: Counters,
-    /// Counters of what is not, one set for each worker.
-    shards: Mutex<Vec<Arc<Counters>>>,
+    workers: Shards<WorkerCounts>,
+    next_worker: AtomicU64,
     connections: AtomicU64,
     max_conns: AtomicU32,
     /// Woken when a connection ends while the gate was shut.
@@ -31,6 +31,7 @@ pub struct Shared {
     /// Woken while clients may be waiting for want of room.
     crowded: Notify,
     reports: mpsc::Sender<TrafficReport>,
+    reports_dropped: AtomicU64,
     servers: Mutex<HashMap<ServerId, Arc<ServerShared>>>,
     pools: Mutex<HashMap<PoolName, Arc<PoolShared>>>,
     listeners: Mutex<HashMap<ListenerName, Arc<ListenerShared>>>,
@@ -60,131 +61,25 @@ pub enum TrafficOutcome {
     },
 }
 
-/// Counters of the process; each grows for ever. Sets of two workers never share a line of cache.
+/// One server's load and counters, kept while anything names it.
 #[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Counters {
-    pub(crate) accepted: AtomicU64,
-    pub(crate) accept_errors: AtomicU64,
-    pub(crate) requests: AtomicU64,
-    pub(crate) by_class: [AtomicU64; 5],
-    pub(crate) retries: AtomicU64,
-    pub(crate) panics: AtomicU64,
-    pub(crate) log_lines_dropped: AtomicU64,
-    pub(crate) reports_dropped: AtomicU64,
-    pub(crate) surplus: AtomicU64,
-    pub(crate) tunnels: AtomicU64,
-    pub(crate) bytes_in: AtomicU64,
-    pub(crate) bytes_out: AtomicU64,
-}
-
-/// The counters of the process at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Client connections accepted.
-    pub accepted: u64,
-    /// Failed attempts to accept one.
-    pub accept_errors: u64,
-    /// Requests answered, by us or by a server.
-    pub requests: u64,
-    /// The same by the first digit of the status: 1xx, 2xx, 3xx, 4xx, 5xx.
-    pub by_class: [u64; 5],
-    /// Requests that were not served as asked, by the cause's stable code.
-    pub rejected: BTreeMap<&'static str, u64>,
-    /// Attempts beyond a request's first.
-    pub retries: u64,
-    /// Connections lost to a panic.
-    pub panics: u64,
-    /// Log lines given up because their writer did not keep up.
-    pub log_lines_dropped: u64,
-    /// Traffic reports given up because the health keeper did not keep up.
-    pub reports_dropped: u64,
-    /// Server connections destroyed because bytes came that nobody asked for.
-    pub surplus: u64,
-    /// Connections upgraded and tunnelled.
-    pub tunnels: u64,
-    /// Bytes received from clients.
-    pub bytes_in: u64,
-    /// Bytes sent to clients.
-    pub bytes_out: u64,
-}
-
-/// One server's loads and counters, kept while anything names it.
-#[derive(Debug, Default)]
-pub struct ServerShared {
+pub(crate) struct ServerShared {
     /// Requests in flight, exactly.
     pub(crate) load: Arc<ServerLoad>,
-    pub(crate) errors_5xx: AtomicU64,
-    pub(crate) bytes_in: AtomicU64,
-    pub(crate) bytes_out: AtomicU64,
-    pub(crate) sticky_hits: AtomicU64,
-    pub(crate) connects: AtomicU64,
-    pub(crate) reused: AtomicU64,
-}
-
-impl ServerShared {
-    /// The exact count of requests in flight, with the totals of requests and failures.
-    pub fn load(&self) -> &Arc<ServerLoad> {
-        &self.load
-    }
-}
-
-/// One server's numbers at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServerStats {
-    /// Requests in flight now.
-    pub in_flight: u32,
-    /// Requests sent to it, retries included.
-    pub requests: u64,
-    /// Requests that failed by its fault.
-    pub failures: u64,
-    /// Answers of 500 and above.
-    pub errors_5xx: u64,
-    /// Bytes sent to it.
-    pub bytes_in: u64,
-    /// Bytes received from it.
-    pub bytes_out: u64,
-    /// Requests that came to it by their session.
-    pub sticky_hits: u64,
-    /// Connections made to it.
-    pub connects: u64,
-    /// Requests that went over a kept connection.
-    pub reused: u64,
+    pub(crate) counts: Shards<ServerCounts>,
 }
 
 /// One pool's queue and counters.
 #[derive(Debug, Default)]
 pub(crate) struct PoolShared {
     pub(crate) queue: Arc<Queue>,
-    pub(crate) requests: AtomicU64,
-}
-
-/// One pool's numbers at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PoolStats {
-    /// Requests that wait for a slot now.
-    pub queued: u32,
-    /// Requests that came to the pool.
-    pub requests: u64,
+    pub(crate) counts: Shards<PoolCounts>,
 }
 
 /// One listener's counters.
 #[derive(Debug, Default)]
 pub(crate) struct ListenerShared {
-    pub(crate) connections: AtomicU64,
-    pub(crate) accepted: AtomicU64,
-    pub(crate) requests: AtomicU64,
-}
-
-/// One listener's numbers at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ListenerStats {
-    /// Client connections open now.
-    pub connections: u64,
-    /// Client connections accepted.
-    pub accepted: u64,
-    /// Requests answered.
-    pub requests: u64,
+    pub(crate) counts: Shards<ListenerCounts>,
 }
 
 impl Shared {
@@ -192,13 +87,14 @@ impl Shared {
     /// servers to `reports`, which should hold `caps::TRAFFIC_REPORTS`.
     pub fn new(max_conns: u32, reports: mpsc::Sender<TrafficReport>) -> Arc<Self> {
         Arc::new(Self {
-            counters: Counters::default(),
-            shards: Mutex::default(),
+            workers: Shards::default(),
+            next_worker: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             max_conns: AtomicU32::new(max_conns),
             freed: Notify::new(),
             crowded: Notify::new(),
             reports,
+            reports_dropped: AtomicU64::new(0),
             servers: Mutex::default(),
             pools: Mutex::default(),
             listeners: Mutex::default(),
@@ -224,74 +120,93 @@ impl Shared {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// The server's shared part, made on first asking and the same ever after, while a snapshot names it.
-    pub fn server(&self, id: &ServerId) -> Arc<ServerShared> {
-        Arc::clone(lock(&self.servers).entry(id.clone()).or_default())
+    /// Requests sent to a server since it got its name, retries included.
+    pub fn requests_to(&self, id: &ServerId) -> u64 {
+        let Some(server) = lock(&self.servers).get(id).map(Arc::clone) else { return 0 };
+        let mut sum = 0;
+        server.counts.each(|counts| sum += counts.traffic.requests.read());
+        sum
     }
 
     /// The process's counters.
     pub fn totals(&self) -> Totals {
-        let shards = lock(&self.shards).clone();
-        let all = || shards.iter().map(|shard| &**shard).chain([&self.counters]);
-        let sum = |of: fn(&Counters) -> &AtomicU64| all().map(|counters| read(of(counters))).sum();
-        let mut by_class = [0; 5];
-        for (class, total) in by_class.iter_mut().enumerate() {
-            *total = all().filter_map(|counters| counters.by_class.get(class)).map(read).sum();
-        }
-        Totals {
-            accepted: sum(|counters| &counters.accepted),
-            accept_errors: sum(|counters| &counters.accept_errors),
-            requests: sum(|counters| &counters.requests),
-            by_class,
+        let mut totals = Totals {
             rejected: lock(&self.rejected).clone(),
-            retries: sum(|counters| &counters.retries),
-            panics: sum(|counters| &counters.panics),
-            log_lines_dropped: sum(|counters| &counters.log_lines_dropped),
-            reports_dropped: sum(|counters| &counters.reports_dropped),
-            surplus: sum(|counters| &counters.surplus),
-            tunnels: sum(|counters| &counters.tunnels),
-            bytes_in: sum(|counters| &counters.bytes_in),
-            bytes_out: sum(|counters| &counters.bytes_out),
-        }
+            reports_dropped: self.reports_dropped.load(Ordering::Relaxed),
+            ..Totals::default()
+        };
+        self.workers.each(|counts| {
+            let fields = [
+                (&mut totals.accepted, &counts.accepted),
+                (&mut totals.accept_errors, &counts.accept_errors),
+                (&mut totals.requests, &counts.requests),
+                (&mut totals.retries, &counts.retries),
+                (&mut totals.panics, &counts.panics),
+                (&mut totals.log_lines_dropped, &counts.log_lines_dropped),
+                (&mut totals.surplus, &counts.surplus),
+                (&mut totals.tunnels, &counts.tunnels),
+                (&mut totals.bytes_in, &counts.bytes_in),
+                (&mut totals.bytes_out, &counts.bytes_out),
+            ];
+            fields.into_iter().for_each(|(total, count)| *total += count.read());
+            totals.by_class.iter_mut().zip(&counts.by_class).for_each(|(total, count)| *total += count.read());
+        });
+        totals
     }
 
     /// A server's numbers; `None` for one that no snapshot ever named.
     pub fn server_stats(&self, id: &ServerId) -> Option<ServerStats> {
         let server = Arc::clone(lock(&self.servers).get(id)?);
-        Some(ServerStats {
-            in_flight: server.load.in_flight(),
-            requests: server.load.requests(),
-            failures: server.load.failures(),
-            errors_5xx: read(&server.errors_5xx),
-            bytes_in: read(&server.bytes_in),
-            bytes_out: read(&server.bytes_out),
-            sticky_hits: read(&server.sticky_hits),
-            connects: read(&server.connects),
-            reused: read(&server.reused),
-        })
+        let mut stats = ServerStats { in_flight: server.load.in_flight(), ..ServerStats::default() };
+        server.counts.each(|counts| {
+            counts.traffic.read_into(&mut stats.traffic);
+            stats.failures += counts.failures.read();
+            stats.sticky_hits += counts.sticky_hits.read();
+            stats.connects += counts.connects.read();
+            stats.connect_failures += counts.connect_failures.read();
+            stats.reused += counts.reused.read();
+        });
+        Some(stats)
     }
 
     /// A listener's numbers.
     pub fn listener_stats(&self, name: &ListenerName) -> Option<ListenerStats> {
         let listener = Arc::clone(lock(&self.listeners).get(name)?);
-        Some(ListenerStats {
-            connections: read(&listener.connections),
-            accepted: read(&listener.accepted),
-            requests: read(&listener.requests),
-        })
+        let mut stats = ListenerStats::default();
+        listener.counts.each(|counts| {
+            // Those closed first: what closes between the two looks must not count below nothing.
+            let closed = counts.closed.read();
+            let accepted = counts.accepted.read();
+            stats.connections += accepted.saturating_sub(closed);
+            stats.accepted += accepted;
+            counts.traffic.read_into(&mut stats.traffic);
+        });
+        Some(stats)
     }
 
     /// A pool's numbers.
     pub fn pool_stats(&self, name: &PoolName) -> Option<PoolStats> {
         let pool = Arc::clone(lock(&self.pools).get(name)?);
-        Some(PoolStats { queued: pool.queue.len(), requests: read(&pool.requests) })
+        let mut stats = PoolStats { queued: pool.queue.len(), ..PoolStats::default() };
+        pool.counts.each(|counts| {
+            counts.traffic.read_into(&mut stats.traffic);
+            stats.retries += counts.retries.read();
+            stats.redispatches += counts.redispatches.read();
+            stats.waits.merge(&counts.waits.read());
+            stats.queue_full += counts.queue_full.read();
+            stats.queue_timeouts += counts.queue_timeouts.read();
+        });
+        Some(stats)
     }
 
-    /// A set of counters for one worker. It outlives the worker, as its counts must.
-    pub(crate) fn shard(&self) -> Arc<Counters> {
-        let shard = Arc::<Counters>::default();
-        lock(&self.shards).push(Arc::clone(&shard));
-        shard
+    /// A number for a worker that nobody had before, and its counts of the process.
+    pub(crate) fn enrol(&self) -> (u64, Arc<WorkerCounts>) {
+        let number = self.next_worker.fetch_add(1, Ordering::Relaxed);
+        (number, self.workers.of(number))
+    }
+
+    pub(crate) fn server(&self, id: &ServerId) -> Arc<ServerShared> {
+        Arc::clone(lock(&self.servers).entry(id.clone()).or_default())
     }
 
     pub(crate) fn pool(&self, name: &PoolName) -> Arc<PoolShared> {
@@ -310,7 +225,7 @@ impl Shared {
     /// Hands a report to the health keeper, or counts that it had no room.
     pub(crate) fn report(&self, report: TrafficReport) {
         if self.reports.try_send(report).is_err() {
-            add(&self.counters.reports_dropped, 1);
+            self.reports_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -367,14 +282,6 @@ impl Drop for Admission {
             self.shared.freed.notify_waiters();
         }
     }
-}
-
-pub(crate) fn add(counter: &AtomicU64, amount: u64) {
-    counter.fetch_add(amount, Ordering::Relaxed);
-}
-
-fn read(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
 }
 
 /// A panic while a map is held leaves the map whole: each holder makes one insertion or one removal.

@@ -1,14 +1,12 @@
 //! Everything a worker needs to serve, built once and never changed: configuration, plans of balancing, addresses,
 //! pages, logs.
 //!
-//! Not here: what lasts longer than a configuration (`shared`) and what one worker remembers (`worker`). The
+//! Not here: what lasts longer than a configuration (`shared`) and what one worker has to it (`hold`). The
 //! invariant: a request keeps the snapshot that it began with, so that it never sees half of a change.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::ops::Deref;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use evenkeel_balance::{Keys, Loads, Member, Plan, Sealer, ServerIndex, ServerUid};
@@ -68,36 +66,8 @@ pub struct Snapshot {
     generation: u64,
     config: Arc<Config>,
     pools: Vec<Arc<PoolPart>>,
+    places: HashMap<PoolName, usize>,
     listeners: Vec<ListenerPart>,
-}
-
-/// One worker's hold on a snapshot. Requests share it by a count that no other worker writes to: a count shared by
-/// all cores would be the one piece of memory that every request of every core fights for.
-pub(crate) struct Hold {
-    snapshot: Arc<Snapshot>,
-    pools: Vec<PoolHold>,
-}
-
-/// One worker's hold on a pool.
-pub(crate) type PoolHold = Rc<Arc<PoolPart>>;
-
-impl Hold {
-    pub(crate) fn new(snapshot: Arc<Snapshot>) -> Rc<Self> {
-        let pools = snapshot.pools.iter().map(|pool| Rc::new(Arc::clone(pool))).collect();
-        Rc::new(Self { snapshot, pools })
-    }
-
-    pub(crate) fn pool(&self, place: usize) -> Option<&PoolHold> {
-        self.pools.get(place)
-    }
-}
-
-impl Deref for Hold {
-    type Target = Snapshot;
-
-    fn deref(&self) -> &Snapshot {
-        &self.snapshot
-    }
 }
 
 /// One pool, ready to choose from.
@@ -155,12 +125,11 @@ impl Snapshot {
     /// A snapshot of the parts.
     pub fn build(parts: SnapshotParts<'_>) -> Arc<Self> {
         let pools: Vec<Arc<PoolPart>> = parts.config.pools.iter().map(|pool| pool_part(pool, &parts)).collect();
-        let places: HashMap<&PoolName, usize> =
-            parts.config.pools.iter().enumerate().map(|(place, pool)| (&pool.name, place)).collect();
+        let places: HashMap<PoolName, usize> =
+            parts.config.pools.iter().enumerate().map(|(place, pool)| (pool.name.clone(), place)).collect();
         let listeners =
             parts.config.listeners.iter().map(|listener| listener_part(listener, &places, &parts)).collect();
-        drop(places);
-        Arc::new(Self { generation: parts.generation, config: parts.config, pools, listeners })
+        Arc::new(Self { generation: parts.generation, config: parts.config, pools, places, listeners })
     }
 
     /// The number that the snapshot was built with.
@@ -194,6 +163,15 @@ impl Snapshot {
     pub(crate) fn pools(&self) -> &[Arc<PoolPart>] {
         &self.pools
     }
+
+    /// Where the pool of that name stands.
+    pub(crate) fn pool_place(&self, name: &PoolName) -> Option<usize> {
+        self.places.get(name).copied()
+    }
+
+    pub(crate) fn listeners(&self) -> &[ListenerPart] {
+        &self.listeners
+    }
 }
 
 impl PoolPart {
@@ -216,7 +194,7 @@ fn pool_part(pool: &Pool, parts: &SnapshotParts<'_>) -> Arc<PoolPart> {
     let views: Vec<ServerView> =
         pool.servers.iter().map(|server| parts.servers.get(&id(pool, server)).cloned().unwrap_or_default()).collect();
     let keys = parts.token_keys.get(&pool.name).cloned();
-    let previous = parts.previous.and_then(|previous| previous.pools.iter().find(|old| old.config.name == pool.name));
+    let previous = parts.previous.and_then(|previous| previous.pools.get(previous.pool_place(&pool.name)?));
     if let Some(old) = previous.filter(|old| is_unchanged(old, pool, &views, keys.as_ref(), parts.hash_seed)) {
         return Arc::clone(old);
     }
@@ -280,7 +258,7 @@ fn server_part(pool: &Pool, server: &Server, view: &ServerView, parts: &Snapshot
     }
 }
 
-fn listener_part(listener: &Listener, places: &HashMap<&PoolName, usize>, parts: &SnapshotParts<'_>) -> ListenerPart {
+fn listener_part(listener: &Listener, places: &HashMap<PoolName, usize>, parts: &SnapshotParts<'_>) -> ListenerPart {
     let limits = &listener.limits;
     ListenerPart {
         name: listener.name.clone(),
@@ -294,7 +272,7 @@ fn listener_part(listener: &Listener, places: &HashMap<&PoolName, usize>, parts:
     }
 }
 
-fn site_part(site: &Site, places: &HashMap<&PoolName, usize>, parts: &SnapshotParts<'_>) -> SitePart {
+fn site_part(site: &Site, places: &HashMap<PoolName, usize>, parts: &SnapshotParts<'_>) -> SitePart {
     let logs: Vec<LogPart> = site
         .logs
         .iter()

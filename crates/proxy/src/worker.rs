@@ -6,26 +6,27 @@
 //! that it accepts on and one for each client connection; all end with it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_balance::{Picker, RetryBudget, Rng};
+use evenkeel_balance::{Picker, Rng};
 use evenkeel_http::format_http_date;
-use evenkeel_model::{ListenerName, PoolName};
+use evenkeel_model::ListenerName;
 use evenkeel_net::{clock, memory, rng};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::buffer::FreeList;
+use crate::counts::WorkerCounts;
+use crate::hold::{HeldPool, Hold};
 use crate::listen::Door;
 use crate::log::Batches;
 use crate::server::pool::IdlePool;
-use crate::shared::{Counters, Shared, add};
+use crate::shared::Shared;
 use crate::sleepers::Sleepers;
-use crate::snapshot::{Hold, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// How long a log line waits for company before it is handed over.
 const LOG_PATIENCE: Duration = Duration::from_millis(100);
@@ -82,9 +83,10 @@ pub(crate) struct Worker {
     /// Woken when idle connections and tunnels must look whether they still may stand.
     pub(crate) turn: Notify,
     snapshot: RefCell<Option<Rc<Hold>>>,
-    /// The counters that this worker alone writes.
-    pub(crate) counters: Arc<Counters>,
-    pools: RefCell<HashMap<PoolName, PoolMemory>>,
+    /// A number that no other worker of the process has or had.
+    pub(crate) number: u64,
+    /// What this worker counts of the process.
+    pub(crate) counts: Arc<WorkerCounts>,
     rng: RefCell<Rng>,
     nonce: Cell<([u8; 16], u64)>,
     date: Cell<(u64, [u8; 29])>,
@@ -93,12 +95,6 @@ pub(crate) struct Worker {
     open: Cell<u64>,
     emptied: Notify,
     poked: Notify,
-}
-
-/// What one worker remembers of one pool.
-struct PoolMemory {
-    picker: Picker,
-    budget: RetryBudget,
 }
 
 /// One worker's whole life, to be run on its own single-threaded runtime inside a `LocalSet`. It returns when it is
@@ -139,7 +135,7 @@ pub async fn worker(index: usize, shared: Arc<Shared>, mut commands: mpsc::Recei
             flush_at = None;
         }
         if sweep_at <= now {
-            worker.idle.sweep(now, &worker.shared);
+            worker.idle.sweep(now, &worker.counts);
             if worker.free.has_ebbed() {
                 memory::give_back();
             }
@@ -168,9 +164,11 @@ impl Worker {
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&a.to_le_bytes());
         nonce[8..].copy_from_slice(&b.to_le_bytes());
+        let (number, counts) = shared.enrol();
         Self {
             index,
-            counters: shared.shard(),
+            number,
+            counts,
             shared,
             free: FreeList::default(),
             batches: Batches::default(),
@@ -179,7 +177,6 @@ impl Worker {
             scratch: RefCell::new(vec![0; evenkeel_model::caps::BODY_BUFFER].into_boxed_slice()),
             turn: Notify::new(),
             snapshot: RefCell::new(None),
-            pools: RefCell::default(),
             rng: RefCell::new(Rng::new(c ^ d)),
             nonce: Cell::new((nonce, 0)),
             date: Cell::new((0, [b' '; 29])),
@@ -199,10 +196,10 @@ impl Worker {
         doors: &mut Vec<Door>,
     ) {
         self.idle.retain_named(&snapshot);
-        self.remember_only(&snapshot);
         // Waiters of the queue look again: a server may have come, gone, or got another limit.
         snapshot.pools().iter().for_each(|pool| pool.shared.queue.wake_all());
-        *self.snapshot.borrow_mut() = Some(Hold::new(snapshot));
+        let hold = Hold::new(self.number, snapshot, self.snapshot.borrow().as_deref());
+        *self.snapshot.borrow_mut() = Some(hold);
         for (name, socket) in open {
             match Door::open(self, name.clone(), socket) {
                 Ok(door) => doors.push(door),
@@ -213,19 +210,6 @@ impl Worker {
         *doors = staying;
         closing.into_iter().for_each(Door::close);
         self.turn.notify_waiters();
-    }
-
-    fn remember_only(&self, snapshot: &Snapshot) {
-        let mut pools = self.pools.borrow_mut();
-        pools.retain(|name, _| snapshot.pools().iter().any(|pool| pool.config.name == *name));
-        for pool in snapshot.pools() {
-            let percent = pool.config.retry.budget;
-            pools
-                .entry(pool.config.name.clone())
-                .or_insert_with(|| PoolMemory { picker: Picker::new(), budget: RetryBudget::new(percent) })
-                .budget
-                .set_percent(percent);
-        }
     }
 
     /// Ends what the drain's deadline found standing.
@@ -246,7 +230,7 @@ impl Worker {
 
     pub(crate) fn count_lost_lines(&self, lines: u64) {
         if lines > 0 {
-            add(&self.shared.counters.log_lines_dropped, lines);
+            self.counts.log_lines_dropped.add(lines);
         }
     }
 
@@ -270,21 +254,14 @@ impl Worker {
         self.is_cut.get()
     }
 
-    /// The memory of a pool, at work for the length of one call.
-    pub(crate) fn with_picker<T>(&self, pool: &PoolName, work: impl FnOnce(&mut Picker, &mut Rng) -> T) -> T {
-        let mut pools = self.pools.borrow_mut();
-        let mut rng = self.rng.borrow_mut();
-        match pools.get_mut(pool) {
-            Some(memory) => work(&mut memory.picker, &mut rng),
-            // The pool left with a reload while a request of its snapshot is still under way.
-            None => work(&mut Picker::new(), &mut rng),
-        }
+    /// The pool's turns, at work for the length of one call.
+    pub(crate) fn with_picker<T>(&self, pool: &HeldPool, work: impl FnOnce(&mut Picker, &mut Rng) -> T) -> T {
+        work(&mut pool.memory().picker.borrow_mut(), &mut self.rng.borrow_mut())
     }
 
-    /// The retry budget of a pool; a pool that has left gets no retries.
-    pub(crate) fn with_budget(&self, pool: &PoolName, work: impl FnOnce(&mut RetryBudget, Duration) -> bool) -> bool {
-        let now = clock::now();
-        self.pools.borrow_mut().get_mut(pool).is_some_and(|memory| work(&mut memory.budget, now))
+    /// Takes a retry out of the pool's budget, if there is one left.
+    pub(crate) fn may_retry(&self, pool: &HeldPool) -> bool {
+        pool.memory().budget.borrow_mut().try_spend(clock::now())
     }
 
     /// A number by chance.
@@ -335,7 +312,7 @@ impl Drop for Presence {
         }
         if std::thread::panicking() {
             // The runtime ends this task alone; the message was written when the panic began.
-            add(&self.worker.shared.counters.panics, 1);
+            self.worker.counts.panics.add(1);
             tracing::error!(worker = self.worker.index, "a connection was lost to a panic");
         }
     }

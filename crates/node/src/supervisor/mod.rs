@@ -214,7 +214,7 @@ impl Supervisor {
 
     fn take_report(&mut self, report: &TrafficReport, turn: &mut Turn) {
         let TrafficOutcome::Failed { reason, status } = report.outcome;
-        let requests = self.shared.server(&report.server).load().requests();
+        let requests = self.shared.requests_to(&report.server);
         let noted = self.keeper.failed(&report.server, (reason, status), requests, report.at);
         self.note(noted, turn);
     }

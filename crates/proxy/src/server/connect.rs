@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
+use crate::record;
 use crate::serve::h1::Client;
 use crate::server::Attempt;
-use crate::shared::add;
 use crate::snapshot::ServerPart;
 use crate::wire::Stream;
 
@@ -34,8 +34,8 @@ pub(crate) async fn obtain(
     // After a failure a new connection tells whether it was the server or only the kept connection.
     if may_reuse && attempt.is_first {
         let worker = &client.worker;
-        if let Some(kept) = worker.idle.take(&server.id, &worker.shared, !survives) {
-            add(&server.shared.reused, 1);
+        if let Some(kept) = worker.idle.take(&server.id, &worker.counts, !survives) {
+            record::reuse(attempt);
             exchange.was_reused = true;
             exchange.times.connect = Some(Duration::ZERO);
             exchange.server_addr = Some(kept.peer_addr());
@@ -46,9 +46,9 @@ pub(crate) async fn obtain(
     let begun = Instant::now();
     let connected = Box::pin(connect(client, server, attempt.pool.config.timeouts.connect)).await;
     exchange.times.connect = Some(begun.elapsed());
+    record::connect(attempt, connected.is_ok());
     match connected {
         Ok(stream) => {
-            add(&server.shared.connects, 1);
             exchange.server_addr = Some(stream.peer_addr());
             Ok(stream)
         }

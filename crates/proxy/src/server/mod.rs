@@ -20,9 +20,9 @@ use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::{Exchange, Next};
 use crate::forward::{Lane, Pipe, PipeError, Waits};
+use crate::hold::PoolHold;
 use crate::serve::h1::Client;
-use crate::shared::add;
-use crate::snapshot::{PoolHold, PoolPart};
+use crate::snapshot::PoolPart;
 use crate::wire::Stream;
 use crate::{guard, record, respond};
 
@@ -54,10 +54,9 @@ pub(crate) async fn attempt(
     upload.progress = now;
     desk.answer.clear();
     desk.response.clear();
-    if let Some(part) = exchange.server_part() {
-        part.shared.load.count_request();
-    }
+    record::despatch(&attempt);
     h1::await_answer(client, &mut server, desk, exchange, upload, attempt.pool).await?;
+    record::answer(exchange, &attempt, desk.response.status());
     if desk.response.switches_protocols() {
         return Box::pin(tunnel::run(client, server, desk, exchange, upload)).await;
     }
@@ -111,7 +110,7 @@ async fn deliver(
     download.release(&client.worker.free);
     ended?;
     if !is_clean {
-        add(&client.worker.shared.counters.surplus, 1);
+        client.worker.counts.surplus.add(1);
     } else if is_reusable && upload.is_done() && attempt.pool.config.reuse != Reuse::Never {
         keep_connection(client, server, attempt);
     }

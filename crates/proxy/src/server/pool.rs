@@ -13,7 +13,7 @@ use std::time::Duration;
 use evenkeel_model::{ServerId, caps};
 use tokio::time::Instant;
 
-use crate::shared::{Shared, add};
+use crate::counts::WorkerCounts;
 use crate::snapshot::Snapshot;
 use crate::wire::{Stream, Wire};
 
@@ -45,7 +45,7 @@ enum State {
 
 impl IdlePool {
     /// The latest used connection that is still good. `must_be_fresh` asks the system, at the price of a call.
-    pub(crate) fn take(&self, id: &ServerId, shared: &Shared, must_be_fresh: bool) -> Option<Stream> {
+    pub(crate) fn take(&self, id: &ServerId, counts: &WorkerCounts, must_be_fresh: bool) -> Option<Stream> {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.get_mut(id)?;
         while let Some(mut idle) = shelf.connections.pop() {
@@ -58,7 +58,7 @@ impl IdlePool {
                 State::Silent if must_be_fresh && idle.stream.is_closed_or_readable() => {}
                 State::Silent => return Some(idle.stream),
                 State::Closed => {}
-                State::Surplus => add(&shared.counters.surplus, 1),
+                State::Surplus => counts.surplus.add(1),
             }
         }
         None
@@ -80,7 +80,7 @@ impl IdlePool {
     }
 
     /// Lets go what was kept too long, was closed, or spoke unasked.
-    pub(crate) fn sweep(&self, now: Instant, shared: &Shared) {
+    pub(crate) fn sweep(&self, now: Instant, counts: &WorkerCounts) {
         for shelf in self.shelves.borrow_mut().values_mut() {
             let keep = shelf.keep;
             shelf.connections.retain_mut(|idle| {
@@ -89,7 +89,7 @@ impl IdlePool {
                         State::Silent => true,
                         State::Closed => false,
                         State::Surplus => {
-                            add(&shared.counters.surplus, 1);
+                            counts.surplus.add(1);
                             false
                         }
                     }

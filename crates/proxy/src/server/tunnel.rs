@@ -16,7 +16,6 @@ use crate::error::{Kind, ProxyError};
 use crate::exchange::{Exchange, Next};
 use crate::forward::{Pipe, TunnelSide};
 use crate::serve::h1::Client;
-use crate::shared::add;
 use crate::wire::{Stream, write_all};
 use crate::{record, respond};
 
@@ -45,7 +44,7 @@ pub(crate) async fn run(
         .await
         .map_err(respond::write_fault)?;
     desk.shrink();
-    add(&client.worker.shared.counters.tunnels, 1);
+    client.worker.counts.tunnels.add(1);
     let ended = carry(client, &mut server, &mut up, &mut down).await;
     exchange.received += up.moved;
     exchange.sent += down.moved;

@@ -289,7 +289,7 @@ fn a_client_that_leaves_is_no_fault_of_the_server() {
         let mut rig = Rig::start(config(pool(&[&origin]))).await;
         let mut client = Client::connect(&rig).await;
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf").await;
-        rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).is_some_and(|stats| stats.requests == 1)).await;
+        rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).is_some_and(|stats| stats.traffic.requests == 1)).await;
         drop(client);
         let line = rig.lines(1).await.remove(0);
         assert!(line.contains("\"end\":\"client-abort\"") && line.contains("\"status\":499"), "{line}");
@@ -307,7 +307,7 @@ fn a_body_that_breaks_its_framing_is_400_and_never_ends_well_at_the_server() {
         let rig = Rig::start(config(pool(&[&origin]))).await;
         let mut client = Client::connect(&rig).await;
         client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
-        rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).is_some_and(|stats| stats.requests == 1)).await;
+        rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).is_some_and(|stats| stats.traffic.requests == 1)).await;
         client.send("0x5\r\nhello\r\n0\r\n\r\n").await;
         let answer = client.answer().await;
         assert_eq!((answer.status(), answer.field("connection").as_deref()), (400, Some("close")));

@@ -1,6 +1,7 @@
 //! The data plane at work: real sockets on the loopback, scripted servers that record every byte.
 
 mod bodies;
+mod counts;
 mod failures;
 mod keeping;
 mod life;
