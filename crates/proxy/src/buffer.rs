@@ -84,6 +84,13 @@ impl Buffer {
         self.end = 0;
     }
 
+    /// Moves into a room of this size, which is larger.
+    pub(crate) fn widen(&mut self, capacity: usize) {
+        let mut wide = Self::new(capacity);
+        wide.refill(self.filled());
+        *self = wide;
+    }
+
     /// The size of the room.
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.len()
@@ -149,6 +156,9 @@ impl Desk {
 
     /// Gives back what one unusual exchange made grow.
     fn trim(&mut self) {
+        if self.answer.capacity() > caps::CONNECTION_BUFFER {
+            self.answer = Buffer::new(caps::CONNECTION_BUFFER);
+        }
         for vec in [&mut self.out, &mut self.reply, &mut self.normal, &mut self.text, &mut self.kept] {
             if vec.capacity() > caps::BODY_BUFFER {
                 *vec = Vec::new();

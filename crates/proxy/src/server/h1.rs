@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use evenkeel_http::forwarded::{self, Scheme};
-use evenkeel_http::{ConnectionField, Edit, Limits, RequestOut, ResponseError, ResponseOut, Version, uri};
+use evenkeel_http::{ConnectionField, Edit, Limits, RequestOut, ResponseOut, Version, uri};
 use evenkeel_http::{write_request as serialise_request, write_response};
 use evenkeel_model::caps;
 use evenkeel_model::config::Reuse;
@@ -20,8 +20,8 @@ use crate::snapshot::PoolPart;
 use crate::wire::{Stream, Wire, write_all};
 use crate::{guard, respond, route, stick};
 
-/// What a server's head may be: it must fit the buffer, and 256 fields are more than any framework sets.
-const ANSWER_LIMITS: Limits = Limits { head: caps::CONNECTION_BUFFER, fields: 256, target: 0 };
+/// What a server's head may be.
+const ANSWER_LIMITS: Limits = Limits { head: caps::SERVER_HEAD_BYTES, fields: caps::SERVER_FIELDS, target: 0 };
 
 /// Writes the request's head for the attempt's server into `out`.
 pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Attempt<'_>) {
@@ -147,9 +147,8 @@ async fn read_head(
             if !desk.answer.filled().is_empty() {
                 match desk.response.parse(desk.answer.filled(), &ANSWER_LIMITS, &facts) {
                     Ok(Some(_)) => return Poll::Ready(Ok(())),
-                    Ok(None) if desk.answer.free() == 0 => {
-                        return Poll::Ready(Err(Kind::Answer(ResponseError::HeadTooLong).into()));
-                    }
+                    // Few heads are so large; the room is given back with the desk.
+                    Ok(None) if desk.answer.free() == 0 => desk.answer.widen(caps::SERVER_HEAD_BYTES),
                     Ok(None) => {}
                     Err(cause) => return Poll::Ready(Err(Kind::Answer(cause).into())),
                 }
