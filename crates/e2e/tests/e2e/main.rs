@@ -20,3 +20,4 @@ mod reload;
 mod setting;
 mod steady;
 mod sticky;
+mod vectors;
