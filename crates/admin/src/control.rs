@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::report::{ReloadRefused, ReloadReport, StatusReport};
+use crate::report::{ReloadRefused, ReloadReport, StatusReport, TimelineReport};
 
 /// An answer that may take a while.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -15,6 +15,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Reads the configuration anew and applies it. Answers when traffic sees it, or when it was refused whole.
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>>;
+
+    /// What its servers were held for in the last day.
+    fn timeline(&self) -> Answer<'_, TimelineReport>;
 
     /// Begins to stop: no new connections, open ones finish. Answers when that has begun.
     fn stop(&self) -> Answer<'_, ()>;

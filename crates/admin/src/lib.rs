@@ -14,9 +14,11 @@
 pub mod client;
 pub mod metrics;
 pub mod problem;
+pub mod pulse;
 pub mod render;
 pub mod report;
 pub mod serve;
+pub mod watch;
 
 mod api;
 mod caller;

@@ -34,6 +34,32 @@ pub struct StatusReport {
     pub pools: Vec<PoolReport>,
     /// The counters of the process.
     pub totals: TotalsReport,
+    /// How the traffic of all listeners goes at the moment; absent until it was watched for a few seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveReport>,
+}
+
+/// What the servers were held for in the last day.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TimelineReport {
+    /// The end of the last step, or the moment of the report within it, since 1970.
+    pub until: u64,
+    /// How long a step is.
+    pub step_s: u64,
+    /// The servers in written order.
+    pub rows: Vec<TimelineRow>,
+}
+
+/// One server's day.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TimelineRow {
+    /// Its pool.
+    pub pool: String,
+    /// Its name.
+    pub server: String,
+    /// A letter for each step, the latest last, for the gravest state in it: `u` up, `?` unknown, `r` draining,
+    /// `m` maintenance, `d` down, `-` nothing known.
+    pub steps: String,
 }
 
 /// What the process takes from the machine.
@@ -100,6 +126,24 @@ pub struct ListenerReport {
     /// What its traffic amounts to.
     #[serde(default)]
     pub traffic: TrafficReport,
+    /// Its routes in written order.
+    #[serde(default)]
+    pub routes: Vec<RouteReport>,
+}
+
+/// One route of a listener.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteReport {
+    /// The hosts that it is for; none means every host.
+    pub hosts: Vec<String>,
+    /// Its path as written, `*` for every path.
+    pub pattern: String,
+    /// Its other conditions.
+    pub also: Option<String>,
+    /// What it does with a request, in a few words.
+    pub does: String,
+    /// The pool that it sends requests to, if it does.
+    pub pool: Option<String>,
 }
 
 /// One pool.

@@ -6,16 +6,20 @@ use std::sync::Arc;
 
 use evenkeel_admin::report::{
     ConfigReport, LastReload, Latency, ListenerReport, PoolReport, ProcessReport, ReloadRefused, ReloadReport,
-    ServerReport, StatusReport, TotalsReport, TrafficReport,
+    ServerReport, StatusReport, TimelineReport, TotalsReport, TrafficReport,
 };
+use evenkeel_admin::watch::Watch;
 use evenkeel_admin::{Answer, Control};
-use evenkeel_model::Histogram;
+use evenkeel_model::{Histogram, ListenerName};
 use evenkeel_node::{ConfigStatus, Handle, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic};
 use tokio::net::UnixListener;
+
+use crate::topology;
 
 /// A node, as the control API sees it.
 struct Running {
     handle: Handle,
+    watch: Watch,
 }
 
 /// What serves a node's control socket.
@@ -23,9 +27,14 @@ pub(crate) fn service() -> Service {
     Box::new(|handle, listener: StdListener| {
         Box::pin(async move {
             match UnixListener::from_std(listener) {
-                // It ends with the node.
                 Ok(listener) => {
-                    evenkeel_admin::serve::serve(listener, Arc::new(Running { handle }), std::future::pending()).await
+                    let running = Arc::new(Running { handle, watch: Watch::default() });
+                    let control: Arc<dyn Control> = Arc::clone(&running) as _;
+                    // Both end with the node.
+                    tokio::join!(
+                        running.watch.run(&*running),
+                        evenkeel_admin::serve::serve(listener, control, std::future::pending())
+                    );
                 }
                 Err(error) => tracing::error!("the control socket cannot be served: {error}"),
             }
@@ -37,11 +46,16 @@ impl Control for Running {
     fn status(&self) -> Answer<'_, StatusReport> {
         Box::pin(async {
             // A node that ends just now says that it stops.
-            self.handle
-                .status()
-                .await
-                .map_or_else(|_| StatusReport { stopping: true, ..StatusReport::default() }, |status| report(&status))
+            let status = self.handle.status().await;
+            let stopping = |_| StatusReport { stopping: true, ..StatusReport::default() };
+            let mut report = status.map_or_else(stopping, |status| report(&status));
+            self.watch.annotate(&mut report);
+            report
         })
+    }
+
+    fn timeline(&self) -> Answer<'_, TimelineReport> {
+        Box::pin(async { self.watch.timeline(&self.status().await) })
     }
 
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>> {
@@ -70,7 +84,9 @@ impl Control for Running {
 
 /// A node's status as a report.
 pub(crate) fn report(status: &NodeStatus) -> StatusReport {
+    let written = |name: &ListenerName| status.running.listeners.iter().find(|listener| listener.name == *name);
     let listeners = status.listeners.iter().map(|listener| ListenerReport {
+        routes: written(&listener.name).map(topology::routes).unwrap_or_default(),
         name: listener.name.to_string(),
         bound: listener.bound.map(|addr| addr.to_string()),
         connections: listener.stats.connections,
@@ -95,6 +111,7 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         listeners: listeners.collect(),
         pools: status.pools.iter().map(pool).collect(),
         totals: totals(status),
+        live: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod exit;
 mod logging;
 mod opening;
 mod output;
+mod topology;
 
 use std::process::ExitCode;
 

@@ -95,6 +95,16 @@ pub const CONTROL_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// traffic could use.
 pub const CONTROL_CONNECTIONS: usize = 32;
 
+/// Rates that are remembered of each listener, pool and server, one for each five seconds: what a small graph shows.
+pub const LIVE_RATES: usize = 60;
+
+/// Histograms that are remembered of each listener, pool and server, one for each five seconds: a minute of them, so that
+/// percentiles follow what happens.
+pub const LIVE_LATENCIES: usize = 13;
+
+/// Steps of five minutes of which is remembered what a server was held for: a day of them.
+pub const DAY_STEPS: usize = 288;
+
 /// Descriptors asked for where the configuration leaves it to the system: half a million proxied connections, and
 /// what systemd allows a service that asks (`LimitNOFILE`). A container's limit may be a thousand times as much.
 pub const DESCRIPTORS: u64 = 1024 * 1024;

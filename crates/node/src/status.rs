@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_model::config::ServerAddr;
+use evenkeel_model::config::{Config, ServerAddr};
 use evenkeel_model::{ListenerName, PoolName, ServerId, Verdict};
 use evenkeel_net::process::Usage;
 use evenkeel_proxy::{ListenerStats, PoolStats, ServerStats, Totals};
@@ -28,6 +28,8 @@ pub struct NodeStatus {
     pub phase: Phase,
     /// The configuration.
     pub config: ConfigStatus,
+    /// The configuration itself.
+    pub running: Arc<Config>,
     /// Where the control socket is.
     pub control: Option<PathBuf>,
     /// The listeners in written order.

@@ -11,6 +11,7 @@ mod pools;
 mod process;
 mod servers;
 mod status;
+mod timeline;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ static NOUNS: &[&[Operation]] = &[
     servers::OPERATIONS,
     process::OPERATIONS,
     metrics::OPERATIONS,
+    timeline::OPERATIONS,
     openapi::OPERATIONS,
 ];
 

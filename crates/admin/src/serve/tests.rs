@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::*;
 use crate::client::{Client, ClientError};
-use crate::report::{ReloadRefused, ReloadReport, StatusReport};
+use crate::report::{ReloadRefused, ReloadReport, StatusReport, TimelineReport};
 use crate::{Answer, Control};
 
 /// A node that refuses every second reload.
@@ -36,6 +36,10 @@ impl Control for Node {
                 _ => Err(ReloadRefused { generation: 2, errors: vec!["error: unknown word".to_owned()] }),
             }
         })
+    }
+
+    fn timeline(&self) -> Answer<'_, TimelineReport> {
+        Box::pin(async { TimelineReport::default() })
     }
 
     fn stop(&self) -> Answer<'_, ()> {

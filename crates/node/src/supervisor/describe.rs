@@ -1,5 +1,7 @@
 //! The supervisor's facts as a [`NodeStatus`].
 
+use std::sync::Arc;
+
 use evenkeel_config::diff;
 use evenkeel_model::config::{Listener, Pool, Server};
 use evenkeel_model::{Change, ServerId, Verdict};
@@ -18,6 +20,7 @@ impl Supervisor {
             workers: self.crew.len(),
             phase: Self::phase(turn),
             config: self.describe_config(turn),
+            running: Arc::clone(config),
             control: self.about.control.clone(),
             listeners: config.listeners.iter().map(|listener| self.describe_listener(listener)).collect(),
             pools: config.pools.iter().map(|pool| self.describe_pool(pool)).collect(),

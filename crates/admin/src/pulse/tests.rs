@@ -1,0 +1,113 @@
+//! Rates, percentiles and days from reports that are made up.
+
+use super::*;
+use crate::report::{Latency, ListenerReport, PoolReport, TotalsReport};
+
+const DAY_OF_TEST: Duration = Duration::from_secs(1_800_000_000);
+
+fn latency(counts: [u64; 3]) -> Option<Latency> {
+    let [a, b, c] = counts;
+    Some(Latency { buckets: vec![(0.01, a), (0.1, b)], count: c, sum_s: 0.0 })
+}
+
+fn report(requests: u64, counts: [u64; 3], state: &str) -> StatusReport {
+    let traffic = TrafficReport { latency: latency(counts), ..TrafficReport::default() };
+    let server = ServerReport {
+        name: "a".to_owned(),
+        state: state.to_owned(),
+        requests,
+        traffic: traffic.clone(),
+        ..ServerReport::default()
+    };
+    StatusReport {
+        listeners: vec![ListenerReport { name: ":80".to_owned(), requests, traffic, ..ListenerReport::default() }],
+        pools: vec![PoolReport { name: "shop".to_owned(), requests, servers: vec![server], ..PoolReport::default() }],
+        totals: TotalsReport { requests, ..TotalsReport::default() },
+        ..StatusReport::default()
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn rates_come_from_two_countings_and_a_counter_that_begins_anew_is_no_negative_rate() {
+    let mut pulse = Pulse::default();
+    let mut shown = report(0, [0; 3], "up");
+    pulse.beat(seconds(5), DAY_OF_TEST, &shown);
+    pulse.annotate(&mut shown);
+    assert_eq!(shown.live, None);
+
+    pulse.beat(seconds(10), DAY_OF_TEST, &report(100, [0; 3], "up"));
+    pulse.beat(seconds(15), DAY_OF_TEST, &report(50, [0; 3], "up"));
+    pulse.annotate(&mut shown);
+    assert_eq!(shown.live.unwrap().recent, [20.0, 10.0]);
+    assert_eq!(shown.pools[0].servers[0].traffic.live.as_ref().unwrap().requests_per_s, 10.0);
+}
+
+#[test]
+fn percentiles_are_those_of_the_last_minute() {
+    let mut pulse = Pulse::default();
+    // 1000 slow requests long ago, and 100 quick ones in the last minute, of which ten took longer.
+    pulse.beat(seconds(5), DAY_OF_TEST, &report(0, [0, 0, 0], "up"));
+    for step in 2..40 {
+        pulse.beat(seconds(step * 5), DAY_OF_TEST, &report(1000, [0, 0, 1000], "up"));
+    }
+    pulse.beat(seconds(200), DAY_OF_TEST, &report(1100, [90, 100, 1100], "up"));
+    let mut shown = report(1100, [0; 3], "up");
+    pulse.annotate(&mut shown);
+    let live = shown.pools[0].servers[0].traffic.live.clone().unwrap();
+    assert!((live.p50_ms.unwrap() - 5.55).abs() < 0.1, "{live:?}");
+    assert!((live.p95_ms.unwrap() - 55.0).abs() < 0.1, "{live:?}");
+    assert_eq!(shown.live.unwrap().p50_ms, live.p50_ms);
+}
+
+#[test]
+fn what_took_longer_than_every_bound_shows_the_last_bound() {
+    let mut pulse = Pulse::default();
+    pulse.beat(seconds(5), DAY_OF_TEST, &report(0, [0, 0, 0], "up"));
+    pulse.beat(seconds(10), DAY_OF_TEST, &report(10, [0, 0, 10], "up"));
+    let mut shown = report(10, [0; 3], "up");
+    pulse.annotate(&mut shown);
+    assert_eq!(shown.listeners[0].traffic.live.as_ref().unwrap().p95_ms, Some(100.0));
+}
+
+#[test]
+fn a_step_shows_its_gravest_state_and_gaps_stay_empty() {
+    let mut pulse = Pulse::default();
+    let see = |pulse: &mut Pulse, at: u64, state: &str| {
+        pulse.beat(seconds(at), DAY_OF_TEST + seconds(at), &report(0, [0; 3], state));
+    };
+    see(&mut pulse, 0, "up");
+    pulse.held(DAY_OF_TEST + seconds(1), "shop", "a", "down");
+    see(&mut pulse, 2, "up");
+    see(&mut pulse, 300, "up");
+    see(&mut pulse, 1200, "draining");
+    let timeline = pulse.timeline(DAY_OF_TEST + seconds(1500), &report(0, [0; 3], "up"));
+    assert_eq!(timeline.rows[0].steps.len(), 288);
+    assert!(timeline.rows[0].steps.ends_with("-du--r-"), "{}", timeline.rows[0].steps);
+
+    see(&mut pulse, 86_400 * 3, "up");
+    let later = pulse.timeline(DAY_OF_TEST + seconds(86_400 * 3), &report(0, [0; 3], "up"));
+    assert_eq!(later.rows[0].steps.trim_start_matches('-'), "u");
+}
+
+#[test]
+fn what_the_configuration_no_longer_names_is_forgotten() {
+    let mut pulse = Pulse::default();
+    pulse.beat(seconds(5), DAY_OF_TEST, &report(0, [0; 3], "up"));
+    pulse.beat(seconds(10), DAY_OF_TEST, &StatusReport::default());
+    assert_eq!((pulse.tracks.len(), pulse.days.len()), (1, 0));
+}
+
+#[test]
+fn rings_do_not_grow() {
+    let mut pulse = Pulse::default();
+    for at in 1..1000 {
+        pulse.beat(seconds(at * 5), DAY_OF_TEST, &report(at, [at; 3], "up"));
+    }
+    let mut shown = report(0, [0; 3], "up");
+    pulse.annotate(&mut shown);
+    assert_eq!(shown.live.unwrap().recent.len(), evenkeel_model::caps::LIVE_RATES);
+}
