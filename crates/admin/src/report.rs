@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use evenkeel_model::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -232,7 +233,7 @@ pub struct TrafficReport {
     pub by_class: BTreeMap<String, u64>,
     /// How long requests took since the start.
     #[serde(default, skip)]
-    pub latency: Option<Latency>,
+    pub latency: Option<Histogram>,
     /// How it goes at the moment; absent until it was watched for a few seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<LiveReport>,
@@ -254,17 +255,6 @@ pub struct LiveReport {
 impl LiveReport {
     /// Seconds between two values of `recent`.
     pub const STEP_S: u64 = 5;
-}
-
-/// How long requests took, as counts below growing bounds.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Latency {
-    /// Bounds in seconds, growing, each with the requests that took at most so long.
-    pub buckets: Vec<(f64, u64)>,
-    /// All requests.
-    pub count: u64,
-    /// The seconds that they took together.
-    pub sum_s: f64,
 }
 
 /// The counters of the process, since its start unless said otherwise.

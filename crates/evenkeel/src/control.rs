@@ -5,12 +5,12 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 
 use evenkeel_admin::report::{
-    ConfigReport, LastReload, Latency, ListenerReport, PoolReport, ProcessReport, ReloadRefused, ReloadReport,
-    ServerReport, StatusReport, TimelineReport, TotalsReport, TrafficReport,
+    ConfigReport, LastReload, ListenerReport, PoolReport, ProcessReport, ReloadRefused, ReloadReport, ServerReport,
+    StatusReport, TimelineReport, TotalsReport, TrafficReport,
 };
 use evenkeel_admin::watch::Watch;
 use evenkeel_admin::{Answer, Control};
-use evenkeel_model::{Histogram, ListenerName};
+use evenkeel_model::ListenerName;
 use evenkeel_node::{ConfigStatus, Handle, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic};
 use tokio::net::UnixListener;
 
@@ -167,17 +167,11 @@ fn server(server: &ServerStatus) -> ServerReport {
 }
 
 fn traffic(traffic: &Traffic) -> TrafficReport {
-    let times = &traffic.times;
-    let mut below = 0;
-    let buckets = Histogram::BOUNDS.into_iter().zip(times.counts()).map(|(bound, count)| {
-        below += count;
-        (f64::from(bound) / 1e6, below)
-    });
     TrafficReport {
         bytes_in: traffic.bytes_in,
         bytes_out: traffic.bytes_out,
         by_class: by_class(traffic.by_class),
-        latency: Some(Latency { buckets: buckets.collect(), count: times.total(), sum_s: times.sum().as_secs_f64() }),
+        latency: Some(traffic.times.clone()),
         live: None,
     }
 }

@@ -98,9 +98,9 @@ pub const CONTROL_CONNECTIONS: usize = 32;
 /// Rates that are remembered of each listener, pool and server, one for each five seconds: what a small graph shows.
 pub const LIVE_RATES: usize = 60;
 
-/// Histograms that are remembered of each listener, pool and server, one for each five seconds: a minute of them, so that
-/// percentiles follow what happens.
-pub const LIVE_LATENCIES: usize = 13;
+/// Histograms that are remembered of each listener, pool and server that has traffic, one for each fifteen seconds: a minute
+/// of them, so that percentiles follow what happens.
+pub const LIVE_LATENCIES: usize = 4;
 
 /// Steps of five minutes of which is remembered what a server was held for: a day of them.
 pub const DAY_STEPS: usize = 288;

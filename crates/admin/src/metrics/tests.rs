@@ -2,14 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::time::Duration;
+
+use evenkeel_model::Histogram;
+
 use super::*;
-use crate::report::{Latency, ListenerReport, PoolReport, ServerReport, TrafficReport};
+use crate::report::{ListenerReport, PoolReport, ServerReport, TrafficReport};
+
+fn histogram(millis: &[u64]) -> Histogram {
+    let mut counts = [0; Histogram::STEPS];
+    let took: Vec<Duration> = millis.iter().map(|millis| Duration::from_millis(*millis)).collect();
+    took.iter().for_each(|took| counts[Histogram::step(*took)] += 1);
+    Histogram::new(counts, took.iter().sum())
+}
 
 fn traffic() -> TrafficReport {
     TrafficReport {
         bytes_in: 7,
         by_class: BTreeMap::from([("2xx".to_owned(), 3)]),
-        latency: Some(Latency { buckets: vec![(0.005, 1), (1.0, 2)], count: 3, sum_s: 12.5 }),
+        latency: Some(histogram(&[4, 900, 11_596])),
         ..TrafficReport::default()
     }
 }

@@ -4,9 +4,11 @@
 //! Invariant: values of labels are escaped, so that no name can begin a line of its own.
 
 use std::fmt::Write;
+use std::time::Duration;
+
+use evenkeel_model::Histogram;
 
 use super::catalogue::{Family, Kind};
-use crate::report::Latency;
 
 /// Which of the two formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,19 @@ impl Format {
 /// Room for the text, for each server and in all: a server has some 15 lines of 100 bytes.
 const SERVER_TEXT: usize = 2 * 1024;
 const OTHER_TEXT: usize = 32 * 1024;
+
+/// The bounds of every histogram: those that OpenTelemetry's semantic conventions give for the durations of requests. Each is
+/// a bound of [`Histogram`], hence exact.
+pub(super) const BOUNDS: [Duration; 14] = {
+    let millis = [5, 10, 25, 50, 75, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000];
+    let mut bounds = [Duration::ZERO; 14];
+    let mut at = 0;
+    while at < bounds.len() {
+        bounds[at] = Duration::from_millis(millis[at]);
+        at += 1;
+    }
+    bounds
+};
 
 /// The text that grows.
 pub(super) struct Sink {
@@ -78,17 +93,17 @@ impl Sink {
     }
 
     /// A histogram.
-    pub(super) fn histogram(&mut self, values: &[&str], latency: &Latency) {
-        for (bound, count) in &latency.buckets {
-            self.name("_bucket", values, Some(*bound));
-            let _ = writeln!(self.text, "{count}");
+    pub(super) fn histogram(&mut self, values: &[&str], latency: &Histogram) {
+        for bound in BOUNDS {
+            self.name("_bucket", values, Some(bound.as_secs_f64()));
+            let _ = writeln!(self.text, "{}", latency.at_most(bound));
         }
         self.name("_bucket", values, Some(f64::INFINITY));
-        let _ = writeln!(self.text, "{}", latency.count);
+        let _ = writeln!(self.text, "{}", latency.total());
         self.name("_sum", values, None);
-        let _ = writeln!(self.text, "{}", latency.sum_s);
+        let _ = writeln!(self.text, "{}", latency.sum().as_secs_f64());
         self.name("_count", values, None);
-        let _ = writeln!(self.text, "{}", latency.count);
+        let _ = writeln!(self.text, "{}", latency.total());
     }
 
     /// The whole text.

@@ -12,6 +12,8 @@ mod track;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use evenkeel_model::Histogram;
+
 use crate::report::{LiveReport, ServerReport, StatusReport, TimelineReport, TimelineRow, TrafficReport};
 
 use day::Day;
@@ -102,7 +104,7 @@ impl Pulse {
         named: &mut HashSet<Key>,
         key: Key,
         now: Duration,
-        (requests, latency): (u64, Option<&crate::report::Latency>),
+        (requests, latency): (u64, Option<&Histogram>),
     ) {
         self.tracks.entry(key.clone()).or_default().count(now, requests, latency);
         named.insert(key);

@@ -1,13 +1,17 @@
 //! Rates, percentiles and days from reports that are made up.
 
 use super::*;
-use crate::report::{Latency, ListenerReport, PoolReport, TotalsReport};
+use crate::report::{ListenerReport, PoolReport, TotalsReport};
 
 const DAY_OF_TEST: Duration = Duration::from_secs(1_800_000_000);
 
-fn latency(counts: [u64; 3]) -> Option<Latency> {
-    let [a, b, c] = counts;
-    Some(Latency { buckets: vec![(0.01, a), (0.1, b)], count: c, sum_s: 0.0 })
+/// So many of 4 ms, of 40 ms and of 400 s.
+fn latency(counts: [u64; 3]) -> Option<Histogram> {
+    let mut steps = [0; Histogram::STEPS];
+    for (count, millis) in counts.into_iter().zip([4, 40, 400_000]) {
+        steps[Histogram::step(Duration::from_millis(millis))] = count;
+    }
+    Some(Histogram::new(steps, Duration::ZERO))
 }
 
 fn report(requests: u64, counts: [u64; 3], state: &str) -> StatusReport {
@@ -54,23 +58,38 @@ fn percentiles_are_those_of_the_last_minute() {
     for step in 2..40 {
         pulse.beat(seconds(step * 5), DAY_OF_TEST, &report(1000, [0, 0, 1000], "up"));
     }
-    pulse.beat(seconds(200), DAY_OF_TEST, &report(1100, [90, 100, 1100], "up"));
+    pulse.beat(seconds(200), DAY_OF_TEST, &report(1100, [90, 10, 1000], "up"));
     let mut shown = report(1100, [0; 3], "up");
     pulse.annotate(&mut shown);
     let live = shown.pools[0].servers[0].traffic.live.clone().unwrap();
-    assert!((live.p50_ms.unwrap() - 5.55).abs() < 0.1, "{live:?}");
-    assert!((live.p95_ms.unwrap() - 55.0).abs() < 0.1, "{live:?}");
+    let (p50, p95) = (live.p50_ms.unwrap(), live.p95_ms.unwrap());
+    assert!((3.0..=4.0).contains(&p50) && (30.0..=40.0).contains(&p95), "{live:?}");
     assert_eq!(shown.live.unwrap().p50_ms, live.p50_ms);
 }
 
 #[test]
-fn what_took_longer_than_every_bound_shows_the_last_bound() {
+fn after_a_rest_the_old_requests_do_not_count() {
     let mut pulse = Pulse::default();
-    pulse.beat(seconds(5), DAY_OF_TEST, &report(0, [0, 0, 0], "up"));
-    pulse.beat(seconds(10), DAY_OF_TEST, &report(10, [0, 0, 10], "up"));
+    pulse.beat(seconds(5), DAY_OF_TEST, &report(1000, [1000, 0, 0], "up"));
+    pulse.beat(seconds(10), DAY_OF_TEST, &report(1010, [1000, 0, 10], "up"));
+    pulse.beat(seconds(15), DAY_OF_TEST, &report(1020, [1000, 0, 20], "up"));
+    let mut shown = report(1020, [0; 3], "up");
+    pulse.annotate(&mut shown);
+    assert_eq!(shown.listeners[0].traffic.live.as_ref().unwrap().p95_ms, Some(100_000.0));
+}
+
+#[test]
+fn what_rests_takes_no_memory_and_shows_as_zero() {
+    let mut pulse = Pulse::default();
+    for at in 1..200 {
+        pulse.beat(seconds(at * 5), DAY_OF_TEST, &report(u64::from(at > 20) * 10, [1, 0, 0], "up"));
+    }
     let mut shown = report(10, [0; 3], "up");
     pulse.annotate(&mut shown);
-    assert_eq!(shown.listeners[0].traffic.live.as_ref().unwrap().p95_ms, Some(100.0));
+    let live = shown.live.unwrap();
+    assert_eq!((live.requests_per_s, live.recent.len()), (0.0, 60));
+    let track = &pulse.tracks[&Key::Pool("shop".to_owned())];
+    assert_eq!(format!("{track:?}").matches("Histogram").count(), 0, "{track:?}");
 }
 
 #[test]
