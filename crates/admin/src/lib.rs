@@ -23,6 +23,7 @@ pub mod watch;
 mod api;
 mod caller;
 mod control;
+mod page;
 mod payload;
 
 pub use api::openapi;

@@ -10,7 +10,8 @@ mod table;
 mod words;
 
 use table::Table;
-use words::{age, count, plain};
+pub(crate) use words::age;
+use words::{count, plain};
 
 /// How a report is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub fn reload(report: &ReloadReport) -> String {
 }
 
 fn write_status(to: &mut String, report: &StatusReport, look: Look) -> fmt::Result {
-    let concerns = concerns(report, look.colour);
+    let concerns = all_concerns(report, look.colour);
     headline(to, report)?;
     for concern in concerns.iter().take(CONCERNS) {
         writeln!(to, "  {concern}")?;
@@ -157,8 +158,13 @@ fn row(pool: &PoolReport, server: &ServerReport, colour: Colour) -> [String; 8] 
     ]
 }
 
-/// What an operator should look at, a line each, the gravest first.
-fn concerns(report: &StatusReport, colour: Colour) -> Vec<String> {
+/// What an operator should look at, a line each, the gravest first: for every view that is no terminal.
+pub(crate) fn concerns(report: &StatusReport) -> Vec<String> {
+    all_concerns(report, Colour::Off)
+}
+
+/// The same, with colours where they are wanted.
+fn all_concerns(report: &StatusReport, colour: Colour) -> Vec<String> {
     let mut lines = config_concerns(report);
     for pool in &report.pools {
         if !pool.servers.is_empty() && !pool.servers.iter().any(is_serving) {

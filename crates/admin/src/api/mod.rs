@@ -7,6 +7,7 @@ mod health;
 mod listeners;
 mod metrics;
 pub mod openapi;
+mod pages;
 mod pools;
 mod process;
 mod servers;
@@ -35,6 +36,7 @@ static NOUNS: &[&[Operation]] = &[
     pools::OPERATIONS,
     servers::OPERATIONS,
     process::OPERATIONS,
+    pages::OPERATIONS,
     metrics::OPERATIONS,
     timeline::OPERATIONS,
     openapi::OPERATIONS,

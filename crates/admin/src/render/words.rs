@@ -1,7 +1,7 @@
 //! Numbers and foreign text as words for a terminal.
 
 /// `3s`, `2m05s`, `4h07m`, `9d11h`: two parts say enough.
-pub(super) fn age(seconds: u64) -> String {
+pub(crate) fn age(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
         0..60 => format!("{seconds}s"),

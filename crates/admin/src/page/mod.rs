@@ -1,0 +1,153 @@
+//! The dashboard: what `status` says, as pages that a browser shows.
+//!
+//! Every view is made here, whole, from the same reports that the API answers with; the script in it only asks for the
+//! view again and puts in place what changed, and sends what an operator orders to the API. Without script the pages can
+//! be read and followed, and nothing can be changed.
+//!
+//! The invariant: a page names no other host, and its policy (`policy`) lets it load and run nothing but what is in it.
+
+mod asked;
+mod health;
+mod html;
+mod overview;
+mod panel;
+mod parts;
+mod policy;
+mod servers;
+mod words;
+
+pub(crate) mod csv;
+
+pub(crate) use asked::{Asked, View};
+pub(crate) use policy::content_policy;
+
+use evenkeel_model::config::Role;
+
+use crate::render;
+use crate::report::{StatusReport, TimelineReport};
+
+use asked::VIEWS;
+use html::Html;
+use words::Count;
+
+/// How it looks, and what moves it.
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// What a page is made of.
+pub(crate) struct Facts {
+    /// The node.
+    pub(crate) report: StatusReport,
+    /// Its servers' day.
+    pub(crate) timeline: TimelineReport,
+    /// What whoever looks may do.
+    pub(crate) role: Role,
+    /// Who looks.
+    pub(crate) user: String,
+}
+
+/// A view as a whole document.
+pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
+    let mut html = Html::default();
+    head(&mut html, asked, facts);
+    html.raw("<body>\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n");
+    top(&mut html, facts);
+    html.raw("<div class=\"frame\">\n");
+    rail(&mut html, asked);
+    html.raw("<main id=\"main\" tabindex=\"-1\">\n");
+    concerns(&mut html, facts);
+    match asked.view {
+        View::Overview => overview::write(&mut html, asked, facts),
+        View::Servers => servers::write(&mut html, asked, facts),
+        View::Health => health::write(&mut html, asked, facts),
+    }
+    html.raw("</main>\n");
+    panel::write(&mut html, asked, facts);
+    html.raw("</div>\n");
+    foot(&mut html, facts);
+    html.raw("<script>").raw(SCRIPT).raw("</script>\n</body>\n</html>\n");
+    html.into_text()
+}
+
+fn head(html: &mut Html, asked: &Asked, facts: &Facts) {
+    let title = VIEWS.iter().find(|(view, ..)| *view == asked.view).map_or("", |(.., title)| title);
+    let wrong = parts::wrong(&facts.report);
+    html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
+    match wrong {
+        0 => html.raw("✓ "),
+        _ => html.raw("✕ ").text(wrong).raw(" · "),
+    };
+    html.text(&facts.report.node).raw(" · ").text(title).raw("</title>\n<link rel=\"icon\" href=\"");
+    // A hull whose colour tells how the node is, so that a row of tabs can be read.
+    html.raw("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E");
+    html.raw("%3Cpath d='M1 6h14c-1 5-4 7-7 7S2 11 1 6z' fill='%23").raw(if wrong == 0 { "1a7f4b" } else { "c62b34" });
+    html.raw("'/%3E%3Cpath d='M7 1h2v4H7z' fill='%23888'/%3E%3C/svg%3E\">\n");
+    html.raw("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>\n");
+    html.raw("<style>").raw(STYLE).raw("</style>\n</head>\n");
+}
+
+fn top(html: &mut Html, facts: &Facts) {
+    let report = &facts.report;
+    html.raw("<header class=\"top\">\n<a class=\"mark\" href=\"/\" aria-label=\"evenkeel, overview\">");
+    html.raw("<svg viewBox=\"0 0 24 24\" aria-hidden=\"true\"><path class=\"hull\" d=\"M2 11h20c-1 6-5 9-10 9S3 17 2 11z\"/>");
+    html.raw("<path class=\"mast\" d=\"M11 2h2v7h-2z\"/><path class=\"level\" d=\"M5 13h14v1.6H5z\"/></svg><b>evenkeel</b></a>\n");
+    html.raw("<p class=\"node\">").text(&report.node).raw("</p>\n");
+    let wrong = parts::wrong(report);
+    let servers: usize = report.pools.iter().map(|pool| pool.servers.len()).sum();
+    // It says so aloud when it changes, and is silent while only numbers do.
+    html.raw("<p id=\"said\" role=\"status\" class=\"said ").raw(if wrong == 0 { "up" } else { "down" }).raw("\">");
+    match (report.stopping, wrong, servers) {
+        (true, ..) => html.raw("◐ stopping"),
+        (_, _, 0) => html.raw("no servers"),
+        (_, 0, _) => html.raw("✓ all well, ").text(servers).raw(if servers == 1 { " server" } else { " servers" }),
+        _ => html.raw("✕ ").text(wrong).raw(" of ").text(servers).raw(" servers get no traffic"),
+    };
+    html.raw("</p>\n<p class=\"config\">configuration ").text(report.config.generation).raw("</p>\n");
+    html.raw("<p class=\"live\"><span id=\"live\">as of the last load</span></p>\n");
+    html.raw("<p class=\"tools\"><button type=\"button\" id=\"theme\" class=\"quiet script\" hidden>Theme: system</button></p>\n</header>\n");
+}
+
+fn rail(html: &mut Html, asked: &Asked) {
+    html.raw("<nav class=\"rail\" aria-label=\"Views\"><ul>\n");
+    for (view, path, title) in VIEWS {
+        html.raw("<li><a").attribute("href", path);
+        if view == asked.view {
+            html.raw(" aria-current=\"page\"");
+        }
+        html.raw(">").raw(title).raw("</a></li>\n");
+    }
+    html.raw("</ul></nav>\n");
+}
+
+/// What `status` says first: what is wrong.
+fn concerns(html: &mut Html, facts: &Facts) {
+    let concerns = render::concerns(&facts.report);
+    if concerns.is_empty() {
+        return;
+    }
+    html.raw(
+        "<section class=\"concerns\" aria-labelledby=\"concerns\"><h2 id=\"concerns\">What needs a look</h2>\n<ul>\n",
+    );
+    for concern in concerns.iter().take(parts::CONCERNS) {
+        html.element("<li>", concern, "</li>\n");
+    }
+    if let Some(more @ 1..) = concerns.len().checked_sub(parts::CONCERNS) {
+        html.raw("<li>and ").text(more).raw(" more</li>\n");
+    }
+    html.raw("</ul></section>\n");
+}
+
+fn foot(html: &mut Html, facts: &Facts) {
+    let report = &facts.report;
+    html.raw("<footer class=\"foot\"><p>evenkeel ").text(&report.version).raw(" · process ").text(report.pid);
+    html.raw(" · up ").text(render::age(report.uptime_s)).raw(" · ").text(&report.config.path);
+    html.raw(" · ").text(Count(report.totals.requests)).raw(" requests answered</p>\n<p>");
+    html.text(&facts.user).raw(", role ").text(facts.role);
+    html.raw(" · <a href=\"/metrics\">metrics</a> · <a href=\"/api/v1/openapi.json\">API</a> · ");
+    html.raw("<a href=\"/;csv\">CSV</a></p></footer>\n");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Pages of reports that are made up: whole, closed, and deaf to hostile names.
+
+use super::*;
+use crate::report::{ListenerReport, LiveReport, PoolReport, RouteReport, ServerReport, TimelineRow, TrafficReport};
+
+const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u{202e}";
+
+fn facts(name: &str, role: Role) -> Facts {
+    let live = LiveReport { requests_per_s: 12.3, p50_ms: Some(3.0), p95_ms: Some(12.0), recent: vec![1.0, 2.0, 12.3] };
+    let traffic = TrafficReport { live: Some(live.clone()), ..TrafficReport::default() };
+    let server = |name: &str, state: &str| ServerReport {
+        name: name.to_owned(),
+        address: name.to_owned(),
+        state: state.to_owned(),
+        reason: "connect-refused".to_owned(),
+        text: format!("3 checks in a row were refused by {name}"),
+        last_answer: Some(name.to_owned()),
+        ramp_percent: 100,
+        is_checked: true,
+        traffic: traffic.clone(),
+        ..ServerReport::default()
+    };
+    let route = RouteReport {
+        hosts: vec![name.to_owned()],
+        pattern: name.to_owned(),
+        also: Some(name.to_owned()),
+        does: name.to_owned(),
+        pool: Some(name.to_owned()),
+    };
+    let report = StatusReport {
+        node: name.to_owned(),
+        version: name.to_owned(),
+        listeners: vec![ListenerReport {
+            name: name.to_owned(),
+            traffic: traffic.clone(),
+            routes: vec![route],
+            ..ListenerReport::default()
+        }],
+        pools: vec![PoolReport {
+            name: name.to_owned(),
+            servers: vec![server("a", "up"), server(name, "down"), server("c", "draining")],
+            traffic,
+            ..PoolReport::default()
+        }],
+        live: Some(live),
+        ..StatusReport::default()
+    };
+    let row = TimelineRow { pool: name.to_owned(), server: "a".to_owned(), steps: "--uudu".to_owned() };
+    let timeline = TimelineReport { until: 0, step_s: 300, rows: vec![row] };
+    Facts { report, timeline, role, user: name.to_owned() }
+}
+
+fn all(name: &str, role: Role) -> Vec<String> {
+    let server = ("server".to_owned(), format!("{name}/{name}"));
+    let query = vec![server, ("q".to_owned(), String::new()), ("x".to_owned(), name.to_owned())];
+    VIEWS.iter().map(|(view, ..)| page(&Asked { view: *view, query: query.clone() }, &facts(name, role))).collect()
+}
+
+/// The page without its own script and style.
+fn body(page: &str) -> String {
+    page.replace(SCRIPT, "").replace(STYLE, "")
+}
+
+#[test]
+fn every_element_is_closed_in_order() {
+    for page in all("shop", Role::Admin) {
+        let body = body(&page);
+        let mut open = Vec::new();
+        for piece in body.split('<').skip(1) {
+            let (tag, _) = piece.split_once('>').unwrap_or_else(|| panic!("{piece}"));
+            let name = tag.split([' ', '\n']).next().unwrap();
+            let is_void = ["meta", "link", "input", "!doctype"].contains(&name) || tag.ends_with('/');
+            match name.strip_prefix('/') {
+                Some(name) => assert_eq!(open.pop(), Some(name), "at {piece}"),
+                None if is_void => {}
+                None => open.push(name),
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+    }
+}
+
+#[test]
+fn no_name_gets_out_of_its_text() {
+    for page in all(HOSTILE, Role::Admin) {
+        let body = body(&page);
+        for trace in ["<script>alert", "<img", "</script><script", "onerror=alert(1)>", "\u{202e}", "\"'>"] {
+            assert!(!body.contains(trace), "{trace:?} in {body}");
+        }
+        assert_eq!(body.matches("<script>").count(), 1);
+        assert!(body.contains("&lt;script&gt;alert(1)"), "the name is shown as it is");
+    }
+}
+
+#[test]
+fn ids_are_unique_and_nothing_is_fetched_from_elsewhere() {
+    for page in all("shop", Role::Admin) {
+        let ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let mut unique = ids.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), ids.len(), "{ids:?}");
+        let foreign = page.matches("://").count() - page.matches("http://www.w3.org/2000/svg").count();
+        assert_eq!(foreign, 0);
+        assert!(page.len() < 150 * 1024, "{} bytes", page.len());
+        assert!(!body(&page).contains(" style="), "the policy forbids styles in attributes");
+    }
+}
+
+#[test]
+fn who_may_only_look_gets_no_buttons() {
+    let buttons = |role: Role| all("shop", role)[0].contains("value=\"drain\"");
+    assert!(!buttons(Role::Read) && buttons(Role::Operate) && buttons(Role::Admin));
+}
+
+#[test]
+fn the_servers_table_sorts_and_filters_by_the_url() {
+    let show = |query: &[(&str, &str)]| {
+        let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let page = page(&Asked { view: View::Servers, query }, &facts("shop", Role::Read));
+        let rows = page.split("data-keep=\"row-shop/").skip(1).filter_map(|rest| rest.split('"').next());
+        rows.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(show(&[]), ["a", "shop", "c"]);
+    assert_eq!(show(&[("sort", "state")]), ["shop", "c", "a"]);
+    assert_eq!(show(&[("sort", "state"), ("order", "back")]), ["a", "c", "shop"]);
+    assert_eq!(show(&[("q", "DOWN refused")]), ["shop"]);
+    assert!(show(&[("q", "nowhere")]).is_empty());
+}
+
+#[test]
+fn a_panel_of_a_server_that_is_gone_says_so() {
+    let query = vec![("server".to_owned(), "shop/old".to_owned())];
+    let page = page(&Asked { view: View::Overview, query }, &facts("shop", Role::Admin));
+    assert!(page.contains("has no such server any more"), "{page}");
+}
