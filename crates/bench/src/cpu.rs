@@ -11,6 +11,8 @@ pub(crate) struct Usage {
     pub(crate) run: Duration,
     /// Resident bytes.
     pub(crate) resident: u64,
+    /// Page faults that needed no disk.
+    pub(crate) faults: u64,
 }
 
 /// The usage of the process and of its direct children (nginx's workers).
@@ -19,11 +21,13 @@ pub(crate) fn usage(pid: u32) -> Usage {
     for pid in family(pid) {
         total.run += Duration::from_nanos(run_nanos(pid));
         total.resident += resident(pid);
+        total.faults += faults(pid);
     }
     total
 }
 
-fn family(pid: u32) -> Vec<u32> {
+/// The process and its direct children.
+pub(crate) fn family(pid: u32) -> Vec<u32> {
     let mut pids = vec![pid];
     for thread in threads(pid) {
         if let Ok(children) = fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")) {
@@ -53,4 +57,11 @@ fn resident(pid: u32) -> u64 {
         .find_map(|line| line.strip_prefix("VmRSS:"))
         .and_then(|rest| rest.trim().split(' ').next()?.parse::<u64>().ok());
     kilobytes.unwrap_or(0) * 1024
+}
+
+/// `minflt` of `/proc/PID/stat`, the tenth field; the second one may hold blanks, and ends with the last parenthesis.
+fn faults(pid: u32) -> u64 {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return 0 };
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    after_name.split_whitespace().nth(7).and_then(|word| word.parse().ok()).unwrap_or(0)
 }

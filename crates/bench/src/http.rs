@@ -1,41 +1,58 @@
 //! The HTTP bench: every peer under the same load in the same run, in alternating order, medians of ratios.
+//!
+//! Not here: what the page says (`page`). The invariant: a ratio is one of two runs of the same round, seconds apart,
+//! so that whatever else the machine does falls on both.
 
-use std::fmt::Write as _;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::account::{self, Account};
 use crate::cpu;
 use crate::load::{self, Load};
-use crate::peers::{self, Peer, Place, Running};
+use crate::memory::{self, PerConnection};
+use crate::peers::{self, Dress, Peer, Place, Running};
 
 /// The core of the proxy under test; load and server share the other one.
-const PROXY_CORE: usize = 1;
+pub(crate) const PROXY_CORE: usize = 1;
 /// The core of everything else.
-const OTHER_CORE: usize = 0;
+pub(crate) const OTHER_CORE: usize = 0;
 
-/// One line of the table.
-struct Row {
-    name: &'static str,
-    path: &'static str,
-    connections: usize,
-    rate: u64,
-    log: bool,
+/// How often a run is begun anew that the machine, not the proxy, has spoilt: a port taken meanwhile, a slow start.
+const TRIES: usize = 3;
+
+/// One kind of load.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) connections: usize,
+    pub(crate) rate: u64,
+    pub(crate) dress: Dress,
 }
 
-const ROWS: [Row; 4] = [
-    Row { name: "1 KB, 64 connections", path: "/", connections: 64, rate: 12_000, log: false },
-    Row { name: "1 KB, 64 connections, log", path: "/", connections: 64, rate: 12_000, log: true },
-    Row { name: "1 KB, 1000 connections", path: "/", connections: 1000, rate: 12_000, log: false },
-    Row { name: "128 KB, 64 connections", path: "/128k", connections: 64, rate: 2_000, log: false },
+pub(crate) const ROWS: [Row; 6] = [
+    row("1 KB, 64 connections", "/", 64, 12_000, Dress::Plain),
+    row("1 KB, 64 connections, log", "/", 64, 12_000, Dress::Logs),
+    row("1 KB, 64 connections, log, cookie, checks", "/", 64, 12_000, Dress::Full),
+    row("1 KB, 1000 connections", "/", 1000, 12_000, Dress::Plain),
+    row("1 KB, 1000 connections, log", "/", 1000, 12_000, Dress::Logs),
+    row("128 KB, 64 connections", "/128k", 64, 2_000, Dress::Plain),
 ];
 
+const fn row(name: &'static str, path: &'static str, connections: usize, rate: u64, dress: Dress) -> Row {
+    Row { name, path, connections, rate, dress }
+}
+
 /// What one run of one peer gave.
-struct Sample {
-    micros_per_request: f64,
-    p99_micros: u32,
-    failed: u64,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    pub(crate) micros: f64,
+    pub(crate) faults: f64,
+    pub(crate) p50_micros: f64,
+    pub(crate) p99_micros: f64,
+    pub(crate) failed: u64,
 }
 
 /// How the bench is run.
@@ -46,116 +63,148 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// How long each peer is under load in each round.
     pub(crate) time: Duration,
+    /// Rows whose name holds this text.
+    pub(crate) only: String,
+    /// Whether calls and memory are counted too.
+    pub(crate) counts: bool,
 }
 
-/// Runs the whole bench and returns the table as Markdown.
-pub(crate) fn run(options: &Options) -> io::Result<String> {
-    let dir = TempDir::new()?;
-    let origin_addr = peers::free_addr()?;
-    let mut origin = Command::new("taskset");
-    origin
-        .args(["-c", &OTHER_CORE.to_string()])
-        .arg(std::env::current_exe()?)
-        .args(["origin", &origin_addr.to_string()]);
-    let _origin = Running::start(&mut origin)?;
-    peers::wait_for(origin_addr)?;
-    rustix::thread::sched_setaffinity(None, &only(OTHER_CORE))?;
+/// What the bench found.
+pub(crate) struct Found {
+    /// By row, by peer in the order of [`Peer::ALL`]: a sample for each round.
+    pub(crate) rows: Vec<(&'static Row, Vec<Vec<Sample>>)>,
+    /// By peer.
+    pub(crate) counts: Vec<(Peer, Account, PerConnection)>,
+    /// By peer, in full dress.
+    pub(crate) dressed: Vec<(Peer, Account)>,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
 
-    let mut table = String::from(
-        "| load | peer | CPU per request, µs (min – max) | against the relay | p99, ms | failed |\n|---|---|---|---|---|---|\n",
-    );
-    for row in &ROWS {
-        let samples = measure_row(row, options, dir.path(), origin_addr)?;
-        let floor = median(samples[0].iter().map(|sample| sample.micros_per_request).collect());
-        for (peer, samples) in Peer::ALL.iter().zip(&samples) {
-            let costs: Vec<f64> = samples.iter().map(|sample| sample.micros_per_request).collect();
-            let (low, high) =
-                costs.iter().fold((f64::MAX, 0.0f64), |(low, high), cost| (low.min(*cost), high.max(*cost)));
-            let cost = median(costs);
-            let p99 = median(samples.iter().map(|sample| f64::from(sample.p99_micros) / 1000.0).collect());
-            let failed: u64 = samples.iter().map(|sample| sample.failed).sum();
-            let _ = writeln!(
-                table,
-                "| {} at {}/s | {} | {cost:.1} ({low:.1} – {high:.1}) | {:.2} | {p99:.2} | {failed} |",
-                row.name,
-                row.rate,
-                peer.name(),
-                cost / floor
-            );
+/// Runs the whole bench.
+pub(crate) fn run(options: &Options) -> io::Result<Found> {
+    let begun = Instant::now();
+    let dir = TempDir::new()?;
+    let (_origin, server) = origin()?;
+    rustix::thread::sched_setaffinity(None, &only(OTHER_CORE))?;
+    let mut rows = Vec::new();
+    for row in ROWS.iter().filter(|row| row.name.contains(&options.only)) {
+        rows.push((row, measure_row(row, options, dir.path(), server)?));
+    }
+    let (mut counts, mut dressed) = (Vec::new(), Vec::new());
+    let time = options.time.min(Duration::from_secs(2));
+    for peer in Peer::ALL.into_iter().filter(|_| options.counts) {
+        let place = |dress| {
+            let addr = peers::free_addr()?;
+            io::Result::Ok(Place { addr, server, dir: dir.path(), dress, evenkeel: &options.evenkeel })
+        };
+        let account = again(|| account::of(peer, &place(Dress::Plain)?, PROXY_CORE, time))?;
+        let memory = again(|| memory::of(peer, &place(Dress::Plain)?, PROXY_CORE))?;
+        eprintln!("{}: {account:?}, {memory:?}", peer.name());
+        counts.push((peer, account, memory));
+        if peer.has(Dress::Full) {
+            let account = again(|| account::of(peer, &place(Dress::Full)?, PROXY_CORE, time))?;
+            eprintln!("{} in full dress: {account:?}", peer.name());
+            dressed.push((peer, account));
         }
     }
-    table.push('\n');
-    for peer in Peer::ALL {
-        let _ = writeln!(table, "- {}: {}", peer.name(), peer.version(&options.evenkeel));
-    }
-    Ok(table)
+    Ok(Found { rows, counts, dressed, took: begun.elapsed() })
+}
+
+/// The server behind the proxies, on its own core.
+pub(crate) fn origin() -> io::Result<(Running, SocketAddr)> {
+    again(|| {
+        let addr = peers::free_addr()?;
+        let mut origin = Command::new("taskset");
+        origin.args(["-c", &OTHER_CORE.to_string()]).arg(std::env::current_exe()?).args(["origin", &addr.to_string()]);
+        let running = Running::start(&mut origin)?;
+        peers::wait_for(addr)?;
+        Ok((running, addr))
+    })
 }
 
 /// Every round of one row; one list of samples for each peer, in the order of [`Peer::ALL`].
-fn measure_row(row: &Row, options: &Options, dir: &Path, server: std::net::SocketAddr) -> io::Result<Vec<Vec<Sample>>> {
+fn measure_row(row: &Row, options: &Options, dir: &Path, server: SocketAddr) -> io::Result<Vec<Vec<Sample>>> {
     let mut samples: Vec<Vec<Sample>> = Peer::ALL.iter().map(|_| Vec::new()).collect();
     for round in 0..options.rounds {
         for step in 0..Peer::ALL.len() {
             // The order turns with each round and reverses in every second one, so that drift falls on all alike.
             let step = if round % 2 == 0 { step } else { Peer::ALL.len() - 1 - step };
             let at = (step + round) % Peer::ALL.len();
-            let place = Place { addr: peers::free_addr()?, server, dir, log: row.log, evenkeel: &options.evenkeel };
-            let peer = peers::start(Peer::ALL[at], &place, PROXY_CORE)?;
-            let load = Load {
-                addr: place.addr,
-                connections: row.connections,
-                rate: row.rate,
-                time: options.time,
-                path: row.path,
-            };
-            load::run(Load { time: Duration::from_secs(1), ..load })?;
-            let before = cpu::usage(peer.pid());
-            let outcome = load::run(load)?;
-            let after = cpu::usage(peer.pid());
-            let micros = (after.run - before.run).as_secs_f64() * 1e6;
-            samples[at].push(Sample {
-                micros_per_request: micros / outcome.answered.max(1) as f64,
-                p99_micros: outcome.quantile(0.99),
-                failed: outcome.failed,
-            });
-            eprintln!(
-                "{}, round {}: {} {:.1} µs/request, {} answered, {} failed, p99 {} µs, {} KiB",
-                row.name,
-                round + 1,
-                Peer::ALL[at].name(),
-                micros / outcome.answered.max(1) as f64,
-                outcome.answered,
-                outcome.failed,
-                outcome.quantile(0.99),
-                after.resident / 1024
-            );
+            let peer = Peer::ALL[at];
+            let sample = again(|| {
+                let addr = peers::free_addr()?;
+                measure(
+                    peer,
+                    row,
+                    options.time,
+                    &Place { addr, server, dir, dress: row.dress, evenkeel: &options.evenkeel },
+                )
+            })?;
+            eprintln!("{}, round {}: {} {sample:.1?}", row.name, round + 1, peer.name());
+            samples[at].push(sample);
         }
     }
     Ok(samples)
 }
 
-fn only(core: usize) -> rustix::thread::CpuSet {
+/// One run of one peer.
+fn measure(peer: Peer, row: &Row, time: Duration, place: &Place<'_>) -> io::Result<Sample> {
+    let running = peers::start(peer, place, PROXY_CORE)?;
+    let load = Load {
+        addr: place.addr,
+        connections: row.connections,
+        rate: row.rate,
+        time,
+        path: row.path,
+        cookies: row.dress.is_sticky(),
+    };
+    load::run(Load { time: Duration::from_millis(500), ..load })?;
+    let before = cpu::usage(running.pid());
+    let outcome = load::run(load)?;
+    let after = cpu::usage(running.pid());
+    let requests = outcome.answered.max(1) as f64;
+    Ok(Sample {
+        micros: (after.run.saturating_sub(before.run)).as_secs_f64() * 1e6 / requests,
+        faults: after.faults.saturating_sub(before.faults) as f64 / requests,
+        p50_micros: f64::from(outcome.quantile(0.5)),
+        p99_micros: f64::from(outcome.quantile(0.99)),
+        failed: outcome.lost(),
+    })
+}
+
+/// Tries again what the machine spoilt.
+fn again<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut last = io::Error::other("never tried");
+    for _ in 0..TRIES {
+        match work() {
+            Ok(done) => return Ok(done),
+            Err(error) => {
+                eprintln!("once more: {error}");
+                last = error;
+            }
+        }
+    }
+    Err(last)
+}
+
+pub(crate) fn only(core: usize) -> rustix::thread::CpuSet {
     let mut set = rustix::thread::CpuSet::new();
     set.set(core);
     set
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
-}
-
 /// A directory of our own, removed when dropped.
-struct TempDir(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("evenkeel-bench-{}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

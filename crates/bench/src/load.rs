@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::reactor::{Reactor, connect};
@@ -22,6 +23,8 @@ pub(crate) struct Load<'a> {
     pub(crate) time: Duration,
     /// The path.
     pub(crate) path: &'a str,
+    /// Whether cookies that answers set are sent back, as a browser does.
+    pub(crate) cookies: bool,
 }
 
 /// What came of it.
@@ -29,9 +32,11 @@ pub(crate) struct Load<'a> {
 pub(crate) struct Outcome {
     /// Requests answered in full with status 200.
     pub(crate) answered: u64,
-    /// Requests answered otherwise, or not.
+    /// Requests answered in full with another status.
+    pub(crate) refused: u64,
+    /// Requests that were due and got no whole answer.
     pub(crate) failed: u64,
-    /// Latencies in microseconds, sorted.
+    /// Latencies of the answered in microseconds, sorted.
     pub(crate) latencies: Vec<u32>,
 }
 
@@ -41,22 +46,32 @@ impl Outcome {
         let at = (self.latencies.len() as f64 * share) as usize;
         self.latencies.get(at.min(self.latencies.len().saturating_sub(1))).copied().unwrap_or(0)
     }
+
+    /// Requests that were not answered with 200.
+    pub(crate) fn lost(&self) -> u64 {
+        self.refused + self.failed
+    }
 }
 
 struct Client {
     stream: TcpStream,
+    token: u64,
     /// When the request in flight was due.
     due: Option<Instant>,
     /// When the next one is due.
     next: Instant,
     head: Vec<u8>,
+    status: u16,
     /// Bytes of the body still to come, once the head is whole.
     body: Option<usize>,
+    /// What is sent, with the cookie once there is one.
+    request: Rc<[u8]>,
+    has_cookie: bool,
 }
 
 /// Runs the load to its end.
 pub(crate) fn run(load: Load<'_>) -> io::Result<Outcome> {
-    let request = format!("GET {} HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", load.path);
+    let request: Rc<[u8]> = request(load.path, "").into();
     let mut reactor = Reactor::new()?;
     let start = Instant::now() + Duration::from_millis(20);
     let step = match load.rate {
@@ -65,10 +80,8 @@ pub(crate) fn run(load: Load<'_>) -> io::Result<Outcome> {
     };
     let mut clients = Vec::with_capacity(load.connections);
     for index in 0..load.connections {
-        let stream = connect(load.addr)?;
-        reactor.watch(&stream, index as u64)?;
         let next = start + step.mul_f64(index as f64 / load.connections as f64);
-        clients.push(Client { stream, due: None, next, head: Vec::with_capacity(512), body: None });
+        clients.push(Client::new(&reactor, &load, index as u64, next, Rc::clone(&request))?);
     }
     let mut outcome = Outcome::default();
     let mut buffer = vec![0u8; 64 * 1024];
@@ -81,22 +94,23 @@ pub(crate) fn run(load: Load<'_>) -> io::Result<Outcome> {
         }
         let mut soonest = end;
         for client in clients.iter_mut().filter(|client| client.due.is_none()) {
-            if client.next <= now {
-                client.due = Some(if load.rate == 0 { now } else { client.next });
-                client.next += step;
-                if client.stream.write_all(request.as_bytes()).is_err() {
-                    outcome.failed += 1;
-                    return Ok(outcome);
-                }
-            } else {
+            if client.next > now {
                 soonest = soonest.min(client.next);
+                continue;
+            }
+            client.due = Some(if load.rate == 0 { now } else { client.next });
+            client.next += step;
+            if client.stream.write_all(&client.request).is_err() {
+                client.lose(&reactor, &load, &mut outcome)?;
             }
         }
         tokens.clear();
         tokens.extend(reactor.turn(soonest.saturating_duration_since(now).min(Duration::from_millis(50)))?);
         for &token in &tokens {
-            if let Some(client) = clients.get_mut(token as usize) {
-                receive(client, &mut buffer, &mut outcome);
+            if let Some(client) = clients.get_mut(token as usize)
+                && !client.receive(&load, &mut buffer, &mut outcome)
+            {
+                client.lose(&reactor, &load, &mut outcome)?;
             }
         }
     }
@@ -104,41 +118,79 @@ pub(crate) fn run(load: Load<'_>) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
-fn receive(client: &mut Client, buffer: &mut [u8], outcome: &mut Outcome) {
-    let read = match client.stream.read(buffer) {
-        Ok(0) => 0,
-        Ok(n) => n,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-        Err(_) => 0,
-    };
-    if read == 0 {
-        if client.due.take().is_some() {
-            outcome.failed += 1;
-        }
-        return;
+fn request(path: &str, cookie: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: bench\r\nAccept: */*\r\n{cookie}\r\n").into_bytes()
+}
+
+impl Client {
+    fn new(reactor: &Reactor, load: &Load<'_>, token: u64, next: Instant, request: Rc<[u8]>) -> io::Result<Self> {
+        let stream = connect(load.addr)?;
+        reactor.watch(&stream, token)?;
+        let head = Vec::with_capacity(512);
+        Ok(Self { stream, token, due: None, next, head, status: 0, body: None, request, has_cookie: false })
     }
-    let mut rest = &buffer[..read];
-    if client.body.is_none() {
-        client.head.extend_from_slice(rest);
-        let Some(end) = client.head.windows(4).position(|window| window == b"\r\n\r\n") else { return };
-        let head = String::from_utf8_lossy(&client.head[..end]).to_ascii_lowercase();
-        let length = head.split("content-length: ").nth(1).and_then(|text| text.split("\r\n").next()?.parse().ok());
-        if !head.starts_with("http/1.1 200") {
-            outcome.failed += 1;
-        }
-        let Some(length) = length else { return };
-        let beyond = client.head.len() - end - 4;
-        rest = &rest[read - beyond..];
-        client.body = Some(length);
+
+    /// Counts the request under way as failed, and begins anew on another connection.
+    fn lose(&mut self, reactor: &Reactor, load: &Load<'_>, outcome: &mut Outcome) -> io::Result<()> {
+        outcome.failed += u64::from(self.due.take().is_some());
+        self.head.clear();
+        self.body = None;
+        self.stream = connect(load.addr)?;
+        reactor.watch(&self.stream, self.token)
     }
-    let left = client.body.unwrap_or(0).saturating_sub(rest.len());
-    client.body = Some(left);
-    if left == 0 {
-        client.body = None;
-        client.head.clear();
-        if let Some(due) = client.due.take() {
-            outcome.answered += 1;
-            outcome.latencies.push(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX));
+
+    /// Takes what has come; `false` where the connection has ended.
+    fn receive(&mut self, load: &Load<'_>, buffer: &mut [u8], outcome: &mut Outcome) -> bool {
+        let read = match self.stream.read(buffer) {
+            Ok(0) => return false,
+            Ok(read) => read,
+            Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+        };
+        let mut rest = buffer.get(..read).unwrap_or_default();
+        if self.body.is_none() {
+            self.head.extend_from_slice(rest);
+            let Some(end) = self.head.windows(4).position(|window| window == b"\r\n\r\n") else { return true };
+            let beyond = self.head.len() - end - 4;
+            rest = rest.get(read - beyond..).unwrap_or_default();
+            self.read_head(load, end);
+        }
+        let left = self.body.unwrap_or(0).saturating_sub(rest.len());
+        self.body = Some(left);
+        if left == 0 {
+            self.finish(outcome);
+        }
+        true
+    }
+
+    fn read_head(&mut self, load: &Load<'_>, end: usize) {
+        let head = String::from_utf8_lossy(self.head.get(..end).unwrap_or_default());
+        let field = |name: &str| {
+            head.lines().skip(1).find_map(|line| {
+                let (found, value) = line.split_once(':')?;
+                found.eq_ignore_ascii_case(name).then(|| value.trim())
+            })
+        };
+        self.status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        self.body = Some(field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0));
+        if load.cookies
+            && !self.has_cookie
+            && let Some(cookie) = field("set-cookie").and_then(|value| value.split(';').next())
+        {
+            self.request = request(load.path, &format!("Cookie: {cookie}\r\n")).into();
+            self.has_cookie = true;
+        }
+    }
+
+    fn finish(&mut self, outcome: &mut Outcome) {
+        self.body = None;
+        self.head.clear();
+        let Some(due) = self.due.take() else { return };
+        match self.status {
+            200 => {
+                outcome.answered += 1;
+                outcome.latencies.push(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX));
+            }
+            _ => outcome.refused += 1,
         }
     }
 }

@@ -7,10 +7,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods)] // it measures: it reads the clock and waits
 
+mod account;
 mod cpu;
 mod http;
 mod load;
+mod memory;
 mod origin;
+mod page;
 mod peers;
 mod reactor;
 mod relay;
@@ -23,7 +26,7 @@ use std::time::Duration;
 /// The longest life of a helper process, should its parent die.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-const USAGE: &str = "usage: evenkeel-bench http [--evenkeel PROGRAM] [--rounds N] [--seconds N] [--write FILE]
+const USAGE: &str = "usage: evenkeel-bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench origin ADDR | relay ADDR SERVER | load ADDR CONNECTIONS RATE SECONDS PATH";
 
 fn main() -> ExitCode {
@@ -62,11 +65,13 @@ fn load_once(addr: &str, connections: &str, rate: &str, seconds: &str, path: &st
         rate: parse(rate)?,
         time: Duration::from_secs(parse(seconds)?),
         path,
+        cookies: false,
     };
     let outcome = load::run(load).map_err(|error| error.to_string())?;
     println!(
-        "{} answered, {} failed, p50 {} µs, p99 {} µs",
+        "{} answered, {} refused, {} failed, p50 {} µs, p99 {} µs",
         outcome.answered,
+        outcome.refused,
         outcome.failed,
         outcome.quantile(0.5),
         outcome.quantile(0.99)
@@ -80,34 +85,41 @@ fn beside_this(name: &str) -> PathBuf {
 }
 
 fn bench_http(words: &[&str]) -> Result<(), String> {
-    let mut options = http::Options { evenkeel: beside_this("evenkeel"), rounds: 6, time: Duration::from_secs(5) };
+    let mut options = http::Options {
+        evenkeel: beside_this("evenkeel"),
+        rounds: 5,
+        time: Duration::from_secs(2),
+        only: String::new(),
+        counts: true,
+    };
     let mut write = None;
-    for pair in words.chunks(2) {
-        match pair {
-            ["--evenkeel", path] => options.evenkeel = PathBuf::from(path),
-            ["--rounds", rounds] => options.rounds = parse(rounds)?,
-            ["--seconds", seconds] => options.time = Duration::from_secs(parse(seconds)?),
-            ["--write", path] => write = Some(PathBuf::from(path)),
-            _ => return Err(USAGE.to_owned()),
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().copied().ok_or_else(|| format!("`{word}` wants a value\n{USAGE}"));
+        match *word {
+            "--evenkeel" => options.evenkeel = PathBuf::from(value()?),
+            "--rounds" => options.rounds = parse(value()?)?,
+            "--seconds" => options.time = Duration::from_secs_f64(parse(value()?)?),
+            "--only" => options.only = value()?.to_owned(),
+            "--write" => write = Some(PathBuf::from(value()?)),
+            "--short" => (options.rounds, options.time, options.counts) = (2, Duration::from_secs(1), false),
+            "--no-counts" => options.counts = false,
+            _ => return Err(format!("`{word}` is no option\n{USAGE}")),
         }
     }
-    let table = http::run(&options).map_err(|error| error.to_string())?;
-    println!("{table}");
+    raise_descriptors();
+    let found = http::run(&options).map_err(|error| error.to_string())?;
+    let page = page::page(&found, &options.evenkeel);
+    println!("{page}");
     match write {
-        Some(path) => std::fs::write(&path, page(&table)).map_err(|error| format!("{}: {error}", path.display())),
+        Some(path) => std::fs::write(&path, page).map_err(|error| format!("{}: {error}", path.display())),
         None => Ok(()),
     }
 }
 
-/// The manual's page around a table.
-fn page(table: &str) -> String {
-    format!(
-        "# Benchmarks\n\nWritten by `cargo xtask bench http`. Absolute figures are this machine's; the ratio to the \
-         relay is what holds elsewhere. The relay\nmoves bytes between two sockets and understands none of them, so it is \
-         the least that a proxy with kept connections on both sides can cost.\n\nCPU is the proxy's alone, all its \
-         threads, by the scheduler's own account. Each proxy has one worker on one core; load and server share the\n\
-         other. Requests come at a fixed rate and are due at their time whatever the proxy does, so that latencies hide no \
-         stall. All proxies add\nthe same fields. The order of the proxies turns with each round; the table has medians.\n\n\
-         {table}"
-    )
+/// As many descriptors as the system allows: thousands of connections are held, and what is started inherits it.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

@@ -1,6 +1,6 @@
 //! The server behind every proxy under test: it answers each request with a body made beforehand, and does no more.
 //!
-//! `/128k` gets 128 KiB, every other path 1 KiB. It counts heads by their empty line, so it takes requests without
+//! `/128k` gets 128 KiB, `/hold` no answer at all, every other path 1 KiB. It counts heads by their empty line, so it takes requests without
 //! bodies only.
 
 use std::io::{self, Read, Write};
@@ -74,7 +74,7 @@ fn receive(connection: &mut Connection, answers: &[Vec<u8>; 2]) -> bool {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
         Err(_) => return false,
     }
-    if connection.seen.ends_with(b"\r\n\r\n") {
+    if connection.seen.ends_with(b"\r\n\r\n") && !connection.seen.starts_with(b"GET /hold") {
         connection.answer = usize::from(connection.seen.starts_with(b"GET /128k"));
         connection.rest = answers[connection.answer].len();
         connection.seen.clear();

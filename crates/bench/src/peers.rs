@@ -24,6 +24,11 @@ impl Peer {
     /// Those measured, the floor first.
     pub(crate) const ALL: [Self; 4] = [Self::Relay, Self::Evenkeel, Self::Nginx, Self::Haproxy];
 
+    /// Whether it can do all of that.
+    pub(crate) fn has(self, dress: Dress) -> bool {
+        dress != Dress::Full || matches!(self, Self::Evenkeel | Self::Haproxy)
+    }
+
     /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -48,6 +53,29 @@ impl Peer {
     }
 }
 
+/// What a peer does beside passing requests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dress {
+    /// Nothing.
+    Plain,
+    /// It writes an access log.
+    Logs,
+    /// It writes an access log, keeps clients on their server by a cookie and checks servers, where it can.
+    Full,
+}
+
+impl Dress {
+    /// Whether it writes an access log.
+    pub(crate) fn logs(self) -> bool {
+        self != Self::Plain
+    }
+
+    /// Whether it keeps clients on their server.
+    pub(crate) fn is_sticky(self) -> bool {
+        self == Self::Full
+    }
+}
+
 /// Where a peer listens and what it forwards to.
 pub(crate) struct Place<'a> {
     /// The peer's own address.
@@ -56,8 +84,8 @@ pub(crate) struct Place<'a> {
     pub(crate) server: SocketAddr,
     /// A directory for its files.
     pub(crate) dir: &'a Path,
-    /// Whether it writes an access log.
-    pub(crate) log: bool,
+    /// What it does beside passing requests on.
+    pub(crate) dress: Dress,
     /// The program of this tree.
     pub(crate) evenkeel: &'a Path,
 }
@@ -70,6 +98,11 @@ impl Running {
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self(command.spawn()?))
+    }
+
+    /// A process that runs already.
+    pub(crate) fn of(child: Child) -> Self {
+        Self(child)
     }
 
     /// Its process id.
@@ -98,8 +131,18 @@ impl Drop for Running {
 
 /// Starts a peer pinned to a core and waits until it accepts.
 pub(crate) fn start(peer: Peer, place: &Place<'_>, core: usize) -> io::Result<Running> {
+    start_with(peer, place, core, &[])
+}
+
+/// The same with these variables in its environment.
+pub(crate) fn start_with(
+    peer: Peer,
+    place: &Place<'_>,
+    core: usize,
+    environment: &[(&str, &Path)],
+) -> io::Result<Running> {
     let mut command = Command::new("taskset");
-    command.arg("-c").arg(core.to_string());
+    command.arg("-c").arg(core.to_string()).envs(environment.iter().copied());
     match peer {
         Peer::Relay => {
             command
@@ -151,21 +194,23 @@ fn write(dir: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
 
 fn evenkeel_conf(place: &Place<'_>) -> String {
     let dir = place.dir.display();
-    let log = if place.log {
+    let log = if place.dress.logs() {
         format!("log {dir}/evenkeel.log {{\n        format combined\n    }}")
     } else {
         "log off".to_owned()
     };
+    let extra = if place.dress.is_sticky() { "\n    sticky\n    check GET / every=1s" } else { "" };
     format!(
         "state {dir}/state\ncontrol {dir}/evenkeel.sock\nlimits {{\n    workers 1\n}}\nhttp {} {{\n    {log}\n    \
-         forward x-forwarded-for x-forwarded-proto\n    request-id off\n    to {}\n}}\n",
+         forward x-forwarded-for x-forwarded-proto\n    request-id off\n    to {}{extra}\n}}\n",
         place.addr, place.server
     )
 }
 
 fn nginx_conf(place: &Place<'_>) -> String {
     let dir = place.dir.display();
-    let log = if place.log { format!("{dir}/nginx.log combined buffer=32k flush=1s") } else { "off".to_owned() };
+    let log =
+        if place.dress.logs() { format!("{dir}/nginx.log combined buffer=32k flush=1s") } else { "off".to_owned() };
     format!(
         "worker_processes 1;\ndaemon off;\npid {dir}/nginx.pid;\nerror_log /dev/null;\nevents {{ worker_connections 8192; }}\n\
          http {{\n  access_log {log};\n  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; \
@@ -179,15 +224,19 @@ fn nginx_conf(place: &Place<'_>) -> String {
 }
 
 fn haproxy_cfg(place: &Place<'_>) -> String {
-    let (log, option) = if place.log {
+    let (log, option) = if place.dress.logs() {
         ("  log stdout format raw local0 info\n", "  option httplog\n  log global\n")
     } else {
         ("", "")
     };
+    let (cookie, check) = match place.dress.is_sticky() {
+        true => ("cookie SRV insert indirect nocache\n  option httpchk GET /\n  ", "cookie s check inter 1s"),
+        false => ("", ""),
+    };
     format!(
         "global\n  nbthread 1\n  maxconn 8192\n{log}defaults\n  mode http\n{option}  timeout client 60s\n  timeout server 60s\n  \
          timeout connect 3s\n  http-reuse always\n  option forwardfor\nfrontend f\n  bind {} backlog 4096\n  \
-         http-request set-header X-Forwarded-Proto http\n  default_backend b\nbackend b\n  server s {} check inter 2s\n",
+         http-request set-header X-Forwarded-Proto http\n  default_backend b\nbackend b\n  {cookie}server s {} {check}\n",
         place.addr, place.server
     )
 }

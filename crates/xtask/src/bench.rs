@@ -11,7 +11,7 @@ const PAGE: &str = "docs/src/operate/benchmarks.md";
 /// Runs one bench; further words are passed on to it.
 pub(crate) fn run(arguments: &[String]) -> bool {
     let Some((bench, options)) = arguments.split_first().filter(|(bench, _)| *bench == "http") else {
-        eprintln!("usage: cargo xtask bench http [--rounds N] [--seconds N]");
+        eprintln!("usage: cargo xtask bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts]");
         return false;
     };
     let mut steps = Steps::default();
@@ -20,7 +20,10 @@ pub(crate) fn run(arguments: &[String]) -> bool {
     });
     let mut words =
         vec!["cargo", "run", "--release", "--quiet", "--locked", "-p", "evenkeel-bench", "--", bench.as_str()];
-    words.extend(["--write", PAGE]);
+    // A short run shows whether it works, not what to publish.
+    if !options.iter().any(|word| word == "--short" || word == "--only") {
+        words.extend(["--write", PAGE]);
+    }
     words.extend(options.iter().map(String::as_str));
     steps.run("bench", || command(&words));
     steps.summary()
