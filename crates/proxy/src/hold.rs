@@ -43,16 +43,24 @@ pub(crate) struct PoolMemory {
 impl Hold {
     /// The worker's hold on a snapshot that follows another.
     pub(crate) fn new(worker: u64, snapshot: Arc<Snapshot>, previous: Option<&Self>) -> Rc<Self> {
-        let held = |part: &Arc<PoolPart>| {
-            let before = previous.and_then(|previous| previous.pool(previous.pool_place(&part.config.name)?));
+        let is_same_config = previous.is_some_and(|previous| Arc::ptr_eq(previous.config(), snapshot.config()));
+        let held = |(place, part): (usize, &Arc<PoolPart>)| {
+            let before = previous.and_then(|previous| {
+                let place = if is_same_config { place } else { previous.pool_place(&part.config.name)? };
+                previous.pool(place)
+            });
             match before {
                 Some(before) if Arc::ptr_eq(&before.part, part) => Rc::clone(before),
                 before => Rc::new(HeldPool::new(worker, Arc::clone(part), before.map(|before| &before.memory))),
             }
         };
-        let pools = snapshot.pools().iter().map(held).collect();
+        let pools = snapshot.pools().iter().enumerate().map(held).collect();
         let listeners = (0..snapshot.listeners().len()).map(|_| OnceCell::new()).collect();
         Rc::new(Self { worker, snapshot, pools, listeners })
+    }
+
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
     }
 
     pub(crate) fn pool(&self, place: usize) -> Option<&PoolHold> {

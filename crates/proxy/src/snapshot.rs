@@ -66,8 +66,8 @@ pub struct Snapshot {
     generation: u64,
     config: Arc<Config>,
     pools: Vec<Arc<PoolPart>>,
-    places: HashMap<PoolName, usize>,
-    listeners: Vec<ListenerPart>,
+    places: Arc<HashMap<PoolName, usize>>,
+    listeners: Arc<[ListenerPart]>,
 }
 
 /// One pool, ready to choose from.
@@ -129,7 +129,43 @@ impl Snapshot {
             parts.config.pools.iter().enumerate().map(|(place, pool)| (pool.name.clone(), place)).collect();
         let listeners =
             parts.config.listeners.iter().map(|listener| listener_part(listener, &places, &parts)).collect();
-        Arc::new(Self { generation: parts.generation, config: parts.config, pools, places, listeners })
+        Arc::new(Self {
+            generation: parts.generation,
+            config: parts.config,
+            pools,
+            places: Arc::new(places),
+            listeners,
+        })
+    }
+
+    /// This snapshot with another view of some servers. What it costs grows with their pools, and hardly with the
+    /// configuration: a switch that fails must not keep the control thread busy.
+    #[must_use]
+    pub fn following(
+        &self,
+        generation: u64,
+        changed: &HashMap<ServerId, ServerView>,
+        shared: &Arc<Shared>,
+    ) -> Arc<Self> {
+        let mut pools = self.pools.clone();
+        let mut touched: Vec<usize> = changed.keys().filter_map(|id| self.pool_place(&id.pool)).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        for place in touched {
+            let Some(pool) = pools.get_mut(place) else { continue };
+            let view = |(server, known): (&Server, &ServerView)| {
+                changed.get(&id(&pool.config, server)).unwrap_or(known).clone()
+            };
+            let views = pool.config.servers.iter().zip(&pool.views).map(view).collect();
+            *pool = pool_of(&pool.config, views, pool.keys.clone(), Some(pool), pool.hash_seed, shared);
+        }
+        Arc::new(Self {
+            generation,
+            config: Arc::clone(&self.config),
+            pools,
+            places: Arc::clone(&self.places),
+            listeners: Arc::clone(&self.listeners),
+        })
     }
 
     /// The number that the snapshot was built with.
@@ -198,6 +234,17 @@ fn pool_part(pool: &Pool, parts: &SnapshotParts<'_>) -> Arc<PoolPart> {
     if let Some(old) = previous.filter(|old| is_unchanged(old, pool, &views, keys.as_ref(), parts.hash_seed)) {
         return Arc::clone(old);
     }
+    pool_of(pool, views, keys, previous.map(|old| &**old), parts.hash_seed, parts.shared)
+}
+
+fn pool_of(
+    pool: &Pool,
+    views: Vec<ServerView>,
+    keys: Option<Arc<Keys>>,
+    previous: Option<&PoolPart>,
+    hash_seed: [u8; 16],
+    shared: &Arc<Shared>,
+) -> Arc<PoolPart> {
     let sealer = pool
         .sticky
         .iter()
@@ -206,11 +253,16 @@ fn pool_part(pool: &Pool, parts: &SnapshotParts<'_>) -> Arc<PoolPart> {
         .map(|(cookie, keys)| Sealer::new(keys.clone(), &pool.name, cookie));
     Arc::new(PoolPart {
         config: pool.clone(),
-        plan: plan(pool, &views, previous.map(|old| &**old), parts.hash_seed),
-        servers: pool.servers.iter().zip(&views).map(|(server, view)| server_part(pool, server, view, parts)).collect(),
+        plan: plan(pool, &views, previous, hash_seed),
+        servers: pool
+            .servers
+            .iter()
+            .zip(&views)
+            .map(|(server, view)| server_part(pool, server, view, shared))
+            .collect(),
         sealer,
-        hash_seed: parts.hash_seed,
-        shared: parts.shared.pool(&pool.name),
+        hash_seed,
+        shared: shared.pool(&pool.name),
         is_in_maintenance: views.iter().all(|view| view.state == State::Maintenance),
         keys,
         views,
@@ -246,13 +298,13 @@ fn plan(pool: &Pool, views: &[ServerView], previous: Option<&PoolPart>, seed: [u
     }
 }
 
-fn server_part(pool: &Pool, server: &Server, view: &ServerView, parts: &SnapshotParts<'_>) -> ServerPart {
+fn server_part(pool: &Pool, server: &Server, view: &ServerView, shared: &Shared) -> ServerPart {
     let id = id(pool, server);
     ServerPart {
         uid: ServerUid::of(&server.name),
         addrs: Arc::clone(&view.addrs),
         max_conns: server.max_conns,
-        shared: parts.shared.server(&id),
+        shared: shared.server(&id),
         authority: server.addr.to_string(),
         id,
     }

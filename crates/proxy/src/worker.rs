@@ -195,6 +195,13 @@ impl Worker {
         close: &[ListenerName],
         doors: &mut Vec<Door>,
     ) {
+        let is_known = |current: &Rc<Hold>| Arc::ptr_eq(current.snapshot(), &snapshot);
+        if open.is_empty() && close.is_empty() && self.snapshot.borrow().as_ref().is_some_and(is_known) {
+            // Somebody asked only whether we are alive.
+            return;
+        }
+        let is_same_config =
+            self.snapshot.borrow().as_ref().is_some_and(|current| Arc::ptr_eq(current.config(), snapshot.config()));
         self.idle.retain_named(&snapshot);
         // Waiters of the queue look again: a server may have come, gone, or got another limit.
         snapshot.pools().iter().for_each(|pool| pool.shared.queue.wake_all());
@@ -209,7 +216,10 @@ impl Worker {
         let (closing, staying) = std::mem::take(doors).into_iter().partition(|door: &Door| close.contains(&door.name));
         *doors = staying;
         closing.into_iter().for_each(Door::close);
-        self.turn.notify_waiters();
+        if !is_same_config {
+            // Which connections may stay depends on the configuration alone; idle ones are many.
+            self.turn.notify_waiters();
+        }
     }
 
     /// Ends what the drain's deadline found standing.

@@ -47,12 +47,20 @@ pub(crate) struct Keeper {
     stale: BTreeSet<String>,
     /// What an earlier process left, used once, when its server first appears.
     saved: SavedVerdicts,
+    /// The servers of each pool.
+    members: HashMap<PoolName, Vec<ServerId>>,
+    /// When each server's next timeout is due: what is asked after each event must not cost a look at every server.
+    due: BTreeSet<(Duration, ServerId)>,
+    /// Servers of which the data plane may have to see another view.
+    touched: BTreeSet<ServerId>,
 }
 
 struct Kept {
     server: Server,
     health: Health,
     addrs: Arc<[SocketAddr]>,
+    /// Where it stands in `due`.
+    due: Option<Duration>,
 }
 
 impl Keeper {
@@ -84,10 +92,47 @@ impl Keeper {
                 self.servers.insert(id, kept);
             }
         }
+        self.count_anew(config);
         let named = self.hosts();
         self.names.retain(|name, _| named.contains(name));
         self.stale.retain(|name| named.contains(name));
         noted
+    }
+
+    /// Makes the tables beside `servers` anew.
+    fn count_anew(&mut self, config: &Config) {
+        let ids = |pool: &Pool| {
+            let id = |server: &Server| ServerId { pool: pool.name.clone(), server: server.name.clone() };
+            (pool.name.clone(), pool.servers.iter().map(id).collect())
+        };
+        self.members = config.pools.iter().map(ids).collect();
+        self.touched = self.servers.keys().cloned().collect();
+        self.due.clear();
+        for (id, kept) in &mut self.servers {
+            kept.due = kept.health.poll_timeout();
+            self.due.extend(kept.due.map(|at| (at, id.clone())));
+        }
+    }
+
+    /// Changes what is kept of one server. Every change goes through here, so that the tables beside `servers` stay
+    /// true.
+    fn change<T>(&mut self, id: &ServerId, change: impl FnOnce(&mut Kept) -> T) -> Option<T> {
+        let kept = self.servers.get_mut(id)?;
+        let before = (kept.health.verdict().state, kept.health.weight(kept.server.weight), Arc::clone(&kept.addrs));
+        let outcome = change(kept);
+        let after = (kept.health.verdict().state, kept.health.weight(kept.server.weight), Arc::clone(&kept.addrs));
+        let due = kept.health.poll_timeout();
+        if due != kept.due {
+            if let Some(at) = kept.due {
+                self.due.remove(&(at, id.clone()));
+            }
+            kept.due = due;
+            self.due.extend(due.map(|at| (at, id.clone())));
+        }
+        if before != after {
+            self.touched.insert(id.clone());
+        }
+        Some(outcome)
     }
 
     fn begin(&mut self, pool: &Pool, server: &Server, id: &ServerId, now: Duration) -> Kept {
@@ -96,13 +141,12 @@ impl Keeper {
             Some((record, age)) => Health::restore(policy, server.standing, record, age, now),
             None => Health::new(policy, server.standing, now),
         };
-        Kept { server: server.clone(), health, addrs: self.addresses(&server.addr) }
+        Kept { server: server.clone(), health, addrs: self.addresses(&server.addr), due: None }
     }
 
     /// A probe has ended.
     pub(crate) fn checked(&mut self, id: &ServerId, outcome: CheckOutcome, now: Duration) -> Option<Noted> {
-        let kept = self.servers.get_mut(id)?;
-        kept.health.on_check(now, outcome).map(|change| Noted::new(id, change))
+        self.change(id, |kept| kept.health.on_check(now, outcome))?.map(|change| Noted::new(id, change))
     }
 
     /// Live traffic failed on a server.
@@ -114,10 +158,12 @@ impl Keeper {
         now: Duration,
     ) -> Option<Noted> {
         let census = self.census(&id.pool);
-        let kept = self.servers.get_mut(id)?;
-        let at = kept.addrs.first().map_or_else(|| kept.server.addr.to_string(), SocketAddr::to_string);
-        let failure = TrafficFailure { reason, at, detail: status.map(|status| status.to_string()), requests };
-        kept.health.on_traffic(now, &failure, census).map(|change| Noted::new(id, change))
+        let change = |kept: &mut Kept| {
+            let at = kept.addrs.first().map_or_else(|| kept.server.addr.to_string(), SocketAddr::to_string);
+            let failure = TrafficFailure { reason, at, detail: status.map(|status| status.to_string()), requests };
+            kept.health.on_traffic(now, &failure, census)
+        };
+        self.change(id, change)?.map(|change| Noted::new(id, change))
     }
 
     /// What an answer tells of a name that is worth a line: other addresses in whatever order, and the first failure
@@ -148,30 +194,49 @@ impl Keeper {
         };
         let addrs = self.names.get(host).cloned().unwrap_or_default();
         let mut noted = Vec::new();
-        for (id, kept) in &mut self.servers {
-            if !matches!(&kept.server.addr.host, Host::Name(name) if name == host) {
-                continue;
-            }
-            kept.addrs = addrs.iter().map(|&ip| SocketAddr::new(ip, kept.server.addr.port)).collect();
-            noted.extend(kept.health.on_resolve(now, resolution.clone()).map(|change| Noted::new(id, change)));
+        for id in self.servers_of(host) {
+            let change = |kept: &mut Kept| {
+                let now_at = addrs.iter().map(|&ip| SocketAddr::new(ip, kept.server.addr.port)).collect();
+                if kept.addrs != now_at {
+                    kept.addrs = now_at;
+                }
+                kept.health.on_resolve(now, resolution.clone())
+            };
+            noted.extend(self.change(&id, change).flatten().map(|change| Noted::new(&id, change)));
         }
         noted
     }
 
     /// Time has passed: an ejection or a step of a slow start may be over.
     pub(crate) fn elapsed(&mut self, now: Duration) -> Vec<Noted> {
-        let due = self.servers.iter_mut().filter(|(_, kept)| kept.health.poll_timeout().is_some_and(|at| at <= now));
-        due.filter_map(|(id, kept)| kept.health.on_timeout(now).map(|change| Noted::new(id, change))).collect()
+        let due: Vec<ServerId> = self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| id.clone()).collect();
+        let mut noted = Vec::new();
+        for id in due {
+            // A step of a slow start changes the view and nothing else.
+            self.touched.insert(id.clone());
+            let change = self.change(&id, |kept| kept.health.on_timeout(now)).flatten();
+            noted.extend(change.map(|change| Noted::new(&id, change)));
+        }
+        noted
     }
 
     /// When [`Keeper::elapsed`] is due next.
     pub(crate) fn next_timeout(&self) -> Option<Duration> {
-        self.servers.values().filter_map(|kept| kept.health.poll_timeout()).min()
+        self.due.first().map(|(at, _)| *at)
     }
 
     /// What the data plane is to be told.
     pub(crate) fn views(&self, now: Duration) -> HashMap<ServerId, ServerView> {
         self.servers.iter().map(|(id, kept)| (id.clone(), kept.view(now))).collect()
+    }
+
+    /// The views of the servers that may look otherwise since this was last asked.
+    pub(crate) fn touched_views(&mut self, now: Duration) -> HashMap<ServerId, ServerView> {
+        let touched = std::mem::take(&mut self.touched);
+        touched
+            .into_iter()
+            .filter_map(|id| self.servers.get(&id).map(|kept| kept.view(now)).map(|view| (id, view)))
+            .collect()
     }
 
     /// What we hold a server for.
@@ -221,7 +286,8 @@ impl Keeper {
     }
 
     fn census(&self, pool: &PoolName) -> Census {
-        Census::of(self.servers.iter().filter(|(id, _)| id.pool == *pool).map(|(_, kept)| &kept.health))
+        let ids = self.members.get(pool).map(Vec::as_slice).unwrap_or_default();
+        Census::of(ids.iter().filter_map(|id| self.servers.get(id)).map(|kept| &kept.health))
     }
 }
 

@@ -156,3 +156,43 @@ fn a_clock_that_was_set_back_makes_records_worthless() {
     next.adopt(&config(vec![server("a", "10.0.0.1")]), NOW);
     assert_eq!(state(&next, "a"), Some(State::Unknown));
 }
+
+#[test]
+fn only_what_may_look_otherwise_is_looked_at_again() {
+    let mut keeper = Keeper::default();
+    keeper.adopt(&config(vec![server("a", "10.0.0.1"), server("b", "10.0.0.2")]), NOW);
+    assert_eq!(keeper.touched_views(NOW).len(), 2);
+    assert!(keeper.touched_views(NOW).is_empty());
+    keeper.checked(&id("a"), refused(), NOW);
+    let touched = keeper.touched_views(NOW);
+    assert_eq!((touched.len(), touched[&id("a")].state), (1, State::Down));
+    // More of the same changes nothing that traffic sees.
+    keeper.checked(&id("a"), refused(), NOW);
+    assert!(keeper.touched_views(NOW).is_empty());
+    assert_eq!(keeper.views(NOW)[&id("b")].state, State::Unknown);
+}
+
+#[test]
+fn the_next_timeout_is_that_of_the_servers() {
+    let mut keeper = Keeper::default();
+    let mut slow = config(vec![server("a", "10.0.0.1"), server("b", "10.0.0.2")]);
+    slow.pools[0].slow_start = Duration::from_secs(20);
+    keeper.adopt(&slow, NOW);
+    let soonest = |keeper: &Keeper| keeper.servers.values().filter_map(|kept| kept.health.poll_timeout()).min();
+    let mut now = NOW;
+    for outcome in [refused(), passed(), passed()] {
+        keeper.checked(&id("a"), outcome, now);
+        assert_eq!(keeper.next_timeout(), soonest(&keeper));
+        now += Duration::from_secs(1);
+    }
+    let before = keeper.views(now)[&id("a")].ramp_per_mille;
+    assert!(keeper.next_timeout().is_some() && before < 1000);
+    keeper.touched_views(now);
+    for _ in 0..40 {
+        now += Duration::from_secs(1);
+        keeper.elapsed(now);
+        assert_eq!(keeper.next_timeout(), soonest(&keeper));
+    }
+    assert_eq!(keeper.next_timeout(), None);
+    assert_eq!(keeper.touched_views(now)[&id("a")].ramp_per_mille, 1000);
+}

@@ -262,12 +262,15 @@ impl Supervisor {
     /// Publishes a snapshot if the data plane has to see another view, or a worker missed the last one. Says whether
     /// every worker has it.
     fn publish(&mut self, is_lagging: bool) -> bool {
-        let views = self.keeper.views(clock::now());
-        if views == self.running.views && !is_lagging {
+        let mut changed = self.keeper.touched_views(clock::now());
+        changed.retain(|id, view| self.running.views.get(id).is_none_or(|known| known != view));
+        if changed.is_empty() && !is_lagging {
             return true;
         }
-        if views != self.running.views {
-            self.running.snapshot = self.build(views);
+        if !changed.is_empty() {
+            self.running.number = self.running.number.saturating_add(1);
+            self.running.snapshot = self.running.snapshot.following(self.running.number, &changed, &self.shared);
+            self.running.views.extend(changed);
         }
         self.crew.publish(&self.running.snapshot)
     }

@@ -100,7 +100,7 @@ impl IdlePool {
     /// Follows a snapshot: connections to servers that left or moved close.
     pub(crate) fn retain_named(&self, snapshot: &Snapshot) {
         self.shelves.borrow_mut().retain(|id, shelf| {
-            let pool = snapshot.pools().iter().find(|pool| pool.config.name == id.pool);
+            let pool = snapshot.pool_place(&id.pool).and_then(|place| snapshot.pools().get(place));
             let server = pool.and_then(|pool| pool.servers.iter().find(|server| server.id == *id));
             let Some((pool, server)) = pool.zip(server) else { return false };
             shelf.addrs = Arc::clone(&server.addrs);
