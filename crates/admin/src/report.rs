@@ -74,6 +74,9 @@ pub struct ProcessReport {
     pub open_files: u64,
     /// Descriptors that may be.
     pub max_files: u64,
+    /// Tasks that the workers run: one for each connection, and a few of their own.
+    #[serde(default)]
+    pub tasks: u64,
 }
 
 /// The configuration that runs.

@@ -106,6 +106,7 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
             resident_bytes: status.usage.resident,
             open_files: status.usage.open_files,
             max_files: status.usage.max_files,
+            tasks: number(status.tasks),
         },
         config: config(&status.config),
         listeners: listeners.collect(),

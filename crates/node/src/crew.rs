@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use evenkeel_model::{ListenerName, caps};
 use evenkeel_proxy::{Command, DrainOutcome, Shared, Snapshot};
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, LocalOptions, RuntimeMetrics};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -34,6 +34,7 @@ pub(crate) struct Crew {
 
 struct Worker {
     commands: mpsc::Sender<Command>,
+    runtime: RuntimeMetrics,
 }
 
 /// The worker of that number did not take or answer a command in time.
@@ -56,6 +57,11 @@ impl Crew {
         let start = |index| start_worker(index, Arc::clone(shared), events.clone(), ending.token());
         let workers = (0..count).map(start).collect::<io::Result<_>>()?;
         Ok(Self { workers, ending })
+    }
+
+    /// How many tasks they run, all of them together: their own few and one for each connection.
+    pub(crate) fn tasks(&self) -> usize {
+        self.workers.iter().map(|worker| worker.runtime.num_alive_tasks()).sum()
     }
 
     /// How many they are.
@@ -181,7 +187,7 @@ fn start_worker(index: usize, shared: Arc<Shared>, events: mpsc::Sender<Event>, 
     let run = move || match runtime() {
         Ok(runtime) => {
             let _held = token;
-            let _ = told.send(Ok(()));
+            let _ = told.send(Ok(runtime.metrics()));
             let life = evenkeel_proxy::worker(index, shared, received);
             let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(life)));
             // Nobody listens any more when the process ends; then nobody needs to know.
@@ -193,7 +199,7 @@ fn start_worker(index: usize, shared: Arc<Shared>, events: mpsc::Sender<Event>, 
     };
     tasks::start_thread(tasks::WORKER, Some(index), run)?;
     match built.recv() {
-        Ok(Ok(())) => Ok(Worker { commands }),
+        Ok(Ok(runtime)) => Ok(Worker { commands, runtime }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::Error::other("a worker ended before it began")),
     }

@@ -44,6 +44,8 @@ pub struct NodeStatus {
     pub log_lines_lost: BTreeMap<String, u64>,
     /// What the process takes from the machine.
     pub usage: Usage,
+    /// Tasks that the workers run: one for each connection, and a few of their own.
+    pub tasks: usize,
 }
 
 /// What a node is doing.

@@ -22,7 +22,8 @@ fn stuck() -> (Crew, mpsc::Receiver<Command>, Arc<Snapshot>) {
         hash_seed: [0; 16],
         shared: &shared,
     });
-    (Crew { workers: vec![Worker { commands }], ending: Ending::new() }, received, snapshot)
+    let runtime = Builder::new_current_thread().build_local(LocalOptions::default()).unwrap().metrics();
+    (Crew { workers: vec![Worker { commands, runtime }], ending: Ending::new() }, received, snapshot)
 }
 
 #[test]

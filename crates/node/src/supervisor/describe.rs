@@ -28,6 +28,7 @@ impl Supervisor {
             totals: self.shared.totals(),
             log_lines_lost: self.logs.lost(),
             usage: process::usage(),
+            tasks: self.crew.tasks(),
         }
     }
 
