@@ -43,8 +43,9 @@ fn build() -> PathBuf {
         .status();
     assert!(status.is_ok_and(|status| status.success()), "evenkeel does not build; or name one by EVENKEEL_BIN");
     let own = std::env::current_exe().expect("a running program has a path");
-    // …/target/debug/deps/e2e-1234 lies two levels below …/target/debug/evenkeel.
-    let path = own.ancestors().nth(2).expect("cargo puts tests two levels below the target folder").join("evenkeel");
+    // Tests are …/target/debug/deps/e2e-1234, programs lie beside …/target/debug/evenkeel.
+    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    let path = folder.expect("cargo puts programs into a folder").join("evenkeel");
     assert!(path.is_file(), "{} is not there after the build", path.display());
     path
 }
@@ -76,12 +77,24 @@ impl Balancer {
     /// # Panics
     /// Where it does not get ready.
     pub fn start(config: &str) -> Self {
-        let mut balancer = Self::launch(config);
+        Self::launch(config).ready()
+    }
+
+    /// As [`start`](Self::start), with both its outputs going there.
+    ///
+    /// # Panics
+    /// Where it does not get ready.
+    pub fn start_with_output(config: &str, output: PathBuf) -> Self {
+        Self::launch_with(config, |_| output).ready()
+    }
+
+    fn ready(mut self) -> Self {
+        let balancer = &mut self;
         await_for("evenkeel to be ready", PATIENCE, || {
             balancer.process.expect_running();
             balancer.run("status", &[]).status.success().then_some(())
         });
-        balancer
+        self
     }
 
     /// Runs it without waiting.
@@ -89,10 +102,14 @@ impl Balancer {
     /// # Panics
     /// Where it does not start.
     pub fn launch(config: &str) -> Self {
+        Self::launch_with(config, |scratch| scratch.file("output"))
+    }
+
+    fn launch_with(config: &str, output: impl FnOnce(&Scratch) -> PathBuf) -> Self {
         let scratch = Scratch::new("evenkeel");
         let path = scratch.write("evenkeel.conf", &complete(config, &scratch));
         let arguments = ["run", &path.to_string_lossy()];
-        let output = scratch.file("output");
+        let output = output(&scratch);
         let process = Process::start("evenkeel", program(), &arguments, scratch.path(), output);
         Self { process, scratch }
     }

@@ -18,6 +18,7 @@ pub mod nginx;
 pub mod origin;
 pub mod place;
 pub mod process;
+pub mod proof;
 pub mod vectors;
 pub mod websocket;
 pub mod wire;

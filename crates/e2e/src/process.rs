@@ -91,8 +91,11 @@ impl Process {
         word.unwrap_or_else(|| panic!("no {name} in {path}")).to_owned()
     }
 
-    /// What it has written so far.
+    /// What it has written so far, where that went to a file.
     pub fn output(&self) -> String {
+        if !self.output.is_file() {
+            return String::new();
+        }
         std::fs::read(&self.output).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 

@@ -13,6 +13,7 @@ mod fuzz;
 mod manifest;
 mod papers;
 mod pipeline;
+mod prove;
 mod setup;
 mod source;
 mod steps;
@@ -53,6 +54,18 @@ const TASKS: &[Task] = &[
         run: fuzz,
     },
     Task {
+        name: "prove",
+        arguments: "WHAT [--write]",
+        does: "attacks, reloads, deaths, hangs, full logs: what each costs, counted request by request; `all` for all",
+        run: prove::prove,
+    },
+    Task {
+        name: "soak",
+        arguments: "[--minutes N] [--write]",
+        does: "everything at once for N minutes, 30 by default, with memory, descriptors, threads and tasks sampled",
+        run: prove::soak,
+    },
+    Task {
         name: "bench",
         arguments: "http",
         does: "measures the proxy against a relay, nginx and HAProxy, and writes the table",
@@ -68,7 +81,7 @@ fn main() -> ExitCode {
             eprintln!("`{word}` is not a task");
         }
         for Task { name, arguments, does, .. } in TASKS {
-            println!("cargo xtask {:<22} {does}", format!("{name} {arguments}"));
+            println!("cargo xtask {:<32} {does}", format!("{name} {arguments}"));
         }
         return ExitCode::from(2);
     };

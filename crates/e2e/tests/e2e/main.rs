@@ -15,6 +15,7 @@ mod life;
 mod limits;
 mod logs;
 mod papers;
+mod proofs;
 mod protocol;
 mod reload;
 mod setting;

@@ -1,0 +1,56 @@
+//! Proofs under load and the soak: one command each, whose exit code is the verdict.
+//!
+//! What is proven is the optimised program; how is the matter of `evenkeel-e2e`. Its invariant: what is proven was
+//! built just before.
+
+use crate::steps::{Outcome, Steps, command};
+
+/// What can be proven.
+const PROOFS: [&str; 6] = ["all", "vectors", "reloads", "kill", "hang", "logs"];
+
+/// Where the tables of attacks go.
+const SECURITY_PAGE: &str = "docs/src/operate/security.md";
+/// Where the other tables go.
+const PROOFS_PAGE: &str = "docs/src/operate/proofs.md";
+
+/// Runs a proof, or all of them.
+pub(crate) fn prove(arguments: &[String]) -> bool {
+    let Some((what, options)) = arguments.split_first().filter(|(what, _)| PROOFS.contains(&what.as_str())) else {
+        eprintln!("usage: cargo xtask prove {} [--rounds N] [--between N] [--write]", PROOFS.join("|"));
+        return false;
+    };
+    let is_wanted = |proof: &&&str| **proof != "all" && (what == "all" || **proof == what);
+    let wanted: Vec<&'static str> = PROOFS.iter().filter(is_wanted).copied().collect();
+    let mut steps = Steps::default();
+    steps.run("build", build);
+    for what in wanted {
+        let page = if what == "vectors" { SECURITY_PAGE } else { PROOFS_PAGE };
+        steps.run(what, || run(what, options, page));
+    }
+    steps.summary()
+}
+
+/// Runs the soak.
+pub(crate) fn soak(arguments: &[String]) -> bool {
+    let mut steps = Steps::default();
+    steps.run("build", build);
+    steps.run("soak", || run("soak", arguments, PROOFS_PAGE));
+    steps.summary()
+}
+
+fn build() -> Outcome {
+    command(&["cargo", "build", "--release", "--locked", "-p", "evenkeel", "-p", "evenkeel-e2e", "--bins"])
+}
+
+/// Hands the words on; `--write` alone means the page of that table.
+fn run(what: &str, options: &[String], page: &str) -> Outcome {
+    let mut words =
+        vec!["cargo", "run", "--release", "--quiet", "--locked", "-p", "evenkeel-e2e", "--bin", "prove", "--", what];
+    for option in options {
+        words.push(option);
+        if option == "--write" {
+            words.push(page);
+        }
+    }
+    command(&words)
+}
