@@ -7,9 +7,11 @@ use std::fmt::{self, Write};
 use crate::report::{PoolReport, ReloadReport, ServerReport, StatusReport};
 
 mod table;
+mod top;
 mod words;
 
 use table::Table;
+pub use top::{Order, Screen, top};
 pub(crate) use words::age;
 use words::{count, plain};
 

@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Reload(RemoteArgs),
     /// Show how the running daemon and its servers are
     Status(RemoteArgs),
+    /// Follow the running daemon and its servers on the terminal
+    Top(TopArgs),
     /// Stop the running daemon: no new connections, open ones may finish
     Stop(StopArgs),
     /// Explain a word of the configuration, or the code of a diagnostic
@@ -149,6 +151,18 @@ pub(crate) struct RemoteArgs {
     /// The daemon's control socket [default: the first of the customary places where one answers]
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Look again after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "2")]
+    pub(crate) every: f64,
+    /// Print one screen as plain text, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@ mod exit;
 mod logging;
 mod opening;
 mod output;
+mod terminal;
 mod topology;
 
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
-use commands::{check, config, fmt, papers, remote, run};
+use commands::{check, config, fmt, papers, remote, run, top};
 use exit::Exit;
 
 fn main() -> ExitCode {
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Fmt(args) => fmt::fmt(&args),
         Command::Reload(args) => remote::reload(&args),
         Command::Status(args) => remote::status(&args),
+        Command::Top(args) => top::top(&args),
         Command::Stop(args) => remote::stop(&args),
         Command::Explain { word } => explain(&word),
         Command::Config(command) => config::config(&command),

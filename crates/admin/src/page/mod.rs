@@ -71,7 +71,7 @@ pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
 
 fn head(html: &mut Html, asked: &Asked, facts: &Facts) {
     let title = VIEWS.iter().find(|(view, ..)| *view == asked.view).map_or("", |(.., title)| title);
-    let wrong = parts::wrong(&facts.report);
+    let (wrong, _) = parts::missing(&facts.report);
     html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
@@ -94,16 +94,20 @@ fn top(html: &mut Html, facts: &Facts) {
     html.raw("<svg viewBox=\"0 0 24 24\" aria-hidden=\"true\"><path class=\"hull\" d=\"M2 11h20c-1 6-5 9-10 9S3 17 2 11z\"/>");
     html.raw("<path class=\"mast\" d=\"M11 2h2v7h-2z\"/><path class=\"level\" d=\"M5 13h14v1.6H5z\"/></svg><b>evenkeel</b></a>\n");
     html.raw("<p class=\"node\">").text(&report.node).raw("</p>\n");
-    let wrong = parts::wrong(report);
+    let (down, ordered) = parts::missing(report);
     let servers: usize = report.pools.iter().map(|pool| pool.servers.len()).sum();
     // It says so aloud when it changes, and is silent while only numbers do.
-    html.raw("<p id=\"said\" role=\"status\" class=\"said ").raw(if wrong == 0 { "up" } else { "down" }).raw("\">");
-    match (report.stopping, wrong, servers) {
+    html.raw("<p id=\"said\" role=\"status\" class=\"said ").raw(if down == 0 { "up" } else { "down" }).raw("\">");
+    let plural = if servers == 1 { " server" } else { " servers" };
+    match (report.stopping, down, servers) {
         (true, ..) => html.raw("◐ stopping"),
         (_, _, 0) => html.raw("no servers"),
-        (_, 0, _) => html.raw("✓ all well, ").text(servers).raw(if servers == 1 { " server" } else { " servers" }),
-        _ => html.raw("✕ ").text(wrong).raw(" of ").text(servers).raw(" servers get no traffic"),
+        (_, 0, _) => html.raw("✓ all well, ").text(servers).raw(plural),
+        _ => html.raw("✕ ").text(down).raw(" of ").text(servers).raw(plural).raw(" down"),
     };
+    if ordered > 0 {
+        html.raw(", ").text(ordered).raw(" out by order");
+    }
     html.raw("</p>\n<p class=\"config\">configuration ").text(report.config.generation).raw("</p>\n");
     html.raw("<p class=\"live\"><span id=\"live\">as of the last load</span></p>\n");
     html.raw("<p class=\"tools\"><button type=\"button\" id=\"theme\" class=\"quiet script\" hidden>Theme: system</button></p>\n</header>\n");

@@ -6,7 +6,7 @@ use super::html::Html;
 use super::parts::{live, pool_name, server_link, spark, state};
 use super::words::{Count, Millis, Rate};
 use crate::render;
-use crate::report::{ListenerReport, PoolReport, RouteReport, ServerReport, StatusReport};
+use crate::report::{ListenerReport, PoolReport, RouteReport, ServerReport, StatusReport, TrafficReport};
 
 /// Most listeners, pools, routes of a listener and servers of a pool that are drawn; the table has all.
 const LISTENERS: usize = 40;
@@ -21,7 +21,7 @@ pub(super) fn write(html: &mut Html, asked: &Asked, facts: &Facts) {
     html.raw("<section class=\"map\" aria-label=\"Topology\">\n<svg class=\"links\" aria-hidden=\"true\" data-script=\"links\"></svg>\n");
     html.raw("<div class=\"column\"><h2>Listeners and routes</h2>\n<ul class=\"boxes\">\n");
     for listener in report.listeners.iter().take(LISTENERS) {
-        write_listener(html, listener);
+        write_listener(html, report, listener);
     }
     more(html, report.listeners.len(), LISTENERS, "listeners");
     html.raw("</ul></div>\n<div class=\"column\"><h2>Pools and servers</h2>\n<ul class=\"boxes\">\n");
@@ -70,7 +70,7 @@ fn numbers(html: &mut Html, report: &StatusReport) {
     html.raw("</dl>\n");
 }
 
-fn write_listener(html: &mut Html, listener: &ListenerReport) {
+fn write_listener(html: &mut Html, report: &StatusReport, listener: &ListenerReport) {
     html.raw("<li class=\"box\"").attribute("data-keep", format_args!("listener-{}", listener.name)).raw("><h3>");
     html.text(&listener.name).raw("</h3>\n<p class=\"sub\">");
     live(html, &listener.traffic);
@@ -78,7 +78,7 @@ fn write_listener(html: &mut Html, listener: &ListenerReport) {
         .text(Count(listener.connections))
         .raw(" open</span></p>\n<ol class=\"routes\">\n");
     for route in listener.routes.iter().take(ROUTES) {
-        write_route(html, route, listener);
+        write_route(html, report, route, listener);
     }
     if let Some(more @ 1..) = listener.routes.len().checked_sub(ROUTES) {
         html.raw("<li class=\"dim\">and ").text(more).raw(" more routes</li>\n");
@@ -86,11 +86,17 @@ fn write_listener(html: &mut Html, listener: &ListenerReport) {
     html.raw("</ol></li>\n");
 }
 
-fn write_route(html: &mut Html, route: &RouteReport, listener: &ListenerReport) {
+/// How much may go this way: no more than comes in here, and no more than comes to the pool.
+fn rate(report: &StatusReport, listener: &ListenerReport, pool: &str) -> f64 {
+    let rate = |traffic: &TrafficReport| traffic.live.as_ref().map_or(0.0, |live| live.requests_per_s);
+    let pool = report.pools.iter().find(|it| it.name == pool);
+    pool.map_or(0.0, |pool| rate(&pool.traffic)).min(rate(&listener.traffic))
+}
+
+fn write_route(html: &mut Html, report: &StatusReport, route: &RouteReport, listener: &ListenerReport) {
     html.raw("<li");
     if let Some(pool) = &route.pool {
-        let rate = listener.traffic.live.as_ref().map_or(0.0, |live| live.requests_per_s);
-        html.attribute("data-to", pool).attribute("data-rate", format_args!("{rate:.1}"));
+        html.attribute("data-to", pool).attribute("data-rate", format_args!("{:.1}", rate(report, listener, pool)));
     }
     html.raw("><code>");
     for host in &route.hosts {

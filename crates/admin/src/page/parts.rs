@@ -8,9 +8,11 @@ use crate::report::{LiveReport, ServerReport, StatusReport, TrafficReport};
 /// Most lines on what is wrong: the tables show the rest.
 pub(super) const CONCERNS: usize = 8;
 
-/// Servers that get no traffic, for the title and the head.
-pub(super) fn wrong(report: &StatusReport) -> usize {
-    report.pools.iter().flat_map(|pool| &pool.servers).filter(|server| !server.is_serving()).count()
+/// Servers that are down, and those that an operator took out, for the title and the head.
+pub(super) fn missing(report: &StatusReport) -> (usize, usize) {
+    let servers = || report.pools.iter().flat_map(|pool| &pool.servers).filter(|server| !server.is_serving());
+    let ordered = servers().filter(|server| matches!(server.state.as_str(), "draining" | "maintenance")).count();
+    (servers().count().saturating_sub(ordered), ordered)
 }
 
 /// The name of a pool; one that a listener made for itself is called by its address.

@@ -215,7 +215,7 @@ fn fits((pool, server): Row<'_>, wanted: &[String]) -> bool {
 fn sortable(html: &mut Html, asked: &Asked, (key, head, title): (&'static str, &'static str, &'static str)) {
     let is_sorted = asked.value("sort") == Some(key);
     let is_back = asked.value("order") == Some("back");
-    html.raw("<th scope=\"col\"");
+    html.raw("<th scope=\"col\" class=\"c-").raw(key).raw("\"");
     if is_sorted {
         html.attribute("aria-sort", if is_back { "ascending" } else { "descending" });
     }

@@ -78,7 +78,7 @@ pub(super) fn look(state: &str, ramp_percent: u8) -> Look {
         "up" => Look { class: "up", icon: "✓", word: "up" },
         "down" => Look { class: "down", icon: "✕", word: "down" },
         "draining" => Look { class: "drain", icon: "◐", word: "draining" },
-        "maintenance" => Look { class: "maint", icon: "⏸", word: "maintenance" },
+        "maintenance" => Look { class: "maint", icon: "‖", word: "maintenance" },
         _ => Look { class: "unknown", icon: "?", word: "unknown" },
     }
 }

@@ -51,7 +51,7 @@ impl fmt::Display for Table {
 }
 
 /// Columns that a cell takes: its characters, without the sequences that colour it.
-fn width(cell: &str) -> usize {
+pub(super) fn width(cell: &str) -> usize {
     let mut columns = 0;
     let mut in_sequence = false;
     for c in cell.chars() {

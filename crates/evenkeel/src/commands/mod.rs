@@ -6,6 +6,7 @@ pub(crate) mod fmt;
 pub(crate) mod papers;
 pub(crate) mod remote;
 pub(crate) mod run;
+pub(crate) mod top;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -58,7 +58,7 @@ pub(crate) fn stop(args: &StopArgs) -> Exit {
 }
 
 /// The daemon at that socket, at the one that the default configuration names, or at one of the customary places.
-fn client(control: Option<&Path>) -> Client {
+pub(super) fn client(control: Option<&Path>) -> Client {
     let configured = || -> Option<PathBuf> {
         let file = Path::new(DEFAULT_FILE);
         let loading = file.exists().then(|| load(Some(file)).ok()).flatten()?;
@@ -70,14 +70,14 @@ fn client(control: Option<&Path>) -> Client {
     }
 }
 
-fn print_json(report: &impl Serialize) -> Exit {
+pub(super) fn print_json(report: &impl Serialize) -> Exit {
     match serde_json::to_string_pretty(report) {
         Ok(text) => output::print(text),
         Err(error) => output::fail(error),
     }
 }
 
-fn failed(error: &ClientError) -> Exit {
+pub(super) fn failed(error: &ClientError) -> Exit {
     output::fail(error);
     match error {
         ClientError::NoDaemon { .. } => Exit::NoDaemon,

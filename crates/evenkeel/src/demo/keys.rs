@@ -1,16 +1,10 @@
-//! Keys of the terminal, one at a time.
-//!
-//! The invariant: the terminal is as it was when this is dropped.
+//! Keys of the terminal, one at a time, and what they do.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::io;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-
 use super::stage::Act;
+use crate::terminal::{Interrupt, Pressed, Terminal};
 
 /// What the keys do.
 pub(super) const HELP: &str = "keys: 1 2 3 choose a server (now the first) · k kill · h hang · u restore\n\
@@ -19,10 +13,9 @@ pub(super) const HELP: &str = "keys: 1 2 3 choose a server (now the first) · k 
 /// How often is looked for a key: no finger feels the difference.
 const LOOK: Duration = Duration::from_millis(30);
 
-/// The terminal, giving keys as they are pressed and not showing them.
+/// The terminal, giving what its keys mean.
 pub(super) struct Keys {
-    stdin: File,
-    before: Termios,
+    terminal: Terminal,
 }
 
 impl Keys {
@@ -31,47 +24,23 @@ impl Keys {
     /// # Errors
     /// Where it is none.
     pub(super) fn open() -> io::Result<Self> {
-        // A handle of our own: the standard library's would take keys into a buffer that nobody wakes us for.
-        let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let before = tcgetattr(&stdin)?;
-        let mut raw = before.clone();
-        // Ctrl-C stays a signal.
-        raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-        tcsetattr(&stdin, OptionalActions::Now, &raw)?;
-        Ok(Self { stdin, before })
+        Ok(Self { terminal: Terminal::open(Interrupt::Signal)? })
     }
 
     /// The next act that a key means; `None` when the keys are over.
     pub(super) async fn next(&mut self) -> Option<Act> {
         loop {
             tokio::time::sleep(LOOK).await;
-            if !self.is_pressed().ok()? {
-                continue;
-            }
-            let mut key = [0];
-            // There is something to read, so that this does not wait.
-            match (self.stdin.read(&mut key).ok()?, key) {
-                (0, _) | (_, [b'q']) => return None,
-                (_, [key]) => {
+            match self.terminal.key(Duration::ZERO) {
+                Pressed::Nothing => {}
+                Pressed::End | Pressed::Key(b'q') => return None,
+                Pressed::Key(key) => {
                     if let Some(act) = act(key) {
                         return Some(act);
                     }
                 }
             }
         }
-    }
-
-    fn is_pressed(&self) -> io::Result<bool> {
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let mut asked = [PollFd::new(&self.stdin, PollFlags::IN)];
-        Ok(poll(&mut asked, Some(&at_once))? > 0)
-    }
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        // A terminal that is gone needs no restoring.
-        let _ = tcsetattr(&self.stdin, OptionalActions::Now, &self.before);
     }
 }
 
