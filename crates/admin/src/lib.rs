@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod access;
 pub mod client;
 pub mod metrics;
 pub mod problem;
@@ -28,4 +29,4 @@ mod payload;
 
 pub use api::openapi;
 pub use caller::{Caller, Via};
-pub use control::{Answer, Control};
+pub use control::{Answer, Audit, Control};

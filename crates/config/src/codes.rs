@@ -193,6 +193,11 @@ codes! {
         "The system refused to bind the address. The message says why and, if the port is taken, who holds it.";
     E415 "a secret that cannot be read"
         "The file, environment variable or credential of a secret is missing, unreadable or empty.";
+    E416 "an admin listener that strangers can reach"
+        "An admin listener on another address than loopback needs users: who reaches it could otherwise see everything. Give each a\n\
+         line `user NAME role=ROLE pass=SECRET`, or listen on 127.0.0.1.";
+    E417 "a user without a password"
+        "A user of `admin` needs `pass=`, which names the hash that `evenkeel passwd` prints.";
 
     W501 "a pool that nothing leads to"
         "No route leads to the pool. It gets checks and no traffic.";
@@ -212,6 +217,9 @@ codes! {
         "Backups are for when no primary server is left, and there is no primary. They serve all the time.";
     W509 "a limit that another one makes idle"
         "Another limit is reached first, so that this one never is.";
+    W510 "passwords that can be read on the way"
+        "The admin listener speaks plain HTTP. On another address than loopback, passwords and tokens cross the network in the clear: let it\n\
+         listen on 127.0.0.1 and reach it through a tunnel (`ssh -L`) or a proxy with TLS.";
 }
 
 impl Code {

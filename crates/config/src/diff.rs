@@ -29,6 +29,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         changes.push(Change::PoolRemoved(pool.name.clone()));
     }
     diff_process(&old.process, &new.process, &mut changes);
+    if old.admin != new.admin {
+        changes.push(Change::ProcessChanged { word: "admin", needs_restart: false });
+    }
     changes
 }
 

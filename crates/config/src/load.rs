@@ -242,6 +242,21 @@ impl Loaded {
         diagnostic
     }
 
+    /// The error that the admin listener's address cannot be had.
+    pub fn admin_unbindable(&self, addr: &str, cause: &str) -> Diagnostic {
+        let mut diagnostic = at(Code::E414, self.places.admin.as_ref(), format!("cannot listen on {addr}: {cause}"));
+        diagnostic.help("free the address, or give `admin` another one");
+        diagnostic
+    }
+
+    /// The error that the hash of an admin user's password cannot be used.
+    pub fn pass_unreadable(&self, user: &str, cause: &str) -> Diagnostic {
+        let message = format!("cannot use the password of user `{user}`: {cause}");
+        let mut diagnostic = at(Code::E415, self.places.passes.get(user), message);
+        diagnostic.help("`evenkeel passwd` asks for a password and prints the hash that belongs there");
+        diagnostic
+    }
+
     /// How many diagnostics of a severity there are.
     pub fn count(&self, severity: Severity) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()

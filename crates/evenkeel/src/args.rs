@@ -40,6 +40,8 @@ pub(crate) enum Command {
         /// The word (`sticky`) or code (`E104`)
         word: String,
     },
+    /// Make the hash of a password for a user of `admin`, or a token with its hash
+    Passwd(PasswdArgs),
     /// Show the configuration as it is understood
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -163,6 +165,13 @@ pub(crate) struct TopArgs {
     pub(crate) once: bool,
     #[command(flatten)]
     pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PasswdArgs {
+    /// Make a token for programs (`Authorization: Bearer`) instead of asking for a password
+    #[arg(long)]
+    pub(crate) token: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 
+use evenkeel_admin::access::Access;
 use evenkeel_admin::report::{
     ConfigReport, LastReload, ListenerReport, PoolReport, ProcessReport, ReloadRefused, ReloadReport, ServerReport,
     StatusReport, TimelineReport, TotalsReport, TrafficReport,
 };
+use evenkeel_admin::serve::{self, Door};
 use evenkeel_admin::watch::Watch;
-use evenkeel_admin::{Answer, Control};
+use evenkeel_admin::{Answer, Audit, Control};
 use evenkeel_model::ListenerName;
-use evenkeel_node::{ConfigStatus, Handle, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic};
+use evenkeel_node::{
+    AdminDoor, ConfigStatus, Doors, Handle, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic,
+};
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 
 use crate::topology;
 
@@ -24,25 +29,57 @@ struct Running {
 
 /// What serves a node's control socket.
 pub(crate) fn service() -> Service {
-    Box::new(|handle, listener: StdListener| {
+    Box::new(|handle, doors: Doors| {
         Box::pin(async move {
-            match UnixListener::from_std(listener) {
-                Ok(listener) => {
-                    let running = Arc::new(Running { handle, watch: Watch::default() });
-                    let control: Arc<dyn Control> = Arc::clone(&running) as _;
-                    // Both end with the node.
-                    tokio::join!(
-                        running.watch.run(&*running),
-                        evenkeel_admin::serve::serve(listener, control, std::future::pending())
-                    );
-                }
-                Err(error) => tracing::error!("the control socket cannot be served: {error}"),
-            }
+            let running = Arc::new(Running { handle, watch: Watch::default() });
+            let control: Arc<dyn Control> = Arc::clone(&running) as _;
+            // All of it ends with the node.
+            tokio::join!(
+                running.watch.run(&*running),
+                on_socket(doors.control, Arc::clone(&control)),
+                on_listener(doors.admin, control)
+            );
         })
     })
 }
 
+async fn on_socket(listener: Option<StdListener>, control: Arc<dyn Control>) {
+    let Some(listener) = listener else { return };
+    match UnixListener::from_std(listener) {
+        Ok(listener) => serve::serve(listener, control, std::future::pending()).await,
+        Err(error) => tracing::error!("the control socket cannot be served: {error}"),
+    }
+}
+
+/// Follows the admin listener through reloads.
+async fn on_listener(mut doors: watch::Receiver<AdminDoor>, control: Arc<dyn Control>) {
+    let (now, followed) = watch::channel(door(&doors.borrow_and_update()));
+    let follow = async {
+        while doors.changed().await.is_ok() {
+            now.send_replace(door(&doors.borrow_and_update()));
+        }
+    };
+    tokio::join!(follow, serve::serve_admin(followed, control));
+}
+
+fn door(door: &AdminDoor) -> Door {
+    let Some(config) = &door.config else { return Door::default() };
+    let users = config.users.iter().zip(&door.hashes).map(|(user, hash)| (user.name.clone(), user.role, hash.clone()));
+    match Access::new(users, config.hosts.clone(), config.read_only) {
+        Ok(access) => Door { listener: door.socket.clone(), access: Some(Arc::new(access)) },
+        Err(wrong) => {
+            tracing::error!("nobody is let in at the admin listener: {wrong}");
+            Door::default()
+        }
+    }
+}
+
 impl Control for Running {
+    fn audit(&self, line: &Audit) {
+        let Audit { who, what, status } = line;
+        tracing::info!(target: "audit", status, "{who}: {what}");
+    }
+
     fn status(&self) -> Answer<'_, StatusReport> {
         Box::pin(async {
             // A node that ends just now says that it stops.

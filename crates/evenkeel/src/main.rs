@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
-use commands::{check, config, fmt, papers, remote, run, top};
+use commands::{check, config, fmt, papers, passwd, remote, run, top};
 use exit::Exit;
 
 fn main() -> ExitCode {
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Top(args) => top::top(&args),
         Command::Stop(args) => remote::stop(&args),
         Command::Explain { word } => explain(&word),
+        Command::Passwd(args) => passwd::passwd(&args),
         Command::Config(command) => config::config(&command),
         Command::Completions { shell } => papers::completions(shell),
         Command::Man { dir } => papers::man(dir.as_deref()),

@@ -105,6 +105,22 @@ pub const LIVE_LATENCIES: usize = 4;
 /// Steps of five minutes of which is remembered what a server was held for: a day of them.
 pub const DAY_STEPS: usize = 288;
 
+/// Connections to the admin listener at once, of which one address may have a quarter: a dashboard takes a few, a
+/// scraper one, and each holds a descriptor that traffic could use.
+pub const ADMIN_CONNECTIONS: usize = 128;
+
+/// Viewers of the stream of events at once: each holds a connection for as long as a page is open.
+pub const ADMIN_VIEWERS: usize = 32;
+
+/// Sources of wrong passwords that are remembered; past it the one that has waited longest is forgotten.
+pub const ADMIN_SOURCES: usize = 4096;
+
+/// People signed in at once: a session is a few dozen bytes, and a team is smaller.
+pub const ADMIN_LOGINS: usize = 1024;
+
+/// Passwords hashed at once: each takes a core and 19 MiB for some 20 ms.
+pub const ADMIN_HASHES: usize = 2;
+
 /// Descriptors asked for where the configuration leaves it to the system: half a million proxied connections, and
 /// what systemd allows a service that asks (`LimitNOFILE`). A container's limit may be a thousand times as much.
 pub const DESCRIPTORS: u64 = 1024 * 1024;

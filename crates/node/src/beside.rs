@@ -1,9 +1,15 @@
-//! A runtime for a small program beside a node, such as the demo's toys: runtimes are built in this crate alone.
+//! What a small program beside a node needs of the system, such as the demo's toys: a runtime, and chance. Runtimes are built in this
+//! crate alone.
 
 use std::future::Future;
 use std::io;
 
 use tokio::runtime::{Builder, LocalOptions};
+
+/// 32 bytes that nobody can guess.
+pub fn chance() -> [u8; 32] {
+    evenkeel_net::rng::seed()
+}
 
 /// Runs a program to its end, on the calling thread. Tasks that it started end with it.
 ///

@@ -19,6 +19,7 @@ pub mod tasks;
 
 mod beside;
 mod crew;
+mod door;
 mod keeper;
 mod logs;
 mod names;
@@ -37,7 +38,8 @@ mod watchdog;
 #[cfg(test)]
 mod scratch;
 
-pub use beside::run_beside;
+pub use beside::{chance, run_beside};
+pub use door::{AdminDoor, Doors};
 pub use evenkeel_proxy::Traffic;
 pub use names::unresolved;
 pub use node::{ControlPlace, Ended, Gone, Handle, Node, Service, SignalUse, Start, StartError};

@@ -8,7 +8,6 @@ mod start;
 
 use std::fmt;
 use std::future::Future;
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::thread;
@@ -17,6 +16,7 @@ use evenkeel_config::Loaded;
 use evenkeel_model::config::{Ceiling, Process};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::door::Doors;
 use crate::origin::{Origin, Texts};
 use crate::prepare::Refusal;
 use crate::status::NodeStatus;
@@ -39,7 +39,7 @@ pub struct Start {
     pub state: Option<PathBuf>,
     /// The control socket.
     pub control: ControlPlace,
-    /// What answers on the control socket.
+    /// What answers on the control socket and on the admin listener.
     pub service: Option<Service>,
     /// Whether signals are this node's.
     pub signals: SignalUse,
@@ -65,9 +65,9 @@ pub enum SignalUse {
     Leave,
 }
 
-/// Serves the control socket on the control thread: given the node's handle and the bound, non-blocking listener, a
-/// future that answers there until it is dropped.
-pub type Service = Box<dyn FnOnce(Handle, UnixListener) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+/// Serves the node's doors on the control thread: given the node's handle and its doors, a future that answers there until
+/// it is dropped.
+pub type Service = Box<dyn FnOnce(Handle, Doors) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 /// A node that could not start. Nothing of it is left.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use evenkeel_model::{Change, ListenerName};
 use evenkeel_net::{NetError, listen};
 
 use crate::crew::Opened;
+use crate::door::AdminDoor;
 use crate::logs::{self, OpenedLogs};
 use crate::origin::{Loading, Origin, Texts};
 use crate::pages::{self, Pages};
@@ -34,6 +35,7 @@ pub(crate) struct Resources {
     pub(crate) pages: Pages,
     pub(crate) keys: TokenKeys,
     pub(crate) logs: OpenedLogs,
+    pub(crate) admin: AdminDoor,
 }
 
 /// A configuration that was not taken.
@@ -67,7 +69,7 @@ impl Refusal {
         Self { cause, report }
     }
 
-    fn of_diagnostics(diagnostics: &[Diagnostic], sources: &SourceMap) -> Self {
+    pub(crate) fn of_diagnostics(diagnostics: &[Diagnostic], sources: &SourceMap) -> Self {
         let errors: Vec<Diagnostic> = diagnostics.iter().filter(|found| found.is_error()).cloned().collect();
         let cause = render(&errors, sources, Style::Short).trim_end().to_owned();
         Self { cause, report: render(diagnostics, sources, Style::Human { color: false }) }
@@ -83,7 +85,16 @@ pub(crate) struct Running<'a> {
     pub(crate) pages: &'a Pages,
     pub(crate) logs: &'a HashSet<LogTarget>,
     pub(crate) own_secret: &'a [u8],
+    pub(crate) admin: &'a AdminDoor,
     pub(crate) workers: usize,
+}
+
+/// What is there already of what a configuration names.
+pub(crate) struct Known<'a> {
+    pub(crate) keys: &'a TokenKeys,
+    pub(crate) logs: &'a HashSet<LogTarget>,
+    pub(crate) own_secret: &'a [u8],
+    pub(crate) admin: &'a AdminDoor,
 }
 
 /// Reads the configuration anew and gets everything ready that the running one lacks.
@@ -96,7 +107,8 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
         return Err(Refusal::of_diagnostics(&loaded.diagnostics, &loaded.sources));
     };
     let opened = bind(&config, running.config, running.workers, &loaded)?;
-    let resources = gather(&config, running.keys, running.logs, running.own_secret, &loaded)?;
+    let known = Known { keys: running.keys, logs: running.logs, own_secret: running.own_secret, admin: running.admin };
+    let resources = gather(&config, &known, &loaded)?;
     let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
     let warnings = warnings(&loaded);
@@ -130,21 +142,19 @@ pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded)
 ///
 /// # Errors
 /// Everything that cannot be had.
-pub(crate) fn gather(
-    config: &Config,
-    keys: &TokenKeys,
-    running_logs: &HashSet<LogTarget>,
-    own_secret: &[u8],
-    loaded: &Loaded,
-) -> Result<Resources, Refusal> {
-    let keys = keys.next(config, own_secret).map_err(|missing| {
+pub(crate) fn gather(config: &Config, known: &Known<'_>, loaded: &Loaded) -> Result<Resources, Refusal> {
+    let keys = known.keys.next(config, known.own_secret).map_err(|missing| {
         let found: Vec<Diagnostic> =
             missing.iter().map(|key| loaded.secret_unreadable(&key.pool, &key.cause)).collect();
         Refusal::of_diagnostics(&found, &loaded.sources)
     })?;
     let pages = pages::read(config).map_err(|wrong| all_of(&wrong))?;
-    let logs = logs::open(config, running_logs).map_err(|wrong| all_of(&wrong))?;
-    Ok(Resources { pages, keys, logs })
+    let admin = known
+        .admin
+        .next(config.admin.as_ref(), loaded)
+        .map_err(|found| Refusal::of_diagnostics(&found, &loaded.sources))?;
+    let logs = logs::open(config, known.logs).map_err(|wrong| all_of(&wrong))?;
+    Ok(Resources { pages, keys, logs, admin })
 }
 
 /// What the reload changes, for people. A file may be the same and the key or the error pages that it names others; and

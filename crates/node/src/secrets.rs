@@ -83,7 +83,7 @@ impl TokenKeys {
 }
 
 /// Follows a reference. A trailing newline is the editor's and not the secret's.
-fn read(secret: &SecretRef) -> Result<Vec<u8>, String> {
+pub(crate) fn read(secret: &SecretRef) -> Result<Vec<u8>, String> {
     match secret {
         SecretRef::File(path) => read_file(path),
         SecretRef::Env(name) => std::env::var_os(name)

@@ -5,6 +5,7 @@
 
 mod health;
 mod listeners;
+mod login;
 mod metrics;
 pub mod openapi;
 mod pages;
@@ -17,6 +18,8 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use evenkeel_model::config::Role;
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Response, StatusCode};
@@ -24,6 +27,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::access::{Access, Guard};
 use crate::payload::{self, Payload};
 use crate::problem::{Code, Problem};
 use crate::{Answer, Caller, Control};
@@ -32,6 +36,7 @@ use crate::{Answer, Caller, Control};
 static NOUNS: &[&[Operation]] = &[
     health::OPERATIONS,
     status::OPERATIONS,
+    login::OPERATIONS,
     listeners::OPERATIONS,
     pools::OPERATIONS,
     servers::OPERATIONS,
@@ -60,6 +65,8 @@ pub(crate) struct Operation {
     pub(crate) query: &'static [Parameter],
     /// The body that it takes.
     pub(crate) takes: Option<Shape>,
+    /// Whether the body may be a form, as a page without script sends it.
+    pub(crate) takes_forms: bool,
     /// What a success looks like.
     pub(crate) gives: Gives,
     /// The problems that it may meet besides those of every operation.
@@ -78,6 +85,7 @@ pub(crate) const ROW: Operation = Operation {
     needs: Needs::Role(Role::Read),
     query: &[],
     takes: None,
+    takes_forms: false,
     gives: Gives::Text,
     problems: &[],
     run: |_| Box::pin(async { Err(Problem::new(Code::A101, "nothing is here")) }),
@@ -132,11 +140,26 @@ impl Shape {
     }
 }
 
+/// The type of a form's body.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The page at which one signs in.
+pub(crate) const SIGN_IN: &str = "/login";
+
+/// Where users come in.
+#[derive(Clone, Copy)]
+pub(crate) struct Gate<'a> {
+    pub(crate) guard: &'a Guard,
+    pub(crate) access: &'a Access,
+    pub(crate) from: IpAddr,
+}
+
 /// A request for an operation, let in already.
 pub(crate) struct Call<'a> {
     pub(crate) control: &'a dyn Control,
-    #[allow(dead_code, reason = "operations that change something write down who did")]
     pub(crate) caller: &'a Caller,
+    /// Where users come in; the control socket has none.
+    pub(crate) gate: Option<Gate<'a>>,
     pub(crate) head: &'a HeaderMap,
     pub(crate) path: PathValues,
     pub(crate) query: Vec<(String, String)>,
@@ -159,7 +182,6 @@ impl Call<'_> {
     ///
     /// # Errors
     /// Where it is another type's.
-    #[allow(dead_code, reason = "for the nouns that take bodies")]
     pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         serde_json::from_slice(&self.body).map_err(|error| Problem::new(Code::A103, format!("the body: {error}")))
     }

@@ -13,8 +13,8 @@ use crate::{Answer, Control};
 
 /// A node that refuses every second reload.
 #[derive(Default)]
-struct Node {
-    reloads: AtomicUsize,
+pub(super) struct Node {
+    pub(super) reloads: AtomicUsize,
     stops: AtomicUsize,
     hold: Option<Arc<Notify>>,
 }
@@ -41,6 +41,8 @@ impl Control for Node {
     fn timeline(&self) -> Answer<'_, TimelineReport> {
         Box::pin(async { TimelineReport::default() })
     }
+
+    fn audit(&self, _: &crate::Audit) {}
 
     fn stop(&self) -> Answer<'_, ()> {
         Box::pin(async {

@@ -3,6 +3,7 @@
 //! The invariant: where no error was reported, on the way here or in here, the configuration that comes out is valid; where one was,
 //! nobody gets to see it.
 
+mod admin;
 mod edit;
 mod listener;
 mod log;
@@ -30,6 +31,10 @@ pub(crate) struct Places {
     pub listeners: BTreeMap<ListenerName, Span>,
     /// Each pool's `sticky key=`.
     pub keys: BTreeMap<PoolName, Span>,
+    /// The address of the admin listener.
+    pub admin: Option<Span>,
+    /// Each admin user's `pass=`.
+    pub passes: BTreeMap<String, Span>,
 }
 
 /// What is built, while it is built.
@@ -48,6 +53,7 @@ pub(crate) fn build(top: &Entries, out: &mut Diagnostics) -> (Config, Places) {
     let mut building = Building { top, config: Config::default(), places: Places::default(), wanted: Vec::new(), out };
     building.config.process = process::process(top);
     building.pools_and_listeners();
+    admin::admin(&mut building);
     building.check_wanted();
     building.complain_of_defaults();
     if building.config.listeners.is_empty() && !top.flawed && building.all("http").next().is_none() {

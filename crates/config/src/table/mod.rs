@@ -3,6 +3,7 @@
 //!
 //! The invariant: a word is described once, and what is described is what is obeyed.
 
+mod admin;
 mod http;
 mod kind;
 mod pool;
@@ -23,6 +24,10 @@ pub enum Context {
     Top,
     /// `limits`
     Limits,
+    /// `admin`
+    Admin,
+    /// `user` in an `admin` block.
+    AdminUser,
     /// `http`
     Http,
     /// `route` in an `http` block.
@@ -61,9 +66,11 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Top,
         Self::Limits,
+        Self::Admin,
+        Self::AdminUser,
         Self::Http,
         Self::Route,
         Self::Redirect,
@@ -88,6 +95,8 @@ impl Context {
         match self {
             Self::Top => "",
             Self::Limits => "limits",
+            Self::Admin => "admin",
+            Self::AdminUser => "user",
             Self::Http => "http",
             Self::Route => "route",
             Self::Redirect => "redirect",
@@ -112,6 +121,7 @@ impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Top => f.write_str("the top of the file"),
+            Self::AdminUser => f.write_str("`user` of `admin`"),
             Self::ClientTimeout => f.write_str("`timeout` of clients"),
             Self::ServerTimeout => f.write_str("`timeout` of a pool"),
             other => write!(f, "`{}`", other.word()),
@@ -219,7 +229,7 @@ const fn any(name: &'static str, kind: Kind) -> Arg {
     Arg { name, kind, count: Count::Any }
 }
 
-static TABLE: [&[Directive]; 5] = [top::ROWS, http::ROWS, route::ROWS, pool::ROWS, sticky::ROWS];
+static TABLE: [&[Directive]; 6] = [top::ROWS, admin::ROWS, http::ROWS, route::ROWS, pool::ROWS, sticky::ROWS];
 
 /// Every word of the language.
 pub fn directives() -> impl Iterator<Item = &'static Directive> {
@@ -287,7 +297,7 @@ impl Directive {
 impl Context {
     /// Whether its words are few and small, so that they are commonly written as options on one line.
     pub fn has_options(self) -> bool {
-        !matches!(self, Self::Top | Self::Http | Self::Route | Self::Pool | Self::Log)
+        !matches!(self, Self::Top | Self::Admin | Self::Http | Self::Route | Self::Pool | Self::Log)
     }
 }
 

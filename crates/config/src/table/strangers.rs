@@ -6,7 +6,6 @@ pub static LATER: &[(&str, &str)] = &[
     ("tls", "TLS settings"),
     ("cert", "certificates from files"),
     ("acme", "certificates made and renewed by itself"),
-    ("admin", "the dashboard and its API"),
     ("cluster", "nodes that stand in for each other"),
     ("node", "nodes of a cluster"),
     ("group", "resources that move between nodes"),

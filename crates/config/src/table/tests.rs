@@ -47,6 +47,10 @@ fn around(context: Context, example: &str) -> String {
     let pools: String = names.iter().map(|name| format!("pool {name} {{\n server x 10.9.9.9:80\n}}\n")).collect();
     match context {
         Context::Top if example.starts_with("http ") => example.to_owned(),
+        Context::Admin | Context::AdminUser if !example.starts_with("admin ") => {
+            let user = if example.starts_with("user ") { "" } else { " user x role=read pass=cred:x\n" };
+            format!("admin 127.0.0.1:9090 {{\n{user} {example}\n}}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n")
+        }
         Context::Top | Context::Limits => format!("{example}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n"),
         Context::Http | Context::Respond | Context::Redirect if example.starts_with("http ") => example.to_owned(),
         Context::Http if find(example.split(' ').next().unwrap(), Context::Pool).is_some() => {

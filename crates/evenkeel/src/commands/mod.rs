@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod fmt;
 pub(crate) mod papers;
+pub(crate) mod passwd;
 pub(crate) mod remote;
 pub(crate) mod run;
 pub(crate) mod top;

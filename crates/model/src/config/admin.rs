@@ -1,21 +1,27 @@
 //! The admin listener: where people and their programs look at a node and steer it over TCP.
 
 use std::fmt;
-use std::net::SocketAddr;
 
-use super::SecretRef;
+use super::{HostPattern, ListenAddr, SecretRef};
 
 /// `admin ADDR { … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Where it listens.
-    pub addr: SocketAddr,
+    pub addr: ListenAddr,
     /// Who may come in. Empty on loopback alone: everybody there may look, and nobody may change anything.
     pub users: Vec<AdminUser>,
     /// `host NAME …`: names by which browsers may call it, besides addresses and `localhost`.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostPattern>,
     /// `readonly`: nothing can be changed here, whatever a user's role.
     pub read_only: bool,
+}
+
+impl Admin {
+    /// Whether this machine alone can reach it.
+    pub fn is_local(&self) -> bool {
+        matches!(self.addr, ListenAddr::One(addr) if addr.ip().to_canonical().is_loopback())
+    }
 }
 
 /// `user NAME role=ROLE pass=SECRET`

@@ -18,16 +18,17 @@ use evenkeel_net::resolve::Resolver;
 use evenkeel_net::{NetError, clock, rng};
 use evenkeel_proxy::{Shared, Snapshot, SnapshotParts, TrafficReport};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{ControlPlace, Ended, Handle, Node, Service, SignalUse, Start, StartError, max_conns};
 use crate::crew::{Crew, Opened, Silent};
+use crate::door::{AdminDoor, Doors};
 use crate::keeper::Keeper;
 use crate::logs::LogWriters;
 use crate::names::{self, Answer, Lookups};
 use crate::origin::{Origin, Texts};
 use crate::pages::Pages;
-use crate::prepare::{self, Refusal, Resources};
+use crate::prepare::{self, Known, Refusal, Resources};
 use crate::prober::Probes;
 use crate::secrets::TokenKeys;
 use crate::signals::Signals;
@@ -87,6 +88,8 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     let user = user(&config)?;
     let opened = prepare::bind(&config, &Config::default(), workers, &loaded)?;
     let control = control_socket(control, &config, user.as_ref())?;
+    let admin = AdminDoor::bound(config.admin.as_ref(), &loaded)
+        .map_err(|found| Refusal::of_diagnostics(&found, &loaded.sources))?;
     let state_dir = state.or_else(|| process.state.clone());
     let state = open_state(state_dir.as_deref(), user.as_ref())?;
     if let Some(user) = &user {
@@ -95,7 +98,10 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     let in_state = |cause: String| Refusal::plain(format!("the state directory: {cause}"));
     let own_secret = state.sticky_secret().map_err(in_state)?;
     let hash_seed = state.hash_seed().map_err(in_state)?;
-    let resources = prepare::gather(&config, &TokenKeys::default(), &HashSet::new(), &own_secret, &loaded)?;
+    let resources = {
+        let (keys, logs) = (TokenKeys::default(), HashSet::new());
+        prepare::gather(&config, &Known { keys: &keys, logs: &logs, own_secret: &own_secret, admin: &admin }, &loaded)?
+    };
     Ok(Ready {
         origin,
         config: Arc::new(config),
@@ -217,11 +223,9 @@ async fn assemble(
     open_doors(&crew, &running.snapshot, ready.opened).await?;
 
     let handle = Handle { events: events.clone() };
-    serve_control(&handle, ready.control.as_ref(), ready.service).map_err(StartError::System)?;
-    if ready.signals == SignalUse::Take {
-        let signals = Signals::take().map_err(StartError::System)?;
-        tasks::start_task(tasks::SIGNALS, &events, signals.listen(events.clone()));
-    }
+    let (admin, admin_now) = watch::channel(ready.resources.admin);
+    serve(&handle, ready.control.as_ref(), admin_now, ready.service).map_err(StartError::System)?;
+    follow_signals(ready.signals, &events).map_err(StartError::System)?;
     if !ready.is_last_good {
         ready.state.save_last_good(&ready.texts);
     }
@@ -232,12 +236,11 @@ async fn assemble(
         control: ready.control.as_ref().map(|control| control.path().to_owned()),
         descriptors: ready.descriptors,
     };
-    let (origin, state, own_secret, hash_seed) = (ready.origin, ready.state, ready.own_secret, ready.hash_seed);
     let supervisor = Supervisor {
-        origin,
-        state,
-        own_secret,
-        hash_seed,
+        origin: ready.origin,
+        state: ready.state,
+        own_secret: ready.own_secret,
+        hash_seed: ready.hash_seed,
         shared,
         crew,
         keeper,
@@ -247,6 +250,7 @@ async fn assemble(
         running,
         logs,
         watchdog: Watchdog::new(),
+        admin,
         events,
         about,
     };
@@ -313,9 +317,23 @@ async fn open_doors(crew: &Crew, snapshot: &Arc<Snapshot>, opened: Vec<Opened>) 
     room.apply(snapshot, opened, &[]).all(FIRST_APPLY).await.map_err(silent)
 }
 
-fn serve_control(handle: &Handle, control: Option<&ControlSocket>, service: Option<Service>) -> io::Result<()> {
-    if let (Some(control), Some(service)) = (control, service) {
-        tasks::start_task(tasks::SERVICE, &handle.events, service(handle.clone(), control.listener()?));
+fn follow_signals(use_of: SignalUse, events: &mpsc::Sender<Event>) -> io::Result<()> {
+    if use_of == SignalUse::Take {
+        tasks::start_task(tasks::SIGNALS, events, Signals::take()?.listen(events.clone()));
+    }
+    Ok(())
+}
+
+/// Has the doors answered.
+fn serve(
+    handle: &Handle,
+    control: Option<&ControlSocket>,
+    admin: watch::Receiver<AdminDoor>,
+    service: Option<Service>,
+) -> io::Result<()> {
+    let control = control.map(ControlSocket::listener).transpose()?;
+    if let Some(service) = service {
+        tasks::start_task(tasks::SERVICE, &handle.events, service(handle.clone(), Doors { control, admin }));
     }
     Ok(())
 }

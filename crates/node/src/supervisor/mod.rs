@@ -29,10 +29,11 @@ use evenkeel_model::{ListenerName, ServerId};
 use evenkeel_net::clock;
 use evenkeel_net::resolve::Resolver;
 use evenkeel_proxy::{ServerView, Shared, Snapshot, SnapshotParts, TrafficOutcome, TrafficReport};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::crew::{Crew, Silent};
+use crate::door::AdminDoor;
 use crate::keeper::{Keeper, Noted};
 use crate::logs::LogWriters;
 use crate::names::{Answer, Lookups};
@@ -103,6 +104,7 @@ pub(crate) struct Supervisor {
     pub(crate) running: Running,
     pub(crate) logs: LogWriters,
     pub(crate) watchdog: Watchdog,
+    pub(crate) admin: watch::Sender<AdminDoor>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) about: About,
 }

@@ -71,6 +71,7 @@ impl Supervisor {
         let first = Arc::clone(&self.about.first_config);
         let (keys, pages) = (self.running.keys.clone(), self.running.pages.clone());
         let logs: HashSet<_> = self.logs.sinks().keys().cloned().collect();
+        let admin = self.admin.borrow().clone();
         let (own_secret, workers) = (self.own_secret.clone(), self.crew.len());
         let (resolver, events) = (Rc::clone(&self.resolver), self.events.clone());
         let known: HashSet<String> = self.keeper.hosts().into_iter().collect();
@@ -84,6 +85,7 @@ impl Supervisor {
                     pages: &pages,
                     logs: &logs,
                     own_secret: &own_secret,
+                    admin: &admin,
                     workers,
                 };
                 prepare::prepare(&origin, &running)
@@ -134,6 +136,7 @@ impl Supervisor {
         self.running.config = Arc::new(config);
         self.running.keys = resources.keys;
         self.running.pages = resources.pages;
+        self.admin.send_replace(resources.admin);
         self.running.generation = self.running.generation.saturating_add(1);
         self.running.applied_at = clock::unix_now();
         self.running.follow_sockets(&opened, &closed);
