@@ -1,15 +1,39 @@
-//! A node's part in a cluster without I/O: the contract of the crate.
+//! A node's part in a cluster without I/O: one state machine with packets, time and orders in, actions out.
 //!
-//! The feature is not there yet, and this crate holds no code: it keeps the place that the workspace and its fences
-//! give it. What it will hold, as one state machine with packets, time and orders in, actions out
-//! (`handle_packet(now, from, bytes)`, `handle_timeout(now)`, `apply(change)`, `poll_action()`, `poll_timeout()`):
+//! ```text
+//!   handle_packet(now, path, bytes) ─┐                        ┌─▶ Beat: send `heartbeat()` over every path
+//!   handle_timeout(now) ─────────────┼─▶ Node ─ poll_action() ┼─▶ Start, Stop: a resource of a group
+//!   apply(now, change) ──────────────┘      └ poll_timeout()  ├─▶ Withdraw, Restore, Announce, Renew: addresses
+//!                                                             └─▶ Note: what happened, in a sentence
+//! ```
 //!
-//! - authenticated heartbeats that cannot be replayed, without trust in anybody's clock;
-//! - membership, and the connectivity to ping nodes;
-//! - who owns a group, with a stated bound on two owners of one address;
-//! - the ordered start and stop of a group's resources, failback, takeover and standby.
+//! - [`packet`]: what a heartbeat says, its bytes and its seal.
+//! - `peer`: what is known of another node; when its word is fresh although no two clocks agree.
+//! - `duty`: this node's part in one group: the role, and its resources in their order.
+//! - `rank`, `vote`: who should own a group, and who may where two owners must never be.
+//! - [`node`]: all of it together.
 //!
 //! Sockets, addresses and the running of units and scripts belong to `net` and `node`. The invariant: the same inputs
 //! in the same order give the same actions.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod action;
+mod duty;
+mod event;
+mod key;
+pub mod node;
+pub mod packet;
+mod peer;
+mod rank;
+mod sent;
+mod settings;
+mod vote;
+
+pub use action::{Action, Change, Outcome};
+pub use event::{Cause, Event};
+pub use key::{Key, KeyError, Keyring};
+pub use node::{GroupView, Hearing, Node, PathView, PeerView, View};
+pub use packet::{BootId, Phase, Role};
+pub use settings::{Group, InvalidCluster, Member, Mode, Resource, Settings, Timing, name_id};

@@ -164,3 +164,28 @@ pub const DNS_PARKED_LINES: usize = 16;
 /// Counts that one thread keeps to limit responses, 24 bytes each: five for a client, so that some ten thousand
 /// forged addresses a second do not wash each other out.
 pub const DNS_RATE_BUCKETS: usize = 65_536;
+
+/// Most nodes of one cluster: each one's echoes have to fit into one heartbeat, and that into one frame.
+pub const CLUSTER_NODES: usize = 16;
+
+/// Most groups of one cluster: their lines share the frame with the echoes.
+pub const CLUSTER_GROUPS: usize = 24;
+
+/// Most paths between two nodes: two networks and a spare each for IPv4 and IPv6.
+pub const CLUSTER_PATHS: usize = 4;
+
+/// Most resources of one group: they start one after the other, and a longer list takes longer than anybody waits.
+pub const GROUP_RESOURCES: usize = 32;
+
+/// Most keys that a node accepts at once: the one that signs, the one before it, the one after it.
+pub const CLUSTER_KEYS: usize = 3;
+
+/// Heartbeats whose time of sending a node remembers: an echo older than these proves nothing any more.
+pub const CLUSTER_SENT: usize = 256;
+
+/// Boots of one peer that a node weighs before one of them has proved itself; somebody who replays old heartbeats
+/// fills these places at most.
+pub const CLUSTER_CANDIDATES: usize = 4;
+
+/// Attempts to stop a resource before the group counts as stuck.
+pub const GROUP_STOP_ATTEMPTS: u8 = 3;

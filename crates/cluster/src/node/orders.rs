@@ -1,0 +1,135 @@
+//! What operators, resources and the node's own health say.
+//!
+//! The invariant: an order that cannot be followed is refused with its reason, and changes nothing.
+
+use std::time::Duration;
+
+use super::Node;
+use crate::action::{Action, Change, Outcome};
+use crate::duty::Progress;
+use crate::event::{Cause, Event};
+use crate::packet::{Phase, Role};
+
+impl Node {
+    /// Takes a change.
+    pub fn apply(&mut self, now: Duration, change: Change) {
+        self.wake(now);
+        match change {
+            Change::Done { number, outcome } => self.done(now, number, outcome),
+            Change::Broken { group, resource } => self.broken(now, group, resource),
+            Change::Score(score) => self.grade(now, score.min(100), self.reaches),
+            Change::Reaches(reaches) => self.grade(now, self.score, reaches),
+            Change::CarrierLost { group } => self.carrier_lost(now, group),
+            Change::ForeignOwner { group } => self.foreign_owner(group),
+            Change::Takeover { group } => self.takeover(now, group),
+            Change::Standby { group } => self.standby(now, group),
+            Change::Ready { group } => self.ready(now, group),
+            Change::Leave => {
+                self.is_leaving = true;
+                self.hurry(now);
+            }
+        }
+        self.turn(now);
+    }
+
+    fn done(&mut self, now: Duration, number: u32, outcome: Outcome) {
+        let Some(group) = self.duties.iter().position(|duty| duty.steps.awaits(number)) else { return };
+        let Some(duty) = self.duties.get_mut(group) else { return };
+        let progress = duty.steps.report(number, outcome);
+        let is_starting = duty.role == Role::Starting;
+        match progress {
+            Progress::StartFailed(resource) if is_starting => self.fail(now, group, resource),
+            Progress::Stuck(resource) => self.get_stuck(now, group, resource),
+            Progress::StartFailed(_) | Progress::None => {}
+        }
+    }
+
+    fn broken(&mut self, now: Duration, group: usize, resource: usize) {
+        let is_running = |role| matches!(role, Role::Owner | Role::Yielding);
+        if self.duties.get(group).is_some_and(|duty| is_running(duty.role)) {
+            self.fail(now, group, resource);
+        }
+    }
+
+    fn grade(&mut self, now: Duration, score: u8, reaches: bool) {
+        let before = self.own_quality();
+        (self.score, self.reaches) = (score, reaches);
+        if self.own_quality() != before {
+            self.hurry(now);
+        }
+    }
+
+    fn carrier_lost(&mut self, now: Duration, group: usize) {
+        let pause = now + self.settings.timing.dead;
+        let Some(duty) = self.duties.get_mut(group) else { return };
+        duty.paused_until = duty.paused_until.max(pause);
+        if duty.role.holds() {
+            self.withdraw(group);
+            self.stop(now, group, Cause::CarrierLost);
+        }
+    }
+
+    fn foreign_owner(&mut self, group: usize) {
+        let is_ours = self.duties.get(group).is_some_and(|duty| duty.role == Role::Owner && !duty.is_withdrawn);
+        if is_ours {
+            self.actions.push_back(Action::Announce { group });
+        }
+    }
+
+    fn takeover(&mut self, now: Duration, group: usize) {
+        let is_witness = self.settings.members.get(self.settings.me).is_some_and(|member| member.is_witness);
+        let name = self.group_name(group);
+        let wait = self.settings.timing.dead * 3;
+        let Some(duty) = self.duties.get_mut(group) else { return };
+        let refusal = match duty.role {
+            _ if is_witness => Some("a witness owns nothing"),
+            _ if self.is_leaving => Some("this node is leaving"),
+            Role::Stuck => Some("a resource of it does not stop here: mend it, then say `ready`"),
+            _ => None,
+        };
+        if let Some(why) = refusal {
+            return self.note(Event::Refused(name, why));
+        }
+        (duty.is_away, duty.failures, duty.paused_until) = (false, 0, now);
+        if !duty.role.holds() {
+            duty.wanted_until = Some(now + wait);
+        }
+        if duty.role == Role::Failed {
+            duty.enter(now, Role::Idle);
+        }
+        self.hurry(now);
+    }
+
+    fn standby(&mut self, now: Duration, group: usize) {
+        let all = self.candidates(now, group);
+        let is_possible = (0..self.peers.len())
+            .any(|member| member != self.settings.me && all.get(member).is_some_and(|candidate| !candidate.is_away));
+        let name = self.group_name(group);
+        let Some(duty) = self.duties.get_mut(group) else { return };
+        if duty.role.holds() && !is_possible {
+            return self.note(Event::Refused(name, "no other node can take it at the moment"));
+        }
+        (duty.is_away, duty.wanted_until) = (true, None);
+        self.hurry(now);
+    }
+
+    fn ready(&mut self, now: Duration, group: usize) {
+        let Some(duty) = self.duties.get_mut(group) else { return };
+        (duty.is_away, duty.failures, duty.paused_until) = (false, 0, now);
+        (duty.has_failed, duty.declined) = (false, None);
+        match duty.role {
+            Role::Stuck => self.stop(now, group, Cause::Order),
+            Role::Failed => self.enter(now, group, Role::Idle),
+            _ => self.hurry(now),
+        }
+    }
+
+    /// Ends the node's part when nothing is left on it.
+    pub(super) fn finish_leaving(&mut self, now: Duration) {
+        let is_empty = self.duties.iter().all(|duty| !duty.role.needs_votes() && duty.role != Role::Stopping);
+        if self.is_leaving && is_empty && self.phase != Phase::Leaving {
+            self.phase = Phase::Leaving;
+            self.beat_due = now;
+        }
+    }
+}
