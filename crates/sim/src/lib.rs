@@ -2,8 +2,8 @@
 //! that makes such bytes.
 //!
 //! [`parsers`] states the properties. The ordinary tests replay the corpus and a seeded run of mutations over it; `fuzz/`
-//! feeds the same functions with what a fuzzer finds. The world of nodes and lossy links, in virtual time, comes with the
-//! cores that need one.
+//! feeds the same functions with what a fuzzer finds. [`cluster`] is a world of nodes and lossy links in virtual time, and
+//! what must hold in it at every moment.
 //!
 //! The invariant: a run is a function of its seed.
 
@@ -11,4 +11,5 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod chance;
+pub mod cluster;
 pub mod parsers;

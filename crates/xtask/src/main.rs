@@ -15,6 +15,7 @@ mod papers;
 mod pipeline;
 mod prove;
 mod setup;
+mod sim;
 mod source;
 mod steps;
 mod tidy;
@@ -64,6 +65,12 @@ const TASKS: &[Task] = &[
         arguments: "[--minutes N] [--write]",
         does: "everything at once for N minutes, 30 by default, with memory, descriptors, threads and tasks sampled",
         run: prove::soak,
+    },
+    Task {
+        name: "sim",
+        arguments: "[--seeds N]",
+        does: "runs simulated clusters through bad luck, a million by default",
+        run: sim::run,
     },
     Task {
         name: "bench",

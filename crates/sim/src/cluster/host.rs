@@ -1,0 +1,106 @@
+//! One machine: the node's process, the kernel's addresses, the resources.
+//!
+//! The invariant: what the process does not renew the kernel drops; what the process started and did not stop runs on.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use evenkeel_cluster::{Change, Event, Node, Outcome};
+
+/// How the resources of a machine behave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Habit {
+    /// They start and stop.
+    #[default]
+    Good,
+    /// They do not start.
+    NoStart,
+    /// They do not stop.
+    NoStop,
+    /// They never report.
+    Hangs,
+}
+
+/// A machine.
+#[derive(Debug)]
+pub struct Host {
+    /// The process, while it lives.
+    pub node: Option<Node>,
+    /// Until when it stands still.
+    pub paused_until: Option<Duration>,
+    /// How its resources behave.
+    pub habit: Habit,
+    /// For each group: until when the kernel keeps its addresses, if nobody renews them.
+    pub(crate) addresses: Vec<Option<Duration>>,
+    /// For each group: how many of its resources run.
+    pub(crate) running: Vec<usize>,
+    /// Reports that come: when, and what.
+    pub(crate) reports: VecDeque<(Duration, u32, Outcome)>,
+    /// What came while it stood still.
+    pub(crate) waiting: VecDeque<Vec<u8>>,
+    /// What the node told, with the time.
+    pub events: Vec<(Duration, Event)>,
+}
+
+/// Packets that a socket holds for a process that does not read.
+const SOCKET: usize = 128;
+
+impl Host {
+    pub(crate) fn new(groups: usize) -> Self {
+        Self {
+            node: None,
+            paused_until: None,
+            habit: Habit::Good,
+            addresses: vec![None; groups],
+            running: vec![0; groups],
+            reports: VecDeque::new(),
+            waiting: VecDeque::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Whether the machine has the group's addresses.
+    pub fn has_addresses(&self, now: Duration, group: usize) -> bool {
+        self.addresses.get(group).copied().flatten().is_some_and(|until| now < until)
+    }
+
+    /// Whether the process lives and runs.
+    pub fn is_running(&self, now: Duration) -> bool {
+        self.node.is_some() && self.paused_until.is_none_or(|until| until <= now)
+    }
+
+    /// The process dies. What it started runs on, and addresses live until the kernel drops them.
+    pub(crate) fn crash(&mut self) {
+        self.node = None;
+        self.paused_until = None;
+        self.reports.clear();
+        self.waiting.clear();
+    }
+
+    /// What a starting process does first: it cleans up what a dead one left.
+    pub(crate) fn clean(&mut self) {
+        self.addresses.iter_mut().for_each(|address| *address = None);
+        self.running.iter_mut().for_each(|running| *running = 0);
+    }
+
+    pub(crate) fn queue(&mut self, bytes: Vec<u8>) {
+        if self.waiting.len() < SOCKET {
+            self.waiting.push_back(bytes);
+        }
+    }
+
+    /// When this machine has something to do.
+    pub(crate) fn next_at(&self) -> Option<Duration> {
+        let node = self.node.as_ref()?;
+        let report = self.reports.iter().map(|(at, ..)| *at).min();
+        let due = report.into_iter().fold(node.poll_timeout(), Duration::min);
+        Some(self.paused_until.map_or(due, |until| due.max(until)))
+    }
+
+    /// The next report that is due.
+    pub(crate) fn take_report(&mut self, now: Duration) -> Option<Change> {
+        let at = self.reports.iter().position(|(at, ..)| *at <= now)?;
+        let (_, number, outcome) = self.reports.remove(at)?;
+        Some(Change::Done { number, outcome })
+    }
+}

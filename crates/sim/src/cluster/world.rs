@@ -1,0 +1,319 @@
+//! The world: machines and links, run moment by moment.
+//!
+//! The invariant: time never goes back, and at each moment every machine has done all it had to do before the watcher
+//! looks.
+
+use std::time::Duration;
+
+use evenkeel_cluster::{
+    Action, BootId, Change, Event, Group, Key, Keyring, Member, Mode, Node, Outcome, Resource, Settings, Timing,
+};
+
+use super::host::{Habit, Host};
+use super::links::Links;
+use super::watch::Watch;
+use crate::chance::Chance;
+
+/// What the kernel was measured to add to a lifetime.
+const KERNEL_SLACK: Duration = Duration::from_millis(350);
+
+/// How a cluster is made.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// How many nodes, the last of which only votes where there is a witness.
+    pub nodes: usize,
+    /// Whether the last node only votes.
+    pub has_witness: bool,
+    /// What matters more in a split.
+    pub mode: Mode,
+    /// After how long the preferred node gets its group back.
+    pub failback: Option<Duration>,
+    /// How many groups; the preferred nodes take turns.
+    pub groups: usize,
+    /// Resources beside the address, in each group.
+    pub scripts: usize,
+    /// The times.
+    pub timing: Timing,
+}
+
+impl Shape {
+    /// The usual pair: defaults, one address, nothing else.
+    pub fn pair() -> Self {
+        Self {
+            nodes: 2,
+            has_witness: false,
+            mode: Mode::Available,
+            failback: None,
+            groups: 1,
+            scripts: 0,
+            timing: Timing {
+                every: Duration::from_millis(200),
+                warn: Duration::from_millis(600),
+                dead: Duration::from_secs(1),
+                init: Duration::from_secs(3),
+                lifetime: Duration::from_secs(1),
+            },
+        }
+    }
+
+    fn settings(&self, me: usize) -> Settings {
+        let members = (0..self.nodes)
+            .map(|at| Member { name: format!("lb{at}").into(), is_witness: self.has_witness && at + 1 == self.nodes });
+        let owners = if self.has_witness { self.nodes - 1 } else { self.nodes };
+        let groups = (0..self.groups).map(|at| Group {
+            name: format!("group{at}").into(),
+            prefer: vec![at % owners],
+            failback: self.failback,
+            mode: self.mode,
+            resources: self.resources(),
+        });
+        let made = Settings::new("edge", me, members.collect(), self.timing, groups.collect());
+        made.expect("the shapes of the simulator are valid")
+    }
+
+    fn resources(&self) -> Vec<Resource> {
+        let timeout = Duration::from_millis(500);
+        let address = Resource { name: "address".into(), is_address: true, timeout };
+        let scripts =
+            (0..self.scripts).map(|at| Resource { name: format!("script{at}").into(), is_address: false, timeout });
+        std::iter::once(address).chain(scripts).collect()
+    }
+}
+
+/// Machines, links and a watcher.
+#[derive(Debug)]
+pub struct World {
+    /// The present.
+    pub now: Duration,
+    /// How the cluster is made.
+    pub shape: Shape,
+    /// The machines.
+    pub hosts: Vec<Host>,
+    /// The network.
+    pub links: Links,
+    /// What has been seen.
+    pub watch: Watch,
+    chance: Chance,
+    keys: Keyring,
+    boots: u64,
+}
+
+impl World {
+    /// A world in which nothing runs yet.
+    pub fn new(shape: Shape, seed: u64) -> Self {
+        let key = Key::derive(b"a secret of the simulator").expect("the secret is long enough");
+        Self {
+            now: Duration::from_secs(100),
+            hosts: (0..shape.nodes).map(|_| Host::new(shape.groups)).collect(),
+            links: Links::new(shape.nodes),
+            watch: Watch::new(&shape),
+            chance: Chance::new(seed),
+            keys: Keyring::new(vec![key]).expect("one key is enough"),
+            boots: seed,
+            shape,
+        }
+    }
+
+    /// A world in which all nodes have just started.
+    pub fn started(shape: Shape, seed: u64) -> Self {
+        let mut world = Self::new(shape, seed);
+        (0..world.hosts.len()).for_each(|host| world.start(host));
+        world
+    }
+
+    /// Starts a machine's process, if none runs.
+    pub fn start(&mut self, host: usize) {
+        if self.hosts[host].node.is_some() {
+            return;
+        }
+        self.boots += 1;
+        let mut boot = [0; 16];
+        let half = Chance::new(self.boots.wrapping_mul(0x9e37_79b9)).number();
+        boot[..8].copy_from_slice(&half.to_be_bytes());
+        boot[8..].copy_from_slice(&self.boots.to_be_bytes());
+        self.hosts[host].clean();
+        self.hosts[host].node = Some(Node::new(self.shape.settings(host), self.keys.clone(), BootId(boot), self.now));
+        self.settle(host);
+    }
+
+    /// Kills a machine's process.
+    pub fn crash(&mut self, host: usize) {
+        self.hosts[host].crash();
+    }
+
+    /// Kills a machine's process under the eyes of a supervisor, who drops the addresses and sends the last word.
+    pub fn crash_supervised(&mut self, host: usize) {
+        let Some(node) = self.hosts[host].node.take() else { return };
+        self.hosts[host].crash();
+        self.hosts[host].addresses.iter_mut().for_each(|address| *address = None);
+        self.links.send(self.now, host, node.resignation(), &mut self.chance);
+    }
+
+    /// Stops a machine's process for a while.
+    pub fn pause(&mut self, host: usize, long: Duration) {
+        self.hosts[host].paused_until = Some(self.now + long);
+    }
+
+    /// Tells a node something.
+    pub fn tell(&mut self, host: usize, change: Change) {
+        let now = self.now;
+        if self.hosts[host].is_running(now) {
+            if let Some(node) = &mut self.hosts[host].node {
+                node.apply(now, change);
+            }
+            self.settle(host);
+        }
+    }
+
+    /// Sends recorded packets again.
+    pub fn replay(&mut self) {
+        self.links.replay(self.now, &mut self.chance);
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, long: Duration) {
+        let end = self.now + long;
+        while let Some(next) = self.next_at().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            self.moment();
+            self.watch.look(self.now, &self.hosts, &self.links);
+        }
+        self.now = end;
+        self.watch.look(self.now, &self.hosts, &self.links);
+    }
+
+    /// Lets time pass until something holds; whether it came to hold.
+    pub fn run_until(&mut self, longest: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now + longest;
+        while self.now < end {
+            if holds(self) {
+                return true;
+            }
+            self.run(Duration::from_millis(1));
+        }
+        holds(self)
+    }
+
+    /// The machines that have the group's addresses.
+    pub fn owners(&self, group: usize) -> Vec<usize> {
+        (0..self.hosts.len()).filter(|host| self.hosts[*host].has_addresses(self.now, group)).collect()
+    }
+
+    /// Everything that nodes told, in its order.
+    pub fn diary(&self) -> String {
+        let hosts = self.hosts.iter().enumerate();
+        let mut lines: Vec<_> = hosts
+            .flat_map(|(at, host)| host.events.iter().map(move |(when, event)| (*when, at, event.to_string())))
+            .collect();
+        lines.sort_by_key(|(when, at, _)| (*when, *at));
+        lines.iter().map(|(when, at, event)| format!("{when:>16?} lb{at}: {event}\n")).collect()
+    }
+
+    fn next_at(&self) -> Option<Duration> {
+        let expiries = self.hosts.iter().flat_map(|host| host.addresses.iter().flatten().copied());
+        let expiry = expiries.filter(|at| *at > self.now).min();
+        let hosts = self.hosts.iter().filter_map(Host::next_at).min();
+        [expiry, hosts, self.links.next_at()].into_iter().flatten().min()
+    }
+
+    fn moment(&mut self) {
+        let now = self.now;
+        while let Some(packet) = self.links.take(now) {
+            self.hosts[packet.to].queue(packet.bytes);
+        }
+        for host in 0..self.hosts.len() {
+            self.live(host);
+        }
+    }
+
+    fn live(&mut self, at: usize) {
+        let now = self.now;
+        let host = &mut self.hosts[at];
+        if !host.is_running(now) {
+            if host.node.is_none() {
+                // A socket of a process that is gone holds nothing.
+                host.waiting.clear();
+            }
+            return;
+        }
+        host.paused_until = None;
+        while let Some(bytes) = host.waiting.pop_front() {
+            if let Some(node) = &mut host.node {
+                // What is wrong with a packet the node itself tells.
+                let _ = node.handle_packet(now, 0, &bytes);
+            }
+        }
+        while let Some(report) = host.take_report(now) {
+            if let Some(node) = &mut host.node {
+                node.apply(now, report);
+            }
+        }
+        if let Some(node) = host.node.as_mut().filter(|node| node.poll_timeout() <= now) {
+            node.handle_timeout(now);
+        }
+        self.settle(at);
+    }
+
+    fn settle(&mut self, at: usize) {
+        while let Some(action) = self.hosts[at].node.as_mut().and_then(Node::poll_action) {
+            self.act(at, action);
+        }
+    }
+
+    fn act(&mut self, at: usize, action: Action) {
+        let (now, lifetime) = (self.now, self.shape.timing.lifetime + KERNEL_SLACK);
+        let resources = self.shape.scripts + 1;
+        let host = &mut self.hosts[at];
+        match action {
+            Action::Beat => {
+                let bytes = host.node.as_ref().map(|node| node.heartbeat().to_vec()).unwrap_or_default();
+                self.links.send(now, at, &bytes, &mut self.chance);
+            }
+            Action::Start { group, resource, number } => {
+                self.watch.order(now, at, resource == host.running[group], "start out of order");
+                if resource == 0 {
+                    host.addresses[group] = Some(now + lifetime);
+                    self.watch.taken(now, at, group);
+                }
+                let fails = resource > 0 && host.habit == Habit::NoStart;
+                host.running[group] = resource + 1;
+                self.report(at, resource, number, fails);
+            }
+            Action::Stop { group, resource, number } => {
+                self.watch.order(now, at, resource < resources, "stop of what there is not");
+                self.watch.order(now, at, resource + 1 == host.running[group], "stop out of order");
+                if resource == 0 {
+                    host.addresses[group] = None;
+                }
+                let fails = resource > 0 && host.habit == Habit::NoStop;
+                if !fails && (resource == 0 || host.habit != Habit::Hangs) {
+                    host.running[group] = resource;
+                }
+                self.report(at, resource, number, fails);
+            }
+            Action::Withdraw { group } => host.addresses[group] = None,
+            Action::Restore { group } | Action::Renew { group } => {
+                if host.running[group] > 0 {
+                    host.addresses[group] = Some(now + lifetime);
+                }
+            }
+            Action::Announce { group } => self.watch.announced(now, at, group),
+            Action::Note(event) => self.note(at, event),
+        }
+    }
+
+    fn note(&mut self, at: usize, event: Event) {
+        let now = self.now;
+        self.hosts[at].events.push((now, event));
+    }
+
+    fn report(&mut self, at: usize, resource: usize, number: u32, fails: bool) {
+        let host = &mut self.hosts[at];
+        if resource > 0 && host.habit == Habit::Hangs {
+            return;
+        }
+        let took = Duration::from_micros(if resource == 0 { 200 } else { 5_000 + self.chance.number() % 50_000 });
+        let outcome = if fails { Outcome::Failed } else { Outcome::Ok };
+        host.reports.push_back((self.now + took, number, outcome));
+    }
+}
