@@ -147,6 +147,8 @@ pub(crate) struct Reaction {
 pub(crate) fn reaction(error: &ProxyError) -> Reaction {
     let (status, end, code) = match error.kind {
         Kind::Request(cause) => (cause.status(), "client-error", cause.code()),
+        // It left in the middle, or ended its sending there and reads on: only the second one reads this.
+        Kind::RequestBody(BodyError::Truncated) => (400, "client-abort", BodyError::Truncated.code()),
         Kind::RequestBody(cause) => (cause.status(), "client-error", cause.code()),
         Kind::HeadTimeout => (408, "client-timeout", "head-timeout"),
         Kind::BodyTimeout => (408, "client-timeout", "body-timeout"),

@@ -2,7 +2,7 @@
 //!
 //! Not here: limits of heads, which the parser keeps, and of time, which the connection keeps.
 
-use evenkeel_http::{Framing, Keep};
+use evenkeel_http::{BodyError, Framing, Keep};
 use tokio::time::Instant;
 
 use crate::buffer::Desk;
@@ -48,6 +48,8 @@ pub(crate) fn client_fault(error: PipeError) -> ProxyError {
     match error {
         PipeError::Body(cause) => Kind::RequestBody(cause).into(),
         PipeError::TooLong => Kind::BodyTooLarge.into(),
-        PipeError::Source | PipeError::Ended | PipeError::Sink => Kind::ClientGone.into(),
+        // It may only have ended its sending, and still be there to be told.
+        PipeError::Ended => Kind::RequestBody(BodyError::Truncated).into(),
+        PipeError::Source | PipeError::Sink => Kind::ClientGone.into(),
     }
 }

@@ -292,11 +292,18 @@ fn a_client_that_leaves_is_no_fault_of_the_server() {
         rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).is_some_and(|stats| stats.traffic.requests == 1)).await;
         drop(client);
         let line = rig.lines(1).await.remove(0);
-        assert!(line.contains("\"end\":\"client-abort\"") && line.contains("\"status\":499"), "{line}");
+        assert!(line.contains("\"end\":\"client-abort\"") && line.contains("\"status\":400"), "{line}");
         assert!(rig.reports.try_recv().is_err());
         assert!(!got_all.get(), "the server must not take half a body for a whole one");
         assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
         assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight, 0);
+
+        // One that only ended its sending is still there to be told.
+        let mut client = Client::connect(&rig).await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf").await;
+        tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
+        assert_eq!(client.answer().await.status(), 400);
+        assert!(client.is_closed().await);
     });
 }
 
