@@ -1,6 +1,9 @@
 //! A connection to a server: a kept one where that is allowed, a new one else.
 
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_http::retry::{Replay, survives_reuse};
@@ -44,8 +47,10 @@ pub(crate) async fn obtain(
     }
     exchange.was_reused = false;
     let begun = Instant::now();
-    let connected = Box::pin(connect(client, server, attempt.pool.config.timeouts.connect)).await;
+    let within = attempt.pool.config.timeouts.connect;
+    let connected = Box::pin(unless_broken(&client.stream, connect(client, server, within))).await;
     exchange.times.connect = Some(begun.elapsed());
+    let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
     record::connect(attempt, connected.is_ok());
     match connected {
         Ok(stream) => {
@@ -62,6 +67,16 @@ pub(crate) async fn obtain(
             Err(Kind::Connect(error.reason).into())
         }
     }
+}
+
+/// What the work comes to, or `None` where the client's connection breaks before: a slot is not held for nobody.
+async fn unless_broken<T>(client: &Stream, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => client.poll_broken(cx).map(|()| None),
+    })
+    .await
 }
 
 /// Tries the server's addresses one after the other, beginning at one by chance so that all carry traffic.

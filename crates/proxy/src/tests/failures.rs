@@ -400,3 +400,22 @@ fn a_broken_answer_that_ends_with_the_connection_ends_in_a_reset() {
         assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
     });
 }
+
+#[test]
+fn a_client_that_resets_is_not_connected_for() {
+    run(async {
+        // An address of a documentation block: nobody answers, nobody refuses.
+        let mut shop = pool(&[]);
+        shop.servers.push(server("far", "192.0.2.1:80".parse().unwrap()));
+        shop.timeouts.connect = Duration::from_secs(60);
+        let mut rig = Rig::start(config(shop)).await;
+        let mut client = Client::connect(&rig).await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        client.stream.set_zero_linger().unwrap();
+        drop(client);
+        let line = rig.lines(1).await.remove(0);
+        let is_unreachable = line.contains("connect-failed");
+        assert!(is_unreachable || line.contains("\"end\":\"client-abort\""), "{line}");
+    });
+}
