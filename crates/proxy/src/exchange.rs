@@ -288,7 +288,9 @@ async fn proxy(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) ->
             break Err(error);
         }
         drop(seat);
-        if let Some(failed) = exchange.server.filter(|_| pool.config.retry.elsewhere) {
+        // A kept connection that its server closed meanwhile says nothing of the server: a new one does.
+        let is_stale = exchange.was_reused && error.kind == crate::error::Kind::ServerLost;
+        if let Some(failed) = exchange.server.filter(|_| pool.config.retry.elsewhere && !is_stale) {
             tried.insert(failed);
         }
         failed = Some(error);
