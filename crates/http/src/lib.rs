@@ -6,7 +6,7 @@
 //! whatever stands behind us sees exactly the requests that we saw.
 //!
 //! The tour, in the order of a request: [`request`] and what it leans on (`head`, [`field`], [`known`], [`authority`],
-//! [`uri`]) · [`matching`] · [`forwarded`], [`cookie`] · [`mod@write`] · [`body`] and [`encode`] · [`response`] · [`retry`] ·
+//! [`uri`]) · [`matching`] · [`forwarded`], [`cookie`] · [`mod@write`] · [`body`] and [`encode`] · [`response`] · [`learn`] · [`retry`] ·
 //! [`status`], [`date`] for answers of our own.
 //!
 //! Not here: connections, time, files, luck. The invariant: no input makes these functions panic, and no verdict depends
@@ -25,6 +25,7 @@ pub mod field;
 pub mod fields;
 pub mod forwarded;
 pub mod known;
+pub mod learn;
 pub mod matching;
 pub mod message;
 pub mod request;

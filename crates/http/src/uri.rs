@@ -46,13 +46,13 @@ fn is_parametrised_dots(segment: &[u8]) -> bool {
 
 /// A byte of a target, or what an escape stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Octet {
+pub(crate) enum Octet {
     Plain(u8),
     Escaped(u8),
 }
 
 impl Octet {
-    fn value(self) -> u8 {
+    pub(crate) fn value(self) -> u8 {
         match self {
             Self::Plain(value) | Self::Escaped(value) => value,
         }
@@ -60,7 +60,7 @@ impl Octet {
 }
 
 /// The octets that the bytes stand for. A `%` that begins no escape stands for itself.
-fn octets(bytes: &[u8]) -> impl Iterator<Item = Octet> {
+pub(crate) fn octets(bytes: &[u8]) -> impl Iterator<Item = Octet> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         if let [b'%', high, low, tail @ ..] = rest

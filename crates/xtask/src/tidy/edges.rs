@@ -66,6 +66,11 @@ const PURE_LIBRARIES: &[&str] = &[
     "serde",
     "serde_json",
     "sha2",
+    // They turn bytes into bytes: what passes is decoded and searched for ids, without I/O.
+    "aho-corasick",
+    "brotli-decompressor",
+    "flate2",
+    "zstd-safe",
     "siphasher",
     "strsim",
 ];
