@@ -15,13 +15,28 @@ pub struct Key {
     cipher: XChaCha20Poly1305,
 }
 
-/// The keys of a pool. Replacing a secret without losing sessions: the old one stays as `previous` for one `idle`.
+/// The keys of a cookie. Replacing a secret without losing sessions: the old one stays as `previous` for one `idle`.
 #[derive(Debug, Clone)]
 pub struct Keys {
     /// Seals, and opens.
     pub current: Key,
-    /// Only opens.
-    pub previous: Option<Key>,
+    /// Only open.
+    pub previous: Vec<Key>,
+}
+
+/// What the cookie of one sticky method needs of secrets.
+#[derive(Clone, Default)]
+pub struct MethodKeys {
+    /// The keys of tokens, where it has tokens.
+    pub token: Option<Keys>,
+    /// The secret of keyed digests; empty where there is none.
+    pub hmac: Vec<u8>,
+}
+
+impl fmt::Debug for MethodKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MethodKeys({:?}, {})", self.token, if self.hmac.is_empty() { "no hmac" } else { "hmac" })
+    }
 }
 
 impl Key {

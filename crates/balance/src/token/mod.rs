@@ -1,6 +1,6 @@
 //! The proof of a session that a client carries in a cookie: which server it is bound to, sealed.
 //!
-//! On the wire: base64url, without padding, of `version (1) | key id (1) | nonce (24) | sealed (20) | tag (16)`, 83 characters.
+//! On the wire: base64url, without padding, of `version (1) | key id (1) | nonce (24) | sealed (28) | tag (16)`, 94 characters.
 //! Sealed with XChaCha20-Poly1305 under the pool's and the cookie's name: two tokens for one server share no bit, so
 //! that clients can neither count servers, nor aim at one, nor turn its dates back. The long nonce may be drawn
 //! at random by many balancers that share a key. A token carries no authority and nothing about the user.
@@ -14,19 +14,20 @@ mod key;
 mod tests;
 
 use std::hash::Hasher;
-use std::time::Duration;
 
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{Tag, XNonce};
-use evenkeel_model::config::StickyCookie;
+use evenkeel_model::config::{SetBy, StickyCookie};
 use evenkeel_model::{PoolName, ServerName};
 use siphasher::sip::SipHasher24;
 
-pub use self::key::{Key, Keys, WeakSecret};
+use crate::sticky::Why;
+
+pub use self::key::{Key, Keys, MethodKeys, WeakSecret};
 
 const VERSION: u8 = 1;
 const NONCE: usize = 24;
-const SEALED: usize = 20;
+const SEALED: usize = 28;
 const BODY: usize = 2 + NONCE;
 const TAG: usize = BODY + SEALED;
 const WIRE: usize = TAG + 16;
@@ -70,13 +71,15 @@ pub struct Token {
     pub first: u32,
     /// A random number that stays with the session, for counting and limiting sessions.
     pub client: u32,
+    /// The application's session that it is bound to ([`app_session`](crate::sticky::app_session)); 0 for none.
+    pub bond: u64,
 }
 
 impl Token {
     /// The first token of a session. `client` is drawn by the caller, anew whenever a client is bound anew.
     pub fn new(server: ServerUid, client: u32, now_unix: u64) -> Self {
         let now = seconds(now_unix);
-        Self { server, issued: now, first: now, client }
+        Self { server, issued: now, first: now, client, bond: 0 }
     }
 
     /// The same bond, seen again now.
@@ -92,6 +95,8 @@ pub struct Sealer {
     bound_to: Vec<u8>,
     idle: u64,
     life: u64,
+    /// The age from which a token is sent anew.
+    due: u64,
 }
 
 impl Sealer {
@@ -99,7 +104,14 @@ impl Sealer {
     pub fn new(keys: Keys, pool: &PoolName, cookie: &StickyCookie) -> Self {
         // No name holds a zero byte, so that no two pairs of names read alike.
         let bound_to = [pool.as_str().as_bytes(), &[0], cookie.name.as_bytes()].concat();
-        Self { keys, bound_to, idle: cookie.idle.as_secs(), life: cookie.life.as_secs() }
+        // A cookie that the server sets is not ours to send anew: only its life counts.
+        let idle = match cookie.set_by {
+            SetBy::Us => cookie.idle,
+            SetBy::Server | SetBy::Rewrite | SetBy::Prefix | SetBy::Suffix => cookie.life,
+        };
+        // More often than four times in `idle` would add a `Set-Cookie` to most answers and tell no more.
+        let due = cookie.attributes.expires.map_or(idle, |expires| expires.min(idle)).as_secs() / 4;
+        Self { keys, bound_to, idle: idle.as_secs(), life: cookie.life.as_secs(), due }
     }
 
     /// Appends the token's text to `out`. `nonce` must be random, from the system's source.
@@ -114,32 +126,34 @@ impl Sealer {
             .current
             .cipher()
             .encrypt_inout_detached(&XNonce::from(nonce), &self.bound_to, (&mut wire[BODY..TAG]).into())
-            .expect("20 bytes are far below the cipher's bound");
+            .expect("28 bytes are far below the cipher's bound");
         wire[TAG..].copy_from_slice(&tag);
         base64url::encode(&wire, out);
     }
 
     /// The token in a cookie's value, if it is one of ours for this pool and cookie, and neither idle nor too old.
-    pub fn open(&self, value: &[u8], now_unix: u64) -> Option<Token> {
+    ///
+    /// # Errors
+    /// [`Why::Foreign`] where it is none of ours, [`Why::Expired`] where its time is over.
+    pub fn open(&self, value: &[u8], now_unix: u64) -> Result<Token, Why> {
+        let token = self.unsealed(value).ok_or(Why::Foreign)?;
+        if self.is_current(&token, now_unix) { Ok(token) } else { Err(Why::Expired) }
+    }
+
+    /// Whether the token is to be sent anew, so that it does not go idle: it is older than a quarter of `idle`, or of
+    /// the time for which browsers keep it.
+    pub fn is_due(&self, token: &Token, now_unix: u64) -> bool {
+        now_unix.saturating_sub(u64::from(token.issued)) > self.due
+    }
+
+    fn unsealed(&self, value: &[u8]) -> Option<Token> {
         let wire: [u8; WIRE] = base64url::decode(value)?;
         let [version, key_id, ..] = wire;
         if version != VERSION {
             return None;
         }
         let keys = std::iter::once(&self.keys.current).chain(&self.keys.previous);
-        let token = keys.filter(|key| key.id() == key_id).find_map(|key| self.unseal(key, wire))?;
-        self.is_current(&token, now_unix).then_some(token)
-    }
-
-    /// Whether the token is to be sent anew, so that it does not go idle: it is older than a quarter of `idle`.
-    /// More often would add a `Set-Cookie` to most answers and tell no more.
-    pub fn is_due(&self, token: &Token, now_unix: u64) -> bool {
-        now_unix.saturating_sub(u64::from(token.issued)) > self.idle / 4
-    }
-
-    /// How long a token without renewal lasts, for a cookie that is to say so.
-    pub fn idle(&self) -> Duration {
-        Duration::from_secs(self.idle)
+        keys.filter(|key| key.id() == key_id).find_map(|key| self.unseal(key, wire))
     }
 
     fn unseal(&self, key: &Key, mut wire: [u8; WIRE]) -> Option<Token> {
@@ -165,7 +179,8 @@ fn packed(token: &Token) -> [u8; SEALED] {
     plain[..8].copy_from_slice(&token.server.0.to_be_bytes());
     plain[8..12].copy_from_slice(&token.issued.to_be_bytes());
     plain[12..16].copy_from_slice(&token.first.to_be_bytes());
-    plain[16..].copy_from_slice(&token.client.to_be_bytes());
+    plain[16..20].copy_from_slice(&token.client.to_be_bytes());
+    plain[20..].copy_from_slice(&token.bond.to_be_bytes());
     plain
 }
 
@@ -173,12 +188,14 @@ fn unpacked(plain: &[u8]) -> Option<Token> {
     let (server, rest) = plain.split_first_chunk()?;
     let (issued, rest) = rest.split_first_chunk()?;
     let (first, rest) = rest.split_first_chunk()?;
-    let client = rest.first_chunk()?;
+    let (client, rest) = rest.split_first_chunk()?;
+    let bond = rest.first_chunk()?;
     Some(Token {
         server: ServerUid(u64::from_be_bytes(*server)),
         issued: u32::from_be_bytes(*issued),
         first: u32::from_be_bytes(*first),
         client: u32::from_be_bytes(*client),
+        bond: u64::from_be_bytes(*bond),
     })
 }
 

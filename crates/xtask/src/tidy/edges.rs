@@ -62,9 +62,11 @@ const PURE_LIBRARIES: &[&str] = &[
     "blake3",
     "chacha20poly1305",
     "hmac",
+    "md-5",
     "memchr",
     "serde",
     "serde_json",
+    "sha1",
     "sha2",
     // They turn bytes into bytes: what passes is decoded and searched for ids, without I/O.
     "aho-corasick",
