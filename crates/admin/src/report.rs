@@ -200,6 +200,15 @@ pub struct ServerReport {
     /// Requests that came to it by their session since the start.
     #[serde(default)]
     pub sticky_hits: u64,
+    /// Clients that were bound to it since the start.
+    #[serde(default)]
+    pub sticky_new: u64,
+    /// Requests of its sessions that others served since the start: it was busy or failed them.
+    #[serde(default)]
+    pub sticky_moved: u64,
+    /// Sessions that others took over since the start: it could not be asked.
+    #[serde(default)]
+    pub sticky_lost: u64,
     /// Connections made to it since the start.
     #[serde(default)]
     pub connects: u64,

@@ -26,33 +26,112 @@ pub fn values<'b>(fields: &'b Fields, buf: &'b [u8], name: &'b [u8]) -> impl Ite
     fields.known(buf, Known::Cookie).flat_map(pairs).filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// Appends a `Cookie` value without the cookies of that name; the rest keeps its bytes. Answers whether anything is
-/// left: where not, the field has to go.
-pub fn write_without(out: &mut Vec<u8>, value: &[u8], name: &[u8]) -> bool {
-    let is_it = |part: &[u8]| cut(part).is_some_and(|(found, _)| found == name);
-    if memchr::memmem::find(value, name).is_none() {
+/// What becomes of a cookie on its way to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CookieRule<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Everything of its value up to this byte goes; where `None`, the whole cookie.
+    pub until: Option<u8>,
+}
+
+/// What becomes of a cookie that a server sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetCookieRule<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// What is done.
+    pub action: SetCookieAction<'a>,
+}
+
+/// What is done with a cookie that a server sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetCookieAction<'a> {
+    /// It does not reach the client.
+    Drop,
+    /// Its value is replaced, unless it is empty: then it is being deleted.
+    Replace(&'a [u8]),
+    /// This goes before its value, unless that is empty.
+    Prefix(&'a [u8]),
+}
+
+/// Appends a `Cookie` value with the rules applied. Answers whether anything is left: where not, the field has to go.
+pub(crate) fn write_ruled(out: &mut Vec<u8>, value: &[u8], rules: &[CookieRule<'_>]) -> bool {
+    if rules.iter().all(|rule| memchr::memmem::find(value, rule.name).is_none()) {
         out.extend_from_slice(value);
         return true;
     }
     let mut any = false;
-    for part in value.split(|&b| b == b';').filter(|part| !is_it(part)) {
+    for part in value.split(|&b| b == b';') {
+        let rule = cut(part).and_then(|(found, value)| Some((rules.iter().find(|rule| rule.name == found)?, value)));
         // The first part that stays loses the blank that stood between it and its predecessor.
-        let part = if any { part } else { field::trim(part) };
-        if any {
-            out.push(b';');
-        }
-        if any || !part.is_empty() {
-            out.extend_from_slice(part);
-            any = true;
+        let shown = if any { part } else { field::trim(part) };
+        match rule {
+            Some((CookieRule { until: None, .. }, _)) => {}
+            Some((CookieRule { name, until: Some(mark) }, value)) => {
+                let own = memchr::memchr(*mark, value).and_then(|at| value.get(at.saturating_add(1)..));
+                out.extend_from_slice(if any { b"; " } else { b"" });
+                out.extend_from_slice(name);
+                out.push(b'=');
+                out.extend_from_slice(own.unwrap_or(value));
+                any = true;
+            }
+            None if any || !shown.is_empty() => {
+                out.extend_from_slice(if any { b";" } else { b"" });
+                out.extend_from_slice(shown);
+                any = true;
+            }
+            None => {}
         }
     }
     any
+}
+
+/// Appends a `Set-Cookie` value with its rule applied. `false` where the field has to go.
+pub(crate) fn write_ruled_set(out: &mut Vec<u8>, value: &[u8], rules: &[SetCookieRule<'_>]) -> bool {
+    let rule = set_name(value).and_then(|name| rules.iter().find(|rule| rule.name == name));
+    let Some(rule) = rule else {
+        out.extend_from_slice(value);
+        return true;
+    };
+    let pair_end = memchr::memchr(b';', value).unwrap_or(value.len());
+    let (pair, rest) = value.split_at(pair_end);
+    let held = cut(pair).map(|(_, held)| held).unwrap_or_default();
+    let (own, kept): (&[u8], &[u8]) = match rule.action {
+        SetCookieAction::Drop => return false,
+        _ if held.is_empty() => (b"", b""),
+        SetCookieAction::Replace(own) => (own, b""),
+        SetCookieAction::Prefix(own) => (own, held),
+    };
+    for piece in [rule.name, b"=", own, kept, rest] {
+        out.extend_from_slice(piece);
+    }
+    true
 }
 
 /// The name of the cookie that a `Set-Cookie` value sets.
 pub fn set_name(value: &[u8]) -> Option<&[u8]> {
     let pair = value.split(|&b| b == b';').next()?;
     cut(pair).map(|(name, _)| name)
+}
+
+/// The name and the value that a `Set-Cookie` value sets; the value is `None` where it deletes the cookie: it is empty, or
+/// its time is over at `now_unix` (RFC 6265 section 5.3).
+pub fn set_pair(value: &[u8], now_unix: u64) -> Option<(&[u8], Option<&[u8]>)> {
+    let mut parts = value.split(|&b| b == b';');
+    let (name, held) = cut(parts.next()?)?;
+    let mut max_age = None;
+    let mut expires = None;
+    for part in parts {
+        let Some((attribute, said)) = cut(part) else { continue };
+        if attribute.eq_ignore_ascii_case(b"max-age") {
+            max_age = Some(said.starts_with(b"-") || said.iter().all(|byte| *byte == b'0'));
+        } else if attribute.eq_ignore_ascii_case(b"expires") {
+            expires = crate::date::parse_cookie_date(said).map(|until| until <= now_unix);
+        }
+    }
+    let is_over = held.is_empty() || max_age.or(expires).unwrap_or(false);
+    Some((name, (!is_over).then_some(held)))
 }
 
 /// Whether a cookie goes with requests that other sites cause.
@@ -85,8 +164,10 @@ pub struct SetCookie<'a> {
     pub secure: bool,
     /// Hidden from scripts.
     pub http_only: bool,
-    /// Which sites' requests carry it.
-    pub same_site: SameSite,
+    /// Which sites' requests carry it; the browser's own rule where it is not given.
+    pub same_site: Option<SameSite>,
+    /// Kept apart for each site that embeds ours.
+    pub partitioned: bool,
 }
 
 impl<'a> SetCookie<'a> {
@@ -100,7 +181,8 @@ impl<'a> SetCookie<'a> {
             max_age: None,
             secure: false,
             http_only: true,
-            same_site: SameSite::Lax,
+            same_site: Some(SameSite::Lax),
+            partitioned: false,
         }
     }
 
@@ -126,10 +208,14 @@ impl<'a> SetCookie<'a> {
             out.extend_from_slice(b"; HttpOnly");
         }
         out.extend_from_slice(match self.same_site {
-            SameSite::Lax => b"; SameSite=Lax",
-            SameSite::Strict => b"; SameSite=Strict",
-            SameSite::None => b"; SameSite=None",
+            Some(SameSite::Lax) => b"; SameSite=Lax",
+            Some(SameSite::Strict) => b"; SameSite=Strict",
+            Some(SameSite::None) => b"; SameSite=None",
+            None => b"".as_slice(),
         });
+        if self.partitioned {
+            out.extend_from_slice(b"; Partitioned");
+        }
     }
 }
 

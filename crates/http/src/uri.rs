@@ -193,6 +193,16 @@ pub fn query_value<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     query_pairs(query).find(|(found, _)| means(found, name)).map(|(_, value)| value)
 }
 
+/// The first value of the path parameter of that name (`/cart;jsessionid=abc`, RFC 3986 section 3.3), as written.
+pub fn path_parameter<'p>(path: &'p [u8], name: &[u8]) -> Option<&'p [u8]> {
+    let parameters = path.split(|&b| b == b'/').flat_map(|segment| segment.split(|&b| b == b';').skip(1));
+    let mut pairs = parameters.filter_map(|part| {
+        let at = memchr::memchr(b'=', part)?;
+        Some((part.get(..at)?, part.get(at.saturating_add(1)..)?))
+    });
+    pairs.find(|(found, _)| means(found, name)).map(|(_, value)| value)
+}
+
 /// Whether a part of a query stands for these bytes: escapes are undone, and `+` is a blank, as forms send it.
 pub(crate) fn means(written: &[u8], wanted: &[u8]) -> bool {
     let meant = octets(written).map(|octet| if octet == Octet::Plain(b'+') { b' ' } else { octet.value() });

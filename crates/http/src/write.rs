@@ -7,6 +7,7 @@
 
 use evenkeel_model::config::ClientField;
 
+use crate::cookie::{CookieRule, SetCookieRule};
 use crate::encode::{CRLF, write_number};
 use crate::fields::{Fields, Row};
 use crate::forwarded::{self, Client};
@@ -99,8 +100,8 @@ pub struct RequestOut<'a> {
     pub connection: ConnectionField,
     /// Edits, in order. They win over what `client` writes.
     pub edits: &'a [Edit<'a>],
-    /// A cookie that stays with us.
-    pub without_cookie: Option<&'a [u8]>,
+    /// Cookies that stay with us, or of which a part does.
+    pub cookies: &'a [CookieRule<'a>],
     /// What the server is told of the client. With `None`, forwarding fields pass as they came.
     pub client: Option<Client<'a>>,
 }
@@ -115,8 +116,8 @@ pub struct ResponseOut<'a> {
     pub connection: ConnectionField,
     /// Edits, in order.
     pub edits: &'a [Edit<'a>],
-    /// A cookie that only we may set: the server's own attempts are left out.
-    pub without_set_cookie: Option<&'a [u8]>,
+    /// Cookies of the server's that do not pass as they came.
+    pub set_cookies: &'a [SetCookieRule<'a>],
 }
 
 /// An answer of our own.
@@ -151,7 +152,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], how: &Re
             known if known.is_forwarding() && drops_forwarding(known, how.client.as_ref()) => {}
             known if named_by_connection(row, buf, head.fields(), head.names_fields(), known) => {}
             _ if replaced(row.name(buf), how.edits) => {}
-            Known::Cookie => write_cookie(out, row, buf, how.without_cookie),
+            Known::Cookie => write_cookie(out, row, buf, how.cookies),
             _ => write_row(out, row, buf),
         }
     }
@@ -177,7 +178,7 @@ pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8], how: &
             known if known.is_hop_by_hop() && known != Known::Alias => {}
             known if named_by_connection(row, buf, head.fields(), head.names_fields(), known) => {}
             _ if replaced(row.name(buf), how.edits) => {}
-            Known::SetCookie | Known::SetCookie2 if sets(row.value(buf), how.without_set_cookie) => {}
+            Known::SetCookie | Known::SetCookie2 => write_set_cookie(out, row, buf, how.set_cookies),
             _ => write_row(out, row, buf),
         }
     }
@@ -268,20 +269,30 @@ fn write_connection(out: &mut Vec<u8>, connection: ConnectionField) {
     });
 }
 
-fn write_cookie(out: &mut Vec<u8>, row: &Row, buf: &[u8], without: Option<&[u8]>) {
-    let Some(name) = without else { return write_row(out, row, buf) };
+fn write_cookie(out: &mut Vec<u8>, row: &Row, buf: &[u8], rules: &[CookieRule<'_>]) {
+    match rules.is_empty() {
+        true => write_row(out, row, buf),
+        false => write_or_drop(out, row, buf, |out, value| cookie::write_ruled(out, value, rules)),
+    }
+}
+
+fn write_set_cookie(out: &mut Vec<u8>, row: &Row, buf: &[u8], rules: &[SetCookieRule<'_>]) {
+    match rules.is_empty() {
+        true => write_row(out, row, buf),
+        false => write_or_drop(out, row, buf, |out, value| cookie::write_ruled_set(out, value, rules)),
+    }
+}
+
+/// Appends a field whose value `write` makes, or nothing where it says so.
+fn write_or_drop(out: &mut Vec<u8>, row: &Row, buf: &[u8], write: impl FnOnce(&mut Vec<u8>, &[u8]) -> bool) {
     let begin = out.len();
     out.extend_from_slice(row.name(buf));
     out.extend_from_slice(b": ");
-    if cookie::write_without(out, row.value(buf), name) {
+    if write(out, row.value(buf)) {
         out.extend_from_slice(CRLF);
     } else {
         out.truncate(begin);
     }
-}
-
-fn sets(value: &[u8], name: Option<&[u8]>) -> bool {
-    name.is_some_and(|name| cookie::set_name(value) == Some(name))
 }
 
 /// Whether a forwarding field that came is left out: all of an untrusted peer's, and those that we write anew.

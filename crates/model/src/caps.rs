@@ -7,6 +7,9 @@ pub const NAME_BYTES: usize = 64;
 /// already tried by a request is a bit set of this size.
 pub const SERVERS_PER_POOL: usize = 1024;
 
+/// Most sticky methods of one pool: each is asked at each request, and there are no more kinds of them.
+pub const STICKY_METHODS: usize = 8;
+
 /// Most requests that wait for a slot of one pool, whatever `queue` says: each holds a connection and a buffer.
 pub const QUEUE_PER_POOL: u32 = 65_536;
 

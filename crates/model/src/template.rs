@@ -109,6 +109,10 @@ variables! {
     BytesIn = "bytes_in", late;
     /// How the session was found: `hit`, `new`, `moved`, `lost` or `none`.
     Sticky = "sticky", late;
+    /// What told where the client belongs: `token`, `name`, `digest`, `server`, `query`, `client` and their like.
+    StickyBy = "sticky_by", late;
+    /// Why the session was not found, or not served by its server: `foreign`, `expired`, `down`, `busy` and their like.
+    StickyWhy = "sticky_why", late;
     /// How many servers were tried in vain before the one that answered.
     Retries = "retries", late;
     /// How the exchange ended, in words: `ok`, `client-abort`, `server-timeout`.

@@ -4,25 +4,37 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use evenkeel_balance::{Key, Keys};
+use evenkeel_balance::{Key, Keys, MethodKeys};
 use evenkeel_model::PoolName;
-use evenkeel_model::config::{Config, SecretRef, Sticky};
+use evenkeel_model::config::{Config, CookieValue, Pool, SecretRef, Sticky};
 
 use crate::origin::words;
 
 /// The most bytes of a secret's file: a larger one is no secret but a mistake.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// Keys of sticky cookies, by pool.
+/// What the sticky methods of pools need of secrets, by pool.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TokenKeys {
-    keys: HashMap<PoolName, Arc<Keys>>,
-    /// Which secret each key was made of, to notice a changed one: a keyed hash that tells nothing else.
-    marks: HashMap<PoolName, u64>,
+    keys: HashMap<PoolName, Arc<[MethodKeys]>>,
+    /// Which secrets each method's keys were made of, to notice changed ones.
+    marks: HashMap<PoolName, Vec<Mark>>,
     marker: RandomState,
+}
+
+/// Which secrets a method's keys were made of: keyed hashes that tell nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Mark {
+    /// The cookie's name: what a method is known by when its place in the pool changes.
+    cookie: String,
+    /// The current secret of tokens.
+    token: u64,
+    /// All secrets.
+    all: u64,
 }
 
 /// A key that could not be had, and whose it is.
@@ -41,12 +53,10 @@ impl TokenKeys {
     pub(crate) fn next(&self, config: &Config, own: &[u8]) -> Result<Self, Vec<NoKey>> {
         let mut next = Self { marker: self.marker.clone(), ..Self::default() };
         let mut missing = Vec::new();
-        for pool in &config.pools {
-            let Some(cookie) = pool.sticky.iter().find_map(Sticky::cookie) else { continue };
-            let secret = cookie.key.as_ref().map_or_else(|| Ok(own.to_vec()), read);
-            match secret.and_then(|secret| self.key(&pool.name, &secret)) {
-                Ok((mark, keys)) => {
-                    next.marks.insert(pool.name.clone(), mark);
+        for pool in config.pools.iter().filter(|pool| !pool.sticky.is_empty()) {
+            match self.of_pool(pool, own) {
+                Ok((marks, keys)) => {
+                    next.marks.insert(pool.name.clone(), marks);
                     next.keys.insert(pool.name.clone(), keys);
                 }
                 Err(cause) => missing.push(NoKey { pool: pool.name.clone(), cause }),
@@ -56,29 +66,82 @@ impl TokenKeys {
     }
 
     /// The keys, as a snapshot takes them.
-    pub(crate) fn by_pool(&self) -> &HashMap<PoolName, Arc<Keys>> {
+    pub(crate) fn by_pool(&self) -> &HashMap<PoolName, Arc<[MethodKeys]>> {
         &self.keys
     }
 
     /// The pools whose secret is another one than `before`, in the order of their names.
     pub(crate) fn renewed<'a>(&'a self, before: &Self) -> Vec<&'a PoolName> {
-        let other = |(pool, mark): &(&PoolName, &u64)| before.marks.get(*pool).is_some_and(|known| known != *mark);
-        let mut renewed: Vec<&PoolName> = self.marks.iter().filter(other).map(|(pool, _)| pool).collect();
+        let is_other = |pool: &&PoolName| {
+            let (Some(now), Some(then)) = (self.marks.get(*pool), before.marks.get(*pool)) else { return false };
+            now.iter().any(|mark| then.iter().any(|old| old.cookie == mark.cookie && old.token != mark.token))
+        };
+        let mut renewed: Vec<&PoolName> = self.marks.keys().filter(is_other).collect();
         renewed.sort_unstable();
         renewed
     }
 
-    fn key(&self, pool: &PoolName, secret: &[u8]) -> Result<(u64, Arc<Keys>), String> {
-        let mark = self.marker.hash_one(secret);
-        let before = self.keys.get(pool);
-        match before {
-            Some(keys) if self.marks.get(pool) == Some(&mark) => Ok((mark, Arc::clone(keys))),
-            _ => {
-                let current = Key::derive(secret).map_err(|weak| weak.to_string())?;
-                let previous = before.map(|keys| keys.current.clone());
-                Ok((mark, Arc::new(Keys { current, previous })))
-            }
+    fn of_pool(&self, pool: &Pool, own: &[u8]) -> Result<(Vec<Mark>, Arc<[MethodKeys]>), String> {
+        let secrets = pool.sticky.iter().map(|sticky| Secrets::of(sticky, own)).collect::<Result<Vec<_>, _>>()?;
+        let marks: Vec<Mark> = secrets.iter().map(|secrets| secrets.mark(&self.marker)).collect();
+        let held = self.keys.get(&pool.name).zip(self.marks.get(&pool.name));
+        if let Some((keys, _)) = held.filter(|(_, before)| **before == marks) {
+            return Ok((marks, Arc::clone(keys)));
         }
+        let mut keys = Vec::with_capacity(secrets.len());
+        for (secrets, mark) in secrets.iter().zip(&marks) {
+            let before = held.and_then(|(keys, marks)| {
+                let place = marks.iter().position(|old| old.cookie == mark.cookie)?;
+                Some((marks.get(place)?, keys.get(place)?.token.as_ref()?))
+            });
+            keys.push(secrets.keys(before.map(|(old, keys)| (old.token != mark.token, keys)))?);
+        }
+        Ok((marks, keys.into()))
+    }
+}
+
+/// The secrets of one method.
+#[derive(Default)]
+struct Secrets {
+    cookie: String,
+    token: Option<Vec<u8>>,
+    previous: Option<Vec<u8>>,
+    hmac: Vec<u8>,
+}
+
+impl Secrets {
+    /// `own` is the secret of tokens whose method names none.
+    fn of(sticky: &Sticky, own: &[u8]) -> Result<Self, String> {
+        let Some(cookie) = sticky.cookie() else { return Ok(Self::default()) };
+        let token = cookie.knows(|form| form == CookieValue::Token);
+        let current = || cookie.key.as_ref().map_or_else(|| Ok(own.to_vec()), read);
+        Ok(Self {
+            cookie: cookie.name.clone(),
+            token: token.then(current).transpose()?,
+            previous: cookie.previous.as_ref().map(read).transpose()?,
+            hmac: cookie.hmac_key.as_ref().map(read).transpose()?.unwrap_or_default(),
+        })
+    }
+
+    fn mark(&self, marker: &RandomState) -> Mark {
+        let token = marker.hash_one(&self.token);
+        let all = marker.hash_one((&self.token, &self.previous, &self.hmac));
+        Mark { cookie: self.cookie.clone(), token, all }
+    }
+
+    /// The keys, with what was held before and whether its secret is another one: its key then opens tokens still.
+    fn keys(&self, before: Option<(bool, &Keys)>) -> Result<MethodKeys, String> {
+        let derive = |secret: &Vec<u8>| Key::derive(secret).map_err(|weak| weak.to_string());
+        let Some(current) = self.token.as_ref().map(derive).transpose()? else {
+            return Ok(MethodKeys { token: None, hmac: self.hmac.clone() });
+        };
+        let mut previous: Vec<Key> = self.previous.as_ref().map(derive).transpose()?.into_iter().collect();
+        match before {
+            Some((true, keys)) => previous.push(keys.current.clone()),
+            Some((false, keys)) => previous.extend(keys.previous.last().cloned()),
+            None => {}
+        }
+        Ok(MethodKeys { token: Some(Keys { current, previous }), hmac: self.hmac.clone() })
     }
 }
 
@@ -100,7 +163,12 @@ pub(crate) fn read(secret: &SecretRef) -> Result<Vec<u8>, String> {
 
 fn read_file(path: &PathBuf) -> Result<Vec<u8>, String> {
     let fail = |error: std::io::Error| format!("`{}`: {}", path.display(), words(&error));
-    let size = std::fs::metadata(path).map_err(fail)?.len();
+    let meta = std::fs::metadata(path).map_err(fail)?;
+    let (size, mode) = (meta.len(), meta.permissions().mode() & 0o777);
+    if mode & 0o007 != 0 {
+        let path = path.display();
+        tracing::warn!("the secret `{path}` can be read by every user (mode {mode:04o}): run `chmod 0600 {path}`");
+    }
     if size > MOST_BYTES {
         return Err(format!("`{}` has {size} bytes, and a secret has at most {MOST_BYTES}", path.display()));
     }
@@ -116,7 +184,7 @@ fn read_file(path: &PathBuf) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use evenkeel_model::ServerName;
-    use evenkeel_model::config::{Host, Pool, Server, ServerAddr, StickyCookie, StickyMethod};
+    use evenkeel_model::config::{Host, Server, ServerAddr, StickyCookie, StickyMethod};
 
     use super::*;
     use crate::scratch::Scratch;
@@ -151,7 +219,7 @@ mod tests {
 
         std::fs::write(&path, "the second of two secrets").unwrap();
         let second = same.next(&config, &[]).unwrap();
-        assert!(second.by_pool()[&shop].previous.is_some());
+        assert_eq!(second.by_pool()[&shop][0].token.as_ref().unwrap().previous.len(), 1);
         assert_eq!((same.renewed(&first), second.renewed(&same)), (vec![], vec![&shop]));
     }
 

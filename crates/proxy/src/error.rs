@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     NoRoute,
     /// No server of the pool may take the request.
     NoServer,
+    /// The server of the client's session is down, and no other may serve it.
+    SessionDown,
     /// Every server of the pool is in maintenance.
     Maintenance,
     /// The pool's queue is full.
@@ -112,7 +114,7 @@ impl From<Kind> for ProxyError {
             }
             Kind::SendTimeout | Kind::BodyTooLarge => (Side::Client, Scope::Connection, Again::Never),
             Kind::NoSite | Kind::NoRoute => (Side::Client, Scope::Stream, Again::Never),
-            Kind::NoServer | Kind::Maintenance | Kind::QueueFull | Kind::QueueTimeout => {
+            Kind::NoServer | Kind::SessionDown | Kind::Maintenance | Kind::QueueFull | Kind::QueueTimeout => {
                 (Side::Us, Scope::Stream, Again::Never)
             }
             Kind::Connect(_) => (Side::Server, Scope::Stream, Again::Always),
@@ -159,6 +161,7 @@ pub(crate) fn reaction(error: &ProxyError) -> Reaction {
         Kind::NoSite => (421, "no-site", "no-site"),
         Kind::NoRoute => (404, "no-route", "no-route"),
         Kind::NoServer => (503, "no-server", "no-server"),
+        Kind::SessionDown => (503, "session-down", "session-down"),
         Kind::Maintenance => (503, "maintenance", "maintenance"),
         Kind::QueueFull => (503, "queue-full", "queue-full"),
         Kind::QueueTimeout => (503, "queue-timeout", "queue-timeout"),
@@ -210,6 +213,7 @@ mod tests {
             (Kind::NoSite, 421, false),
             (Kind::NoRoute, 404, false),
             (Kind::NoServer, 503, false),
+            (Kind::SessionDown, 503, false),
             (Kind::Maintenance, 503, false),
             (Kind::QueueFull, 503, false),
             (Kind::QueueTimeout, 503, false),

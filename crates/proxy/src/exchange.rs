@@ -7,9 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use evenkeel_balance::sticky::{Bond, StickyOutcome};
-use evenkeel_balance::{ServerIndex, ServerSet, Token};
-use evenkeel_http::forwarded;
+use evenkeel_balance::sticky::Bond;
+use evenkeel_balance::{ServerIndex, ServerSet};
+use evenkeel_http::{Known, forwarded};
 use tokio::time::Instant;
 
 use crate::buffer::Desk;
@@ -18,6 +18,7 @@ use crate::forward::Pipe;
 use crate::hold::{Hold, PoolHold};
 use crate::serve::h1::Client;
 use crate::server::{self, Attempt};
+use crate::stick::Stuck;
 use crate::{guard, pick, record, respond, retry, route, stick};
 
 /// What a phase decides.
@@ -70,9 +71,7 @@ pub(crate) struct Exchange {
     pub(crate) client: IpAddr,
     pub(crate) is_trusted: bool,
     pub(crate) id: RequestIdText,
-    pub(crate) bond: Bond,
-    pub(crate) token: Option<Token>,
-    pub(crate) sticky: StickyOutcome,
+    pub(crate) stuck: Stuck,
     pub(crate) server: Option<ServerIndex>,
     pub(crate) server_addr: Option<SocketAddr>,
     pub(crate) retries: u32,
@@ -185,9 +184,7 @@ impl Exchange {
             client: address,
             is_trusted,
             id: RequestIdText::none(),
-            bond: Bond::Unbound,
-            token: None,
-            sticky: StickyOutcome::None,
+            stuck: Stuck::NOTHING,
             server: None,
             server_addr: None,
             retries: 0,
@@ -215,6 +212,13 @@ impl Exchange {
             answer_fields: Vec::new(),
             snapshot,
         }
+    }
+
+    /// Whether the client came over TLS, to us or to a trusted proxy in front of us.
+    pub(crate) fn is_over_tls(&self, desk: &Desk) -> bool {
+        let said =
+            |desk: &Desk| desk.request.fields().first(desk.input.written(), Known::XForwardedProto) == Some(b"https");
+        self.is_trusted && said(desk)
     }
 
     /// The server that is being asked.
@@ -264,7 +268,15 @@ pub(crate) async fn refuse(client: &mut Client, desk: &mut Desk, exchange: &mut 
 async fn proxy(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) -> Result<Next, ProxyError> {
     let Some(pool) = exchange.pool.clone() else { return Err(crate::error::Kind::NoRoute.into()) };
     record::arrival(&pool);
-    stick::recognise(client, desk, exchange, &pool);
+    stick::recognise(desk, exchange, &pool);
+    let pool = match exchange.stuck.seen.bond {
+        Bond::Lost(Some(_)) => {
+            let pool = Box::pin(stick::stand_by(client, exchange, pool)).await?;
+            exchange.pool = Some(Rc::clone(&pool));
+            pool
+        }
+        _ => pool,
+    };
     let mut upload = guard::upload(desk, exchange, &pool, client)?;
     let mut tried = ServerSet::new();
     let mut failed: Option<ProxyError> = None;

@@ -8,7 +8,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use evenkeel_balance::sticky::Bond;
 use evenkeel_balance::{Ask, HashKeyValue, Pick, ServerIndex, ServerSet, hash_key};
 use evenkeel_http::{cookie, uri};
 use evenkeel_model::config::{Balance, HashKey};
@@ -21,6 +20,7 @@ use crate::hold::PoolHold;
 use crate::queue::Ticket;
 use crate::serve::h1::Client;
 use crate::snapshot::PoolPart;
+use crate::stick;
 use crate::wire::Stream;
 
 /// A slot of a server.
@@ -58,12 +58,13 @@ pub(crate) async fn seat(
     let seeker = Seeker {
         pool,
         tried,
-        bound: match exchange.bond {
-            Bond::Bound(index) if !tried.contains(index) => Some(index),
-            _ => None,
-        },
-        key: key(desk, exchange, pool),
+        bound: exchange.stuck.bound().filter(|index| !tried.contains(*index)),
+        by_client: exchange.stuck.client_key.is_some(),
+        key: exchange.stuck.client_key.or_else(|| key(desk, exchange, pool)),
     };
+    if seeker.bound.is_none() && stick::is_exclusive(exchange, pool) {
+        return Err(Kind::SessionDown.into());
+    }
     // Whoever waits already comes first.
     let look = match seeker.bound.is_none() && pool.shared.queue.is_waited_in() {
         true => Look::Full,
@@ -136,6 +137,8 @@ struct Seeker<'a> {
     pool: &'a PoolHold,
     tried: &'a ServerSet,
     bound: Option<ServerIndex>,
+    /// Whether the key is the client's, for a pool that balances by another rule.
+    by_client: bool,
     key: Option<u64>,
 }
 
@@ -145,10 +148,11 @@ impl Seeker<'_> {
             return self.take(index).map_or(Look::Full, Look::Seat);
         }
         let ask = Ask { key: self.key, tried: self.tried, loads: self.pool.part() };
+        let plan = self.pool.client_plan.as_ref().filter(|_| self.by_client).unwrap_or(&self.pool.plan);
         // Another worker may take the slot between the choice and the taking; after as many tries as there are
         // servers the pool is as good as full.
         for _ in 0..=self.pool.servers.len() {
-            let pick = client.worker.with_picker(self.pool, |picker, rng| picker.pick(&self.pool.plan, &ask, rng));
+            let pick = client.worker.with_picker(self.pool, |picker, rng| picker.pick(plan, &ask, rng));
             match pick {
                 Pick::Server(index) => match self.take(index) {
                     Some(seat) => return Look::Seat(seat),

@@ -3,6 +3,7 @@
 //! Not here: what a line looks like (`log::line`). The invariant: a fault of a client is never counted against a
 //! server, nor reported.
 
+use evenkeel_balance::sticky::StickyOutcome;
 use evenkeel_http::matching;
 use evenkeel_model::config::{LogRule, LogSubject};
 use evenkeel_model::{Histogram, Reason};
@@ -70,13 +71,22 @@ pub(crate) fn failure(client: &Client, exchange: &Exchange, pool: &HeldPool, err
 /// Notes the status of the answer that is about to be passed on.
 pub(crate) fn status(client: &Client, exchange: &mut Exchange, pool: &HeldPool, status: u16) {
     exchange.status = status;
-    if exchange.sticky == evenkeel_balance::sticky::StickyOutcome::Hit
-        && let Some(counts) = exchange.server.and_then(|index| pool.server_counts(index))
-    {
-        counts.sticky_hits.add(1);
-    }
+    session(exchange, pool);
     if matches!(status, 500 | 502 | 503 | 504) {
         blame(client, exchange, pool, Reason::StatusMismatch, Some(status));
+    }
+}
+
+/// Counts how the session was found: what a server served on the one that did, what it lost on the one that had it.
+fn session(exchange: &Exchange, pool: &HeldPool) {
+    let answered = || exchange.server.and_then(|index| pool.server_counts(index));
+    let own = || exchange.stuck.seen.bond.server().and_then(|index| pool.server_counts(index));
+    match exchange.stuck.outcome {
+        StickyOutcome::Hit => answered().into_iter().for_each(|counts| counts.sticky_hits.add(1)),
+        StickyOutcome::New => answered().into_iter().for_each(|counts| counts.sticky_new.add(1)),
+        StickyOutcome::Moved => own().into_iter().for_each(|counts| counts.sticky_moved.add(1)),
+        StickyOutcome::Lost => own().into_iter().for_each(|counts| counts.sticky_lost.add(1)),
+        StickyOutcome::None => {}
     }
 }
 

@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
+use evenkeel_http::cookie::{SetCookieAction, SetCookieRule};
 use evenkeel_http::{BodyDecoder, ConnectionField, Edit, Framing, Keep, Known, Method, OwnResponse, ResponseOut};
 use evenkeel_http::{RunState, Version, write_own_response, write_response};
 use evenkeel_model::caps;
@@ -111,26 +112,26 @@ pub(crate) fn write_head(
     let Some((site, part)) = place.site.and_then(|site| snapshot.site(place.listener, site)) else { return };
     let Some(way) = place.route.and_then(|route| site.routes.get(route)) else { return };
     render_edits(desk, exchange, &site.response_edits, &way.response_edits);
-    let token_from = desk.text.len();
     let mut text = std::mem::take(&mut desk.text);
-    let sets_token = stick::write_token(client, exchange, attempt.pool, attempt.index, &mut text);
+    let settled = stick::settle(client, desk, exchange, attempt.pool, attempt.index, &mut text);
     desk.text = text;
     let connection = connection_field(exchange.keep, desk.request.version());
     desk.reply.clear();
     let Desk { answer, response, reply, text, ends, .. } = desk;
     let id = part.id_field.as_deref().map(|name| Edit::set(name.as_bytes(), exchange.id.as_bytes()));
-    let token = sets_token.then(|| Edit::add(b"Set-Cookie", text.get(token_from..).unwrap_or_default()));
+    let tokens = settled.own(text).map(|value| Edit::add(b"Set-Cookie", value));
     // A cache that kept the answer would hand one client's bond to all.
     let private =
-        (sets_token && !is_private(response, answer.filled())).then(|| Edit::add(b"Cache-Control", b"private"));
-    let own = [id, token, private].into_iter().flatten();
+        (settled.is_private && !is_private(response, answer.filled())).then(|| Edit::add(b"Cache-Control", b"private"));
+    let own = id.into_iter().chain(tokens).chain(private);
+    let mut rules = [SetCookieRule { name: b"", action: SetCookieAction::Drop }; 2 * caps::STICKY_METHODS];
+    let mut count = 0;
+    for (slot, rule) in rules.iter_mut().zip(settled.rules(&attempt.pool.sticky, text)) {
+        *slot = rule;
+        count += 1;
+    }
     with_edits(own, &site.response_edits, &way.response_edits, text, ends, |edits| {
-        let how = ResponseOut {
-            framing,
-            connection,
-            edits,
-            without_set_cookie: stick::own_cookie(attempt.pool).map(|cookie| cookie.name.as_bytes()),
-        };
+        let how = ResponseOut { framing, connection, edits, set_cookies: rules.get(..count).unwrap_or_default() };
         write_response(reply, response, answer.filled(), &how);
     });
     exchange.answer_fields.clear();

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use evenkeel_balance::ServerLoad;
+use evenkeel_balance::sticky::Rate;
 use evenkeel_model::{ListenerName, PoolName, Reason, ServerId};
 use tokio::sync::{Notify, mpsc};
 
@@ -74,6 +75,14 @@ pub(crate) struct ServerShared {
 pub(crate) struct PoolShared {
     pub(crate) queue: Arc<Queue>,
     pub(crate) counts: Shards<PoolCounts>,
+    rate: OnceLock<Rate>,
+}
+
+impl PoolShared {
+    /// How often tokens are used, where the pool bounds that.
+    pub(crate) fn rate(&self) -> &Rate {
+        self.rate.get_or_init(Rate::default)
+    }
 }
 
 /// One listener's counters.
@@ -162,6 +171,9 @@ impl Shared {
             counts.traffic.read_into(&mut stats.traffic);
             stats.failures += counts.failures.read();
             stats.sticky_hits += counts.sticky_hits.read();
+            stats.sticky_new += counts.sticky_new.read();
+            stats.sticky_moved += counts.sticky_moved.read();
+            stats.sticky_lost += counts.sticky_lost.read();
             stats.connects += counts.connects.read();
             stats.connect_failures += counts.connect_failures.read();
             stats.reused += counts.reused.read();

@@ -9,16 +9,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use evenkeel_balance::{Keys, Loads, Member, Plan, Sealer, ServerIndex, ServerUid};
+use evenkeel_balance::{Loads, Member, MethodKeys, Plan, ServerIndex, ServerUid};
 use evenkeel_http::Limits;
 use evenkeel_model::config::{
-    AccessLog, Action, Config, Listener, LogFormat, LogTarget, Pool, Route, Server, Site, Sticky,
+    AccessLog, Action, Balance, Config, HashKey, Listener, LogFormat, LogTarget, Pool, Route, Server, Site,
+    StickyMethod,
 };
-use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable};
+use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable, defaults};
 
 use crate::log::LogSink;
 use crate::pages::ErrorPages;
 use crate::shared::{ListenerShared, PoolShared, ServerShared, Shared};
+use crate::stick::{self, MethodPart};
 
 /// What a [`Snapshot`] is built from.
 pub struct SnapshotParts<'a> {
@@ -30,8 +32,8 @@ pub struct SnapshotParts<'a> {
     pub servers: &'a HashMap<ServerId, ServerView>,
     /// The snapshot before: pools in which nothing differs are taken over from it.
     pub previous: Option<&'a Snapshot>,
-    /// The sealing keys of sticky pools. A sticky pool without keys keeps nobody.
-    pub token_keys: &'a HashMap<PoolName, Arc<Keys>>,
+    /// What the methods of sticky pools need of secrets, in their order. Tokens without keys keep nobody.
+    pub token_keys: &'a HashMap<PoolName, Arc<[MethodKeys]>>,
     /// The pages of each `errors` directory.
     pub pages: &'a HashMap<PathBuf, Arc<ErrorPages>>,
     /// Where each log goes. A log without a sink is not written.
@@ -75,12 +77,15 @@ pub(crate) struct PoolPart {
     pub(crate) config: Pool,
     pub(crate) plan: Plan,
     pub(crate) servers: Vec<ServerPart>,
-    pub(crate) sealer: Option<Sealer>,
+    /// How clients are kept on their servers, method by method.
+    pub(crate) sticky: Vec<MethodPart>,
+    /// The plan for clients that are kept by their address, where the pool balances by another rule.
+    pub(crate) client_plan: Option<Plan>,
     pub(crate) hash_seed: [u8; 16],
     pub(crate) shared: Arc<PoolShared>,
     /// Whether every server is in maintenance.
     pub(crate) is_in_maintenance: bool,
-    keys: Option<Arc<Keys>>,
+    keys: Option<Arc<[MethodKeys]>>,
     views: Vec<ServerView>,
 }
 
@@ -214,6 +219,11 @@ impl PoolPart {
     pub(crate) fn server(&self, index: ServerIndex) -> Option<&ServerPart> {
         self.servers.get(index.at())
     }
+
+    /// What the server is held for.
+    pub(crate) fn state(&self, index: ServerIndex) -> Option<State> {
+        self.views.get(index.at()).map(|view| view.state)
+    }
 }
 
 impl Loads for PoolPart {
@@ -231,7 +241,8 @@ fn pool_part(pool: &Pool, parts: &SnapshotParts<'_>) -> Arc<PoolPart> {
         pool.servers.iter().map(|server| parts.servers.get(&id(pool, server)).cloned().unwrap_or_default()).collect();
     let keys = parts.token_keys.get(&pool.name).cloned();
     let previous = parts.previous.and_then(|previous| previous.pools.get(previous.pool_place(&pool.name)?));
-    if let Some(old) = previous.filter(|old| is_unchanged(old, pool, &views, keys.as_ref(), parts.hash_seed)) {
+    let previous = previous.filter(|old| old.hash_seed == parts.hash_seed);
+    if let Some(old) = previous.filter(|old| is_unchanged(old, pool, &views, keys.as_ref())) {
         return Arc::clone(old);
     }
     pool_of(pool, views, keys, previous.map(|old| &**old), parts.hash_seed, parts.shared)
@@ -240,27 +251,27 @@ fn pool_part(pool: &Pool, parts: &SnapshotParts<'_>) -> Arc<PoolPart> {
 fn pool_of(
     pool: &Pool,
     views: Vec<ServerView>,
-    keys: Option<Arc<Keys>>,
+    keys: Option<Arc<[MethodKeys]>>,
     previous: Option<&PoolPart>,
     hash_seed: [u8; 16],
     shared: &Arc<Shared>,
 ) -> Arc<PoolPart> {
-    let sealer = pool
-        .sticky
-        .iter()
-        .find_map(Sticky::cookie)
-        .zip(keys.as_deref())
-        .map(|(cookie, keys)| Sealer::new(keys.clone(), &pool.name, cookie));
+    let is_by_client = pool.sticky.iter().any(|sticky| sticky.method == StickyMethod::Client);
+    let by_client = Balance::Hash { key: HashKey::Client, bound: defaults::HASH_BOUND };
     Arc::new(PoolPart {
         config: pool.clone(),
-        plan: plan(pool, &views, previous, hash_seed),
+        plan: plan(pool, &views, previous.map(|old| &old.plan), (&pool.balance, hash_seed)),
+        client_plan: is_by_client.then(|| {
+            let previous = previous.and_then(|old| old.client_plan.as_ref());
+            plan(pool, &views, previous, (&by_client, hash_seed))
+        }),
         servers: pool
             .servers
             .iter()
             .zip(&views)
             .map(|(server, view)| server_part(pool, server, view, shared))
             .collect(),
-        sealer,
+        sticky: stick::parts(pool, &views, keys.as_deref()),
         hash_seed,
         shared: shared.pool(&pool.name),
         is_in_maintenance: views.iter().all(|view| view.state == State::Maintenance),
@@ -273,16 +284,16 @@ fn id(pool: &Pool, server: &Server) -> ServerId {
     ServerId { pool: pool.name.clone(), server: server.name.clone() }
 }
 
-fn is_unchanged(old: &PoolPart, pool: &Pool, views: &[ServerView], keys: Option<&Arc<Keys>>, seed: [u8; 16]) -> bool {
+fn is_unchanged(old: &PoolPart, pool: &Pool, views: &[ServerView], keys: Option<&Arc<[MethodKeys]>>) -> bool {
     let same_keys = match (&old.keys, keys) {
         (None, None) => true,
         (Some(old), Some(new)) => Arc::ptr_eq(old, new),
         _ => false,
     };
-    same_keys && old.config == *pool && old.views == views && old.hash_seed == seed
+    same_keys && old.config == *pool && old.views == views
 }
 
-fn plan(pool: &Pool, views: &[ServerView], previous: Option<&PoolPart>, seed: [u8; 16]) -> Plan {
+fn plan(pool: &Pool, views: &[ServerView], previous: Option<&Plan>, (balance, seed): (&Balance, [u8; 16])) -> Plan {
     let member = |(server, view): (&Server, &ServerView)| Member {
         id: server.name.clone(),
         weight: view.weight,
@@ -292,9 +303,9 @@ fn plan(pool: &Pool, views: &[ServerView], previous: Option<&PoolPart>, seed: [u
         ramp: view.ramp_per_mille,
     };
     let members: Vec<Member> = pool.servers.iter().zip(views).map(member).collect();
-    match previous.filter(|old| old.hash_seed == seed) {
-        Some(old) => Plan::following(&old.plan, &members, &pool.balance, pool.fail_open, seed),
-        None => Plan::new(&members, &pool.balance, pool.fail_open, seed),
+    match previous {
+        Some(old) => Plan::following(old, &members, balance, pool.fail_open, seed),
+        None => Plan::new(&members, balance, pool.fail_open, seed),
     }
 }
 

@@ -65,6 +65,12 @@ pub struct ServerStats {
     pub failures: u64,
     /// Requests that came to it by their session.
     pub sticky_hits: u64,
+    /// Clients that were bound to it.
+    pub sticky_new: u64,
+    /// Requests of its sessions that others served, since it was busy or failed them.
+    pub sticky_moved: u64,
+    /// Sessions that others took over, since it could not be asked.
+    pub sticky_lost: u64,
     /// Connections made to it.
     pub connects: u64,
     /// Attempts to connect that failed.

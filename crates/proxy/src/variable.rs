@@ -101,7 +101,9 @@ impl Scene<'_> {
             Variable::Bytes => number(out, exchange.sent),
             Variable::BodyBytes => number(out, exchange.body_sent),
             Variable::BytesIn => number(out, exchange.received),
-            Variable::Sticky => bytes(out, Some(exchange.sticky.as_str().as_bytes())),
+            Variable::Sticky => bytes(out, Some(exchange.stuck.outcome.as_str().as_bytes())),
+            Variable::StickyBy => bytes(out, word(exchange.stuck.by().as_str())),
+            Variable::StickyWhy => bytes(out, word(exchange.stuck.why().as_str())),
             Variable::Retries => number(out, exchange.retries),
             Variable::End => bytes(out, Some(exchange.end.as_bytes())),
             Variable::ConnRequests => number(out, exchange.conn_requests),
@@ -183,6 +185,11 @@ fn bytes(out: &mut Vec<u8>, value: Option<&[u8]>) -> bool {
         out.extend_from_slice(value);
     }
     value.is_some()
+}
+
+/// A word, unless it is empty.
+pub(crate) fn word(word: &'static str) -> Option<&'static [u8]> {
+    (!word.is_empty()).then_some(word.as_bytes())
 }
 
 fn number(out: &mut Vec<u8>, value: impl std::fmt::Display) -> bool {

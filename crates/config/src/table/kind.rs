@@ -55,6 +55,10 @@ pub enum Kind {
     Field,
     /// The name of a cookie.
     Cookie,
+    /// The value of a cookie.
+    CookieValue,
+    /// A domain of cookies.
+    Domain,
     /// `X-Forwarded-For` and its like, or `off`.
     ClientField,
     /// A pattern for paths.
@@ -121,6 +125,8 @@ impl Kind {
             Self::Method => "a method such as `GET`",
             Self::Field => "the name of a header field",
             Self::Cookie => "the name of a cookie",
+            Self::CookieValue => "a value that cookies may have: no blank, quote, comma, semicolon or backslash",
+            Self::Domain => "a domain such as `example.com`",
             Self::ClientField => {
                 "`x-forwarded-for`, `x-forwarded-proto`, `x-forwarded-host`, `x-real-ip`, `forwarded`, or `off` alone"
             }

@@ -52,6 +52,8 @@ pub enum Context {
     Balance,
     /// `sticky`
     Sticky,
+    /// `skip` in a `sticky`
+    StickySkip,
     /// `check`
     Check,
     /// `eject`
@@ -66,7 +68,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -83,6 +85,7 @@ impl Context {
         Self::Server,
         Self::Balance,
         Self::Sticky,
+        Self::StickySkip,
         Self::Check,
         Self::Eject,
         Self::Retry,
@@ -102,7 +105,7 @@ impl Context {
             Self::Redirect => "redirect",
             Self::Respond => "respond",
             Self::Log => "log",
-            Self::Skip => "skip",
+            Self::Skip | Self::StickySkip => "skip",
             Self::ClientTimeout | Self::ServerTimeout => "timeout",
             Self::Max => "max",
             Self::Pool => "pool",
@@ -124,6 +127,7 @@ impl fmt::Display for Context {
             Self::AdminUser => f.write_str("`user` of `admin`"),
             Self::ClientTimeout => f.write_str("`timeout` of clients"),
             Self::ServerTimeout => f.write_str("`timeout` of a pool"),
+            Self::StickySkip => f.write_str("`skip` of `sticky`"),
             other => write!(f, "`{}`", other.word()),
         }
     }

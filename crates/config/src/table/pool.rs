@@ -87,6 +87,17 @@ pub(super) static ROWS: &[Directive] = &[
         ..ROW
     },
     Directive {
+        name: "known-as",
+        within: &[Context::Server],
+        args: &[many("VALUE", Kind::CookieValue)],
+        otherwise: "its name",
+        doc: "What the server is called in cookies and parameters that name servers.",
+        more: "For `sticky` methods whose values are in the open. The first is written, all are understood. Several servers may be known as one: \
+               the first that may serve has the session.",
+        example: "server a 10.0.0.11:8080 known-as=backend1",
+        ..ROW
+    },
+    Directive {
         name: "balance",
         within: POOLS,
         args: &[

@@ -67,6 +67,7 @@ fn around(context: Context, example: &str) -> String {
         }
         Context::Route => format!("http :80 {{\n route /x {{\n to p\n {example}\n }}\n}}\n{pool}"),
         Context::Skip => format!("http :80 {{\n to 10.0.0.1:80\n log stdout {{\n {example}\n }}\n}}\n"),
+        Context::StickySkip => format!("http :80 {{\n to 10.0.0.1:80\n sticky {{\n {example}\n }}\n}}\n"),
         Context::Log if example.starts_with("log") => format!("http :80 {{\n to 10.0.0.1:80\n {example}\n}}\n"),
         Context::Log => format!("http :80 {{\n to 10.0.0.1:80\n log stdout {{\n {example}\n }}\n}}\n"),
         _ => format!("http :80 {{\n route * to=q\n}}\npool q {{\n {example}\n server z 10.0.0.2:80\n}}\n"),

@@ -54,6 +54,18 @@ fn is_host(text: &str) -> bool {
     is_host_name(text) || text.parse::<Ipv4Addr>().is_ok() || v6.is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok())
 }
 
+/// A domain of cookies; a dot before it means nothing any more (RFC 6265 section 5.2.3).
+pub(super) fn domain(word: &Word, out: &mut Diagnostics) -> Option<String> {
+    let text = word.text.to_ascii_lowercase();
+    let bare = text.strip_prefix('.').unwrap_or(&text);
+    if is_host_name(bare) && !bare.ends_with('.') {
+        return Some(bare.to_owned());
+    }
+    out.report(Code::E313, word.span, format!("`{}` is not a domain", word.text))
+        .note("a domain is a name such as `example.com`, without scheme, port and path");
+    None
+}
+
 /// `HOST` or `HOST:PORT`.
 pub(super) fn authority(word: &Word, out: &mut Diagnostics) -> Option<String> {
     let text = word.text.to_ascii_lowercase();

@@ -84,6 +84,8 @@ pub(crate) fn read(kind: Kind, word: &Word, out: &mut Diagnostics) -> Option<Val
         Kind::Method => Value::Text(text::method(word, out)?),
         Kind::Field => Value::Text(text::token(word, "header field", out)?),
         Kind::Cookie => Value::Text(text::token(word, "cookie", out)?),
+        Kind::CookieValue => Value::Text(text::cookie_value(word, out)?),
+        Kind::Domain => Value::Text(host::domain(word, out)?),
         Kind::ClientField => Value::ClientField(client_field(word, out)?),
         Kind::PathPattern => Value::PathPattern(path::pattern(word, out)?),
         Kind::HostPattern => Value::HostPattern(host::pattern(word, out)?),

@@ -46,6 +46,17 @@ pub(super) fn token(word: &Word, of: &str, out: &mut Diagnostics) -> Option<Stri
     None
 }
 
+/// What a cookie's value may be (RFC 6265 section 4.1.1), and neither of the marks that part ours from others.
+pub(super) fn cookie_value(word: &Word, out: &mut Diagnostics) -> Option<String> {
+    let fits = |b: u8| b.is_ascii_graphic() && !br#"",;\~|"#.contains(&b);
+    if !word.text.is_empty() && word.text.bytes().all(fits) {
+        return Some(word.text.clone());
+    }
+    out.report(Code::E324, word.span, format!("`{}` cannot be the value of a cookie", word.text.escape_debug()))
+        .note("a value has no blank, quote, comma, semicolon or backslash, and none of the marks `~` and `|`");
+    None
+}
+
 pub(super) fn method(word: &Word, out: &mut Diagnostics) -> Option<String> {
     let text = word.text.as_str();
     if is_token(text) && !text.bytes().any(|b| b.is_ascii_lowercase()) {

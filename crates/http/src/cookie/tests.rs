@@ -46,7 +46,7 @@ fn a_cookie_is_taken_out_and_the_rest_keeps_its_bytes() {
         ("a=srv; junk;; srv=1", Some("a=srv; junk;")),
     ] {
         let mut out = b"<".to_vec();
-        let any = write_without(&mut out, value.as_bytes(), b"srv");
+        let any = write_ruled(&mut out, value.as_bytes(), &[CookieRule { name: b"srv", until: None }]);
         assert_eq!(any.then(|| String::from_utf8_lossy(&out[1..]).into_owned()).as_deref(), wanted, "{value}");
     }
 }
@@ -55,7 +55,7 @@ fn a_cookie_is_taken_out_and_the_rest_keeps_its_bytes() {
 fn ten_thousand_cookies_are_only_long() {
     let value = "a=b;".repeat(10_000) + "srv=1";
     let mut out = Vec::new();
-    assert!(write_without(&mut out, value.as_bytes(), b"srv"));
+    assert!(write_ruled(&mut out, value.as_bytes(), &[CookieRule { name: b"srv", until: None }]));
     assert_eq!(pairs(&out).count(), 10_000);
 }
 
@@ -74,9 +74,70 @@ fn set_cookie_is_written_in_full() {
         max_age: Some(3600),
         secure: true,
         http_only: false,
-        same_site: SameSite::None,
+        same_site: Some(SameSite::None),
+        partitioned: true,
         ..plain
     };
     full.write(&mut out);
-    assert_eq!(out, b"srv=x; Path=/app; Domain=example.com; Max-Age=3600; Secure; SameSite=None");
+    assert_eq!(out, b"srv=x; Path=/app; Domain=example.com; Max-Age=3600; Secure; SameSite=None; Partitioned");
+}
+
+#[test]
+fn what_stands_before_a_cookie_s_own_value_stays_with_us() {
+    let rules =
+        [CookieRule { name: b"__Host-srv", until: None }, CookieRule { name: b"JSESSIONID", until: Some(b'~') }];
+    for (value, wanted) in [
+        ("JSESSIONID=s1~abc", Some("JSESSIONID=abc")),
+        ("a=1; JSESSIONID=s1~abc~d; __Host-srv=x", Some("a=1; JSESSIONID=abc~d")),
+        ("JSESSIONID=abc; b=2", Some("JSESSIONID=abc; b=2")),
+        ("JSESSIONID=; b=~", Some("JSESSIONID=; b=~")),
+        ("__Host-srv=1", None),
+    ] {
+        let mut out = Vec::new();
+        let any = write_ruled(&mut out, value.as_bytes(), &rules);
+        assert_eq!(any.then(|| String::from_utf8_lossy(&out).into_owned()).as_deref(), wanted, "{value}");
+    }
+}
+
+#[test]
+fn a_cookie_that_a_server_sets_is_dropped_replaced_or_prefixed() {
+    let rules = [
+        SetCookieRule { name: b"drop", action: SetCookieAction::Drop },
+        SetCookieRule { name: b"own", action: SetCookieAction::Replace(b"s1") },
+        SetCookieRule { name: b"SID", action: SetCookieAction::Prefix(b"s1~") },
+    ];
+    for (value, wanted) in [
+        ("drop=1; Path=/", None),
+        ("own=anything; Path=/a; HttpOnly", Some("own=s1; Path=/a; HttpOnly")),
+        ("own=x", Some("own=s1")),
+        ("own=; Max-Age=0", Some("own=; Max-Age=0")),
+        (" SID = abc ; Secure", Some("SID=s1~abc; Secure")),
+        ("SID=", Some("SID=")),
+        ("other=1; drop=2", Some("other=1; drop=2")),
+        ("junk", Some("junk")),
+    ] {
+        let mut out = Vec::new();
+        let any = write_ruled_set(&mut out, value.as_bytes(), &rules);
+        assert_eq!(any.then(|| String::from_utf8_lossy(&out).into_owned()).as_deref(), wanted, "{value}");
+    }
+}
+
+#[test]
+fn a_cookie_that_is_deleted_is_known_for_it() {
+    const NOW: u64 = 1_795_223_563;
+    for (value, wanted) in [
+        ("sid=abc; Path=/", Some(("sid", Some("abc")))),
+        ("sid=abc; Max-Age=10; Expires=Thu, 01 Jan 1970 00:00:00 GMT", Some(("sid", Some("abc")))),
+        ("sid=abc; max-age=0", Some(("sid", None))),
+        ("sid=abc; Max-Age=-1; Expires=Fri, 31 Dec 2099 00:00:00 GMT", Some(("sid", None))),
+        ("sid=abc; expires=Thu, 01-Jan-1970 00:00:01 GMT", Some(("sid", None))),
+        ("sid=abc; Expires=Sat, 21 Nov 2026 01:12:42 GMT", Some(("sid", None))),
+        ("sid=abc; Expires=Sat, 21 Nov 2026 01:12:44 GMT", Some(("sid", Some("abc")))),
+        ("sid=abc; Expires=never", Some(("sid", Some("abc")))),
+        ("sid=; Path=/", Some(("sid", None))),
+        ("nothing", None),
+    ] {
+        let wanted = wanted.map(|(name, value): (&str, Option<&str>)| (name.as_bytes(), value.map(str::as_bytes)));
+        assert_eq!(set_pair(value.as_bytes(), NOW), wanted, "{value}");
+    }
 }

@@ -124,3 +124,18 @@ proptest! {
         prop_assert!(below(&landed, b"/v1").is_some(), "{} became {}", raw, out);
     }
 }
+
+#[test]
+fn path_parameters_are_found_in_any_segment() {
+    for (path, wanted) in [
+        ("/cart;jsessionid=abc", Some("abc")),
+        ("/a;x=1;jsessionid=abc/b;y=2", Some("abc")),
+        ("/a;JSESSIONID=abc", None),
+        ("/jsessionid=abc", None),
+        ("/a;jsessionid", None),
+        ("/a;jsessionid=", Some("")),
+        ("/a;j%73essionid=1;jsessionid=2", Some("1")),
+    ] {
+        assert_eq!(path_parameter(path.as_bytes(), b"jsessionid"), wanted.map(str::as_bytes), "{path}");
+    }
+}

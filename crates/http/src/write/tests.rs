@@ -4,6 +4,7 @@ use proptest::prelude::{any, prop, proptest};
 
 use super::*;
 use crate::cases;
+use crate::cookie::SetCookieAction;
 use crate::forwarded::Scheme;
 use crate::message::{Limits, Method};
 use crate::request::RequestFacts;
@@ -167,14 +168,14 @@ fn a_path_is_replaced_and_the_query_stays() {
 #[test]
 fn our_cookie_stays_with_us() {
     let text = "GET / HTTP/1.1\r\nHost: a\r\nCookie: srv=1\r\ncookie:a=1; srv=2\r\n\r\n";
-    let how = RequestOut { without_cookie: Some(b"srv"), ..RequestOut::default() };
+    let how = RequestOut { cookies: &[CookieRule { name: b"srv", until: None }], ..RequestOut::default() };
     assert_eq!(request(text, &how), "GET / HTTP/1.1\r\nHost: a\r\ncookie: a=1\r\n\r\n");
     let text = "HTTP/1.1 200 OK\r\nSet-Cookie: srv=evil; Path=/\r\nSet-Cookie: a=srv\r\nSet-Cookie2: srv=x\r\nContent-Length: 0\r\n\r\n";
     let edits = [Edit::add(b"Set-Cookie", b"srv=ours")];
     let how = ResponseOut {
         framing: Framing::Length(0),
         edits: &edits,
-        without_set_cookie: Some(b"srv"),
+        set_cookies: &[SetCookieRule { name: b"srv", action: SetCookieAction::Drop }],
         ..ResponseOut::default()
     };
     let wanted = "HTTP/1.1 200 OK\r\nSet-Cookie: a=srv\r\nContent-Length: 0\r\nSet-Cookie: srv=ours\r\n\r\n";
@@ -267,7 +268,7 @@ fn check_request(bytes: &[u8]) -> bool {
         fallback_host: b"fallback",
         framing: head.framing(),
         client: Some(client),
-        without_cookie: Some(b"a"),
+        cookies: &[CookieRule { name: b"a", until: None }],
         ..RequestOut::default()
     };
     let mut out = Vec::new();

@@ -10,7 +10,7 @@ use evenkeel_model::config::LogFormat;
 use evenkeel_model::{TemplatePart, Variable};
 
 use super::{escape, time};
-use crate::variable::{Scene, protocol};
+use crate::variable::{Scene, protocol, word};
 
 // Writing into a Vec cannot fail, so that the results of `write!` below carry nothing.
 
@@ -151,7 +151,9 @@ fn json(scene: &Scene<'_>, out: &mut Vec<u8>) {
     if let Some(addr) = exchange.server_addr {
         let _ = write!(out, ",\"server_addr\":\"{addr}\"");
     }
-    text(out, "sticky", Some(exchange.sticky.as_str().as_bytes()));
+    text(out, "sticky", Some(exchange.stuck.outcome.as_str().as_bytes()));
+    text(out, "sticky_by", word(exchange.stuck.by().as_str()));
+    text(out, "sticky_why", word(exchange.stuck.why().as_str()));
     count(out, "retries", u64::from(exchange.retries));
     text(out, "end", Some(exchange.end.as_bytes()));
     count(out, "conn_requests", u64::from(exchange.conn_requests));

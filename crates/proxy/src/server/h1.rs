@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use evenkeel_http::cookie::CookieRule;
 use evenkeel_http::forwarded::{self, Scheme};
 use evenkeel_http::{ConnectionField, Edit, Limits, RequestOut, ResponseOut, Version, uri};
 use evenkeel_http::{write_request as serialise_request, write_response};
@@ -17,8 +18,9 @@ use crate::forward::{Lane, Pipe, PipeError, Waits};
 use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::snapshot::PoolPart;
+use crate::stick::MethodPart;
 use crate::wire::{Stream, Wire, write_all};
-use crate::{guard, respond, route, stick};
+use crate::{guard, respond, route};
 
 /// What a server's head may be.
 const ANSWER_LIMITS: Limits = Limits { head: caps::SERVER_HEAD_BYTES, fields: caps::SERVER_FIELDS, target: 0 };
@@ -42,6 +44,12 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
     let Desk { input, request, out, text, ends, .. } = desk;
     let buf = input.written();
     let id = site_id_field(exchange).map(|name| Edit::set(name.as_bytes(), exchange.id.as_bytes()));
+    let mut cookies = [CookieRule { name: b"", until: None }; 2 * caps::STICKY_METHODS];
+    let mut count = 0;
+    for (slot, rule) in cookies.iter_mut().zip(attempt.pool.sticky.iter().flat_map(MethodPart::cookie_rules)) {
+        *slot = rule;
+        count += 1;
+    }
     respond::with_edits(id, &site.request_edits, &way.request_edits, text, ends, |edits| {
         let how = RequestOut {
             path: is_rewritten.then(|| text.get(path_from..).unwrap_or_default()),
@@ -53,7 +61,7 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
                 (false, _) => ConnectionField::Silent,
             },
             edits,
-            without_cookie: stick::own_cookie(attempt.pool).map(|cookie| cookie.name.as_bytes()),
+            cookies: cookies.get(..count).unwrap_or_default(),
             client: Some(forwarded::Client {
                 fields: &site.forwarded.fields,
                 trusted: exchange.is_trusted,

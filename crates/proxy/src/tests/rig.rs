@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_balance::{Key, Keys};
+use evenkeel_balance::{Key, Keys, MethodKeys};
 use evenkeel_model::config::{
     AccessLog, Action, ClientLimits, ClientTimeouts, Config, Host, ListenAddr, Listener, LogFormat, LogTarget, Matcher,
     PathPattern, PathRewrite, Pool, Route, Server, ServerAddr, Site,
@@ -351,7 +351,7 @@ pub(super) struct Rig {
     pub(super) pages: ErrorPages,
     sink: LogSink,
     commands: Vec<mpsc::Sender<Command>>,
-    keys: Arc<Keys>,
+    keys: Arc<[MethodKeys]>,
     current: Option<Arc<Snapshot>>,
     generation: u64,
 }
@@ -421,7 +421,7 @@ impl Rig {
             pages: ErrorPages::default(),
             sink,
             commands: vec![commands],
-            keys: Arc::new(Keys { current: Key::derive(&[7; 32]).unwrap(), previous: None }),
+            keys: method_keys().into(),
             current: None,
             generation: 0,
         };
@@ -509,4 +509,10 @@ impl Rig {
     pub(super) fn id(server: &str) -> ServerId {
         ServerId { pool: PoolName::new("shop").unwrap(), server: ServerName::new(server).unwrap() }
     }
+}
+
+/// Keys enough for as many methods as a pool may have.
+fn method_keys() -> Vec<MethodKeys> {
+    let keys = Keys { current: Key::derive(&[7; 32]).unwrap(), previous: Vec::new() };
+    vec![MethodKeys { token: Some(keys), hmac: b"secret".to_vec() }; evenkeel_model::caps::STICKY_METHODS]
 }

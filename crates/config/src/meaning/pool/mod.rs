@@ -108,6 +108,13 @@ fn server(entry: &Entry, out: &mut Diagnostics) -> Option<Server> {
     if let Some(Value::Integer(most)) = entry.option("max-conns") {
         server.max_conns = u32::try_from(*most).ok();
     }
+    if let Some(known) = entry.entry("known-as") {
+        let text = |value: &Value| match value {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        server.known_as = known.read_values().filter_map(text).collect();
+    }
     server.backup = entry.entry("backup").is_some();
     server.standing = match (entry.entry("drain"), entry.entry("maint")) {
         (Some(drain), Some(maint)) => {

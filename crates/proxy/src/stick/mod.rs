@@ -1,0 +1,165 @@
+//! Keeping a client on its server: what its request says of that, and what its answer is to say.
+//!
+//! `part` is what a snapshot holds for each method, `see` reads requests, `settle` writes answers, `wait` stands by for a
+//! server that is down. Not here: what tokens and other values are (`evenkeel_balance`). The invariant: any fault of a
+//! value counts as none, so that a client learns nothing by making values up.
+
+mod part;
+mod see;
+mod settle;
+mod wait;
+
+use evenkeel_balance::sticky::{Bond, By, StickyOutcome, Why, is_over};
+use evenkeel_balance::{HashKeyValue, ServerIndex, hash_key};
+use evenkeel_model::config::{StickyMethod, WhenDown};
+use evenkeel_net::clock;
+
+use crate::buffer::Desk;
+use crate::error::{Kind, ProxyError};
+use crate::exchange::Exchange;
+use crate::hold::PoolHold;
+use crate::serve::h1::Client;
+use crate::snapshot::PoolPart;
+
+pub(crate) use part::{MethodPart, parts};
+use see::Reading;
+pub(crate) use see::Seen;
+pub(crate) use settle::settle;
+
+/// What a request's methods said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stuck {
+    /// What the method that counts read.
+    pub(crate) seen: Seen,
+    /// Which of the pool's methods that is.
+    method: Option<usize>,
+    /// The methods that leave this request alone, a bit each.
+    skipped: u32,
+    /// What the client's address hashes to, where the pool falls back to that.
+    pub(crate) client_key: Option<u64>,
+    /// Why another server serves this request alone, while the bond stays as it is.
+    lent: Option<Why>,
+    /// How it went, once a server has answered.
+    pub(crate) outcome: StickyOutcome,
+}
+
+impl Stuck {
+    /// Nothing was said.
+    pub(crate) const NOTHING: Self = Self {
+        seen: Seen::NOTHING,
+        method: None,
+        skipped: 0,
+        client_key: None,
+        lent: None,
+        outcome: StickyOutcome::None,
+    };
+
+    /// The server that is to serve the request.
+    pub(crate) fn bound(&self) -> Option<ServerIndex> {
+        match self.seen.bond {
+            Bond::Bound(index) if self.lent.is_none() => Some(index),
+            _ => None,
+        }
+    }
+
+    /// What told, for logs.
+    pub(crate) fn by(&self) -> By {
+        match (self.seen.bond, self.client_key) {
+            (Bond::Unbound, Some(_)) => By::Client,
+            _ => self.seen.by,
+        }
+    }
+
+    /// Why it went as it did, for logs.
+    pub(crate) fn why(&self) -> Why {
+        match (self.outcome, self.lent) {
+            (StickyOutcome::Moved, Some(why)) => why,
+            (StickyOutcome::Moved, None) => Why::Failed,
+            _ => self.seen.why,
+        }
+    }
+
+    fn is_skipped(&self, method: usize) -> bool {
+        self.skipped >> method & 1 == 1
+    }
+}
+
+/// Finds out where the client belongs. The first method that knows a server which may serve counts; where none does, the
+/// first that knows any.
+pub(crate) fn recognise(desk: &Desk, exchange: &mut Exchange, pool: &PoolPart) {
+    if pool.sticky.is_empty() {
+        return;
+    }
+    let now = clock::unix_now().as_secs();
+    let reading = Reading { desk, pool, now, is_secure: exchange.is_over_tls(desk) };
+    let mut stuck = Stuck::NOTHING;
+    for (place, part) in pool.sticky.iter().enumerate() {
+        if see::is_skipped(desk, part) {
+            stuck.skipped |= 1 << place;
+            continue;
+        }
+        if part.config.method == StickyMethod::Client {
+            stuck.client_key = Some(hash_key(&pool.hash_seed, HashKeyValue::Client(exchange.client)));
+            break;
+        }
+        let seen = see::see(reading, part);
+        if stuck.method.is_none() || stuck.seen.bond == Bond::Unbound || matches!(seen.bond, Bond::Bound(_)) {
+            // An absent value tells less than a bad one.
+            let tells = seen.bond != Bond::Unbound || stuck.seen.why == Why::Plain;
+            if tells {
+                stuck.seen = seen;
+                stuck.method = Some(place);
+            }
+        }
+        if matches!(seen.bond, Bond::Bound(_)) {
+            break;
+        }
+    }
+    lend(&mut stuck, pool, now);
+    exchange.stuck = stuck;
+}
+
+/// Lets another server serve the request where its own would be flooded.
+fn lend(stuck: &mut Stuck, pool: &PoolPart, now: u64) {
+    let Some(part) = stuck.method.and_then(|place| pool.sticky.get(place)) else { return };
+    let Bond::Bound(index) = stuck.seen.bond else { return };
+    let rate = part.config.cookie().and_then(|cookie| cookie.rate);
+    if let Some((most, token)) = rate.zip(stuck.seen.token)
+        && !pool.shared.rate().admit(token.client, now, most)
+    {
+        stuck.lent = Some(Why::Rate);
+    } else if part.config.bound.is_some_and(|percent| is_over(&pool.plan, index, pool, percent)) {
+        stuck.lent = Some(Why::Busy);
+    }
+}
+
+/// Stands by for the client's own server where the pool is told to, and refuses where only that one may serve. The pool
+/// that comes back is the one to choose from: it may have changed meanwhile.
+pub(crate) async fn stand_by(
+    client: &mut Client,
+    exchange: &mut Exchange,
+    pool: PoolHold,
+) -> Result<PoolHold, ProxyError> {
+    let Bond::Lost(Some(index)) = exchange.stuck.seen.bond else { return Ok(pool) };
+    let Some(part) = exchange.stuck.method.and_then(|place| pool.sticky.get(place)) else { return Ok(pool) };
+    // Who was sent away by an operator goes elsewhere at once.
+    if exchange.stuck.seen.why != Why::Down {
+        return Ok(pool);
+    }
+    let (patience, down) = (part.config.wait, part.config.down);
+    if !patience.is_zero()
+        && let Some(changed) = Box::pin(wait::for_server(client, exchange, &pool, index, patience)).await?
+    {
+        return Ok(changed);
+    }
+    match down {
+        WhenDown::Elsewhere => Ok(pool),
+        WhenDown::Fail => Err(Kind::SessionDown.into()),
+    }
+}
+
+/// Whether only the client's own server may serve the request.
+pub(crate) fn is_exclusive(exchange: &Exchange, pool: &PoolPart) -> bool {
+    let part = exchange.stuck.method.and_then(|place| pool.sticky.get(place));
+    part.is_some_and(|part| part.config.down == WhenDown::Fail) && exchange.stuck.bound().is_some()
+}
