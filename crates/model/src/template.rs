@@ -81,6 +81,8 @@ variables! {
     Listener = "listener", early;
     /// The request's id: the client's, where it is trusted, or ours.
     RequestId = "request_id", early;
+    /// The request's `traceparent` (W3C): the client's, or the one that `trace` began.
+    TraceParent = "traceparent", early;
     /// The `Referer` field.
     Referer = "referer", early;
     /// The `User-Agent` field.

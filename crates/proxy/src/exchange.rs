@@ -19,6 +19,7 @@ use crate::hold::{Hold, PoolHold};
 use crate::serve::h1::Client;
 use crate::server::{self, Attempt};
 use crate::stick::Stuck;
+use crate::trace::TraceParent;
 use crate::{guard, pick, record, respond, retry, route, stick};
 
 /// What a phase decides.
@@ -71,6 +72,8 @@ pub(crate) struct Exchange {
     pub(crate) client: IpAddr,
     pub(crate) is_trusted: bool,
     pub(crate) id: RequestIdText,
+    /// The trace that began with this request.
+    pub(crate) trace: Option<TraceParent>,
     pub(crate) stuck: Stuck,
     pub(crate) server: Option<ServerIndex>,
     pub(crate) server_addr: Option<SocketAddr>,
@@ -184,6 +187,7 @@ impl Exchange {
             client: address,
             is_trusted,
             id: RequestIdText::none(),
+            trace: None,
             stuck: Stuck::NOTHING,
             server: None,
             server_addr: None,

@@ -42,6 +42,7 @@ mod snapshot;
 mod stats;
 mod stick;
 mod timer;
+mod trace;
 mod variable;
 mod wire;
 mod worker;

@@ -10,6 +10,10 @@ use crate::buffer::Desk;
 use crate::error::Kind;
 use crate::exchange::{Exchange, Flow, RequestIdText};
 use crate::serve::h1::Client;
+use crate::trace::{self, TraceParent};
+
+/// The field in which a trace travels.
+pub(crate) const TRACE_PARENT: &[u8] = b"traceparent";
 
 /// Finds the request's place in the configuration.
 pub(crate) fn choose(client: &Client, desk: &mut Desk, exchange: &mut Exchange) -> Flow {
@@ -29,6 +33,9 @@ pub(crate) fn choose(client: &Client, desk: &mut Desk, exchange: &mut Exchange) 
     };
     if let RequestId::Field(name) = &site.request_id {
         exchange.id = request_id(client, exchange.is_trusted, request.fields().find(buf, name.as_bytes()));
+    }
+    if let Some(percent) = site.trace {
+        exchange.trace = begin_trace(client, percent, request.fields().find(buf, TRACE_PARENT));
     }
     let mut scratch = std::mem::take(normal);
     let path = uri::normal_path(request.path(buf), &mut scratch);
@@ -62,6 +69,17 @@ pub(crate) fn normal_path(desk: &Desk) -> &[u8] {
         true => desk.request.path(desk.input.written()),
         false => &desk.normal,
     }
+}
+
+/// A trace, where the request carries none that is well-formed; so many percent are marked as sampled.
+fn begin_trace(client: &Client, percent: u8, given: Option<&[u8]>) -> Option<TraceParent> {
+    if given.is_some_and(trace::is_well_formed) {
+        return None;
+    }
+    let chance = || client.worker.chance();
+    // The upper half is the better chance.
+    let is_sampled = (chance() >> 33) % 100 < u64::from(percent);
+    Some(TraceParent::begin((chance(), chance()), chance(), is_sampled))
 }
 
 /// A trusted proxy's id is kept, so that one request has one id all the way; any other is replaced.

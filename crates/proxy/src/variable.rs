@@ -13,6 +13,7 @@ use evenkeel_model::{Template, TemplatePart, Variable};
 use crate::buffer::Buffer;
 use crate::exchange::Exchange;
 use crate::log::time;
+use crate::route::TRACE_PARENT;
 use evenkeel_http::RequestHead;
 use tokio::time::Instant;
 
@@ -79,6 +80,10 @@ impl Scene<'_> {
             Variable::Protocol => bytes(out, Some(protocol(request.version()))),
             Variable::Listener => bytes(out, self.listener_name().map(str::as_bytes)),
             Variable::RequestId => bytes(out, Some(exchange.id.as_bytes())),
+            Variable::TraceParent => match &exchange.trace {
+                Some(trace) => bytes(out, Some(trace.as_bytes())),
+                None => bytes(out, request.fields().find(buf, TRACE_PARENT)),
+            },
             Variable::Referer => bytes(out, self.field(Known::Referer)),
             Variable::UserAgent => bytes(out, self.field(Known::UserAgent)),
             Variable::RequestField(name) => bytes(out, request.fields().find(buf, name.as_bytes())),

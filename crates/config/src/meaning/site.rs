@@ -158,6 +158,9 @@ fn fill(building: &mut Building<'_>, block: &Entry, site: &mut Site) {
         Some(Value::Text(field)) => site.request_id = RequestId::Field(field.clone()),
         _ => {}
     }
+    if let Some(Value::Percent(percent)) = block.option("trace") {
+        site.trace = u8::try_from(*percent).ok();
+    }
     let own: Vec<&Entry> = block.all("log").collect();
     let inherited: Vec<&Entry> = top.iter().copied().filter(|entry| entry.directive.name == "log").collect();
     site.logs = if own.is_empty() { log::quietly(&inherited) } else { log::build(&own, building.out) };

@@ -142,6 +142,16 @@ pub(super) static ROWS: &[Directive] = &[
         ..ROW
     },
     Directive {
+        name: "trace",
+        within: &[Context::Http],
+        args: &[one("PERCENT", Kind::Percent(0, 100))],
+        doc: "Begins a W3C trace for requests that carry none, so many percent of them marked as sampled.",
+        more: "A well-formed `traceparent` of the client goes on to the server as it came, with this word and without it. `$traceparent` has either in logs.",
+        otherwise: "none is begun",
+        example: "trace 10%",
+        ..ROW
+    },
+    Directive {
         name: "timeout",
         within: &[Context::Top, Context::Http],
         opens: Some(Context::ClientTimeout),

@@ -141,6 +141,8 @@ pub struct Site {
     pub forwarded: ForwardedFields,
     /// How requests are numbered.
     pub request_id: RequestId,
+    /// Whether a trace is begun for requests that carry none, and how many percent of them are marked as sampled.
+    pub trace: Option<u8>,
     /// Edits of every request, in order, before the route's own.
     pub request_edits: Vec<FieldEdit>,
     /// Edits of every answer, in order, before the route's own.

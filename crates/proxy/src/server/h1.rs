@@ -50,7 +50,10 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
         *slot = rule;
         count += 1;
     }
-    respond::with_edits(id, &site.request_edits, &way.request_edits, text, ends, |edits| {
+    // What a vendor said of another trace means nothing in this one (section 3.3 of Trace Context).
+    let trace = exchange.trace.as_ref().into_iter();
+    let trace = trace.flat_map(|it| [Edit::set(route::TRACE_PARENT, it.as_bytes()), Edit::remove(b"tracestate")]);
+    respond::with_edits(id.into_iter().chain(trace), &site.request_edits, &way.request_edits, text, ends, |edits| {
         let how = RequestOut {
             path: is_rewritten.then(|| text.get(path_from..).unwrap_or_default()),
             fallback_host: server.authority.as_bytes(),

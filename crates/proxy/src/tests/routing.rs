@@ -44,6 +44,36 @@ fn the_first_route_that_fits_decides() {
 }
 
 #[test]
+fn a_trace_goes_on_or_begins() {
+    run(async {
+        let origin = Origin::saying("shop").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].sites[0].trace = Some(100);
+        let rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        let given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        let traces = |head: &str| -> Vec<String> {
+            let lines = head.lines().filter_map(|line| line.split_once(": "));
+            lines.filter(|(name, _)| name.eq_ignore_ascii_case("traceparent")).map(|(_, it)| it.to_owned()).collect()
+        };
+        for (fields, goes_on, state_stays) in [
+            (format!("traceparent: {given}\r\ntracestate: a=1\r\n"), true, true),
+            ("traceparent: 00-nonsense\r\ntracestate: a=1\r\n".to_owned(), false, false),
+            (String::new(), false, false),
+        ] {
+            client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
+            assert_eq!(client.answer().await.status(), 200);
+            let head = origin.seen().last().unwrap().head.clone();
+            let found = traces(&head);
+            assert_eq!(found.len(), 1, "{head}");
+            assert_eq!(found[0] == given, goes_on, "{head}");
+            assert!(crate::trace::is_well_formed(found[0].as_bytes()), "{head}");
+            assert_eq!(head.contains("tracestate: a=1"), state_stays, "{head}");
+        }
+    });
+}
+
+#[test]
 fn sites_are_told_apart_by_host() {
     run(async {
         let origin = Origin::saying("shop").await;
