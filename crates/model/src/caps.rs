@@ -17,6 +17,10 @@ pub const QUEUE_PER_POOL: u32 = 65_536;
 /// the fields that we add.
 pub const CONNECTION_BUFFER: usize = 18 * 1024;
 
+/// Bytes of the buffer that a connection's heads are read into at first: most are far smaller, and one that is not
+/// gets [`CONNECTION_BUFFER`].
+pub const HEAD_BUFFER: usize = 4 * 1024;
+
 /// Bytes of the buffer used to move bodies: big enough that a large answer costs few system calls, small enough
 /// to stay in the processor's second cache.
 pub const BODY_BUFFER: usize = 64 * 1024;

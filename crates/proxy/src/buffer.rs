@@ -61,6 +61,11 @@ impl Buffer {
         }
     }
 
+    /// Gives back the room behind the bytes.
+    fn fit(&mut self) {
+        self.bytes = self.written().into();
+    }
+
     /// Replaces everything by these bytes, which fit.
     pub(crate) fn refill(&mut self, bytes: &[u8]) {
         if let Some(room) = self.bytes.get_mut(..bytes.len()) {
@@ -84,8 +89,11 @@ impl Buffer {
         self.end = 0;
     }
 
-    /// Moves into a room of this size, which is larger.
+    /// Moves into a room of this size, where it is larger.
     pub(crate) fn widen(&mut self, capacity: usize) {
+        if capacity <= self.capacity() {
+            return;
+        }
         let mut wide = Self::new(capacity);
         wide.refill(self.filled());
         *self = wide;
@@ -104,7 +112,7 @@ pub(crate) struct Desk {
     pub(crate) input: Buffer,
     /// The request's head, as spans into `input`.
     pub(crate) request: RequestHead,
-    /// The server's bytes.
+    /// The server's bytes; no room at all until the first of them are there.
     pub(crate) answer: Buffer,
     /// The answer's head, as spans into `answer`.
     pub(crate) response: ResponseHead,
@@ -125,12 +133,12 @@ pub(crate) struct Desk {
 impl Desk {
     fn new() -> Self {
         Self {
-            input: Buffer::new(caps::CONNECTION_BUFFER),
+            input: Buffer::new(caps::HEAD_BUFFER),
             request: RequestHead::new(),
-            answer: Buffer::new(caps::CONNECTION_BUFFER),
+            answer: Buffer::new(0),
             response: ResponseHead::new(),
-            out: Vec::with_capacity(2048),
-            reply: Vec::with_capacity(2048),
+            out: Vec::with_capacity(1024),
+            reply: Vec::new(),
             normal: Vec::new(),
             text: Vec::new(),
             ends: Vec::new(),
@@ -149,16 +157,17 @@ impl Desk {
         self.kept.clear();
     }
 
-    /// Gives the room for answers back for good: a tunnel may stand for hours and needs none.
-    pub(crate) fn shrink(&mut self) {
-        self.answer = Buffer::new(0);
+    /// Gives back what a tunnel does not need, which may stand for hours: all but what its log line speaks of.
+    pub(crate) fn shrink(&mut self, free: &FreeList) {
+        free.return_answer(&mut self.answer);
+        self.input.fit();
+        for vec in [&mut self.out, &mut self.reply, &mut self.text, &mut self.kept] {
+            *vec = Vec::new();
+        }
     }
 
     /// Gives back what one unusual exchange made grow.
     fn trim(&mut self) {
-        if self.answer.capacity() > caps::CONNECTION_BUFFER {
-            self.answer = Buffer::new(caps::CONNECTION_BUFFER);
-        }
         for vec in [&mut self.out, &mut self.reply, &mut self.normal, &mut self.text, &mut self.kept] {
             if vec.capacity() > caps::BODY_BUFFER {
                 *vec = Vec::new();
@@ -174,6 +183,7 @@ pub(crate) struct FreeList {
     #[allow(clippy::vec_box)]
     desks: RefCell<Vec<Box<Desk>>>,
     bodies: RefCell<Vec<Buffer>>,
+    answers: RefCell<Vec<Buffer>>,
     /// Buffers of either kind that are lent now.
     lent: Cell<usize>,
     /// The most that were since memory was last given back.
@@ -196,9 +206,28 @@ impl FreeList {
         desk.reset();
         desk.input.clear();
         desk.trim();
+        self.return_answer(&mut desk.answer);
         let mut desks = self.desks.borrow_mut();
-        if desks.len() < caps::FREE_BUFFERS_PER_WORKER && desk.answer.capacity() > 0 {
+        if desks.len() < caps::FREE_BUFFERS_PER_WORKER && desk.input.capacity() >= caps::HEAD_BUFFER {
             desks.push(desk);
+        }
+    }
+
+    /// Gives a desk room for a server's answer, where it has none.
+    pub(crate) fn lend_answer(&self, answer: &mut Buffer) {
+        if answer.capacity() == 0 {
+            *answer = self.answers.borrow_mut().pop().unwrap_or_else(|| Buffer::new(caps::CONNECTION_BUFFER));
+        }
+    }
+
+    /// Takes the room for an answer back.
+    pub(crate) fn return_answer(&self, answer: &mut Buffer) {
+        let mut buffer = std::mem::replace(answer, Buffer::new(0));
+        let mut answers = self.answers.borrow_mut();
+        // One that was widened for an unusual head is no use to others.
+        if buffer.capacity() == caps::CONNECTION_BUFFER && answers.len() < caps::FREE_BUFFERS_PER_WORKER {
+            buffer.clear();
+            answers.push(buffer);
         }
     }
 

@@ -187,7 +187,13 @@ impl Client {
             if !desk.input.filled().is_empty() {
                 let parsed = desk.request.parse(desk.input.filled(), &part.limits);
                 if let Some(length) = parsed.map_err(|cause| ProxyError::from(Kind::Request(cause)))? {
+                    if desk.request.framing().has_body() {
+                        desk.input.widen(caps::CONNECTION_BUFFER);
+                    }
                     return Ok(Some(length));
+                }
+                if desk.input.free() == 0 {
+                    desk.input.widen(caps::CONNECTION_BUFFER);
                 }
             }
             let stream = &mut self.stream;

@@ -1,11 +1,11 @@
 //! Speaking HTTP/1.1 to a server: the request's head out, the answer's head in.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use evenkeel_http::cookie::CookieRule;
 use evenkeel_http::forwarded::{self, Scheme};
-use evenkeel_http::{ConnectionField, Edit, Limits, RequestOut, ResponseOut, Version, uri};
+use evenkeel_http::{ConnectionField, Edit, Limits, RequestFacts, RequestOut, ResponseOut, Version, uri};
 use evenkeel_http::{write_request as serialise_request, write_response};
 use evenkeel_model::caps;
 use evenkeel_model::config::Reuse;
@@ -154,24 +154,12 @@ async fn read_head(
                 Poll::Pending => {}
             }
         }
-        loop {
-            if !desk.answer.filled().is_empty() {
-                match desk.response.parse(desk.answer.filled(), &ANSWER_LIMITS, &facts) {
-                    Ok(Some(_)) => return Poll::Ready(Ok(())),
-                    // Few heads are so large; the room is given back with the desk.
-                    Ok(None) if desk.answer.free() == 0 => desk.answer.widen(caps::SERVER_HEAD_BYTES),
-                    Ok(None) => {}
-                    Err(cause) => return Poll::Ready(Err(Kind::Answer(cause).into())),
-                }
-            }
-            match server.poll_read(cx, desk.answer.room(usize::MAX)) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Kind::ServerLost.into())),
-                Poll::Ready(Ok(count)) => {
-                    desk.answer.grow(count);
-                    exchange.times.first.get_or_insert(now);
-                }
-                Poll::Pending => break,
-            }
+        let head = poll_head(cx, client, server, desk, &facts);
+        if !desk.answer.filled().is_empty() {
+            exchange.times.first.get_or_insert(now);
+        }
+        if head.is_ready() {
+            return head;
         }
         if upload.is_over() && client.stream.poll_broken(cx).is_ready() {
             // Nobody waits for the answer any more: the server's slot is for somebody else.
@@ -181,6 +169,43 @@ async fn read_head(
         client.timer.poll_passed(cx, deadline).map(|()| Err(kind.into()))
     })
     .await
+}
+
+/// Reads what of the head is there.
+fn poll_head(
+    cx: &mut Context<'_>,
+    client: &Client,
+    server: &mut Stream,
+    desk: &mut Desk,
+    facts: &RequestFacts,
+) -> Poll<Result<(), ProxyError>> {
+    loop {
+        if !desk.answer.filled().is_empty() {
+            match desk.response.parse(desk.answer.filled(), &ANSWER_LIMITS, facts) {
+                Ok(Some(_)) => return Poll::Ready(Ok(())),
+                // Few heads are so large; the room is given back with the desk.
+                Ok(None) if desk.answer.free() == 0 => desk.answer.widen(caps::SERVER_HEAD_BYTES),
+                Ok(None) => {}
+                Err(cause) => return Poll::Ready(Err(Kind::Answer(cause).into())),
+            }
+        }
+        // Room is lent when bytes are there: many connections wait, few read in the same moment, and the same few
+        // buffers, warm in the cache, do for all.
+        if server.poll_read_ready(cx).is_pending() {
+            return Poll::Pending;
+        }
+        client.worker.free.lend_answer(&mut desk.answer);
+        match server.poll_read(cx, desk.answer.room(usize::MAX)) {
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Kind::ServerLost.into())),
+            Poll::Ready(Ok(count)) => desk.answer.grow(count),
+            Poll::Pending => {
+                if desk.answer.filled().is_empty() {
+                    client.worker.free.return_answer(&mut desk.answer);
+                }
+                return Poll::Pending;
+            }
+        }
+    }
 }
 
 /// Until when whoever is waited for may take, and what it means if it takes longer.

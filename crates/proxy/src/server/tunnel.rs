@@ -43,7 +43,7 @@ pub(crate) async fn run(
     write_all(&mut client.stream, &mut client.timer, [&desk.reply, b""], patience)
         .await
         .map_err(respond::write_fault)?;
-    desk.shrink();
+    desk.shrink(&client.worker.free);
     client.worker.counts.tunnels.add(1);
     let ended = carry(client, &mut server, &mut up, &mut down).await;
     exchange.received += up.moved;

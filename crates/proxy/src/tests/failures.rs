@@ -409,7 +409,7 @@ fn a_client_that_resets_is_not_connected_for() {
         let mut shop = pool(&[]);
         shop.servers.push(server("far", "192.0.2.1:80".parse().unwrap()));
         shop.timeouts.connect = Duration::from_secs(60);
-        let mut rig = Rig::start(config(shop)).await;
+        let rig = Rig::start(config(shop)).await;
         let mut client = Client::connect(&rig).await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         tokio::time::sleep(Duration::from_millis(50)).await;
