@@ -21,6 +21,10 @@ pub const CONNECTION_BUFFER: usize = 18 * 1024;
 /// gets [`CONNECTION_BUFFER`].
 pub const HEAD_BUFFER: usize = 4 * 1024;
 
+/// Most bytes of an answer's body that are copied behind its head, so that one call without a list of pieces sends
+/// both.
+pub const SMALL_ANSWER: usize = 2 * 1024;
+
 /// Bytes of the buffer used to move bodies: big enough that a large answer costs few system calls, small enough
 /// to stay in the processor's second cache.
 pub const BODY_BUFFER: usize = 64 * 1024;

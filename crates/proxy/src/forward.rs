@@ -180,6 +180,16 @@ impl Pipe {
         Ok(())
     }
 
+    /// Puts a whole small body behind its head: copying it costs less than writing two pieces.
+    pub(crate) fn fold(&mut self, head: &mut Vec<u8>, buffer: &Buffer) {
+        let body = buffer.slice(self.cursor.base, self.cursor.ready);
+        let is_plain = self.lead.is_empty() && self.tail.is_empty() && self.large.is_none();
+        if self.stage == Stage::Ended && is_plain && body.len() <= caps::SMALL_ANSWER {
+            head.extend_from_slice(body);
+            self.cursor.sent = body.len();
+        }
+    }
+
     /// Begins again from the first byte, for another attempt. Only where [`Self::is_whole`].
     pub(crate) fn rewind(&mut self, now: Instant) {
         self.head_sent = 0;

@@ -103,9 +103,11 @@ async fn deliver(
         .in_chunks(comes == Framing::UntilClose && goes == Framing::Chunked);
     download.begin(&mut desk.answer).map_err(|_| Kind::AnswerBroken)?;
     record::status(client, exchange, attempt.pool, desk.response.status());
+    let head = desk.reply.len() as u64;
+    download.fold(&mut desk.reply, &desk.answer);
     let ended = exchange_bodies(client, &mut server, desk, exchange, upload, &mut download, attempt.pool).await;
     exchange.sent += download.sent;
-    exchange.body_sent = download.sent.saturating_sub(desk.reply.len() as u64);
+    exchange.body_sent = download.sent.saturating_sub(head);
     let is_clean = download.surplus(&desk.answer).is_empty();
     download.release(&client.worker.free);
     ended?;
