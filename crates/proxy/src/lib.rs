@@ -9,7 +9,7 @@
 //!
 //! What they work with: a [`Snapshot`] is everything that a reload replaces, a [`Shared`] what it leaves alone, a
 //! `Desk` the memory of one exchange. [`worker`] runs it all on one thread and takes [`Command`]s; nothing on the
-//! way of a request takes a lock or starts a task, and all that it takes from the allocator is the box of its own future.
+//! way of a request takes a lock, starts a task, or asks the allocator for anything once buffers are warm.
 //!
 //! What must not be here: names of files, probes, verdicts, signals. The composition root has them and speaks to
 //! this crate by snapshots and reports.

@@ -23,6 +23,7 @@ use crate::counts::WorkerCounts;
 use crate::hold::{HeldPool, Hold};
 use crate::listen::Door;
 use crate::log::Batches;
+use crate::serve::room::Rooms;
 use crate::server::pool::IdlePool;
 use crate::shared::Shared;
 use crate::sleepers::Sleepers;
@@ -79,6 +80,7 @@ pub(crate) struct Worker {
     pub(crate) batches: Batches,
     pub(crate) idle: IdlePool,
     pub(crate) sleepers: Sleepers,
+    pub(crate) rooms: Rooms,
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Woken when idle connections and tunnels must look whether they still may stand.
     pub(crate) turn: Notify,
@@ -174,6 +176,7 @@ impl Worker {
             batches: Batches::default(),
             idle: IdlePool::default(),
             sleepers: Sleepers::default(),
+            rooms: Rooms::default(),
             scratch: RefCell::new(vec![0; evenkeel_model::caps::BODY_BUFFER].into_boxed_slice()),
             turn: Notify::new(),
             snapshot: RefCell::new(None),

@@ -19,6 +19,7 @@ use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::{self, Exchange, Next};
 use crate::hold::Hold;
+use crate::serve::room::Served;
 use crate::sleepers::Bed;
 use crate::snapshot::Snapshot;
 use crate::timer::Timer;
@@ -62,10 +63,9 @@ pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, strea
     let mut turned = pin!(bell.turn.notified());
     loop {
         let Woken::Bytes = client.idle(&bell, turned.as_mut()).await else { return };
-        let mut desk = worker.free.desk();
-        // In a box, so that an idle connection is a few hundred bytes: what serving takes is fetched for as long as
-        // bytes are in hand, like the desk.
-        let next = Box::pin(client.busy(&mut desk)).await;
+        // What serving takes is fetched for as long as bytes are in hand, so that an idle connection is small.
+        let (served, desk, next) = bell.rooms.serve(client, worker.free.desk()).await;
+        client = served;
         worker.free.return_desk(desk);
         match next {
             Next::Keep => {}
@@ -74,6 +74,12 @@ pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, strea
             Next::Linger => return Box::pin(client.linger()).await,
         }
     }
+}
+
+/// Serves requests as long as bytes are in hand.
+pub(crate) async fn busy(mut client: Client, mut desk: Box<Desk>) -> Served {
+    let next = client.busy(&mut desk).await;
+    (client, desk, next)
 }
 
 impl Client {

@@ -1,3 +1,4 @@
 //! Connections of clients, by protocol: each becomes a row of exchanges.
 
 pub(crate) mod h1;
+pub(crate) mod room;
