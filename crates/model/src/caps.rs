@@ -116,6 +116,15 @@ pub const LIVE_LATENCIES: usize = 4;
 /// Steps of five minutes of which is remembered what a server was held for: a day of them.
 pub const DAY_STEPS: usize = 288;
 
+/// Events that are kept for whoever comes back: days of a quiet node, minutes of one on which everything fails.
+pub const EVENTS_KEPT: usize = 2048;
+
+/// Events that wait for one watcher; past it the watcher is too slow, is told so and comes back.
+pub const EVENTS_WAITING: usize = 256;
+
+/// Characters of an operator's reason: a line of `status`.
+pub const INTENT_WHY_CHARS: usize = 200;
+
 /// Connections to the admin listener at once, of which one address may have a quarter: a dashboard takes a few, a
 /// scraper one, and each holds a descriptor that traffic could use.
 pub const ADMIN_CONNECTIONS: usize = 128;

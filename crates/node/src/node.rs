@@ -17,10 +17,11 @@ use evenkeel_model::config::{Ceiling, Process};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::door::Doors;
+use crate::journal::Journal;
 use crate::origin::{Origin, Texts};
 use crate::prepare::Refusal;
-use crate::status::NodeStatus;
-use crate::supervisor::{Event, Order, Reloaded};
+use crate::status::{NodeStatus, ServerStatus};
+use crate::supervisor::{Event, Order, Reloaded, SteerError, Steering};
 
 /// Descriptors that are no client connections: listeners, logs, probes, the runtime's own, and some to spare.
 const OWN_DESCRIPTORS: u64 = 256;
@@ -127,6 +128,7 @@ pub struct Node {
 #[derive(Debug, Clone)]
 pub struct Handle {
     events: mpsc::Sender<Event>,
+    journal: Journal,
 }
 
 impl Node {
@@ -160,6 +162,22 @@ impl Handle {
         let gone = |_| Refusal::plain(Gone.to_string());
         self.order(Order::Reload { by, reply }).await.map_err(gone)?;
         answer.await.unwrap_or_else(|_| Err(gone(Gone)))
+    }
+
+    /// Orders something of a server. `Ok` means that all traffic sees it.
+    ///
+    /// # Errors
+    /// Where it was not carried out, or not everybody has seen it yet.
+    pub async fn steer(&self, order: Steering) -> Result<ServerStatus, SteerError> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Steer { order: Box::new(order), reply };
+        self.order(order).await.map_err(|Gone| SteerError::Stopping)?;
+        answer.await.unwrap_or(Err(SteerError::Stopping))
+    }
+
+    /// What has happened.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// How things are.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use evenkeel_net::process::User;
 use evenkeel_net::{files, process, rng};
 
+use crate::intents::Intents;
 use crate::keeper::SavedVerdicts;
 use crate::origin::{Texts, words};
 
@@ -25,6 +26,7 @@ const MOST_BYTES: u64 = 64 * 1024 * 1024;
 const STICKY_KEY: &str = "sticky.key";
 const HASH_SEED: &str = "hash.seed";
 const VERDICTS: &str = "verdicts.json";
+const INTENTS: &str = "intents.json";
 const LAST_GOOD: &str = "last-good.json";
 
 /// The state directory, or that there is none.
@@ -43,6 +45,11 @@ impl State {
     /// Keeps nothing.
     pub(crate) fn none() -> Self {
         Self { dir: None }
+    }
+
+    /// Whether there is a directory, so that anything is kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.dir.is_some()
     }
 
     /// The directory, made with mode 0700 if it is not there. `owner` is who the process is to become later.
@@ -98,13 +105,29 @@ impl State {
 
     /// Leaves the verdicts to the next process.
     pub(crate) fn save_verdicts(&self, verdicts: &SavedVerdicts) {
-        self.write(VERDICTS, &verdicts.to_json());
+        let _is_written = self.write(VERDICTS, &verdicts.to_json());
+    }
+
+    /// What operators ordered of the last process and did not lift; nothing where that is unreadable.
+    pub(crate) fn intents(&self) -> Intents {
+        let Some(text) = self.read(INTENTS) else { return Intents::default() };
+        Intents::from_json(&text).unwrap_or_else(|error| {
+            tracing::error!("what operators ordered is unreadable in `{INTENTS}` and forgotten: {error}");
+            Intents::default()
+        })
+    }
+
+    /// Keeps what operators order. Says whether that was done.
+    pub(crate) fn save_intents(&self, intents: &Intents) -> bool {
+        self.write(INTENTS, &intents.to_json())
     }
 
     /// Remembers a configuration that was applied.
     pub(crate) fn save_last_good(&self, texts: &Texts) {
         match serde_json::to_vec_pretty(texts) {
-            Ok(bytes) => self.write(LAST_GOOD, &bytes),
+            Ok(bytes) => {
+                let _is_written = self.write(LAST_GOOD, &bytes);
+            }
             Err(error) => tracing::warn!("the applied configuration could not be kept: {error}"),
         }
     }
@@ -150,11 +173,13 @@ impl State {
     }
 
     /// A full disk costs what would have been remembered, and nothing else.
-    fn write(&self, name: &str, bytes: &[u8]) {
-        let Some(path) = self.path(name) else { return };
-        if let Err(error) = files::write_atomic(&path, bytes, FILE_MODE) {
-            tracing::warn!("`{}` could not be written: {}", path.display(), words(&error));
+    fn write(&self, name: &str, bytes: &[u8]) -> bool {
+        let Some(path) = self.path(name) else { return false };
+        let written = files::write_atomic(&path, bytes, FILE_MODE);
+        if let Err(error) = &written {
+            tracing::warn!("`{}` could not be written: {}", path.display(), words(error));
         }
+        written.is_ok()
     }
 }
 

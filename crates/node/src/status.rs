@@ -13,6 +13,8 @@ use evenkeel_model::{ListenerName, PoolName, ServerId, Verdict};
 use evenkeel_net::process::Usage;
 use evenkeel_proxy::{ListenerStats, PoolStats, ServerStats, Totals};
 
+use crate::intents::Intent;
+
 /// A node at one moment.
 #[derive(Debug, Clone)]
 pub struct NodeStatus {
@@ -135,6 +137,14 @@ pub struct ServerStatus {
     pub weight: u16,
     /// How much of the share counts, in per mille: below 1000 during slow start.
     pub ramp_per_mille: u16,
+    /// What an operator ordered of it.
+    pub intent: Option<Intent>,
+    /// Whether that outlives the process: there is a state directory, and it could be written.
+    pub is_intent_kept: bool,
+    /// A number for what is configured and ordered of it: another one when any of it changes.
+    pub version: u64,
+    /// While it drains: how long no request has come, and whether nobody is left.
+    pub drain: Option<(Duration, bool)>,
     /// Used only when no primary server is left.
     pub backup: bool,
     /// Its numbers.

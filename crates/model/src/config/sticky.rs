@@ -242,6 +242,15 @@ impl Sticky {
         Self::new(StickyMethod::Cookie(Box::new(StickyCookie::new(name.to_owned()))))
     }
 
+    /// How long a session may sleep: until then its client may come back to the server.
+    pub fn idle(&self) -> Duration {
+        match &self.method {
+            StickyMethod::Cookie(cookie) => cookie.idle,
+            StickyMethod::Learned(learn) => learn.idle,
+            StickyMethod::Named(_) | StickyMethod::Client => Duration::ZERO,
+        }
+    }
+
     /// Its cookie, if it is one.
     pub fn cookie(&self) -> Option<&StickyCookie> {
         match &self.method {

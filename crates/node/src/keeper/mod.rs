@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_balance::{Census, CheckOutcome, Health, Policy, Resolution, TrafficFailure, Transition};
-use evenkeel_model::config::{Config, Host, Pool, Server, ServerAddr};
+use evenkeel_model::config::{Config, Host, Pool, Server, ServerAddr, Standing};
 use evenkeel_model::{PoolName, Reason, ServerId, State, Verdict};
 use evenkeel_proxy::ServerView;
 
@@ -53,11 +53,15 @@ pub(crate) struct Keeper {
     due: BTreeSet<(Duration, ServerId)>,
     /// Servers of which the data plane may have to see another view.
     touched: BTreeSet<ServerId>,
+    /// Servers that drain.
+    draining: BTreeSet<ServerId>,
 }
 
 struct Kept {
     server: Server,
     health: Health,
+    /// The share that an operator ordered.
+    ordered_weight: Option<u16>,
     addrs: Arc<[SocketAddr]>,
     /// Where it stands in `due`.
     due: Option<Duration>,
@@ -108,7 +112,11 @@ impl Keeper {
         self.members = config.pools.iter().map(ids).collect();
         self.touched = self.servers.keys().cloned().collect();
         self.due.clear();
+        self.draining.clear();
         for (id, kept) in &mut self.servers {
+            if kept.health.verdict().state == State::Draining {
+                self.draining.insert(id.clone());
+            }
             kept.due = kept.health.poll_timeout();
             self.due.extend(kept.due.map(|at| (at, id.clone())));
         }
@@ -118,9 +126,9 @@ impl Keeper {
     /// true.
     fn change<T>(&mut self, id: &ServerId, change: impl FnOnce(&mut Kept) -> T) -> Option<T> {
         let kept = self.servers.get_mut(id)?;
-        let before = (kept.health.verdict().state, kept.health.weight(kept.server.weight), Arc::clone(&kept.addrs));
+        let before = kept.seen();
         let outcome = change(kept);
-        let after = (kept.health.verdict().state, kept.health.weight(kept.server.weight), Arc::clone(&kept.addrs));
+        let after = kept.seen();
         let due = kept.health.poll_timeout();
         if due != kept.due {
             if let Some(at) = kept.due {
@@ -130,6 +138,10 @@ impl Keeper {
             self.due.extend(due.map(|at| (at, id.clone())));
         }
         if before != after {
+            match after.0 {
+                State::Draining => self.draining.insert(id.clone()),
+                _ => self.draining.remove(id),
+            };
             self.touched.insert(id.clone());
         }
         Some(outcome)
@@ -141,7 +153,8 @@ impl Keeper {
             Some((record, age)) => Health::restore(policy, server.standing, record, age, now),
             None => Health::new(policy, server.standing, now),
         };
-        Kept { server: server.clone(), health, addrs: self.addresses(&server.addr), due: None }
+        let addrs = self.addresses(&server.addr);
+        Kept { server: server.clone(), health, ordered_weight: None, addrs, due: None }
     }
 
     /// A probe has ended.
@@ -205,6 +218,25 @@ impl Keeper {
             noted.extend(self.change(&id, change).flatten().map(|change| Noted::new(&id, change)));
         }
         noted
+    }
+
+    /// Follows what an operator orders of a server: its state and its share; `None` leaves it to the configuration.
+    pub(crate) fn steer(
+        &mut self,
+        id: &ServerId,
+        (standing, weight): (Option<Standing>, Option<u16>),
+        now: Duration,
+    ) -> Option<Noted> {
+        let change = |kept: &mut Kept| {
+            kept.ordered_weight = weight;
+            kept.health.set_intent(now, standing)
+        };
+        self.change(id, change)?.map(|change| Noted::new(id, change))
+    }
+
+    /// The servers that drain.
+    pub(crate) fn draining(&self) -> &BTreeSet<ServerId> {
+        &self.draining
     }
 
     /// Time has passed: an ejection or a step of a slow start may be over.
@@ -292,10 +324,19 @@ impl Keeper {
 }
 
 impl Kept {
+    /// What traffic sees of it, but for the steps of a slow start.
+    fn seen(&self) -> (State, u16, Arc<[SocketAddr]>) {
+        (self.health.verdict().state, self.weight(), Arc::clone(&self.addrs))
+    }
+
+    fn weight(&self) -> u16 {
+        self.health.weight(self.ordered_weight.unwrap_or(self.server.weight))
+    }
+
     fn view(&self, now: Duration) -> ServerView {
         ServerView {
             state: self.health.verdict().state,
-            weight: self.health.weight(self.server.weight),
+            weight: self.weight(),
             ramp_per_mille: self.health.ramp(now),
             addrs: self.addrs.clone(),
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use evenkeel_balance::Rng;
 use evenkeel_model::config::{Config, Workers};
-use evenkeel_model::{ListenerName, caps, defaults};
+use evenkeel_model::{ListenerName, ServerId, caps, defaults};
 use evenkeel_net::control::ControlSocket;
 use evenkeel_net::process::{self, User};
 use evenkeel_net::resolve::Resolver;
@@ -23,6 +23,8 @@ use tokio::sync::{mpsc, watch};
 use super::{ControlPlace, Ended, Handle, Node, Service, SignalUse, Start, StartError, max_conns};
 use crate::crew::{Crew, Opened, Silent};
 use crate::door::{AdminDoor, Doors};
+use crate::intents::Intents;
+use crate::journal::Journal;
 use crate::keeper::Keeper;
 use crate::logs::LogWriters;
 use crate::names::{self, Answer, Lookups};
@@ -61,9 +63,10 @@ struct Ready {
 pub(super) fn start(start: Start) -> Result<Node, StartError> {
     let ready = get_ready(start)?;
     let (events, received) = mpsc::channel(caps::CONTROL_EVENTS);
-    let handle = Handle { events: events.clone() };
+    let journal = Journal::default();
+    let handle = Handle { events: events.clone(), journal: journal.clone() };
     let (told, heard) = std::sync::mpsc::sync_channel(1);
-    let run = move || run(ready, events, received, &told);
+    let run = move || run(ready, (events, received), journal, &told);
     let control = tasks::start_thread(tasks::CONTROL, None, run).map_err(StartError::System)?;
     match heard.recv() {
         Ok(Ok(())) => Ok(Node { handle, control }),
@@ -166,8 +169,8 @@ fn refused(error: &NetError) -> Refusal {
 /// The control thread, from its runtime to its end.
 fn run(
     ready: Ready,
-    events: mpsc::Sender<Event>,
-    received: mpsc::Receiver<Event>,
+    (events, received): (mpsc::Sender<Event>, mpsc::Receiver<Event>),
+    journal: Journal,
     told: &SyncSender<Result<(), StartError>>,
 ) -> Ended {
     let fail = |error: StartError| {
@@ -182,7 +185,7 @@ fn run(
     };
     runtime.block_on(async move {
         let (reports, reported) = mpsc::channel(caps::TRAFFIC_REPORTS);
-        match assemble(ready, events, reports).await {
+        match assemble(ready, Handle { events, journal }, reports).await {
             Ok((supervisor, control)) => {
                 supervisor.watchdog.ready();
                 // The one who started us waits for this.
@@ -200,9 +203,10 @@ fn run(
 /// Starts the threads and tasks, and opens the doors.
 async fn assemble(
     ready: Ready,
-    events: mpsc::Sender<Event>,
+    handle: Handle,
     reports: mpsc::Sender<TrafficReport>,
 ) -> Result<(Supervisor, Option<ControlSocket>), StartError> {
+    let Handle { events, journal } = handle.clone();
     let config = Arc::clone(&ready.config);
     let shared = Shared::new(max_conns(&config.process, ready.descriptors), reports);
     let crew = Crew::start(ready.workers, &shared, &events).map_err(StartError::System)?;
@@ -211,7 +215,7 @@ async fn assemble(
 
     let resolver = Rc::new(Resolver::new(&config.process.resolvers));
     let answers = names::first_answers(&resolver, names::hosts_of(&config), names::FIRST_PATIENCE).await;
-    let keeper = keeper(&ready.state, &config, &answers);
+    let (keeper, intents) = keeper(&ready.state, &config, &answers);
     let mut lookups = Lookups::new(Rc::clone(&resolver), events.clone());
     lookups.follow(&keeper.hosts(), &answers);
     let mut probes = Probes::new(events.clone(), rng());
@@ -222,7 +226,6 @@ async fn assemble(
     running.bound = bound(&ready.opened);
     open_doors(&crew, &running.snapshot, ready.opened).await?;
 
-    let handle = Handle { events: events.clone() };
     let (admin, admin_now) = watch::channel(ready.resources.admin);
     serve(&handle, ready.control.as_ref(), admin_now, ready.service).map_err(StartError::System)?;
     follow_signals(ready.signals, &events).map_err(StartError::System)?;
@@ -244,6 +247,8 @@ async fn assemble(
         shared,
         crew,
         keeper,
+        intents,
+        journal,
         probes,
         lookups,
         resolver,
@@ -292,7 +297,7 @@ fn first_running(
 }
 
 /// The keeper, with what the last process knew and what the first look-ups gave.
-fn keeper(state: &State, config: &Config, answers: &BTreeMap<String, Answer>) -> Keeper {
+fn keeper(state: &State, config: &Config, answers: &BTreeMap<String, Answer>) -> (Keeper, Intents) {
     let now = clock::now();
     let mut keeper = Keeper::new(state.verdicts().aged(clock::unix_now()));
     keeper.adopt(config, now);
@@ -301,7 +306,33 @@ fn keeper(state: &State, config: &Config, answers: &BTreeMap<String, Answer>) ->
             noted.log();
         }
     }
-    keeper
+    let intents = intents(state, config, &mut keeper);
+    (keeper, intents)
+}
+
+/// What operators ordered of the last process, as far as it still holds.
+fn intents(state: &State, config: &Config, keeper: &mut Keeper) -> Intents {
+    let mut intents = state.intents();
+    let mut lifted = intents.adopt(config);
+    lifted.extend(intents.expire(clock::unix_now()));
+    for gone in &lifted {
+        tracing::warn!(server = %gone.id, "what an operator ordered for {} is lifted: {}", gone.id, gone.why);
+    }
+    if !lifted.is_empty() {
+        let _is_kept = state.save_intents(&intents);
+    }
+    let ids = config.pools.iter().flat_map(|pool| {
+        pool.servers.iter().map(|server| ServerId { pool: pool.name.clone(), server: server.name.clone() })
+    });
+    for id in ids {
+        let Some(intent) = intents.of(&id) else { continue };
+        tracing::info!(server = %id, "{id}: {} still holds, ordered by {}", intent.words(), intent.by);
+        let ordered = (intent.state.map(|state| state.standing()), intent.weight);
+        if let Some(noted) = keeper.steer(&id, ordered, clock::now()) {
+            noted.log();
+        }
+    }
+    intents
 }
 
 /// A generator for the spread of probes.

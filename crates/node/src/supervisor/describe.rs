@@ -23,7 +23,7 @@ impl Supervisor {
             running: Arc::clone(config),
             control: self.about.control.clone(),
             listeners: config.listeners.iter().map(|listener| self.describe_listener(listener)).collect(),
-            pools: config.pools.iter().map(|pool| self.describe_pool(pool)).collect(),
+            pools: config.pools.iter().map(|pool| self.describe_pool(pool, turn)).collect(),
             connections: self.shared.connections(),
             totals: self.shared.totals(),
             log_lines_lost: self.logs.lost(),
@@ -57,15 +57,15 @@ impl Supervisor {
         }
     }
 
-    fn describe_pool(&self, pool: &Pool) -> PoolStatus {
+    fn describe_pool(&self, pool: &Pool, turn: &Turn) -> PoolStatus {
         PoolStatus {
             name: pool.name.clone(),
             stats: self.shared.pool_stats(&pool.name).unwrap_or_default(),
-            servers: pool.servers.iter().map(|server| self.describe_server(pool, server)).collect(),
+            servers: pool.servers.iter().map(|server| self.describe_server(pool, server, turn)).collect(),
         }
     }
 
-    fn describe_server(&self, pool: &Pool, server: &Server) -> ServerStatus {
+    pub(super) fn describe_server(&self, pool: &Pool, server: &Server, turn: &Turn) -> ServerStatus {
         let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
         let now = clock::now();
         let verdict = self.keeper.verdict(&id).cloned().unwrap_or_else(|| Verdict::initial(now));
@@ -77,6 +77,10 @@ impl Supervisor {
             verdict,
             is_checked: pool.check.is_some(),
             weight: server.weight,
+            intent: self.intents.of(&id).cloned(),
+            is_intent_kept: !turn.is_unkept && self.state.is_kept(),
+            version: self.version(&id, server),
+            drain: self.drain_of(&id, turn),
             ramp_per_mille: view.ramp_per_mille,
             backup: server.backup,
             stats: self.shared.server_stats(&id).unwrap_or_default(),

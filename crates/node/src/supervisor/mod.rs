@@ -15,6 +15,7 @@
 
 mod describe;
 mod reload;
+mod steer;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -34,6 +35,8 @@ use tokio::time::Instant;
 
 use crate::crew::{Crew, Silent};
 use crate::door::AdminDoor;
+use crate::intents::Intents;
+use crate::journal::Journal;
 use crate::keeper::{Keeper, Noted};
 use crate::logs::LogWriters;
 use crate::names::{Answer, Lookups};
@@ -49,6 +52,7 @@ use crate::watchdog::Watchdog;
 
 pub use reload::Reloaded;
 pub(crate) use reload::{Readied, Waiting};
+pub use steer::{SteerError, Steering};
 
 /// The first change of a verdict is published at once, those that follow within this time together: a switch that fails
 /// takes many servers at once.
@@ -81,6 +85,8 @@ pub(crate) enum Event {
 pub(crate) enum Order {
     /// Read the configuration anew.
     Reload { by: &'static str, reply: oneshot::Sender<Result<Reloaded, Refusal>> },
+    /// Order something of a server.
+    Steer { order: Box<Steering>, reply: steer::Reply },
     /// Say how things are.
     Status { reply: oneshot::Sender<NodeStatus> },
     /// Stop; ordered again, at once.
@@ -98,6 +104,8 @@ pub(crate) struct Supervisor {
     pub(crate) shared: Arc<Shared>,
     pub(crate) crew: Crew,
     pub(crate) keeper: Keeper,
+    pub(crate) intents: Intents,
+    pub(crate) journal: Journal,
     pub(crate) probes: Probes,
     pub(crate) lookups: Lookups,
     pub(crate) resolver: Rc<Resolver>,
@@ -145,6 +153,11 @@ struct Turn {
     /// Who waits for the reload that is under way, and who came after it began.
     reloads: Waiting,
     last_reload: Option<LastReload>,
+    /// What is known of the servers that drain, and when they are looked at next.
+    draining: HashMap<ServerId, steer::Draining>,
+    look_at: Option<Instant>,
+    /// Whether the intents could not be written.
+    is_unkept: bool,
     reload_counts: ReloadCounts,
     /// When the process ends at the latest, once it drains.
     end_at: Option<Instant>,
@@ -192,6 +205,7 @@ impl Supervisor {
                 self.resolved(&host, answer, turn);
             }
             Event::Order(Order::Reload { by, reply }) => self.order_reload(by, reply, turn),
+            Event::Order(Order::Steer { order, reply }) => self.steer(&order, reply, turn),
             Event::Order(Order::Status { reply }) => {
                 // Whoever asked and left is not waited for.
                 let _ = reply.send(self.describe(turn));
@@ -238,6 +252,8 @@ impl Supervisor {
     fn note(&mut self, noted: impl IntoIterator<Item = Noted>, turn: &mut Turn) {
         for noted in noted {
             noted.log();
+            let text = format!("{} is {}: {}", noted.id, noted.verdict.state, noted.verdict.text);
+            self.journal.note_state(noted.id.to_string(), text, noted.verdict.state.as_str());
             turn.publish_soon();
         }
     }
@@ -250,6 +266,9 @@ impl Supervisor {
             self.note(noted, turn);
             // A step of a slow start is no transition, and traffic has to see it all the same.
             turn.publish_soon();
+        }
+        if self.intents_due(turn).is_some_and(|due| due <= Instant::now()) {
+            self.watch_intents(turn);
         }
         if turn.publish_at.is_some_and(|due| due <= Instant::now()) {
             turn.publish_at = None;
@@ -264,17 +283,24 @@ impl Supervisor {
     /// Publishes a snapshot if the data plane has to see another view, or a worker missed the last one. Says whether
     /// every worker has it.
     fn publish(&mut self, is_lagging: bool) -> bool {
-        let mut changed = self.keeper.touched_views(clock::now());
-        changed.retain(|id, view| self.running.views.get(id).is_none_or(|known| known != view));
-        if changed.is_empty() && !is_lagging {
+        let is_changed = self.gather();
+        if !is_changed && !is_lagging {
             return true;
         }
-        if !changed.is_empty() {
-            self.running.number = self.running.number.saturating_add(1);
-            self.running.snapshot = self.running.snapshot.following(self.running.number, &changed, &self.shared);
-            self.running.views.extend(changed);
-        }
         self.crew.publish(&self.running.snapshot)
+    }
+
+    /// Makes the snapshot anew if the data plane has to see another view. Says whether that was so.
+    fn gather(&mut self) -> bool {
+        let mut changed = self.keeper.touched_views(clock::now());
+        changed.retain(|id, view| self.running.views.get(id).is_none_or(|known| known != view));
+        if changed.is_empty() {
+            return false;
+        }
+        self.running.number = self.running.number.saturating_add(1);
+        self.running.snapshot = self.running.snapshot.following(self.running.number, &changed, &self.shared);
+        self.running.views.extend(changed);
+        true
     }
 
     /// A snapshot of the running configuration under these views.
@@ -299,7 +325,7 @@ impl Supervisor {
     fn wake_at(&self, turn: &Turn) -> Instant {
         let now = clock::now();
         let keeper = self.keeper.next_timeout().map(|due| Instant::now() + due.saturating_sub(now));
-        let due = [keeper, turn.publish_at, turn.end_at].into_iter().flatten().min();
+        let due = [keeper, self.intents_due(turn), turn.publish_at, turn.end_at].into_iter().flatten().min();
         // An hour is as good as never: any event wakes us.
         due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
@@ -317,6 +343,7 @@ impl Supervisor {
             _ => tracing::info!("{by}: stopping; {open} connections have {} s to finish", drain.as_secs()),
         }
         self.watchdog.stopping();
+        self.journal.note("node", "", format!("{by} stops the node"));
         let deadline = Instant::now() + drain;
         turn.end_at = Some(deadline + DRAIN_GRACE);
         let (drained, events) = (self.crew.drain(deadline), self.events.clone());

@@ -162,6 +162,9 @@ impl Supervisor {
         let config = Arc::clone(&self.running.config);
         let noted = self.keeper.adopt(&config, clock::now());
         self.note(noted, turn);
+        let lifted = self.intents.adopt(&config);
+        self.lifted(&lifted, turn);
+        self.follow_intents(turn);
         for (host, answer) in answers {
             self.resolved(host, answer.clone(), turn);
         }
@@ -195,6 +198,11 @@ impl Supervisor {
         let refused = outcome.as_ref().err().map(|refusal| refusal.cause.clone());
         let counted = if refused.is_none() { &mut turn.reload_counts.applied } else { &mut turn.reload_counts.refused };
         *counted = counted.saturating_add(1);
+        let told = match outcome {
+            Ok(reloaded) => format!("configuration {} is in use", reloaded.generation),
+            Err(refusal) => format!("a reload was refused: {}", refusal.cause.lines().next().unwrap_or_default()),
+        };
+        self.journal.note("reload", "", told);
         turn.last_reload = Some(LastReload { at: clock::unix_now(), refused });
         self.watchdog.ready();
         for reply in turn.reloads.now.drain(..) {
