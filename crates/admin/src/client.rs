@@ -14,7 +14,8 @@ use evenkeel_net::{clock, control};
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
-use crate::report::{ReloadReport, StatusReport};
+use crate::report::{ReloadReport, ServerReport, StatusReport};
+use crate::servers::ServerWish;
 
 /// How long an answer to a question may take.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -113,12 +114,30 @@ impl Client {
         }
     }
 
+    /// One server.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] where there is none, or where there is no answer.
+    pub fn server(&self, pool: &str, server: &str) -> Result<ServerReport, ClientError> {
+        self.get(&place(pool, server))?.parsed()
+    }
+
+    /// Orders something of a server; returns when all traffic sees it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the reason, or where there is no answer.
+    pub fn order(&self, pool: &str, server: &str, wish: &ServerWish) -> Result<ServerReport, ClientError> {
+        // A wish is made of text and numbers, which are always JSON.
+        let body = serde_json::to_string(wish).unwrap_or_default();
+        self.request("PATCH", &place(pool, server), &body, COMMAND)?.parsed()
+    }
+
     /// Asks for a path.
     ///
     /// # Errors
     /// Where there is no answer.
     pub fn get(&self, path: &str) -> Result<Reply, ClientError> {
-        self.request("GET", path, QUESTION)
+        self.request("GET", path, "", QUESTION)
     }
 
     /// Commands, without a body.
@@ -126,13 +145,16 @@ impl Client {
     /// # Errors
     /// Where there is no answer.
     pub fn post(&self, path: &str) -> Result<Reply, ClientError> {
-        self.request("POST", path, COMMAND)
+        self.request("POST", path, "", COMMAND)
     }
 
-    fn request(&self, method: &str, path: &str, timeout: Duration) -> Result<Reply, ClientError> {
+    fn request(&self, method: &str, path: &str, body: &str, timeout: Duration) -> Result<Reply, ClientError> {
         let (stream, socket) = control::connect(self.configured.as_deref()).map_err(no_connection)?;
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: evenkeel\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: evenkeel\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+                 Connection: close\r\n\r\n{body}",
+            body.len()
+        );
         let bytes = exchange(stream, &head, timeout).map_err(|source| ClientError::Broken { path: socket, source })?;
         parse(&bytes)
     }
@@ -164,6 +186,17 @@ impl Reply {
         });
         Err(ClientError::Refused(Box::new(problem)))
     }
+}
+
+/// The path of a server, with what is no letter or digit written as `%` and two digits.
+fn place(pool: &str, server: &str) -> String {
+    let encoded = |text: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        text.bytes()
+            .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") })
+            .collect::<String>()
+    };
+    format!("/api/v1/pools/{}/servers/{}", encoded(pool), encoded(server))
 }
 
 fn no_connection((path, source): (PathBuf, io::Error)) -> ClientError {

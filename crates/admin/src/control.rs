@@ -2,8 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
-use crate::report::{ReloadRefused, ReloadReport, StatusReport, TimelineReport};
+use evenkeel_model::config::Standing;
+use hyper::body::Bytes;
+
+use crate::report::{EventReport, ReloadRefused, ReloadReport, ServerReport, StatusReport, TimelineReport};
 
 /// An answer that may take a while.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -19,6 +23,84 @@ pub struct Audit {
     pub status: u16,
 }
 
+/// What can be ordered of servers.
+pub trait Servers: Send + Sync {
+    /// Carries an order out; answers when all traffic sees it.
+    fn order(&self, order: ServerOrder) -> Answer<'_, Result<ServerReport, OrderRefused>>;
+}
+
+/// An order for a server. What is `None` stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerOrder {
+    /// The pool.
+    pub pool: String,
+    /// The server.
+    pub server: String,
+    /// The state; `Ready` lifts.
+    pub standing: Option<Standing>,
+    /// The share.
+    pub weight: Option<OrderedWeight>,
+    /// For how long.
+    pub lasting: Option<Duration>,
+    /// Why.
+    pub why: Option<String>,
+    /// Who orders it.
+    pub by: String,
+    /// The version that the server must have.
+    pub expected: Option<u64>,
+}
+
+/// A share that is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderedWeight {
+    /// This one.
+    Fixed(u16),
+    /// So many percent of the configured one.
+    Percent(u16),
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderRefused {
+    /// There is no such pool or server.
+    Unknown,
+    /// The server has another version.
+    Stale,
+    /// The node is stopping.
+    Stopping,
+    /// A worker has not taken it up in time.
+    Silent(usize),
+}
+
+/// What has happened, and what happens.
+pub trait Events: Send + Sync {
+    /// Those after a number that are still kept, oldest first.
+    fn recent(&self, after: u64) -> Vec<EventReport>;
+
+    /// Those after a number that are still kept (none without a number), in the form of a stream, and what comes then.
+    fn watch(&self, after: Option<u64>) -> (Vec<Bytes>, Box<dyn Coming>);
+}
+
+/// The next event, and who waits for the one after it.
+pub type NextStep = Answer<'static, (Box<dyn Coming>, Step)>;
+
+/// The events to come, for one viewer.
+pub trait Coming: Send {
+    /// Waits for the next one.
+    fn next(self: Box<Self>) -> NextStep;
+}
+
+/// What comes next.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// An event, in the form of a stream.
+    Event(Bytes),
+    /// More has come than waits for one viewer: some of it is lost.
+    TooSlow,
+    /// Nothing any more.
+    End,
+}
+
 /// A running node, as the API sees it. Every method may be called at any time, several at once.
 pub trait Control: Send + Sync + 'static {
     /// How the node is at this moment.
@@ -32,6 +114,12 @@ pub trait Control: Send + Sync + 'static {
 
     /// Writes down who changed what.
     fn audit(&self, line: &Audit);
+
+    /// What can be ordered of servers.
+    fn servers(&self) -> &dyn Servers;
+
+    /// What has happened, and what happens.
+    fn events(&self) -> &dyn Events;
 
     /// Begins to stop: no new connections, open ones finish. Answers when that has begun.
     fn stop(&self) -> Answer<'_, ()>;

@@ -27,6 +27,8 @@ mod control;
 mod page;
 mod payload;
 
-pub use api::openapi;
+pub use api::{events, openapi, servers};
 pub use caller::{Caller, Via};
-pub use control::{Answer, Audit, Control};
+pub use control::{
+    Answer, Audit, Coming, Control, Events, NextStep, OrderRefused, OrderedWeight, ServerOrder, Servers, Step,
+};

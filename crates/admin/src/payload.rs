@@ -16,7 +16,6 @@ pub(crate) enum Payload {
     /// There.
     Whole(Option<Bytes>),
     /// Asked for piece by piece, until there is none.
-    #[allow(dead_code, reason = "for the nouns that stream")]
     Feed(Box<dyn Feed>),
 }
 

@@ -150,6 +150,9 @@ codes! {
          made yet. Ask `evenkeel status`."
     A502 INTERNAL_SERVER_ERROR "a fault of ours"
         "The answer could not be made. Please report it, with the log's lines of that moment."
+    A503 SERVICE_UNAVAILABLE "too many watch"
+        "So many streams of events are open as are allowed. Each holds a connection for as long as it is open; `/api/v1/events/recent` \
+         answers at once."
 }
 
 #[cfg(test)]

@@ -186,6 +186,15 @@ pub struct ServerReport {
     pub last_answer: Option<String>,
     /// Its share of the traffic.
     pub weight: u16,
+    /// What an operator ordered of it, and has not lifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<IntentReport>,
+    /// While it drains: how that goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainReport>,
+    /// Another one whenever what is configured or ordered of it changes; its `ETag`.
+    #[serde(default)]
+    pub version: String,
     /// Whether it is used only when no other server is left.
     pub backup: bool,
     /// Requests that it has now.
@@ -267,6 +276,52 @@ pub struct LiveReport {
 impl LiveReport {
     /// Seconds between two values of `recent`.
     pub const STEP_S: u64 = 5;
+}
+
+/// What an operator ordered of a server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IntentReport {
+    /// `ready`, `drain` or `maint`; absent where only the weight is ordered.
+    pub state: Option<String>,
+    /// The weight; absent where only the state is ordered.
+    pub weight: Option<u16>,
+    /// Why, in the operator's words.
+    pub why: Option<String>,
+    /// Who ordered it.
+    pub by: String,
+    /// Since when.
+    pub since: u64,
+    /// How much longer it lasts; absent where it lasts until it is lifted.
+    pub left_s: Option<u64>,
+    /// Whether it outlives the process; not without a state directory that can be written.
+    pub is_kept: bool,
+}
+
+/// How a drain goes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DrainReport {
+    /// How long no request has come.
+    pub quiet_s: u64,
+    /// Whether nobody is left: no request, and no session that could come back.
+    pub is_over: bool,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventReport {
+    /// Grows by one with each.
+    pub id: u64,
+    /// When, in milliseconds.
+    pub at_ms: u64,
+    /// What it is about: `server`, `intent`, `reload`, `audit`, `node`.
+    pub kind: String,
+    /// What it happened to, such as `shop/a`; empty for the node.
+    pub subject: String,
+    /// In one sentence.
+    pub text: String,
+    /// The state that a server has now; empty for others.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub state: String,
 }
 
 /// The counters of the process, since its start unless said otherwise.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use evenkeel_admin::access::Access;
 use evenkeel_admin::report::{
-    ConfigReport, LastReload, ListenerReport, PoolReport, ProcessReport, ReloadRefused, ReloadReport, ServerReport,
-    StatusReport, TimelineReport, TotalsReport, TrafficReport,
+    ConfigReport, DrainReport, LastReload, ListenerReport, PoolReport, ProcessReport, ReloadRefused, ReloadReport,
+    ServerReport, StatusReport, TimelineReport, TotalsReport, TrafficReport,
 };
 use evenkeel_admin::serve::{self, Door};
 use evenkeel_admin::watch::Watch;
-use evenkeel_admin::{Answer, Audit, Control};
+use evenkeel_admin::{Answer, Audit, Control, Events, Servers};
 use evenkeel_model::ListenerName;
 use evenkeel_node::{
     AdminDoor, ConfigStatus, Doors, Handle, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic,
@@ -19,11 +19,11 @@ use evenkeel_node::{
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::topology;
+use crate::{steering, topology};
 
 /// A node, as the control API sees it.
-struct Running {
-    handle: Handle,
+pub(crate) struct Running {
+    pub(crate) handle: Handle,
     watch: Watch,
 }
 
@@ -75,9 +75,18 @@ fn door(door: &AdminDoor) -> Door {
 }
 
 impl Control for Running {
+    fn servers(&self) -> &dyn Servers {
+        self
+    }
+
+    fn events(&self) -> &dyn Events {
+        self
+    }
+
     fn audit(&self, line: &Audit) {
         let Audit { who, what, status } = line;
         tracing::info!(target: "audit", status, "{who}: {what}");
+        self.handle.journal().note("audit", "", format!("{who}: {what}: {status}"));
     }
 
     fn status(&self) -> Answer<'_, StatusReport> {
@@ -180,7 +189,7 @@ fn pool(pool: &PoolStatus) -> PoolReport {
     }
 }
 
-fn server(server: &ServerStatus) -> ServerReport {
+pub(crate) fn server(server: &ServerStatus) -> ServerReport {
     ServerReport {
         name: server.id.server.to_string(),
         address: server.address.to_string(),
@@ -189,7 +198,10 @@ fn server(server: &ServerStatus) -> ServerReport {
         text: server.verdict.text.clone(),
         since_s: server.held_for.as_secs(),
         last_answer: server.verdict.last_answer.clone(),
-        weight: server.weight,
+        weight: server.intent.as_ref().and_then(|intent| intent.weight).unwrap_or(server.weight),
+        intent: server.intent.as_ref().map(|intent| steering::intent(intent, server.is_intent_kept)),
+        drain: server.drain.map(|(quiet, is_over)| DrainReport { quiet_s: quiet.as_secs(), is_over }),
+        version: format!("{:016x}", server.version),
         backup: server.backup,
         in_flight: u64::from(server.stats.in_flight),
         requests: server.stats.traffic.requests,

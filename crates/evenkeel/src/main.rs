@@ -16,6 +16,7 @@ mod exit;
 mod logging;
 mod opening;
 mod output;
+mod steering;
 mod terminal;
 mod topology;
 

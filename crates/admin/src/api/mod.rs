@@ -3,6 +3,7 @@
 //! A noun is a module here with its rows ([`Operation`]); [`NOUNS`] names it, and a small trait in `control` says what it
 //! asks of the node. The invariant: what is not in the catalogue is not served, and what is in it is described.
 
+pub mod events;
 mod health;
 mod listeners;
 mod login;
@@ -11,7 +12,7 @@ pub mod openapi;
 mod pages;
 mod pools;
 mod process;
-mod servers;
+pub mod servers;
 mod status;
 mod timeline;
 
@@ -40,6 +41,7 @@ static NOUNS: &[&[Operation]] = &[
     listeners::OPERATIONS,
     pools::OPERATIONS,
     servers::OPERATIONS,
+    events::OPERATIONS,
     process::OPERATIONS,
     pages::OPERATIONS,
     metrics::OPERATIONS,
@@ -125,8 +127,7 @@ pub(crate) enum Gives {
     Json(Shape),
     /// JSON with status 202: it has begun.
     Accepted(Shape),
-    /// A stream of server-sent events. Not every build of the catalogue has one.
-    #[allow(dead_code, reason = "described here for the nouns that stream")]
+    /// A stream of server-sent events.
     Events,
 }
 
@@ -173,7 +174,6 @@ impl Call<'_> {
     }
 
     /// The first parameter of that name in the query.
-    #[allow(dead_code, reason = "for the nouns that take parameters")]
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::*;
 use crate::client::{Client, ClientError};
-use crate::report::{ReloadRefused, ReloadReport, StatusReport, TimelineReport};
+use crate::report::{ReloadRefused, ReloadReport, ServerReport, StatusReport, TimelineReport};
 use crate::{Answer, Control};
 
 /// A node that refuses every second reload.
@@ -44,10 +44,49 @@ impl Control for Node {
 
     fn audit(&self, _: &crate::Audit) {}
 
+    fn servers(&self) -> &dyn crate::Servers {
+        self
+    }
+
+    fn events(&self) -> &dyn crate::Events {
+        self
+    }
+
     fn stop(&self) -> Answer<'_, ()> {
         Box::pin(async {
             self.stops.fetch_add(1, Ordering::Relaxed);
         })
+    }
+}
+
+impl crate::Servers for Node {
+    fn order(&self, order: crate::ServerOrder) -> Answer<'_, Result<ServerReport, crate::OrderRefused>> {
+        Box::pin(async move {
+            match (order.server.as_str(), order.expected) {
+                ("a", None | Some(7)) => Ok(ServerReport { name: order.server, ..ServerReport::default() }),
+                ("a", Some(_)) => Err(crate::OrderRefused::Stale),
+                _ => Err(crate::OrderRefused::Unknown),
+            }
+        })
+    }
+}
+
+impl crate::Events for Node {
+    fn recent(&self, _: u64) -> Vec<crate::report::EventReport> {
+        Vec::new()
+    }
+
+    fn watch(&self, _: Option<u64>) -> (Vec<hyper::body::Bytes>, Box<dyn crate::Coming>) {
+        (vec![hyper::body::Bytes::from_static(b"id: 1\n\n")], Box::new(Over))
+    }
+}
+
+/// No event comes any more.
+struct Over;
+
+impl crate::Coming for Over {
+    fn next(self: Box<Self>) -> crate::NextStep {
+        Box::pin(async { (self as Box<dyn crate::Coming>, crate::Step::End) })
     }
 }
 
