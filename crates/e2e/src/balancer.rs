@@ -123,6 +123,20 @@ impl Balancer {
         self.run("reload", &[])
     }
 
+    /// Runs it again with the same folder, after its end.
+    ///
+    /// # Panics
+    /// Where it does not get ready.
+    pub fn again(self) -> Self {
+        let Self { process, scratch } = self;
+        drop(process);
+        let path = scratch.file("evenkeel.conf");
+        let arguments = ["run", &path.to_string_lossy()];
+        let output = scratch.file("output-again");
+        let process = Process::start("evenkeel", program(), &arguments, scratch.path(), output);
+        Self { process, scratch }.ready()
+    }
+
     /// Runs a command against its control socket.
     ///
     /// # Panics

@@ -33,6 +33,14 @@ pub(crate) enum Command {
     Status(RemoteArgs),
     /// Follow the running daemon and its servers on the terminal
     Top(TopArgs),
+    /// Let a server keep its sessions and get no new ones; done when all traffic sees it
+    Drain(OrderArgs),
+    /// Take a server out of service altogether; done when all traffic sees it
+    Maint(OrderArgs),
+    /// Lift what was ordered of a server; done when all traffic sees it
+    Ready(OrderArgs),
+    /// Give a server another share of the traffic; done when all traffic sees it
+    Weight(WeightArgs),
     /// Stop the running daemon: no new connections, open ones may finish
     Stop(StopArgs),
     /// Explain a word of the configuration, or the code of a diagnostic
@@ -165,6 +173,32 @@ pub(crate) struct TopArgs {
     pub(crate) once: bool,
     #[command(flatten)]
     pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OrderArgs {
+    /// The server, as `status` shows it: POOL/SERVER
+    #[arg(value_name = "POOL/SERVER")]
+    pub(crate) server: String,
+    /// Wait until nobody is left on the server, at most so long; ends with 3 where somebody still is
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) wait: Option<String>,
+    /// Lift it after so long (`90s`, `30m`, `2h`, `1d`) [default: it holds until it is lifted]
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(crate) lasting: Option<String>,
+    /// Why, for whoever looks at `status` later
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WeightArgs {
+    #[command(flatten)]
+    pub(crate) order: OrderArgs,
+    /// 0 to 1000, or percent of the configured weight (`50%`); `100%` lifts it
+    pub(crate) weight: String,
 }
 
 #[derive(Debug, Args)]

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
-use commands::{check, config, fmt, papers, passwd, remote, run, top};
+use commands::{check, config, fmt, papers, passwd, remote, run, steer, top};
 use exit::Exit;
 
 fn main() -> ExitCode {
@@ -39,6 +39,10 @@ fn main() -> ExitCode {
         Command::Top(args) => top::top(&args),
         Command::Stop(args) => remote::stop(&args),
         Command::Explain { word } => explain(&word),
+        Command::Drain(args) => steer::drain(&args),
+        Command::Maint(args) => steer::maint(&args),
+        Command::Ready(args) => steer::ready(&args),
+        Command::Weight(args) => steer::weight(&args),
         Command::Passwd(args) => passwd::passwd(&args),
         Command::Config(command) => config::config(&command),
         Command::Completions { shell } => papers::completions(shell),

@@ -11,6 +11,7 @@ mod daemon;
 mod failures;
 mod harness;
 mod hostile;
+mod intents;
 mod life;
 mod limits;
 mod logs;
