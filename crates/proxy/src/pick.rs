@@ -59,6 +59,7 @@ pub(crate) async fn seat(
         pool,
         tried,
         bound: exchange.stuck.bound().filter(|index| !tried.contains(*index)),
+        spared: exchange.stuck.spared(),
         by_client: exchange.stuck.client_key.is_some(),
         key: exchange.stuck.client_key.or_else(|| key(desk, exchange, pool)),
     };
@@ -137,6 +138,8 @@ struct Seeker<'a> {
     pool: &'a PoolHold,
     tried: &'a ServerSet,
     bound: Option<ServerIndex>,
+    /// The server that has enough of the client's requests; any other comes first.
+    spared: Option<ServerIndex>,
     /// Whether the key is the client's, for a pool that balances by another rule.
     by_client: bool,
     key: Option<u64>,
@@ -147,7 +150,19 @@ impl Seeker<'_> {
         if let Some(index) = self.bound {
             return self.take(index).map_or(Look::Full, Look::Seat);
         }
-        let ask = Ask { key: self.key, tried: self.tried, loads: self.pool.part() };
+        if let Some(index) = self.spared {
+            let mut tried = self.tried.clone();
+            tried.insert(index);
+            if let seat @ Look::Seat(_) = self.look_beside(client, &tried) {
+                return seat;
+            }
+        }
+        self.look_beside(client, self.tried)
+    }
+
+    /// The server whose turn it is, beside those.
+    fn look_beside(&self, client: &Client, tried: &ServerSet) -> Look {
+        let ask = Ask { key: self.key, tried, loads: self.pool.part() };
         let plan = self.pool.client_plan.as_ref().filter(|_| self.by_client).unwrap_or(&self.pool.plan);
         // Another worker may take the slot between the choice and the taking; after as many tries as there are
         // servers the pool is as good as full.

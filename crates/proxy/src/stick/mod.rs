@@ -62,6 +62,11 @@ impl Stuck {
         }
     }
 
+    /// The server that lends the request to another.
+    pub(crate) fn spared(&self) -> Option<ServerIndex> {
+        self.lent.and(self.seen.bond.server())
+    }
+
     /// What told, for logs.
     pub(crate) fn by(&self) -> By {
         match (self.seen.bond, self.client_key) {
