@@ -134,7 +134,8 @@ fn a_value_finds_the_servers_that_it_was_written_for() {
     let [a, b] = [0, 1].map(ServerIndex);
     let read = [CookieValue::Index, CookieValue::Address, CookieValue::Digest(evenkeel_model::config::Digest::Md5)];
     let values = Values::new(CookieValue::Name, &read, (DigestOf::Written, b""), &servers);
-    let cases: &[(&str, Option<(By, &[ServerIndex])>)] = &[
+    type Found<'a> = Option<(By, &'a [ServerIndex])>;
+    let cases: &[(&str, Found<'_>)] = &[
         ("s1", Some((By::Name, &[a]))),
         ("s2", Some((By::Name, &[b]))),
         ("shared", Some((By::Name, &[b]))),

@@ -270,8 +270,8 @@ impl<'a> Writer<'a> {
     fn session(&self, cookie: &StickyCookie) -> Answered {
         let Some(name) = cookie.bond.as_ref().map(String::as_bytes) else { return Answered::Silent };
         let set = self.desk.response.fields().known(self.desk.answer.filled(), Known::SetCookie);
-        let last = set.filter_map(|value| cookie::set_pair(value, self.now)).filter(|(set, _)| *set == name).last();
-        match last {
+        let mut own = set.filter_map(|value| cookie::set_pair(value, self.now)).filter(|(set, _)| *set == name);
+        match own.next_back() {
             Some((_, Some(value))) => Answered::Set(app_session(value)),
             Some((_, None)) => Answered::Over,
             None => {

@@ -11,3 +11,5 @@ mod rig;
 mod routing;
 mod soak;
 mod sticky;
+mod sticky_forms;
+mod sticky_limits;
