@@ -28,6 +28,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     for pool in old.pools.iter().filter(|pool| new.pool(&pool.name).is_none()) {
         changes.push(Change::PoolRemoved(pool.name.clone()));
     }
+    if old.zonefiles != new.zonefiles {
+        changes.push(Change::ProcessChanged { word: "zonefile", needs_restart: false });
+    }
     diff_process(&old.process, &new.process, &mut changes);
     if old.admin != new.admin {
         changes.push(Change::ProcessChanged { word: "admin", needs_restart: false });

@@ -22,6 +22,7 @@ fn key(context: Context) -> String {
         Context::Top => "top".to_owned(),
         Context::ServerTimeout => "server-timeout".to_owned(),
         Context::StickySkip => "sticky-skip".to_owned(),
+        Context::ZoneCheck => "zonefile-check".to_owned(),
         other => other.word().to_owned(),
     }
 }

@@ -90,3 +90,14 @@ pub const REQUEST_ID: &str = "X-Request-Id";
 
 /// `reuse` verdicts older than this at a start say nothing any more.
 pub const VERDICT_MEMORY: Duration = Duration::from_secs(60);
+
+/// `zonefile.every`: as often as cron can.
+pub const ZONEFILE_EVERY: Duration = Duration::from_secs(60);
+/// `zonefile.timeout`: one probe.
+pub const ZONEFILE_TIMEOUT: Duration = Duration::from_secs(1);
+/// `zonefile.check.rise`: one lost packet moves nothing.
+pub const ZONEFILE_RISE: u16 = 2;
+/// `zonefile.check.fall`
+pub const ZONEFILE_FALL: u16 = 2;
+/// `zonefile.then.timeout`: a name server that loads many zones takes its time.
+pub const THEN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -12,6 +12,7 @@ mod process;
 mod reach;
 mod route;
 mod site;
+mod zonefile;
 
 use std::collections::BTreeMap;
 
@@ -56,7 +57,8 @@ pub(crate) fn build(top: &Entries, out: &mut Diagnostics) -> (Config, Places) {
     admin::admin(&mut building);
     building.check_wanted();
     building.complain_of_defaults();
-    if building.config.listeners.is_empty() && !top.flawed && building.all("http").next().is_none() {
+    let has_work = ["http", "zonefile"].into_iter().any(|word| building.all(word).next().is_some());
+    if building.config.listeners.is_empty() && !top.flawed && !has_work {
         building
             .out
             .push(Diagnostic::nowhere(Code::E413, "no `http` block: there is nothing to listen on"))
@@ -83,6 +85,7 @@ impl<'a> Building<'a> {
             match entry.directive.name {
                 "pool" => pool::named(self, entry),
                 "http" => listener::collect(self, entry, &mut blocks),
+                "zonefile" => zonefile::block(self, entry),
                 _ => {}
             }
         }

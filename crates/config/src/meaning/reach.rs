@@ -120,7 +120,8 @@ fn servers(pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
 fn unused(config: &Config, pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
     let leads = |action: &Action| matches!(action, Action::To(name) if *name == pool.name);
     let mut routes = config.listeners.iter().flat_map(|listener| &listener.sites).flat_map(|site| &site.routes);
-    if !routes.any(|route| leads(&route.action)) {
+    let is_looked_at = config.zonefiles.iter().any(|block| block.pool.as_ref() == Some(&pool.name));
+    if !is_looked_at && !routes.any(|route| leads(&route.action)) {
         out.report(Code::W501, entry.span, format!("no route leads to pool `{}`", pool.name))
             .help(format!("add one: `route * to={}`, or take the pool out", pool.name));
     }

@@ -65,6 +65,8 @@ pub enum Kind {
     PathPattern,
     /// A pattern for hosts.
     HostPattern,
+    /// The name of a host or a zone.
+    Host,
     /// `HOST` or `HOST:PORT`.
     Authority,
     /// A path of a URL.
@@ -132,6 +134,7 @@ impl Kind {
             }
             Self::PathPattern => "`*`, `/exact`, `/prefix/*` or a glob such as `/img/*.png`",
             Self::HostPattern => "`shop.example.com` or `*.example.com`",
+            Self::Host => "a name such as `example.org`",
             Self::Authority => "a host, with `:PORT` where it is not the usual one",
             Self::UrlPath => "a path that begins with `/`",
             Self::Condition => "`NAME`, which must be there, or `NAME:VALUE`",

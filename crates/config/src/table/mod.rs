@@ -11,6 +11,7 @@ mod route;
 mod sticky;
 mod strangers;
 mod top;
+mod zonefile;
 
 use std::fmt;
 
@@ -64,11 +65,19 @@ pub enum Context {
     ServerTimeout,
     /// `queue`
     Queue,
+    /// `zonefile`
+    Zonefile,
+    /// `check` in a `zonefile`
+    ZoneCheck,
+    /// `then` in a `zonefile`
+    Then,
+    /// `update` in a `zonefile`
+    Update,
 }
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -91,6 +100,10 @@ impl Context {
         Self::Retry,
         Self::ServerTimeout,
         Self::Queue,
+        Self::Zonefile,
+        Self::ZoneCheck,
+        Self::Then,
+        Self::Update,
     ];
 
     /// The word whose block it is; empty at the top.
@@ -112,10 +125,13 @@ impl Context {
             Self::Server => "server",
             Self::Balance => "balance",
             Self::Sticky => "sticky",
-            Self::Check => "check",
+            Self::Check | Self::ZoneCheck => "check",
             Self::Eject => "eject",
             Self::Retry => "retry",
             Self::Queue => "queue",
+            Self::Zonefile => "zonefile",
+            Self::Then => "then",
+            Self::Update => "update",
         }
     }
 }
@@ -128,6 +144,7 @@ impl fmt::Display for Context {
             Self::ClientTimeout => f.write_str("`timeout` of clients"),
             Self::ServerTimeout => f.write_str("`timeout` of a pool"),
             Self::StickySkip => f.write_str("`skip` of `sticky`"),
+            Self::ZoneCheck => f.write_str("`check` of zone files"),
             other => write!(f, "`{}`", other.word()),
         }
     }
@@ -233,7 +250,8 @@ const fn any(name: &'static str, kind: Kind) -> Arg {
     Arg { name, kind, count: Count::Any }
 }
 
-static TABLE: [&[Directive]; 6] = [top::ROWS, admin::ROWS, http::ROWS, route::ROWS, pool::ROWS, sticky::ROWS];
+static TABLE: [&[Directive]; 7] =
+    [top::ROWS, admin::ROWS, http::ROWS, route::ROWS, pool::ROWS, sticky::ROWS, zonefile::ROWS];
 
 /// Every word of the language.
 pub fn directives() -> impl Iterator<Item = &'static Directive> {

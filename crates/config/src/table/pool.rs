@@ -7,6 +7,7 @@ use evenkeel_model::{caps, defaults};
 use super::{Context, Directive, Kind, ROW, Repeat, any, many, one, optional};
 use crate::print;
 
+const CHECKS: &[Context] = &[Context::Check, Context::ZoneCheck];
 const SHORTEST: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -188,7 +189,7 @@ pub(super) static ROWS: &[Directive] = &[
     },
     Directive {
         name: "host",
-        within: &[Context::Check],
+        within: CHECKS,
         args: &[one("HOST", Kind::Authority)],
         otherwise: "the server's own address; none with `HTTP/1.0`",
         doc: "The `Host` field of the probe.",
@@ -198,7 +199,7 @@ pub(super) static ROWS: &[Directive] = &[
     },
     Directive {
         name: "header",
-        within: &[Context::Check],
+        within: CHECKS,
         args: &[one("FIELD", Kind::FieldLine)],
         repeat: Repeat::Many,
         otherwise: "none",
@@ -209,7 +210,7 @@ pub(super) static ROWS: &[Directive] = &[
     },
     Directive {
         name: "expect",
-        within: &[Context::Check],
+        within: CHECKS,
         args: &[many("STATUS", Kind::Statuses)],
         default: Some(|| "200..399".to_owned()),
         doc: "The statuses that pass.",
@@ -219,7 +220,7 @@ pub(super) static ROWS: &[Directive] = &[
     },
     Directive {
         name: "body",
-        within: &[Context::Check],
+        within: CHECKS,
         args: &[one("TEXT", Kind::Text)],
         otherwise: "the body is not looked at",
         doc: "A text that the answer's body must hold.",

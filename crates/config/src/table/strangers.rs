@@ -11,7 +11,6 @@ pub static LATER: &[(&str, &str)] = &[
     ("group", "resources that move between nodes"),
     ("dns", "answering DNS"),
     ("zone", "DNS zones"),
-    ("zonefile", "checking the servers in zone files"),
     ("tcp", "balancing TCP"),
     ("udp", "balancing UDP"),
     ("cache", "keeping answers"),

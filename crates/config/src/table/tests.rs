@@ -51,6 +51,13 @@ fn around(context: Context, example: &str) -> String {
             let user = if example.starts_with("user ") { "" } else { " user x role=read pass=cred:x\n" };
             format!("admin 127.0.0.1:9090 {{\n{user} {example}\n}}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n")
         }
+        Context::Zonefile | Context::ZoneCheck | Context::Then | Context::Update
+            if !example.starts_with("zonefile") =>
+        {
+            let pool = if example.starts_with("pool") { "pool shop {\n server x 10.9.9.9:80\n}\n" } else { "" };
+            format!("zonefile /z {{\n {example}\n}}\n{pool}")
+        }
+        Context::Zonefile => example.to_owned(),
         Context::Top | Context::Limits => format!("{example}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n"),
         Context::Http | Context::Respond | Context::Redirect if example.starts_with("http ") => example.to_owned(),
         Context::Http if find(example.split(' ').next().unwrap(), Context::Pool).is_some() => {

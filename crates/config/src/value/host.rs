@@ -23,6 +23,16 @@ pub(crate) fn is_host_name(text: &str) -> bool {
     text.len() <= LONGEST && !numeric && text.split('.').all(label)
 }
 
+/// A name without the dot at its end.
+pub(super) fn name(word: &Word, out: &mut Diagnostics) -> Option<String> {
+    if is_host_name(&word.text) {
+        return Some(word.text.trim_end_matches('.').to_ascii_lowercase());
+    }
+    out.report(Code::E313, word.span, format!("`{}` cannot be a name", word.text))
+        .help("labels of letters, digits, `-` and `_` with dots between them: `example.org`");
+    None
+}
+
 pub(super) fn pattern(word: &Word, out: &mut Diagnostics) -> Option<HostPattern> {
     let text = word.text.to_ascii_lowercase();
     if let Some(below) = text.strip_prefix("*.")

@@ -89,6 +89,7 @@ pub(crate) fn read(kind: Kind, word: &Word, out: &mut Diagnostics) -> Option<Val
         Kind::ClientField => Value::ClientField(client_field(word, out)?),
         Kind::PathPattern => Value::PathPattern(path::pattern(word, out)?),
         Kind::HostPattern => Value::HostPattern(host::pattern(word, out)?),
+        Kind::Host => Value::Text(host::name(word, out)?),
         Kind::Authority => Value::Text(host::authority(word, out)?),
         Kind::UrlPath => Value::Text(path::url_path(word, out)?),
         Kind::Condition => Value::Condition(text::condition(word)),

@@ -8,6 +8,7 @@ mod pool;
 mod process;
 mod route;
 mod sticky;
+mod zonefile;
 
 pub use admin::{Admin, AdminUser, Role};
 pub use log::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget};
@@ -20,6 +21,7 @@ pub use route::{
     Action, ClientField, ClientLimits, ClientTimeouts, FieldEdit, FieldMatch, ForwardedFields, HostPattern, ListenAddr,
     Listener, Matcher, Network, PathPattern, PathRewrite, Redirect, RedirectTo, RequestId, Respond, Route, Site,
 };
+pub use zonefile::{Then, Update, Zonefile};
 
 pub use sticky::{
     Carrier, CookieAttributes, CookieValue, Digest, DigestOf, Insert, Learn, LearnFrom, SameSite, SetBy, Sticky,
@@ -37,6 +39,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The pools, in written order; those that listeners' own `to` lines make come where the listener stands.
     pub pools: Vec<Pool>,
+    /// The zone files that are kept in step, in written order.
+    pub zonefiles: Vec<Zonefile>,
 }
 
 impl Config {

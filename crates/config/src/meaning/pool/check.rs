@@ -10,7 +10,7 @@ use crate::{Code, Diagnostics};
 const EXPECTED: StatusRange = StatusRange { first: 200, last: 399 };
 
 /// The probe; `None` for `off`, and where it cannot be understood.
-pub(super) fn check(entry: &Entry, out: &mut Diagnostics) -> Option<Check> {
+pub(in crate::meaning) fn check(entry: &Entry, out: &mut Diagnostics) -> Option<Check> {
     let words: Vec<&Argument> = entry.values.iter().collect();
     let texts: Vec<&str> = words.iter().map(|argument| argument.word.text.as_str()).collect();
     let kind = match texts.as_slice() {

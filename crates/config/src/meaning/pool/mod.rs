@@ -1,7 +1,7 @@
 //! Pools: their servers, and everything that is said about them. The words are the same in a `pool` block and in an `http` block
 //! with servers of its own.
 
-mod check;
+pub(super) mod check;
 mod choose;
 mod sticky;
 
@@ -167,6 +167,7 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
     pool
 }
 
+/// Takes over an option's duration where it is given.
 pub(super) fn set(entry: &Entry, option: &str, target: &mut Duration) {
     if let Some(Value::Duration(value)) = entry.option(option) {
         *target = *value;
