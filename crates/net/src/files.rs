@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+mod replace;
+
+pub use replace::{Replaced, replace};
+
 /// A log: lines are appended, several processes may append at once, and it can be moved away and opened anew.
 #[derive(Debug)]
 pub struct LogFile {

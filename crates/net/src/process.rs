@@ -2,6 +2,7 @@
 
 mod identity;
 mod service;
+mod tree;
 mod usage;
 
 use std::io;
@@ -13,6 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use identity::{User, become_user, is_root, lookup_user, uid};
 pub use service::{Notice, notify, watchdog_interval};
+pub use tree::kill_tree;
 pub use usage::{Usage, usage};
 
 /// Raises the descriptor limit and returns what it is afterwards. `FromSystem` takes what the hard limit allows, at
