@@ -1,5 +1,7 @@
 //! Dates as HTTP writes them (`IMF-fixdate`, RFC 9110 section 5.6.7). Not here: a clock.
 
+use evenkeel_model::date_of;
+
 /// How many bytes such a date has.
 pub const DATE_BYTES: usize = 29;
 
@@ -15,7 +17,7 @@ pub fn format_http_date(unix_secs: u64, out: &mut [u8; DATE_BYTES]) {
     let time = unix_secs.min(LAST);
     let days = time / SECONDS_PER_DAY;
     let second = time % SECONDS_PER_DAY;
-    let (year, month, day) = civil(days);
+    let (year, month, day) = date_of(days);
     let name = |table: &[&'static [u8; 3]], index: u64| {
         usize::try_from(index).ok().and_then(|index| table.get(index).copied()).unwrap_or(b"???")
     };
@@ -33,20 +35,6 @@ pub fn format_http_date(unix_secs: u64, out: &mut [u8; DATE_BYTES]) {
 fn pair(number: u64) -> [u8; 2] {
     let digit = |value: u64| b'0' + u8::try_from(value % 10).unwrap_or(0);
     [digit(number / 10), digit(number)]
-}
-
-/// Year, month and day of a day since 1970-01-01 in the Gregorian calendar, counted in years that begin in March, so
-/// that the leap day is a year's last (the algorithm is H. Hinnant's `civil_from_days`).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 /// Reads a date of a cookie's `Expires` by the forgiving rules of RFC 6265 section 5.1.1, in seconds since 1970; one

@@ -14,12 +14,14 @@ pub mod caps;
 pub mod config;
 pub mod defaults;
 
+mod calendar;
 mod change;
 mod histogram;
 mod name;
 mod template;
 mod verdict;
 
+pub use calendar::date_of;
 pub use change::Change;
 pub use config::Config;
 pub use histogram::Histogram;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use evenkeel_model::date_of;
+
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A moment in the calendar.
@@ -16,19 +18,11 @@ struct Moment {
 }
 
 impl Moment {
-    /// The civil date of a moment, by Howard Hinnant's `civil_from_days`, for years from 1970 on.
+    /// The date and time of a moment, for years from 1970 on.
     fn of(unix: Duration) -> Self {
         let seconds = unix.as_secs();
         let (days, rest) = (seconds / 86_400, seconds % 86_400);
-        // Eras of 400 years that begin on 1 March of year 0.
-        let shifted = days + 719_468;
-        let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let march_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-        let year = year_of_era + era * 400 + u64::from(month <= 2);
+        let (year, month, day) = date_of(days);
         Self {
             year,
             month,
