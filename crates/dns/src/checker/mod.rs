@@ -21,7 +21,7 @@ pub use options::{Owners, SetOptions};
 pub use plan::{Change, Edit, Plan, Stale, diff, is_blind, plan};
 pub use refuse::{Refusal, refusal};
 pub use serial::{When, bump};
-pub use survey::{BalancedSet, Check, Member, Survey, Target, survey};
+pub use survey::{BalancedSet, Check, Member, Survey, Target, survey, survey_with};
 pub use tally::{Probe, Tally};
 
 #[cfg(test)]

@@ -49,14 +49,14 @@ pub(super) enum Note {
     Other,
 }
 
-/// Judges a line without its end.
-pub(super) fn read_note(line: &[u8]) -> Note {
+/// Judges a line without its end. What options leave open is as in `defaults`.
+pub(super) fn read_note(line: &[u8], defaults: &SetOptions) -> Note {
     let text = String::from_utf8_lossy(line);
     if text.contains("BALANCED_AUTOCHECK") {
         return header(&text).map_or_else(Note::Wrong, Note::Header);
     }
     if text.contains("BALANCED_OPTIONS") {
-        return options(&text).map_or_else(Note::Wrong, Note::Options);
+        return options(&text, defaults).map_or_else(Note::Wrong, Note::Options);
     }
     Note::Other
 }
@@ -72,12 +72,12 @@ fn header(text: &str) -> Result<u16, String> {
     port.ok_or_else(|| format!("`{digits}` is no port; write 1 to 65535"))
 }
 
-fn options(text: &str) -> Result<SetOptions, String> {
+fn options(text: &str, defaults: &SetOptions) -> Result<SetOptions, String> {
     let shape =
         || "options are `;; BALANCED_OPTIONS: KEY=VALUE ...` from the first column; this line is none".to_owned();
     let rest = text.strip_prefix(";;").ok_or_else(shape)?.trim_start();
     let rest = rest.strip_prefix("BALANCED_OPTIONS:").ok_or_else(shape)?;
-    let mut options = SetOptions::default();
+    let mut options = defaults.clone();
     for word in rest.split_whitespace() {
         let (key, value) = word.split_once('=').ok_or_else(|| format!("`{word}` is no option; write KEY=VALUE"))?;
         let count = || {

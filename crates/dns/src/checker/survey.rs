@@ -103,6 +103,8 @@ pub struct Survey {
     /// What is wrong; with an error nothing may be changed.
     pub problems: Vec<Problem>,
     pub(super) entries: Vec<Entry>,
+    /// The zone that the file is of, where it says so by a SOA with an absolute owner or below an `$ORIGIN`.
+    pub zone: Option<Name>,
     pub(super) serial: Option<SerialPlace>,
     /// The origin that names were read with.
     pub(super) origin: Name,
@@ -150,10 +152,17 @@ pub(super) fn print_of(bytes: &[u8]) -> u64 {
 /// Reads a zone file. Without a known `origin` names are taken relative to the root, which is enough to tell them
 /// apart.
 pub fn survey(bytes: &[u8], origin: Option<&Name>) -> Survey {
+    survey_with(bytes, origin, &SetOptions::default())
+}
+
+/// [`survey`], with what holds for blocks whose options do not say.
+pub fn survey_with(bytes: &[u8], origin: Option<&Name>, defaults: &SetOptions) -> Survey {
     let text = ZoneText::new(bytes);
     let origin = origin.cloned().unwrap_or_else(Name::root);
     let mut reader = Reader {
         bytes,
+        defaults,
+        zone: None,
         problems: Problems::default(),
         entries: Vec::new(),
         sets: Vec::new(),
@@ -200,6 +209,8 @@ struct Block {
 
 struct Reader<'a> {
     bytes: &'a [u8],
+    defaults: &'a SetOptions,
+    zone: Option<Name>,
     problems: Problems,
     entries: Vec<Entry>,
     sets: Vec<BalancedSet>,
@@ -246,11 +257,11 @@ impl<'a> Reader<'a> {
     fn note(&mut self, lines: &[Line], line: &Line) -> usize {
         let text = self.bytes.get(line.start..line.text_end()).unwrap_or_default();
         let span = Span { file: 0, start: line.start, end: line.text_end() };
-        match read_note(text) {
+        match read_note(text, self.defaults) {
             Note::Header(port) => {
                 self.end_block();
                 self.cut = None;
-                let options = self.pending.take().map(|(_, options)| options).unwrap_or_default();
+                let options = self.pending.take().map_or_else(|| self.defaults.clone(), |(_, options)| options);
                 let line = self.line_number(line.start);
                 self.block = Some(Block { header: span, line, port, options, sets: vec![] });
             }
@@ -426,6 +437,7 @@ impl<'a> Reader<'a> {
             self.context.last_ttl = entry.ttl.or(self.context.last_ttl);
         }
         if let Some(found) = is_soa {
+            self.zone = entry.owner.clone().filter(|owner| !owner.is_root());
             self.serials.push(found.map_err(|()| span));
         }
         let index = self.entries.len();
@@ -509,6 +521,7 @@ impl<'a> Reader<'a> {
             sets: self.sets,
             problems: self.problems.into_sorted(),
             entries: self.entries,
+            zone: self.zone,
             serial,
             origin,
             print: print_of(self.bytes),

@@ -169,12 +169,23 @@ pub(crate) async fn probe(check: &Check, authority: &str, addr: SocketAddr) -> C
             });
         }
     };
+    ask_over(&stream, check, authority, addr, deadline).await
+}
+
+/// Asks once over a connection that stands; `deadline` is the probe's.
+pub(crate) async fn ask_over(
+    stream: &Stream,
+    check: &Check,
+    authority: &str,
+    addr: SocketAddr,
+    deadline: Instant,
+) -> CheckOutcome {
     match &check.kind {
         // Closed in order: many a small server takes a reset for an error worth a page in its log.
         CheckKind::Tcp => CheckOutcome::Passed { answer: None },
         CheckKind::Http(http) => {
             let mut judge = ask::Judge::new(http, addr.to_string());
-            let asked = ask_and_read(&stream, http, authority, addr, &mut judge);
+            let asked = ask_and_read(stream, http, authority, addr, &mut judge);
             match tokio::time::timeout_at(deadline, asked).await {
                 Ok(outcome) => outcome,
                 Err(_) => judge.late(check.timeout),
