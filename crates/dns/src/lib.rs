@@ -7,6 +7,7 @@
 //! - [`zone`]: master files, lossless, and the zones that they make.
 //! - [`wire`]: queries in, responses out.
 //! - [`tsig`]: messages signed with a shared secret.
+//! - [`update`]: dynamic updates that change one set and nobody else's work.
 //! - [`answer`]: what a query gets from the zones, the health view and the policy.
 //! - [`checker`]: which records of a zone file to park or to put back.
 //! - [`fuzz`]: entries for a fuzzer.
@@ -23,6 +24,7 @@ mod kind;
 mod name;
 mod rdata;
 pub mod tsig;
+pub mod update;
 pub mod wire;
 pub mod zone;
 

@@ -18,7 +18,7 @@ mod tally;
 
 pub use follow::{Follow, fill_command};
 pub use options::{Owners, SetOptions};
-pub use plan::{Change, Edit, Plan, Stale, diff, is_blind, plan};
+pub use plan::{Change, Edit, Plan, Settled, Stale, diff, is_blind, plan, settle};
 pub use refuse::{Refusal, refusal};
 pub use serial::{When, bump};
 pub use survey::{BalancedSet, Check, Member, Survey, Target, survey, survey_with};

@@ -132,10 +132,19 @@ pub fn plan(bytes: &[u8], survey: &Survey, verdicts: &HashMap<Target, State>, wh
     plan
 }
 
+/// Which records of a set are to be parked, and whether verdicts alone would have emptied it below its minimum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// For each member, in order.
+    pub parked: Vec<bool>,
+    /// What was kept instead, as a sentence.
+    pub held: Option<String>,
+}
+
 /// Decides for each record of a set whether it is to be parked.
-fn decide(set: &BalancedSet, verdicts: &HashMap<Target, State>, parked: &mut HashMap<usize, bool>, plan: &mut Plan) {
+pub fn settle(set: &BalancedSet, verdicts: &HashMap<Target, State>) -> Settled {
     let state = |member: &Member| verdicts.get(&member.target).copied().unwrap_or(State::Unknown);
-    let mut wanted: Vec<bool> = set
+    let mut parked: Vec<bool> = set
         .members
         .iter()
         .map(|member| match state(member) {
@@ -144,27 +153,34 @@ fn decide(set: &BalancedSet, verdicts: &HashMap<Target, State>, parked: &mut Has
             State::Down | State::Draining | State::Maintenance => true,
         })
         .collect();
-    let live = wanted.iter().filter(|is_parked| !**is_parked).count();
+    let live = parked.iter().filter(|is_parked| !**is_parked).count();
     let missing = set.options.min.min(set.members.len()).saturating_sub(live);
-    if missing > 0 {
-        // Kept first: what nobody ordered away, what is live now, what is unknown rather than down.
-        let mut order: Vec<usize> = (0..wanted.len()).filter(|at| wanted.get(*at) == Some(&true)).collect();
-        order.sort_by_key(|at| {
-            set.members.get(*at).map(|member| {
-                let state = state(member);
-                let ordered_away = matches!(state, State::Draining | State::Maintenance);
-                (ordered_away, member.is_parked, state != State::Unknown, *at)
-            })
-        });
-        for at in order.into_iter().take(missing) {
-            if let Some(slot) = wanted.get_mut(at) {
-                *slot = false;
-            }
-        }
-        plan.held
-            .push(format!("the {} records of `{}` stay at the minimum of {}", set.kind, set.owner, set.options.min));
+    if missing == 0 {
+        return Settled { parked, held: None };
     }
-    for (member, is_parked) in set.members.iter().zip(wanted) {
+    // Kept first: what nobody ordered away, what is live now, what is unknown rather than down.
+    let mut order: Vec<usize> = (0..parked.len()).filter(|at| parked.get(*at) == Some(&true)).collect();
+    order.sort_by_key(|at| {
+        set.members.get(*at).map(|member| {
+            let state = state(member);
+            let ordered_away = matches!(state, State::Draining | State::Maintenance);
+            (ordered_away, member.is_parked, state != State::Unknown, *at)
+        })
+    });
+    for at in order.into_iter().take(missing) {
+        if let Some(slot) = parked.get_mut(at) {
+            *slot = false;
+        }
+    }
+    let held = format!("the {} records of `{}` stay at the minimum of {}", set.kind, set.owner, set.options.min);
+    Settled { parked, held: Some(held) }
+}
+
+/// Settles a set of a file.
+fn decide(set: &BalancedSet, verdicts: &HashMap<Target, State>, parked: &mut HashMap<usize, bool>, plan: &mut Plan) {
+    let settled = settle(set, verdicts);
+    plan.held.extend(settled.held);
+    for (member, is_parked) in set.members.iter().zip(settled.parked) {
         parked.insert(member.entry, is_parked);
         if is_parked != member.is_parked {
             let change = Change { owner: set.owner.clone(), kind: set.kind, target: member.target.clone(), is_parked };

@@ -49,6 +49,11 @@ impl Tally {
         if probe == Probe::CannotTell { State::Unknown } else { self.state }
     }
 
+    /// Whether no further probe is awaited to decide between the verdict and its opposite.
+    pub fn is_settled(&self) -> bool {
+        self.streak == 0
+    }
+
     /// The verdict so far.
     pub fn state(&self) -> State {
         self.state

@@ -14,6 +14,7 @@ pub use query::{Cookie, Edns, Incoming, Query, Question, Rejection, read_query};
 pub use response::{Encoded, Need, OptExtras, Response, Set, encode, encode_cut, encode_rejection};
 
 pub(crate) use read::Cursor;
+pub(crate) use write::Writer;
 
 /// Bytes of a message's header (RFC 1035, 4.1.1).
 pub const HEADER_BYTES: usize = 12;
