@@ -209,3 +209,27 @@ pub const CLUSTER_CANDIDATES: usize = 4;
 
 /// Attempts to stop a resource before the group counts as stuck.
 pub const GROUP_STOP_ATTEMPTS: u8 = 3;
+
+/// Most bytes of one file that the zone-file checker looks at: it is held in memory twice.
+pub const ZONEFILE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Most files that one `zonefile` block looks through: a directory with more is not one of zones.
+pub const ZONEFILE_FILES: usize = 10_000;
+
+/// Deepest directory below one that is named for the zone-file checker.
+pub const ZONEFILE_DEPTH: usize = 8;
+
+/// Probes of the zone-file checker at once: each holds a descriptor that traffic could use.
+pub const ZONEFILE_PROBES: usize = 128;
+
+/// How often a target that is about to change is asked again within one round.
+pub const ZONEFILE_REPEATS: usize = 30;
+
+/// How often a file that an editor changed meanwhile is planned anew within one round.
+pub const ZONEFILE_REPLANS: usize = 8;
+
+/// Bytes kept of what a command of `then` said on its standard error: enough for the sentence that says why.
+pub const THEN_STDERR_BYTES: usize = 4096;
+
+/// Orders that wait for the zone-file checker: one for each reload.
+pub const ZONEFILE_ORDERS: usize = 16;

@@ -36,6 +36,7 @@ mod state;
 mod status;
 mod supervisor;
 mod watchdog;
+pub mod zonefile;
 
 #[cfg(test)]
 mod scratch;

@@ -28,6 +28,7 @@ const HASH_SEED: &str = "hash.seed";
 const VERDICTS: &str = "verdicts.json";
 const INTENTS: &str = "intents.json";
 const LAST_GOOD: &str = "last-good.json";
+const ZONEFILE_DEBTS: &str = "zonefile-owed.json";
 
 /// The state directory, or that there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +161,11 @@ impl State {
             }
             Err(error) => Err(format!("`{}`: {}", path.display(), words(&error))),
         }
+    }
+
+    /// Where the zone-file checker keeps what it owes.
+    pub(crate) fn zonefile_debts(&self) -> Option<PathBuf> {
+        self.path(ZONEFILE_DEBTS)
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {

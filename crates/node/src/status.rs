@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::zonefile::ZonefileReport;
 use evenkeel_model::config::{Config, ServerAddr};
 use evenkeel_model::{ListenerName, PoolName, ServerId, Verdict};
 use evenkeel_net::process::Usage;
@@ -38,6 +39,8 @@ pub struct NodeStatus {
     pub listeners: Vec<ListenerStatus>,
     /// The pools in written order.
     pub pools: Vec<PoolStatus>,
+    /// The zone files that are kept in step, by block.
+    pub zonefiles: Arc<Vec<ZonefileReport>>,
     /// Client connections open now.
     pub connections: u64,
     /// The process's counters.

@@ -66,6 +66,14 @@ pub const LOG_WRITER: Task = Task {
     does: "writes one log's lines, so that a slow disk holds up nobody else",
     end: "the last snapshot that names the log is gone",
 };
+/// The zone-file checker.
+pub const ZONEFILE: Task = Task {
+    name: "zonefile",
+    place: Place::Thread,
+    owner: "the supervisor",
+    does: "keeps zone files in step with the servers that answer",
+    end: "the supervisor ends, after the round that is under way",
+};
 /// The signals' listener.
 pub const SIGNALS: Task = Task {
     name: "signals",
@@ -108,7 +116,7 @@ pub const SERVICE: Task = Task {
 };
 
 /// The table.
-pub const TASKS: [Task; 8] = [CONTROL, WORKER, LOG_WRITER, SIGNALS, PROBE, LOOKUP, WATCHDOG, SERVICE];
+pub const TASKS: [Task; 9] = [CONTROL, WORKER, LOG_WRITER, SIGNALS, PROBE, LOOKUP, WATCHDOG, SERVICE, ZONEFILE];
 
 /// Tells when threads have ended: each holds a [`Token`] and lets it go with its last step.
 pub(crate) struct Ending {

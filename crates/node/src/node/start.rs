@@ -38,6 +38,7 @@ use crate::state::State;
 use crate::supervisor::{About, Event, Running, Supervisor};
 use crate::tasks;
 use crate::watchdog::Watchdog;
+use crate::zonefile::{Zonefiles, pool_verdicts};
 
 /// How long the workers may take to accept on their first sockets.
 const FIRST_APPLY: Duration = Duration::from_secs(10);
@@ -201,6 +202,7 @@ fn run(
 }
 
 /// Starts the threads and tasks, and opens the doors.
+// long: every part of a node is put together here, once, in the order in which they need each other.
 async fn assemble(
     ready: Ready,
     handle: Handle,
@@ -224,6 +226,7 @@ async fn assemble(
     let named = (ready.resources.pages, ready.resources.keys);
     let mut running = first_running(&config, named, &keeper, &logs, ready.hash_seed, &shared);
     running.bound = bound(&ready.opened);
+    let zonefiles = first_zonefiles(&ready.state, &events, &config, &running)?;
     open_doors(&crew, &running.snapshot, ready.opened).await?;
 
     let (admin, admin_now) = watch::channel(ready.resources.admin);
@@ -250,6 +253,7 @@ async fn assemble(
         intents,
         journal,
         probes,
+        zonefiles,
         lookups,
         resolver,
         running,
@@ -260,6 +264,19 @@ async fn assemble(
         about,
     };
     Ok((supervisor, ready.control))
+}
+
+/// The zone-file checker, with the first verdicts.
+fn first_zonefiles(
+    state: &State,
+    events: &mpsc::Sender<Event>,
+    config: &Config,
+    running: &Running,
+) -> Result<Zonefiles, StartError> {
+    let mut zonefiles = Zonefiles::new(state.zonefile_debts(), events.clone());
+    zonefiles.follow(config).map_err(StartError::System)?;
+    zonefiles.tell(|| pool_verdicts(&running.views));
+    Ok(zonefiles)
 }
 
 /// The first configuration in force, with its first snapshot.

@@ -24,6 +24,7 @@ impl Supervisor {
             control: self.about.control.clone(),
             listeners: config.listeners.iter().map(|listener| self.describe_listener(listener)).collect(),
             pools: config.pools.iter().map(|pool| self.describe_pool(pool, turn)).collect(),
+            zonefiles: self.zonefiles.report(),
             connections: self.shared.connections(),
             totals: self.shared.totals(),
             log_lines_lost: self.logs.lost(),

@@ -49,6 +49,7 @@ use crate::secrets::TokenKeys;
 use crate::state::State;
 use crate::status::{LastReload, NodeStatus, Phase, ReloadCounts};
 use crate::watchdog::Watchdog;
+use crate::zonefile::{Zonefiles, pool_verdicts};
 
 pub use reload::Reloaded;
 pub(crate) use reload::{Readied, Waiting};
@@ -107,6 +108,7 @@ pub(crate) struct Supervisor {
     pub(crate) intents: Intents,
     pub(crate) journal: Journal,
     pub(crate) probes: Probes,
+    pub(crate) zonefiles: Zonefiles,
     pub(crate) lookups: Lookups,
     pub(crate) resolver: Rc<Resolver>,
     pub(crate) running: Running,
@@ -317,6 +319,7 @@ impl Supervisor {
             hash_seed: self.hash_seed,
             shared: &self.shared,
         });
+        self.zonefiles.tell(|| pool_verdicts(&views));
         self.running.views = views;
         snapshot
     }

@@ -171,6 +171,9 @@ impl Supervisor {
         self.lookups.follow(&self.keeper.hosts(), answers);
         let keeper = &self.keeper;
         self.probes.follow(&config, |id| keeper.addrs(id));
+        if let Err(error) = self.zonefiles.follow(&config) {
+            tracing::error!("zone files are not looked at: {error}");
+        }
         self.shared.set_max_conns(max_conns(&config.process, self.about.descriptors));
     }
 
