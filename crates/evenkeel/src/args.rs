@@ -27,6 +27,12 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Lay configuration files out in the customary form
     Fmt(FmtArgs),
+    /// Park the records of zone files whose servers do not answer, and put them back when they do
+    #[command(subcommand)]
+    Zonefile(ZonefileCommand),
+    /// As the old script of that name: -c COMMAND, -t SECONDS, files and directories
+    #[command(name = "bind9_check_balancer")]
+    Balancer(BalancerArgs),
     /// Have the running daemon read its configuration anew; done when traffic sees it
     Reload(RemoteArgs),
     /// Show how the running daemon and its servers are
@@ -129,9 +135,104 @@ pub(crate) struct CheckArgs {
     /// Do not look up the servers' names
     #[arg(long)]
     pub(crate) offline: bool,
+    /// The file is this zone's; a zone file is known as one without it where it tells its zone
+    #[arg(long, value_name = "NAME")]
+    pub(crate) zone: Option<String>,
     /// How diagnostics look
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ZonefileCommand {
+    /// Ask the targets and say what would change; change nothing
+    Check(ZonefileArgs),
+    /// Do one round: ask, edit what is to be edited, run the command
+    Fix(ZonefileFixArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ZonefileArgs {
+    /// Zone files, patterns, and directories that hold some
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How long one probe may take
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = patience)]
+    pub(crate) timeout: Patience,
+    /// Probes passed in a row before a parked record comes back
+    #[arg(long, value_name = "NUMBER", default_value_t = evenkeel_model::defaults::ZONEFILE_RISE, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) rise: u16,
+    /// Probes failed in a row before a record is parked
+    #[arg(long, value_name = "NUMBER", default_value_t = evenkeel_model::defaults::ZONEFILE_FALL, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) fall: u16,
+    /// Ask for this path by HTTP instead of only connecting
+    #[arg(long, value_name = "PATH", value_parser = url_path)]
+    pub(crate) http: Option<String>,
+    /// The host to ask for by HTTP
+    #[arg(long, value_name = "HOST", requires = "http")]
+    pub(crate) host: Option<String>,
+    /// Send the changes to this live server (RFC 2136) instead of editing the files
+    #[arg(long, value_name = "ADDR:PORT", requires = "key")]
+    pub(crate) update: Option<std::net::SocketAddr>,
+    /// The file with the key that signs updates
+    #[arg(long, value_name = "FILE", requires = "update")]
+    pub(crate) key: Option<PathBuf>,
+    /// The zone to update, where the file does not tell it
+    #[arg(long, value_name = "NAME", requires = "update")]
+    pub(crate) zone: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ZonefileFixArgs {
+    #[command(flatten)]
+    pub(crate) round: ZonefileArgs,
+    /// Run this after a change, words split at blanks; {zone} and {file} stand for what was changed
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) then: Option<String>,
+    /// How long the command may run
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = patience)]
+    pub(crate) then_timeout: Patience,
+    /// Change nothing, and show the lines that would
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BalancerArgs {
+    /// The command to run after a change; a shell reads it
+    #[arg(short = 'c', value_name = "COMMAND")]
+    pub(crate) command: String,
+    /// How many seconds a connection may take
+    #[arg(short = 't', value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub(crate) timeout: u16,
+    /// Zone files and directories
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// A duration on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience(pub(crate) std::time::Duration);
+
+fn patience(text: &str) -> Result<Patience, String> {
+    const MOST: u64 = 3600 * 1000;
+    let shape = || format!("`{text}` is no duration; write `500ms`, `2s` or `1m`");
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000)];
+    let (number, unit) =
+        units.into_iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor))).ok_or_else(shape)?;
+    let millis = number.parse::<u64>().map_err(|_| shape())?.saturating_mul(unit);
+    if !(10..=MOST).contains(&millis) {
+        return Err(format!("`{text}` is out of range: 10ms to 60m"));
+    }
+    Ok(Patience(std::time::Duration::from_millis(millis)))
+}
+
+fn url_path(text: &str) -> Result<String, String> {
+    let fits = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned()).ok_or_else(|| format!("`{text}` is no path; write one that begins with `/`"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

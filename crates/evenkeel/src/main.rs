@@ -20,16 +20,21 @@ mod steering;
 mod terminal;
 mod topology;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Cli, Command};
-use commands::{check, config, fmt, papers, passwd, remote, run, steer, top};
+use commands::{check, config, fmt, papers, passwd, remote, run, steer, top, zonefile};
 use exit::Exit;
 
+/// The name of the script that `zonefile` replaces.
+const BALANCER: &str = "bind9_check_balancer";
+
 fn main() -> ExitCode {
-    let exit = match Cli::parse().command {
+    let exit = match parse().command {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::demo(&args),
         Command::Check(args) => check::check(&args),
@@ -47,9 +52,21 @@ fn main() -> ExitCode {
         Command::Config(command) => config::config(&command),
         Command::Completions { shell } => papers::completions(shell),
         Command::Man { dir } => papers::man(dir.as_deref()),
+        Command::Zonefile(command) => zonefile::zonefile(&command),
+        Command::Balancer(args) => zonefile::balancer(&args),
         Command::Version => output::print(concat!("evenkeel ", env!("CARGO_PKG_VERSION"))),
     };
     exit.into()
+}
+
+/// The command line. Called by the name of the script that it replaces, the program takes that script's words.
+fn parse() -> Cli {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let called = words.first().and_then(|first| Path::new(first).file_name()).map(OsString::from);
+    if called.is_some_and(|name| name == BALANCER) {
+        words.insert(1, BALANCER.into());
+    }
+    Cli::parse_from(words)
 }
 
 fn explain(word: &str) -> Exit {

@@ -18,6 +18,14 @@ pub(crate) fn print(text: impl Display) -> Exit {
     }
 }
 
+/// Writes a value to the standard output as JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Exit {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(text),
+        Err(error) => fail(format_args!("this cannot be written as JSON: {error}")),
+    }
+}
+
 /// Writes a message to the standard error, ended by one newline. Where that is closed, nobody wants to know.
 pub(crate) fn say(text: impl Display) {
     let text = text.to_string();

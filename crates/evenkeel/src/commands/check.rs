@@ -1,6 +1,10 @@
 //! `check`: everything that is to say about a configuration, and always a last line that sums it up.
 
+use std::io::Read;
+use std::path::Path;
+
 use evenkeel_config::{Loaded, Severity, Style, render, summary};
+use evenkeel_model::caps;
 
 use super::load;
 use crate::args::{CheckArgs, Format};
@@ -8,6 +12,9 @@ use crate::exit::Exit;
 use crate::output;
 
 pub(crate) fn check(args: &CheckArgs) -> Exit {
+    if let Some(path) = zone_file(args) {
+        return check_zone(path, args);
+    }
     let mut loaded = match load(args.file.as_deref()) {
         Ok(loading) => loading.loaded,
         Err(cause) => return output::fail(cause),
@@ -30,6 +37,59 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
         Format::Human | Format::Short => output::print(format_args!("{text}{}", summary(&loaded))),
     };
     if printed == Exit::Done { verdict(&loaded, args.strict) } else { printed }
+}
+
+/// The file, where it is a zone's.
+fn zone_file(args: &CheckArgs) -> Option<&Path> {
+    let path = args.file.as_deref().filter(|path| *path != Path::new("-"))?;
+    let is_one = || files_begin(path).is_some_and(|bytes| evenkeel_node::zonefile::is_zone(&bytes));
+    (args.zone.is_some() || is_one()).then_some(path)
+}
+
+/// The first bytes of a file: a zone shows within them that it is one.
+fn files_begin(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).ok()?.take(caps::CONFIG_FILE_BYTES as u64).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Everything that is to be said of a zone file. One with an error is refused.
+fn check_zone(path: &Path, args: &CheckArgs) -> Exit {
+    let judged = match evenkeel_node::zonefile::judge_zone(path, args.zone.as_deref()) {
+        Ok(judged) => judged,
+        Err(cause) => {
+            output::say(format_args!("evenkeel: {}: {cause}", path.display()));
+            return Exit::Bad;
+        }
+    };
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let sum = match (judged.errors, judged.warnings) {
+        (0, 0) => "ok".to_owned(),
+        (0, warnings) => format!("ok, {}", count(warnings, "warning")),
+        (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
+    };
+    let sum = format!("{}: zone {}: {sum}", path.display(), judged.zone);
+    let printed = match args.format {
+        Format::Json => {
+            output::say(sum);
+            output::print_json(&judged.lines)
+        }
+        Format::Human | Format::Short => {
+            output::print(judged.lines.iter().chain([&sum]).map(String::as_str).collect::<Vec<_>>().join("\n"))
+        }
+    };
+    match (printed, judged.errors, judged.warnings) {
+        (Exit::Done, 0, 0) => Exit::Done,
+        (Exit::Done, 0, _) => {
+            if args.strict {
+                Exit::Partial
+            } else {
+                Exit::Done
+            }
+        }
+        (Exit::Done, ..) => Exit::Bad,
+        (printed, ..) => printed,
+    }
 }
 
 /// Adds a warning for every server whose name does not resolve.

@@ -9,6 +9,7 @@ pub(crate) mod remote;
 pub(crate) mod run;
 pub(crate) mod steer;
 pub(crate) mod top;
+pub(crate) mod zonefile;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
