@@ -14,6 +14,7 @@
 pub mod balancer;
 pub mod haproxy;
 pub mod load;
+pub mod named;
 pub mod nginx;
 pub mod origin;
 pub mod place;

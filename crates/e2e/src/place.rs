@@ -4,7 +4,7 @@
 //! below the range from which the kernel takes those of outgoing connections. The invariant: a port is given once.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
@@ -26,15 +26,30 @@ pub fn address() -> IpAddr {
 /// # Panics
 /// Where a whole range of ports is taken.
 pub fn free() -> SocketAddr {
+    free_on(address(), 0)
+}
+
+/// A free port on 127.0.0.1, with it: for programs that only know addresses which an interface shows, as BIND does.
+/// Other test processes take theirs there too, so that each begins somewhere else.
+///
+/// # Panics
+/// Where a whole range of ports is taken.
+pub fn free_at_home() -> SocketAddr {
+    let begin = std::process::id().wrapping_mul(97) % u32::from(PORTS.end - PORTS.start);
+    free_on(Ipv4Addr::LOCALHOST.into(), u16::try_from(begin).unwrap_or(0))
+}
+
+fn free_on(address: IpAddr, begin: u16) -> SocketAddr {
+    let count = u32::from(PORTS.end - PORTS.start);
     for _ in PORTS {
         let at = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
-        let port = PORTS.start + (at - PORTS.start) % (PORTS.end - PORTS.start);
-        let place = SocketAddr::new(address(), port);
-        if TcpListener::bind(place).is_ok() {
+        let step = (u32::from(at - PORTS.start) + u32::from(begin)) % count;
+        let place = SocketAddr::new(address, PORTS.start + u16::try_from(step).unwrap_or(0));
+        if TcpListener::bind(place).is_ok() && UdpSocket::bind(place).is_ok() {
             return place;
         }
     }
-    panic!("no free port on {} in {PORTS:?}", address());
+    panic!("no free port on {address} in {PORTS:?}");
 }
 
 /// A folder that goes away with its owner. Kept where `EVENKEEL_E2E_KEEP` is set, for a look after a failure.

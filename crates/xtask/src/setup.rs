@@ -12,6 +12,11 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("nginx", "nginx-light", "servers behind the balancer"),
     ("haproxy", "haproxy", "another balancer, to prove the harness"),
     ("curl", "curl", "a client that is not ours"),
+    ("named", "bind9", "a primary and a secondary behind the zone-file checker"),
+    ("rndc", "bind9-utils", "the command after a change, and `named-checkzone`"),
+    ("dig", "bind9-dnsutils", "a client of name servers"),
+    ("knotd", "knot", "another server that takes dynamic updates"),
+    ("kzonecheck", "knot-dnssecutils", "another judge of zones"),
 ];
 
 /// Where system programs lie that a user's path may lack.

@@ -23,3 +23,4 @@ mod setting;
 mod steady;
 mod sticky;
 mod vectors;
+mod zonefile;
