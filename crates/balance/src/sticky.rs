@@ -3,7 +3,7 @@
 //! A token or another value says where the client was bound; the [`Plan`] says whether that server may still have it. A
 //! bond outranks balancing, but not the server's limits: a full server makes its clients wait or move like any other.
 
-use crate::{Plan, ServerIndex, Token};
+use crate::{Plan, ServerIndex, ServerUid, Token};
 
 mod bond;
 mod dated;
@@ -154,8 +154,12 @@ impl Why {
 
 /// Where a request belongs by the token it brought, which [`Sealer::open`](crate::Sealer::open) found valid.
 pub fn resolve(token: Option<&Token>, plan: &Plan) -> Bond {
-    let Some(token) = token else { return Bond::Unbound };
-    match plan.server(token.server) {
+    token.map_or(Bond::Unbound, |token| keep_server(token.server, plan))
+}
+
+/// Where a request belongs whose session lives on that server.
+pub fn keep_server(server: ServerUid, plan: &Plan) -> Bond {
+    match plan.server(server) {
         Some(index) => keep(index, plan),
         None => Bond::Lost(None),
     }

@@ -158,6 +158,14 @@ impl BodyDecoder {
     /// # Errors
     /// As for [`next`](Self::next). An error after bytes that may be passed on is reported by the following call.
     pub fn run(&mut self, input: &[u8], keep: Keep) -> Result<Run, BodyError> {
+        self.run_seen(input, keep, |_| {})
+    }
+
+    /// Like [`run`](Self::run), and shows each stretch of the body itself that is passed on, whatever stands between.
+    ///
+    /// # Errors
+    /// As for [`next`](Self::next).
+    pub fn run_seen(&mut self, input: &[u8], keep: Keep, mut seen: impl FnMut(&[u8])) -> Result<Run, BodyError> {
         let mut forward = 0..0;
         let mut consumed = 0usize;
         loop {
@@ -184,6 +192,9 @@ impl BodyDecoder {
                 // Neither kind of piece that passes changes anything but the state.
                 self.state = before;
                 return Ok(Run { forward, consumed, state: RunState::Again });
+            }
+            if matches!(piece, Piece::Data(_)) {
+                seen(input.get(consumed..end).unwrap_or_default());
             }
             consumed = end;
         }

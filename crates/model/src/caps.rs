@@ -71,6 +71,16 @@ pub const WORKER_COMMANDS: usize = 16;
 /// a probe can.
 pub const CONTROL_EVENTS: usize = 1024;
 
+/// Bytes that the readers of pages passing through one worker may take: over a hundred compressed pages at once, or
+/// thousands of plain ones. Past it a page passes unread, and is counted.
+pub const PAGE_READER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Most learned sessions of one pool: a gigabyte of memory.
+pub const SESSIONS_PER_POOL: u32 = 16 * 1024 * 1024;
+
+/// Most sessions that one listing shows: more are for a file, not for an eye.
+pub const SESSIONS_LISTED: usize = 10_000;
+
 /// Reports of failed exchanges that wait for the health keeper; past it they are dropped and counted, since a
 /// flood of failures says the same as a handful.
 pub const TRAFFIC_REPORTS: usize = 4096;

@@ -85,6 +85,9 @@ pub const STICKY_IDLE: Duration = Duration::from_secs(30 * 60);
 /// `sticky.life`: a token older than this is void.
 pub const STICKY_LIFE: Duration = Duration::from_secs(24 * 3600);
 
+/// `sessions.max`: learned sessions of a pool, about 6 MB.
+pub const SESSIONS_MAX: u32 = 100_000;
+
 /// Name of the field that carries a request's id.
 pub const REQUEST_ID: &str = "X-Request-Id";
 

@@ -13,6 +13,7 @@ use evenkeel_model::caps;
 use tokio::time::Instant;
 
 use crate::buffer::{Buffer, FreeList};
+use crate::learn::Page;
 use crate::wire::{Stream, Wire};
 
 /// Free room below which a body that goes on gets a new stretch rather than small reads.
@@ -89,6 +90,8 @@ pub(crate) struct Pipe {
     large: Option<Buffer>,
     replay: Replay,
     continue_left: usize,
+    /// What reads along.
+    page: Option<Box<Page>>,
 }
 
 /// Positions in the buffer at work: `base..ready` may be sent, `base + sent` is next, `at..` is not looked at yet.
@@ -138,7 +141,14 @@ impl Pipe {
             large: None,
             replay: Replay::Unwanted,
             continue_left: 0,
+            page: None,
         }
+    }
+
+    /// Shows the body to a reader before it is written.
+    pub(crate) fn read_by(mut self, page: Option<Box<Page>>) -> Self {
+        self.page = page;
+        self
     }
 
     /// Puts the body into chunks, one for each read: its end then needs no end of the connection.
@@ -345,6 +355,9 @@ impl Pipe {
         if read == 0 {
             self.decoder.at_eof().map_err(|_| PipeError::Ended)?;
             self.stage = Stage::Ended;
+            if let Some(mut page) = self.page.take() {
+                page.end();
+            }
             if self.wraps {
                 self.tail.extend_from_slice(if self.lead.is_empty() { b"" } else { b"\r\n" });
                 write_last_chunk(&mut self.tail, b"");
@@ -377,7 +390,12 @@ impl Pipe {
 
     fn decode(&mut self, buffer: &mut Buffer) -> Result<(), PipeError> {
         while self.stage == Stage::Open && self.cursor.at < buffer.end {
-            let run = self.decoder.run(buffer.slice(self.cursor.at, buffer.end), self.keep).map_err(PipeError::Body)?;
+            let bytes = buffer.slice(self.cursor.at, buffer.end);
+            let run = match &mut self.page {
+                None => self.decoder.run(bytes, self.keep),
+                Some(page) => self.decoder.run_seen(bytes, self.keep, |body| page.see(body)),
+            };
+            let run = run.map_err(PipeError::Body)?;
             let length = run.forward.len();
             let from = self.cursor.at.saturating_add(run.forward.start);
             buffer.shift(from, from.saturating_add(length), self.cursor.ready);
@@ -395,6 +413,11 @@ impl Pipe {
                 RunState::More => break,
                 RunState::End => self.stage = Stage::Ended,
             }
+        }
+        if self.stage == Stage::Ended
+            && let Some(mut page) = self.page.take()
+        {
+            page.end();
         }
         if self.stage == Stage::Ended && self.framing == Framing::Chunked && self.keep == Keep::Chunked {
             write_last_chunk(&mut self.tail, self.decoder.trailers());

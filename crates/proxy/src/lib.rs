@@ -26,6 +26,7 @@ mod exchange;
 mod forward;
 mod guard;
 mod hold;
+mod learn;
 mod listen;
 mod pages;
 mod pick;

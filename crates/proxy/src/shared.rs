@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use evenkeel_balance::ServerLoad;
+use evenkeel_balance::sessions::SessionTable;
 use evenkeel_balance::sticky::Rate;
 use evenkeel_model::{ListenerName, PoolName, Reason, ServerId};
 use tokio::sync::{Notify, mpsc};
@@ -74,6 +75,8 @@ pub(crate) struct ServerShared {
 #[derive(Debug, Default)]
 pub(crate) struct PoolShared {
     pub(crate) queue: Arc<Queue>,
+    /// Sessions that answers told, once the pool has learned any that way.
+    pub(crate) sessions: OnceLock<Arc<SessionTable>>,
     pub(crate) counts: Shards<PoolCounts>,
     rate: OnceLock<Rate>,
 }
@@ -127,6 +130,14 @@ impl Shared {
     /// Client connections open now.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// The tables of learned sessions, by pool, in the order of the pools' names.
+    pub fn session_tables(&self) -> BTreeMap<PoolName, Arc<SessionTable>> {
+        let pools = lock(&self.pools);
+        let table =
+            |(name, pool): (&PoolName, &Arc<PoolShared>)| Some((name.clone(), Arc::clone(pool.sessions.get()?)));
+        pools.iter().filter_map(table).collect()
     }
 
     /// Requests sent to a server since it got its name, retries included.

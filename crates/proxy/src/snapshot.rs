@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use evenkeel_balance::sessions::{SessionTable, TableSecret};
 use evenkeel_balance::{Loads, Member, MethodKeys, Plan, ServerIndex, ServerUid};
 use evenkeel_http::Limits;
 use evenkeel_model::config::{
@@ -17,6 +18,7 @@ use evenkeel_model::config::{
 };
 use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable, defaults};
 
+use crate::learn::{self, Learning};
 use crate::log::LogSink;
 use crate::pages::ErrorPages;
 use crate::shared::{ListenerShared, PoolShared, ServerShared, Shared};
@@ -83,6 +85,8 @@ pub(crate) struct PoolPart {
     pub(crate) client_plan: Option<Plan>,
     pub(crate) hash_seed: [u8; 16],
     pub(crate) shared: Arc<PoolShared>,
+    /// How the pool learns sessions from answers, if it does.
+    pub(crate) learning: Option<Learning>,
     /// Whether every server is in maintenance.
     pub(crate) is_in_maintenance: bool,
     keys: Option<Arc<[MethodKeys]>>,
@@ -258,6 +262,7 @@ fn pool_of(
 ) -> Arc<PoolPart> {
     let is_by_client = pool.sticky.iter().any(|sticky| sticky.method == StickyMethod::Client);
     let by_client = Balance::Hash { key: HashKey::Client, bound: defaults::HASH_BOUND };
+    let pool_shared = shared.pool(&pool.name);
     Arc::new(PoolPart {
         config: pool.clone(),
         plan: plan(pool, &views, previous.map(|old| &old.plan), (&pool.balance, hash_seed)),
@@ -273,11 +278,21 @@ fn pool_of(
             .collect(),
         sticky: stick::parts(pool, &views, keys.as_deref()),
         hash_seed,
-        shared: shared.pool(&pool.name),
+        learning: learning(pool, &pool_shared, &hash_seed),
+        shared: pool_shared,
         is_in_maintenance: views.iter().all(|view| view.state == State::Maintenance),
         keys,
         views,
     })
+}
+
+/// What the pool learns sessions by. Its table goes on from configuration to configuration.
+fn learning(pool: &Pool, shared: &PoolShared, seed: &[u8; 16]) -> Option<Learning> {
+    let bounds = learn::bounds(pool)?;
+    let made = || Arc::new(SessionTable::new(&pool.name, &TableSecret::derive(seed), bounds));
+    let table = shared.sessions.get_or_init(made);
+    table.set_bounds(bounds);
+    Some(Learning::new(pool, Arc::clone(table)))
 }
 
 fn id(pool: &Pool, server: &Server) -> ServerId {

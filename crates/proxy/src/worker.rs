@@ -77,6 +77,8 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) free: FreeList,
+    /// Bytes that readers of passing pages take.
+    pub(crate) page_bytes: Rc<Cell<usize>>,
     pub(crate) batches: Batches,
     pub(crate) idle: IdlePool,
     pub(crate) sleepers: Sleepers,
@@ -173,6 +175,7 @@ impl Worker {
             counts,
             shared,
             free: FreeList::default(),
+            page_bytes: Rc::default(),
             batches: Batches::default(),
             idle: IdlePool::default(),
             sleepers: Sleepers::default(),

@@ -23,7 +23,7 @@ mod shard;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ const SKEW: u32 = 300;
 pub enum Source {
     /// A field of the server's answer, which nobody else can write: `Set-Cookie`, `Location`, a field of its own.
     Head,
-    /// The text of a page, where a stranger may have planted a link.
+    /// A link in a page or a redirection, which a stranger may have planted.
     Body,
 }
 
@@ -104,6 +104,8 @@ pub struct SessionStats {
     pub misses: u64,
     /// Ids in pages that would have moved a live session.
     pub refused: u64,
+    /// Pages that passed unread: in an unknown coding, or more at once than there is memory for.
+    pub unread: u64,
     /// Sessions taken out before their time, for want of room, that no request had ever presented.
     pub evicted_new: u64,
     /// The same of sessions that were in use: the table is too small.
@@ -120,6 +122,7 @@ pub struct SessionTable {
     idle: AtomicU32,
     life: AtomicU32,
     max: AtomicUsize,
+    unread: AtomicU64,
 }
 
 /// The secret of a process's tables. Nodes and processes that are to understand each other's entries share it.
@@ -151,9 +154,15 @@ impl SessionTable {
             idle: AtomicU32::new(0),
             life: AtomicU32::new(0),
             max: AtomicUsize::new(0),
+            unread: AtomicU64::new(0),
         };
         new.set_bounds(bounds);
         new
+    }
+
+    /// Counts a page that could not be read.
+    pub fn count_unread(&self) {
+        self.unread.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Other bounds from now on. What is too much by them goes as others come.
@@ -353,7 +362,7 @@ impl SessionTable {
 
     /// What the table has done so far.
     pub fn stats(&self) -> SessionStats {
-        let mut stats = SessionStats::default();
+        let mut stats = SessionStats { unread: self.unread.load(Ordering::Relaxed), ..SessionStats::default() };
         for shard in &self.shards {
             let shard = lock(shard);
             stats.held += shard.len() as u64;

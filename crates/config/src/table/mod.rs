@@ -73,11 +73,13 @@ pub enum Context {
     Then,
     /// `update` in a `zonefile`
     Update,
+    /// `sessions`
+    Sessions,
 }
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -104,6 +106,7 @@ impl Context {
         Self::ZoneCheck,
         Self::Then,
         Self::Update,
+        Self::Sessions,
     ];
 
     /// The word whose block it is; empty at the top.
@@ -132,6 +135,7 @@ impl Context {
             Self::Zonefile => "zonefile",
             Self::Then => "then",
             Self::Update => "update",
+            Self::Sessions => "sessions",
         }
     }
 }

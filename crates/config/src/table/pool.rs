@@ -410,6 +410,26 @@ pub(super) static ROWS: &[Directive] = &[
         ..ROW
     },
     Directive {
+        name: "sessions",
+        within: POOLS,
+        opens: Some(Context::Sessions),
+        doc: "The table of sessions that answers told.",
+        more: "For `sticky` methods that learn. It is kept over reloads and, in the state directory, over restarts.",
+        example: "sessions max=1000000",
+        ..ROW
+    },
+    Directive {
+        name: "max",
+        within: &[Context::Sessions],
+        args: &[one("NUMBER", Kind::Integer(1, caps::SESSIONS_PER_POOL as u64))],
+        default: Some(|| defaults::SESSIONS_MAX.to_string()),
+        doc: "How many sessions are known at once.",
+        more: "Each takes up to 64 bytes. Where there are more, those go first that no request has ever brought, as crawlers leave them behind; \
+               then those that were not seen for longest.",
+        example: "sessions max=1000000",
+        ..ROW
+    },
+    Directive {
         name: "slow-start",
         within: POOLS,
         args: &[one("DURATION", Kind::Duration(Duration::ZERO, HOUR))],

@@ -27,7 +27,8 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "Keeps each client on the server that it had.",
         more: "Alone or with `cookie`: by a cookie of ours that holds a sealed token, so that the client cannot read or change which server it has; \
                balancers with the same `key` understand each other's. `query`, `header` and `path NAME`: the value of that query parameter, \
-               field or path parameter is what the server is `known-as`. `client`: by the client's address, for those who take no cookie. \
+               field or path parameter is what the server is `known-as`. With `learn=` it is the application's session id instead, and answers tell where it lives; \
+               `learn NAME` does so with the application's own cookie. `client`: by the client's address, for those who take no cookie. \
                Several lines are asked in written order: the first that knows a server which may serve counts. Clients of a server \
                that dies go to another one.",
         example: "sticky cookie SRV key=cred:sticky",
@@ -297,6 +298,18 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "How long a request waits for its server that is down, before `down` counts.",
         more: "For servers that are back within seconds and keep their sessions.",
         example: "sticky cookie SRV wait=2s",
+        ..ROW
+    },
+    Directive {
+        name: "learn",
+        within: &[Context::Sticky],
+        args: &[one("WHERE", Kind::Choice(&["head", "body"]))],
+        otherwise: "the value names the server, and nothing is learned",
+        doc: "The value is the application's own session id, which answers tell.",
+        more: "For `query`, `path` and `header`. `head`: from fields of the answer (`Location` and its like, a `Set-Cookie` of that name, or the field \
+               itself); `body`: from those, and from links, forms and hidden inputs of HTML pages that lead to the same site, compressed ones \
+               included. Pages are read as they pass and not changed. An id that is known goes to its server; an unknown one is balanced.",
+        example: "sticky query sid learn=body idle=30m",
         ..ROW
     },
     Directive {

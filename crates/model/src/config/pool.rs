@@ -34,6 +34,8 @@ pub struct Pool {
     pub slow_start: Duration,
     /// When a connection to a server is used again.
     pub reuse: Reuse,
+    /// The table of learned sessions.
+    pub sessions: Sessions,
 }
 
 /// One server.
@@ -321,6 +323,19 @@ impl Default for Queue {
     }
 }
 
+/// The table of sessions that answers told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sessions {
+    /// How many it holds; past it those go first that no request has ever presented.
+    pub max: u32,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { max: defaults::SESSIONS_MAX }
+    }
+}
+
 /// When a kept connection to a server is used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reuse {
@@ -349,6 +364,7 @@ impl Pool {
             queue: Queue::default(),
             slow_start: Duration::ZERO,
             reuse: Reuse::Safe,
+            sessions: Sessions::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
 use crate::forward::{Lane, Pipe, PipeError, Waits};
+use crate::learn::{self, Learning};
 use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::snapshot::PoolPart;
@@ -39,6 +40,9 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
         let raw = desk.request.path(desk.input.written());
         uri::rewrite_path(&mut text, raw, route::normal_path(desk), &way.rewrite);
     }
+    let accepted_from = text.len();
+    let reads_pages = attempt.pool.learning.as_ref().is_some_and(Learning::reads_pages);
+    let limits_codings = reads_pages && learn::write_accepted(desk, &mut text);
     desk.text = text;
     desk.out.clear();
     let Desk { input, request, out, text, ends, .. } = desk;
@@ -53,9 +57,11 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
     // What a vendor said of another trace means nothing in this one (section 3.3 of Trace Context).
     let trace = exchange.trace.as_ref().into_iter();
     let trace = trace.flat_map(|it| [Edit::set(route::TRACE_PARENT, it.as_bytes()), Edit::remove(b"tracestate")]);
-    respond::with_edits(id.into_iter().chain(trace), &site.request_edits, &way.request_edits, text, ends, |edits| {
+    let codings = limits_codings.then(|| Edit::set(b"Accept-Encoding", text.get(accepted_from..).unwrap_or_default()));
+    let ours = id.into_iter().chain(trace).chain(codings);
+    respond::with_edits(ours, &site.request_edits, &way.request_edits, text, ends, |edits| {
         let how = RequestOut {
-            path: is_rewritten.then(|| text.get(path_from..).unwrap_or_default()),
+            path: is_rewritten.then(|| text.get(path_from..accepted_from).unwrap_or_default()),
             fallback_host: server.authority.as_bytes(),
             framing: request.framing(),
             connection: match (request.asks_websocket(), attempt.pool.config.reuse) {

@@ -21,6 +21,7 @@ use crate::error::{Kind, ProxyError};
 use crate::exchange::{Exchange, Next};
 use crate::forward::{Lane, Pipe, PipeError, Waits};
 use crate::hold::PoolHold;
+use crate::learn::Page;
 use crate::serve::h1::Client;
 use crate::snapshot::PoolPart;
 use crate::wire::Stream;
@@ -98,9 +99,15 @@ async fn deliver(
     exchange.ends_by_close = goes == Framing::UntilClose;
     let is_reusable = desk.response.keep_alive() && comes != Framing::UntilClose;
     exchange.keep = exchange.keep && goes != Framing::UntilClose && upload.is_read() && client.may_stay();
+    // Before the first byte is written: whoever follows a link at once must find the session known.
+    if let (Some(learning), Some(server)) = (&attempt.pool.learning, attempt.pool.server(attempt.index)) {
+        learning.note_head(desk, exchange, server.uid, exchange.stuck.recalled());
+    }
+    let page = Page::begin(&client.worker.page_bytes, desk, exchange, attempt.pool, attempt.index);
     respond::write_head(client, desk, exchange, attempt, goes);
     let mut download = Pipe::new(comes, keep, desk.response.len(), Instant::now())
-        .in_chunks(comes == Framing::UntilClose && goes == Framing::Chunked);
+        .in_chunks(comes == Framing::UntilClose && goes == Framing::Chunked)
+        .read_by(page);
     download.begin(&mut desk.answer).map_err(|_| Kind::AnswerBroken)?;
     record::status(client, exchange, attempt.pool, desk.response.status());
     let head = desk.reply.len() as u64;

@@ -18,6 +18,7 @@ use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
 use crate::hold::PoolHold;
+use crate::learn::Recalled;
 use crate::serve::h1::Client;
 use crate::snapshot::PoolPart;
 
@@ -84,6 +85,11 @@ impl Stuck {
         }
     }
 
+    /// The learned session that the request brought, unless another server serves it for once alone.
+    pub(crate) fn recalled(&self) -> Option<Recalled> {
+        self.seen.recalled.filter(|_| self.lent.is_none())
+    }
+
     fn is_skipped(&self, method: usize) -> bool {
         self.skipped >> method & 1 == 1
     }
@@ -96,7 +102,7 @@ pub(crate) fn recognise(desk: &Desk, exchange: &mut Exchange, pool: &PoolPart) {
         return;
     }
     let now = clock::unix_now().as_secs();
-    let reading = Reading { desk, pool, now, is_secure: exchange.is_over_tls(desk) };
+    let reading = Reading { desk, pool, now, is_secure: exchange.is_over_tls(desk), client: exchange.client };
     let mut stuck = Stuck::NOTHING;
     for (place, part) in pool.sticky.iter().enumerate() {
         if see::is_skipped(desk, part) {

@@ -1,13 +1,16 @@
 //! Reading what a request says of its server.
 
+use std::net::IpAddr;
+
 use evenkeel_balance::Token;
-use evenkeel_balance::sticky::{Bond, By, Dated, Why, app_session, keep_first, resolve};
+use evenkeel_balance::sticky::{Bond, By, Dated, Why, app_session, keep_first, keep_server, resolve};
 use evenkeel_http::{Known, cookie, matching, uri};
 use evenkeel_model::State;
-use evenkeel_model::config::{Carrier, CookieValue, SetBy, StickyCookie, StickyMethod, StickySkip};
+use evenkeel_model::config::{Carrier, CookieValue, Learn, SetBy, StickyCookie, StickyMethod, StickySkip};
 
 use super::part::MethodPart;
 use crate::buffer::Desk;
+use crate::learn::Recalled;
 use crate::route;
 use crate::snapshot::PoolPart;
 
@@ -27,6 +30,8 @@ pub(crate) struct Seen {
     pub(crate) token: Option<Token>,
     /// The dates that stood with a name: last seen, first seen.
     pub(super) dates: (Option<u64>, Option<u64>),
+    /// The learned session that the request brought.
+    pub(crate) recalled: Option<Recalled>,
     /// Whether the client's cookie is just what we would write for that server, its age aside.
     pub(super) is_own_form: bool,
 }
@@ -39,6 +44,7 @@ impl Seen {
         why: Why::Plain,
         token: None,
         dates: (None, None),
+        recalled: None,
         is_own_form: false,
     };
 
@@ -68,6 +74,8 @@ pub(super) struct Reading<'a> {
     pub(super) now: u64,
     /// Whether the client came over TLS.
     pub(super) is_secure: bool,
+    /// The client's address.
+    pub(super) client: IpAddr,
 }
 
 /// Whether the method leaves the request alone.
@@ -90,9 +98,25 @@ pub(super) fn see(reading: Reading<'_>, part: &MethodPart) -> Seen {
     let seen = match &part.config.method {
         StickyMethod::Cookie(cookie) => see_cookie(reading, part, cookie),
         StickyMethod::Named(carrier) => see_named(reading, part, carrier),
-        StickyMethod::Learned(_) | StickyMethod::Client => Seen::NOTHING,
+        StickyMethod::Learned(learn) => see_learned(reading, learn),
+        StickyMethod::Client => Seen::NOTHING,
     };
     seen.explained(reading.pool)
+}
+
+fn see_learned(reading: Reading<'_>, learn: &Learn) -> Seen {
+    let learning = reading.pool.learning.as_ref();
+    let recalled = learning.and_then(|learning| learning.recall(reading.desk, &learn.carrier, reading.client));
+    let by = match &learn.carrier {
+        Carrier::Cookie(_) => By::Server,
+        Carrier::Query(_) => By::Query,
+        Carrier::Field(_) => By::Header,
+        Carrier::Path(_) => By::Path,
+    };
+    let Some(recalled) = recalled else { return Seen::nothing(by, Why::Plain) };
+    let bond = recalled.server.map_or(Bond::Unbound, |server| keep_server(server, &reading.pool.plan));
+    let why = if recalled.server.is_none() { Why::Foreign } else { Why::Plain };
+    Seen { bond, recalled: Some(recalled), ..Seen::nothing(by, why) }
 }
 
 fn see_named(reading: Reading<'_>, part: &MethodPart, carrier: &Carrier) -> Seen {

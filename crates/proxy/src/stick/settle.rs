@@ -113,7 +113,7 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn reading(&self) -> Reading<'a> {
         let is_secure = self.exchange.is_over_tls(self.desk);
-        Reading { desk: self.desk, pool: self.pool, now: self.now, is_secure }
+        Reading { desk: self.desk, pool: self.pool, now: self.now, is_secure, client: self.exchange.client }
     }
 
     /// Appends the `Set-Cookie` value of a cookie of ours, if the answer needs one.

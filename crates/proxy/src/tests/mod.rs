@@ -4,6 +4,7 @@ mod bodies;
 mod counts;
 mod failures;
 mod keeping;
+mod learning;
 mod life;
 mod logs;
 mod queueing;

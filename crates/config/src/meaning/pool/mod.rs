@@ -7,7 +7,9 @@ mod sticky;
 
 use std::time::Duration;
 
-use evenkeel_model::config::{Eject, Pool, PoolTimeouts, Queue, Retry, RetryOn, Reuse, Server, ServerAddr, Standing};
+use evenkeel_model::config::{
+    Eject, Pool, PoolTimeouts, Queue, Retry, RetryOn, Reuse, Server, ServerAddr, Standing, StickyMethod,
+};
 use evenkeel_model::{PoolName, ServerId, ServerName, caps, defaults};
 
 use super::Building;
@@ -148,6 +150,9 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
     if let Some(timeout) = entry.entry("timeout") {
         pool.timeouts = timeouts(timeout);
     }
+    if let Some(table) = entry.entry("sessions") {
+        sessions(table, &mut pool, out);
+    }
     if let Some(queue_entry) = entry.entry("queue") {
         pool.queue = queue(queue_entry);
     }
@@ -165,6 +170,16 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
         pool.fail_open = *switch == "on";
     }
     pool
+}
+
+fn sessions(entry: &Entry, pool: &mut Pool, out: &mut Diagnostics) {
+    if let Some(Value::Integer(max)) = entry.option("max") {
+        pool.sessions.max = u32::try_from(*max).unwrap_or(pool.sessions.max);
+    }
+    if !pool.sticky.iter().any(|sticky| matches!(sticky.method, StickyMethod::Learned(_))) {
+        out.report(Code::W509, entry.span, "`sessions` holds nothing: no `sticky` of this pool learns")
+            .help("write `sticky learn COOKIE` or `learn=` with another method, or take it out");
+    }
 }
 
 /// Takes over an option's duration where it is given.

@@ -3,6 +3,7 @@
 //! The invariant: a word that would have no effect on its line is an error, so that nobody relies on it.
 
 mod cookie;
+mod learned;
 
 use evenkeel_model::config::{Carrier, Sticky, StickyMethod, StickySkip, WhenDown};
 use evenkeel_model::{PoolName, caps};
@@ -57,11 +58,8 @@ fn method(entry: &Entry, pool: &PoolName, out: &mut Diagnostics) -> Option<Stick
         return Some(StickyMethod::Cookie(Box::new(cookie::cookie(entry, pool, out))));
     }
     let argument = entry.values.first()?;
-    if method == "learn" {
-        out.report(Code::E203, argument.word.span, "`sticky learn` is not in this version yet")
-            .label("sessions learned from answers")
-            .help("take it out; `evenkeel version` tells which version this is");
-        return None;
+    if method == "learn" || entry.entry("learn").is_some() && method != "client" {
+        return learned::learned(entry, argument, method, out).map(StickyMethod::Learned);
     }
     for word in entry.entries.iter().filter(|word| !COMMON.contains(&word.directive.name)) {
         misplaced(word, &format!("`sticky {method}`"), out);
