@@ -116,8 +116,20 @@ impl std::error::Error for Lost {
 /// # Errors
 /// Where a step fails (a full disk, no directory); the old file is as it was then.
 pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    write_atomic_with(path, mode, |file| file.write_all(content))
+}
+
+/// [`write_atomic`] for content that is made while it is written.
+///
+/// # Errors
+/// As for [`write_atomic`], and what `write` fails with.
+pub fn write_atomic_with(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = beside(path)?;
-    let outcome = write_new(&temporary, content, mode).and_then(|()| fs::rename(&temporary, path));
+    let outcome = write_new(&temporary, mode, write).and_then(|()| fs::rename(&temporary, path));
     if outcome.is_err() {
         // What is left over would only take space; the failure that counts is the one we return.
         let _ = fs::remove_file(&temporary);
@@ -197,11 +209,11 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(temporary))
 }
 
-fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+fn write_new(path: &Path, mode: u32, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // A left-over of a crashed process with our number; it may have other permissions.
     let _ = fs::remove_file(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode & 0o600).open(path)?;
-    file.write_all(content)?;
+    write(&mut file)?;
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.sync_all()
 }

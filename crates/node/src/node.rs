@@ -20,6 +20,7 @@ use crate::door::Doors;
 use crate::journal::Journal;
 use crate::origin::{Origin, Texts};
 use crate::prepare::Refusal;
+use crate::sessions::SessionBook;
 use crate::status::{NodeStatus, ServerStatus};
 use crate::supervisor::{Event, Order, Reloaded, SteerError, Steering};
 
@@ -188,6 +189,26 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Status { reply }).await?;
         answer.await.map_err(|_| Gone)
+    }
+
+    /// The tables of learned sessions. Looking through them may take a while: do it where that holds nobody up.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub async fn sessions(&self) -> Result<SessionBook, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Sessions { reply }).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// [`sessions`](Self::sessions) for callers outside of the runtime.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub fn sessions_blocking(&self) -> Result<SessionBook, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.events.blocking_send(Event::Order(Order::Sessions { reply })).map_err(|_| Gone)?;
+        answer.blocking_recv().map_err(|_| Gone)
     }
 
     /// Begins a stop: no new connections, and the open ones have `limits.drain` to finish. A second time, at once.

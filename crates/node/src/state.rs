@@ -29,6 +29,7 @@ const VERDICTS: &str = "verdicts.json";
 const INTENTS: &str = "intents.json";
 const LAST_GOOD: &str = "last-good.json";
 const ZONEFILE_DEBTS: &str = "zonefile-owed.json";
+const SESSIONS: &str = "sessions.table";
 
 /// The state directory, or that there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +132,11 @@ impl State {
             }
             Err(error) => tracing::warn!("the applied configuration could not be kept: {error}"),
         }
+    }
+
+    /// Where learned sessions are kept, if anywhere.
+    pub(crate) fn sessions(&self) -> Option<PathBuf> {
+        self.path(SESSIONS)
     }
 
     fn secret(&self, name: &str) -> Result<Vec<u8>, String> {

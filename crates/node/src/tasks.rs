@@ -115,8 +115,18 @@ pub const SERVICE: Task = Task {
     end: "the control thread ends",
 };
 
+/// The sessions' keeper.
+pub const SESSIONS: Task = Task {
+    name: "sessions",
+    place: Place::Thread,
+    owner: "the supervisor",
+    does: "takes learned sessions out that are over, and copies the tables to the state directory",
+    end: "the supervisor has ended, and the last copy is written",
+};
+
 /// The table.
-pub const TASKS: [Task; 9] = [CONTROL, WORKER, LOG_WRITER, SIGNALS, PROBE, LOOKUP, WATCHDOG, SERVICE, ZONEFILE];
+pub const TASKS: [Task; 10] =
+    [CONTROL, WORKER, LOG_WRITER, SESSIONS, SIGNALS, PROBE, LOOKUP, WATCHDOG, SERVICE, ZONEFILE];
 
 /// Tells when threads have ended: each holds a [`Token`] and lets it go with its last step.
 pub(crate) struct Ending {

@@ -33,6 +33,7 @@ use crate::pages::Pages;
 use crate::prepare::{self, Known, Refusal, Resources};
 use crate::prober::Probes;
 use crate::secrets::TokenKeys;
+use crate::sessions::SessionKeeper;
 use crate::signals::Signals;
 use crate::state::State;
 use crate::supervisor::{About, Event, Running, Supervisor};
@@ -227,6 +228,9 @@ async fn assemble(
     let mut running = first_running(&config, named, &keeper, &logs, ready.hash_seed, &shared);
     running.bound = bound(&ready.opened);
     let zonefiles = first_zonefiles(&ready.state, &events, &config, &running)?;
+    let mut sessions = SessionKeeper::new(&shared, &ready.hash_seed, ready.state.sessions());
+    sessions.load();
+    let sessions = sessions.start().map_err(StartError::System)?;
     open_doors(&crew, &running.snapshot, ready.opened).await?;
 
     let (admin, admin_now) = watch::channel(ready.resources.admin);
@@ -258,6 +262,7 @@ async fn assemble(
         resolver,
         running,
         logs,
+        sessions,
         watchdog: Watchdog::new(),
         admin,
         events,

@@ -46,6 +46,7 @@ use crate::pages::Pages;
 use crate::prepare::Refusal;
 use crate::prober::Probes;
 use crate::secrets::TokenKeys;
+use crate::sessions::{KeptSessions, SessionBook};
 use crate::state::State;
 use crate::status::{LastReload, NodeStatus, Phase, ReloadCounts};
 use crate::watchdog::Watchdog;
@@ -88,6 +89,8 @@ pub(crate) enum Order {
     Reload { by: &'static str, reply: oneshot::Sender<Result<Reloaded, Refusal>> },
     /// Order something of a server.
     Steer { order: Box<Steering>, reply: steer::Reply },
+    /// Hand out the tables of learned sessions.
+    Sessions { reply: oneshot::Sender<SessionBook> },
     /// Say how things are.
     Status { reply: oneshot::Sender<NodeStatus> },
     /// Stop; ordered again, at once.
@@ -113,6 +116,7 @@ pub(crate) struct Supervisor {
     pub(crate) resolver: Rc<Resolver>,
     pub(crate) running: Running,
     pub(crate) logs: LogWriters,
+    pub(crate) sessions: KeptSessions,
     pub(crate) watchdog: Watchdog,
     pub(crate) admin: watch::Sender<AdminDoor>,
     pub(crate) events: mpsc::Sender<Event>,
@@ -208,6 +212,13 @@ impl Supervisor {
             }
             Event::Order(Order::Reload { by, reply }) => self.order_reload(by, reply, turn),
             Event::Order(Order::Steer { order, reply }) => self.steer(&order, reply, turn),
+            Event::Order(Order::Sessions { reply }) => {
+                // Whoever asked may have left.
+                let _ = reply.send(SessionBook {
+                    tables: self.shared.session_tables(),
+                    config: Arc::clone(&self.running.config),
+                });
+            }
             Event::Order(Order::Status { reply }) => {
                 // Whoever asked and left is not waited for.
                 let _ = reply.send(self.describe(turn));
@@ -391,6 +402,7 @@ impl Supervisor {
         }
         drop((self.probes, self.lookups, self.running));
         self.crew.dismiss();
+        self.sessions.finish();
         self.logs.finish();
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod origin;
+mod sessions;
 
 use std::fs;
 use std::time::Duration;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// The longest that anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server that answers every request with its name.
+/// A server that answers every request with its name, and sets a cookie with it.
 pub(crate) struct Server {
     port: u16,
     ended: Arc<AtomicBool>,
@@ -76,14 +76,23 @@ fn answer(mut stream: TcpStream, name: &str, pause: Duration) {
     if !head.starts_with(b"GET /check") {
         thread::sleep(pause);
     }
-    let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{name}", name.len());
+    let _ = write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nSet-Cookie: SID={name}-session\r\nConnection: close\r\n\r\n{name}",
+        name.len()
+    );
 }
 
 /// Asks on a new connection: status and body.
 pub(crate) fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
+    get_with(port, path, "")
+}
+
+/// The same with these fields, each with its line's end.
+pub(crate) fn get_with(port: u16, path: &str, fields: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Connection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let wrong = || io::Error::other(format!("no answer: {answer:?}"));
