@@ -7,7 +7,7 @@ use std::time::Duration;
 use evenkeel_model::config::Standing;
 use hyper::body::Bytes;
 
-use crate::report::{EventReport, ReloadRefused, ReloadReport, ServerReport, StatusReport, TimelineReport};
+use crate::report::{EventReport, LogLine, ReloadRefused, ReloadReport, ServerReport, StatusReport, TimelineReport};
 
 /// An answer that may take a while.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -108,6 +108,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Reads the configuration anew and applies it. Answers when traffic sees it, or when it was refused whole.
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>>;
+
+    /// The latest `most` lines of the access logs that fit, oldest first; of those after line `after` alone.
+    fn log(&self, after: u64, most: usize, fits: &dyn Fn(&str) -> bool) -> Vec<LogLine>;
 
     /// What its servers were held for in the last day.
     fn timeline(&self) -> Answer<'_, TimelineReport>;

@@ -24,6 +24,7 @@ pub mod watch;
 mod api;
 mod caller;
 mod control;
+mod lines;
 mod page;
 mod payload;
 

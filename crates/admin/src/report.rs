@@ -63,6 +63,15 @@ pub struct TimelineRow {
     pub steps: String,
 }
 
+/// A line of an access log.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LogLine {
+    /// Grows by one with each line of any log, from the start of the process.
+    pub number: u64,
+    /// The line as it was written.
+    pub text: String,
+}
+
 /// What the process takes from the machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessReport {

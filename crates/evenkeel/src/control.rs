@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use evenkeel_admin::access::Access;
 use evenkeel_admin::report::{
-    ConfigReport, DrainReport, LastReload, ListenerReport, PoolReport, ProcessReport, ReloadRefused, ReloadReport,
-    ServerReport, StatusReport, TimelineReport, TotalsReport, TrafficReport,
+    ConfigReport, DrainReport, LastReload, ListenerReport, LogLine, PoolReport, ProcessReport, ReloadRefused,
+    ReloadReport, ServerReport, StatusReport, TimelineReport, TotalsReport, TrafficReport,
 };
 use evenkeel_admin::serve::{self, Door};
 use evenkeel_admin::watch::Watch;
 use evenkeel_admin::{Answer, Audit, Control, Events, Servers};
 use evenkeel_model::ListenerName;
 use evenkeel_node::{
-    AdminDoor, ConfigStatus, Doors, Handle, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic,
+    AdminDoor, ConfigStatus, Doors, Handle, LogTail, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic,
 };
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -25,13 +25,14 @@ use crate::{steering, topology};
 pub(crate) struct Running {
     pub(crate) handle: Handle,
     watch: Watch,
+    log: LogTail,
 }
 
 /// What serves a node's control socket.
 pub(crate) fn service() -> Service {
     Box::new(|handle, doors: Doors| {
         Box::pin(async move {
-            let running = Arc::new(Running { handle, watch: Watch::default() });
+            let running = Arc::new(Running { handle, watch: Watch::default(), log: doors.log });
             let control: Arc<dyn Control> = Arc::clone(&running) as _;
             // All of it ends with the node.
             tokio::join!(
@@ -98,6 +99,11 @@ impl Control for Running {
             self.watch.annotate(&mut report);
             report
         })
+    }
+
+    fn log(&self, after: u64, most: usize, fits: &dyn Fn(&str) -> bool) -> Vec<LogLine> {
+        let lines = self.log.latest(after, most, fits);
+        lines.into_iter().map(|(number, text)| LogLine { number, text }).collect()
     }
 
     fn timeline(&self) -> Answer<'_, TimelineReport> {

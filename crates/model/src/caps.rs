@@ -61,6 +61,12 @@ pub const SERVER_FIELDS: usize = 256;
 /// Bytes of formatted log lines that wait in one worker before they are handed over.
 pub const LOG_BATCH_BYTES: usize = 32 * 1024;
 
+/// Bytes of the latest log lines that are kept for whoever looks at them: some thousand lines, of which a page shows few.
+pub const LOG_TAIL_BYTES: usize = 1024 * 1024;
+
+/// Log lines that are shown at once: more than anybody reads, and a page stays small.
+pub const LOG_TAIL_LINES: usize = 200;
+
 /// Batches that wait for the log's writer; past it, lines are dropped and counted.
 pub const LOG_BATCHES: usize = 256;
 

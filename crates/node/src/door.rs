@@ -13,6 +13,7 @@ use evenkeel_net::listen;
 use tokio::sync::watch;
 
 use crate::secrets;
+use crate::tail::LogTail;
 
 /// What a service answers on.
 pub struct Doors {
@@ -20,6 +21,8 @@ pub struct Doors {
     pub control: Option<UnixListener>,
     /// The admin listener as it is now, and each time a reload changes it.
     pub admin: watch::Receiver<AdminDoor>,
+    /// What the access logs say.
+    pub log: LogTail,
 }
 
 /// The admin listener.

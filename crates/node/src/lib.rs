@@ -36,6 +36,7 @@ mod signals;
 mod state;
 mod status;
 mod supervisor;
+mod tail;
 mod watchdog;
 pub mod zonefile;
 
@@ -55,3 +56,4 @@ pub use sessions::{NoSession, PoolSessions, SessionBook, SessionFilter, SessionI
 pub use state::last_good;
 pub use status::{ConfigStatus, LastReload, ListenerStatus, NodeStatus, Phase, PoolStatus, ReloadCounts, ServerStatus};
 pub use supervisor::{Reloaded, SteerError, Steering};
+pub use tail::LogTail;

@@ -18,6 +18,7 @@ use evenkeel_proxy::log::{self, LogSink, LogSource};
 
 use crate::crew::JOIN_PATIENCE;
 use crate::origin::words;
+use crate::tail::LogTail;
 use crate::tasks::{self, Ending};
 
 /// A log that loses lines says so at most this often.
@@ -38,6 +39,7 @@ pub(crate) enum Destination {
 pub(crate) struct LogWriters {
     sinks: HashMap<LogTarget, LogSink>,
     shared: HashMap<LogTarget, Arc<WriterShared>>,
+    tail: LogTail,
     ending: Ending,
 }
 
@@ -74,7 +76,7 @@ pub(crate) fn open(config: &Config, running: &HashSet<LogTarget>) -> Result<Open
 impl LogWriters {
     /// None yet.
     pub(crate) fn new() -> Self {
-        Self { sinks: HashMap::new(), shared: HashMap::new(), ending: Ending::new() }
+        Self { sinks: HashMap::new(), shared: HashMap::new(), tail: LogTail::default(), ending: Ending::new() }
     }
 
     /// Starts the writers of opened logs.
@@ -85,7 +87,13 @@ impl LogWriters {
         for (target, destination) in opened {
             let (sink, source) = log::channel();
             let shared = Arc::new(WriterShared::default());
-            let write = Writing { target: target.clone(), destination, source, shared: Arc::clone(&shared) };
+            let write = Writing {
+                target: target.clone(),
+                destination,
+                source,
+                shared: Arc::clone(&shared),
+                tail: self.tail.clone(),
+            };
             let token = self.ending.token();
             let run = move || {
                 let _held = token;
@@ -108,6 +116,11 @@ impl LogWriters {
     /// Where workers put lines, by log.
     pub(crate) fn sinks(&self) -> &HashMap<LogTarget, LogSink> {
         &self.sinks
+    }
+
+    /// The latest lines of all of them.
+    pub(crate) fn tail(&self) -> LogTail {
+        self.tail.clone()
     }
 
     /// Has every file opened anew before its next line.
@@ -141,6 +154,7 @@ struct Writing {
     destination: Destination,
     source: LogSource,
     shared: Arc<WriterShared>,
+    tail: LogTail,
 }
 
 impl Writing {
@@ -154,6 +168,8 @@ impl Writing {
                 self.reopen();
             }
             let outcome = self.destination.write(&batch);
+            // Also what the destination did not take: then it is the only place that has it.
+            self.tail.push(&batch);
             self.shared.dropped.store(self.source.dropped(), Ordering::Relaxed);
             if let Err(lost) = outcome {
                 self.shared.refused.fetch_add(lost.lines, Ordering::Relaxed);

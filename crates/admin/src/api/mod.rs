@@ -6,6 +6,7 @@
 pub mod events;
 mod health;
 mod listeners;
+mod log;
 mod login;
 mod metrics;
 pub mod openapi;
@@ -44,6 +45,7 @@ static NOUNS: &[&[Operation]] = &[
     events::OPERATIONS,
     process::OPERATIONS,
     pages::OPERATIONS,
+    log::OPERATIONS,
     metrics::OPERATIONS,
     timeline::OPERATIONS,
     openapi::OPERATIONS,

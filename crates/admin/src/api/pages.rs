@@ -1,17 +1,20 @@
 //! The dashboard's views, and the table of numbers for tools that read HAProxy's.
 
-use hyper::StatusCode;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
 
-use super::{Call, Gives, Operation, ROW, Reply};
-use crate::page::{self, Asked, Facts, View};
-use crate::payload;
+use super::log;
+use super::{Call, Gives, Needs, Operation, ROW, Reply, SIGN_IN};
+use crate::access;
+use crate::lines::Wanted;
+use crate::page::{self, Asked, Facts, LogFacts, View};
+use crate::payload::{self, Payload};
 
 /// The fields that keep a page to itself, beside the policy.
 const GUARDS: [(&str, &str); 4] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
+    ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
@@ -40,6 +43,21 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..PAGE
     },
     Operation {
+        path: "/log",
+        id: "showLog",
+        doc: "The latest requests, as a page; lines only for who may see them.",
+        run: |call| Box::pin(show(call, View::Log)),
+        ..PAGE
+    },
+    Operation {
+        path: SIGN_IN,
+        id: "showSignIn",
+        doc: "Where one signs in, as a page.",
+        needs: Needs::Nobody,
+        run: |call| Box::pin(sign_in(call)),
+        ..PAGE
+    },
+    Operation {
         path: "/;csv",
         id: "getCsv",
         doc: "Listeners, servers and pools in the columns of HAProxy's statistics.",
@@ -57,19 +75,40 @@ pub(super) static OPERATIONS: &[Operation] = &[
 
 async fn show(call: Call<'_>, view: View) -> Reply {
     let facts = Facts {
+        log: (view == View::Log && log::NEEDS <= Needs::Role(call.caller.role)).then(|| log_facts(&call)),
         report: call.control.status().await,
         timeline: call.control.timeline().await,
         role: call.caller.role,
         user: call.caller.to_string(),
+        is_signed_in: access::has_login(call.head),
     };
-    let text = page::page(&Asked { view, query: call.query }, &facts);
+    Ok(sealed(page::page(&Asked { view, query: call.query }, &facts)))
+}
+
+fn log_facts(call: &Call<'_>) -> LogFacts {
+    let text = |name: &str| call.query(name).unwrap_or_default();
+    let wanted = Wanted::new(text("q"), text("only")).unwrap_or_default();
+    let open = text("line").parse().ok().filter(|number| *number > 0).and_then(|number: u64| {
+        let after = call.control.log(number - 1, usize::MAX, &|_| true);
+        after.into_iter().find(|line| line.number == number)
+    });
+    LogFacts { lines: call.control.log(0, page::LINES, &|line| wanted.fits(line)), open }
+}
+
+async fn sign_in(call: Call<'_>) -> Reply {
+    let to = call.query("to").filter(|to| to.starts_with('/')).unwrap_or("/");
+    Ok(sealed(page::login_page(to, call.query("failed"))))
+}
+
+/// A page with what keeps it to itself.
+fn sealed(text: String) -> Response<Payload> {
     let mut response = payload::typed(StatusCode::OK, "text/html; charset=utf-8", text);
     let policy = HeaderValue::from_static(page::content_policy());
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     for (name, value) in GUARDS {
         response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    Ok(response)
+    response
 }
 
 async fn csv(call: Call<'_>) -> Reply {

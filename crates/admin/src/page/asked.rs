@@ -15,11 +15,17 @@ pub(crate) enum View {
     Servers,
     /// A day of states.
     Health,
+    /// The latest requests.
+    Log,
 }
 
 /// Every view with its path and its name.
-pub(super) const VIEWS: [(View, &str, &str); 3] =
-    [(View::Overview, "/", "Overview"), (View::Servers, "/servers", "Servers"), (View::Health, "/health", "Health")];
+pub(super) const VIEWS: [(View, &str, &str); 4] = [
+    (View::Overview, "/", "Overview"),
+    (View::Servers, "/servers", "Servers"),
+    (View::Health, "/health", "Health"),
+    (View::Log, "/log", "Log"),
+];
 
 /// What is asked.
 #[derive(Debug, Clone)]

@@ -9,6 +9,8 @@
 mod asked;
 mod health;
 mod html;
+mod log;
+mod login;
 mod overview;
 mod panel;
 mod parts;
@@ -19,6 +21,8 @@ mod words;
 pub(crate) mod csv;
 
 pub(crate) use asked::{Asked, View};
+pub(crate) use log::{LINES, LogFacts};
+pub(crate) use login::page as login_page;
 pub(crate) use policy::content_policy;
 
 use evenkeel_model::config::Role;
@@ -40,10 +44,14 @@ pub(crate) struct Facts {
     pub(crate) report: StatusReport,
     /// Its servers' day.
     pub(crate) timeline: TimelineReport,
+    /// The latest requests, for the view that shows them and for who may see them.
+    pub(crate) log: Option<LogFacts>,
     /// What whoever looks may do.
     pub(crate) role: Role,
     /// Who looks.
     pub(crate) user: String,
+    /// Whether it is somebody who can sign out again.
+    pub(crate) is_signed_in: bool,
 }
 
 /// A view as a whole document.
@@ -60,9 +68,13 @@ pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
         View::Overview => overview::write(&mut html, asked, facts),
         View::Servers => servers::write(&mut html, asked, facts),
         View::Health => health::write(&mut html, asked, facts),
+        View::Log => log::write(&mut html, asked, facts.log.as_ref()),
     }
     html.raw("</main>\n");
-    panel::write(&mut html, asked, facts);
+    match asked.server() {
+        Some(_) => panel::write(&mut html, asked, facts),
+        None => log::panel(&mut html, asked, facts.log.as_ref()),
+    }
     html.raw("</div>\n");
     foot(&mut html, facts);
     html.raw("<script>").raw(SCRIPT).raw("</script>\n</body>\n</html>\n");
@@ -79,13 +91,22 @@ fn head(html: &mut Html, asked: &Asked, facts: &Facts) {
         0 => html.raw("✓ "),
         _ => html.raw("✕ ").text(wrong).raw(" · "),
     };
-    html.text(&facts.report.node).raw(" · ").text(title).raw("</title>\n<link rel=\"icon\" href=\"");
-    // A hull whose colour tells how the node is, so that a row of tabs can be read.
-    html.raw("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E");
-    html.raw("%3Cpath d='M1 6h14c-1 5-4 7-7 7S2 11 1 6z' fill='%23").raw(if wrong == 0 { "1a7f4b" } else { "c62b34" });
-    html.raw("'/%3E%3Cpath d='M7 1h2v4H7z' fill='%23888'/%3E%3C/svg%3E\">\n");
-    html.raw("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>\n");
+    html.text(&facts.report.node).raw(" · ").text(title).raw("</title>\n");
+    // Its colour tells how the node is, so that a row of tabs can be read.
+    icon(html, if wrong == 0 { "1a7f4b" } else { "c62b34" });
+    if asked.value("line").is_none() {
+        html.raw("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>\n");
+    }
     html.raw("<style>").raw(STYLE).raw("</style>\n</head>\n");
+}
+
+/// A hull of this colour, for the tab.
+fn icon(html: &mut Html, colour: &'static str) {
+    html.raw(
+        "<link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E",
+    );
+    html.raw("%3Cpath d='M1 6h14c-1 5-4 7-7 7S2 11 1 6z' fill='%23").raw(colour);
+    html.raw("'/%3E%3Cpath d='M7 1h2v4H7z' fill='%23888'/%3E%3C/svg%3E\">\n");
 }
 
 fn top(html: &mut Html, facts: &Facts) {
@@ -110,7 +131,11 @@ fn top(html: &mut Html, facts: &Facts) {
     }
     html.raw("</p>\n<p class=\"config\">configuration ").text(report.config.generation).raw("</p>\n");
     html.raw("<p class=\"live\"><span id=\"live\">as of the last load</span></p>\n");
-    html.raw("<p class=\"tools\"><button type=\"button\" id=\"theme\" class=\"quiet script\" hidden>Theme: system</button></p>\n</header>\n");
+    html.raw("<p class=\"tools\"><button type=\"button\" id=\"theme\" class=\"quiet script\" hidden>Theme: system</button></p>\n");
+    if facts.is_signed_in {
+        html.raw("<form class=\"tools\" method=\"post\" action=\"/api/v1/logout\"><button class=\"quiet\">Sign out</button></form>\n");
+    }
+    html.raw("</header>\n");
 }
 
 fn rail(html: &mut Html, asked: &Asked) {

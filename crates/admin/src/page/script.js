@@ -51,7 +51,7 @@
     const quiet = Date.now() - last;
     const on = failures === 0;
     place.parentNode.className = "live " + (on ? "on" : "off");
-    const text = on ? "live" : "no answer for " + Math.round(quiet / 1000) + " s";
+    const text = paused() ? "paused" : on ? "live" : "no answer for " + Math.round(quiet / 1000) + " s";
     if (place.textContent !== text) place.textContent = text;
   };
 
@@ -75,9 +75,10 @@
       if (mine === asking) { asking = null; again(); living(); }
     }
   };
+  const paused = () => { const it = $("pause"); return it !== null && it.getAttribute("aria-pressed") === "true"; };
   const again = () => {
     clearTimeout(timer);
-    if (!document.hidden) timer = setTimeout(() => ask(location.href, false), BEAT * Math.min(1 + failures, 5));
+    if (!document.hidden && !paused()) timer = setTimeout(() => ask(location.href, false), BEAT * Math.min(1 + failures, 5));
   };
 
   // Lines from routes to pools, as wide as their traffic.
@@ -137,34 +138,7 @@
   };
   const stored = () => { try { return localStorage.getItem("theme") || "system"; } catch (error) { return "system"; } };
 
-  // Live tail of the log, where the view has one.
-  let tail = null, held = [];
-  const follow = () => {
-    const list = $("tail");
-    if (!list) { if (tail) { tail.close(); tail = null; } return; }
-    const url = list.dataset.stream;
-    if (tail && tail.url.endsWith(url)) return;
-    if (tail) tail.close();
-    tail = new EventSource(url);
-    tail.onmessage = (event) => { held.push(event.data); if (held.length > 500) held.shift(); };
-    tail.addEventListener("line", tail.onmessage);
-  };
-  const pour = () => {
-    const list = $("tail"), pause = $("pause");
-    if (!list || !held.length || (pause && pause.getAttribute("aria-pressed") === "true")) return;
-    const words = ($("tail-q") ? $("tail-q").value.trim().toLowerCase() : "").split(/\s+/).filter(Boolean);
-    const atEnd = list.scrollTop + list.clientHeight > list.scrollHeight - 30;
-    for (const line of held.splice(0)) {
-      const item = document.createElement("li");
-      item.textContent = line;
-      item.hidden = !words.every((word) => line.toLowerCase().includes(word));
-      list.append(item);
-    }
-    while (list.children.length > 500) list.firstChild.remove();
-    if (atEnd) list.scrollTop = list.scrollHeight;
-  };
-
-  const ready = () => { unveil(); theme(stored()); links(); follow(); };
+  const ready = () => { unveil(); theme(stored()); links(); };
 
   document.addEventListener("click", (event) => {
     if (event.target.id === "theme") {
@@ -175,6 +149,8 @@
     if (event.target.id === "pause") {
       const on = event.target.getAttribute("aria-pressed") !== "true";
       event.target.setAttribute("aria-pressed", String(on));
+      event.target.textContent = on ? "Go on" : "Pause";
+      again(); living();
       return;
     }
     const link = event.target.closest("a[href]");
@@ -199,17 +175,10 @@
     const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.nodeName);
     if (event.key === "/" && !typing && $("q")) { event.preventDefault(); $("q").focus(); }
   });
-  document.addEventListener("input", (event) => {
-    if (event.target.id !== "tail-q") return;
-    const words = event.target.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-    document.querySelectorAll("#tail > li").forEach((it) => {
-      it.hidden = !words.every((word) => it.textContent.toLowerCase().includes(word));
-    });
-  });
   window.addEventListener("popstate", () => ask(location.href, false));
   window.addEventListener("resize", links);
   document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(timer); else ask(location.href, false); });
-  setInterval(() => { living(); pour(); }, 500);
+  setInterval(living, 500);
   ready();
   again();
 })();

@@ -1,7 +1,9 @@
 //! Pages of reports that are made up: whole, closed, and deaf to hostile names.
 
 use super::*;
-use crate::report::{ListenerReport, LiveReport, PoolReport, RouteReport, ServerReport, TimelineRow, TrafficReport};
+use crate::report::{
+    ListenerReport, LiveReport, LogLine, PoolReport, RouteReport, ServerReport, TimelineRow, TrafficReport,
+};
 
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u{202e}";
 
@@ -47,7 +49,11 @@ fn facts(name: &str, role: Role) -> Facts {
     };
     let row = TimelineRow { pool: name.to_owned(), server: "a".to_owned(), steps: "--uudu".to_owned() };
     let timeline = TimelineReport { until: 0, step_s: 300, rows: vec![row] };
-    Facts { report, timeline, role, user: name.to_owned() }
+    let line = LogLine { number: 7, text: name.to_owned() };
+    let request = format!("{{\"method\":{0:?},\"target\":{0:?},\"server\":{0:?},\"pool\":{0:?},\"end\":\"ok\"}}", name);
+    let parsed = LogLine { number: 8, text: request };
+    let log = Some(LogFacts { open: Some(parsed.clone()), lines: vec![line, parsed] });
+    Facts { report, timeline, log, role, user: name.to_owned(), is_signed_in: true }
 }
 
 fn all(name: &str, role: Role) -> Vec<String> {

@@ -202,7 +202,8 @@ fn refusal(head: &Parts, problem: &Problem) -> Response<Payload> {
 fn seal(head: &mut HeaderMap) {
     head.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     head.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    head.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // With `no-referrer` a browser sends our own forms with `Origin: null`, too.
+    head.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     head.entry(CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
 }

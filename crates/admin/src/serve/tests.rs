@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::*;
 use crate::client::{Client, ClientError};
-use crate::report::{ReloadRefused, ReloadReport, ServerReport, StatusReport, TimelineReport};
+use crate::report::{LogLine, ReloadRefused, ReloadReport, ServerReport, StatusReport, TimelineReport};
 use crate::{Answer, Control};
 
 /// A node that refuses every second reload.
@@ -36,6 +36,11 @@ impl Control for Node {
                 _ => Err(ReloadRefused { generation: 2, errors: vec!["error: unknown word".to_owned()] }),
             }
         })
+    }
+
+    fn log(&self, after: u64, most: usize, fits: &dyn Fn(&str) -> bool) -> Vec<LogLine> {
+        let lines = (1..=3).map(|number| LogLine { number, text: format!("line {number}") });
+        lines.filter(|line| line.number > after && fits(&line.text)).take(most).collect()
     }
 
     fn timeline(&self) -> Answer<'_, TimelineReport> {

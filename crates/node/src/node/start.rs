@@ -234,7 +234,9 @@ async fn assemble(
     open_doors(&crew, &running.snapshot, ready.opened).await?;
 
     let (admin, admin_now) = watch::channel(ready.resources.admin);
-    serve(&handle, ready.control.as_ref(), admin_now, ready.service).map_err(StartError::System)?;
+    let control = ready.control.as_ref().map(ControlSocket::listener).transpose().map_err(StartError::System)?;
+    let doors = Doors { control, admin: admin_now, log: logs.tail() };
+    serve(&handle, doors, ready.service);
     follow_signals(ready.signals, &events).map_err(StartError::System)?;
     if !ready.is_last_good {
         ready.state.save_last_good(&ready.texts);
@@ -378,17 +380,10 @@ fn follow_signals(use_of: SignalUse, events: &mpsc::Sender<Event>) -> io::Result
 }
 
 /// Has the doors answered.
-fn serve(
-    handle: &Handle,
-    control: Option<&ControlSocket>,
-    admin: watch::Receiver<AdminDoor>,
-    service: Option<Service>,
-) -> io::Result<()> {
-    let control = control.map(ControlSocket::listener).transpose()?;
+fn serve(handle: &Handle, doors: Doors, service: Option<Service>) {
     if let Some(service) = service {
-        tasks::start_task(tasks::SERVICE, &handle.events, service(handle.clone(), Doors { control, admin }));
+        tasks::start_task(tasks::SERVICE, &handle.events, service(handle.clone(), doors));
     }
-    Ok(())
 }
 
 fn bound(opened: &[Opened]) -> HashMap<ListenerName, SocketAddr> {
