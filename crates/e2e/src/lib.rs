@@ -1,8 +1,8 @@
 //! The harness of the end-to-end tests: real peers, counted requests, and nothing left behind.
 //!
 //! It knows the built program by its command line and by what goes over the wire, and no crate of the product.
-//! [`balancer`] runs the program, [`nginx`] and [`haproxy`] run real peers, [`origin`] is a server that misbehaves on
-//! order, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open.
+//! [`balancer`] runs the program, [`nginx`] and [`haproxy`] run real peers, [`browser`] is a
+//! Chromium, [`origin`] a server that misbehaves on order, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open.
 //!
 //! The invariant: whatever a test started ends with the test, also when it panics, by the id of its process and never
 //! by its name. All traffic is on loopback, on an address that no other test process uses.
@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_methods)] // it drives real processes: it reads the clock and waits for them
 
 pub mod balancer;
+pub mod browser;
 pub mod haproxy;
 pub mod load;
 pub mod named;

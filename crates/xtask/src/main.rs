@@ -106,6 +106,7 @@ fn test(_: &[String]) -> bool {
 fn setup(_: &[String]) -> bool {
     let mut steps = steps::Steps::default();
     steps.run("packages", setup::packages);
+    steps.run("axe", setup::axe);
     steps.summary()
 }
 

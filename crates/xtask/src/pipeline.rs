@@ -40,6 +40,7 @@ pub(crate) fn run() -> bool {
     let mut steps = Steps::default();
     let mut tally = Tally::default();
     steps.run("packages", setup::packages);
+    steps.run("axe", setup::axe);
     steps.run("fmt", || command(&["cargo", "fmt", "--all", "--check"]));
     steps.run("tidy", || match Tree::read(&root()) {
         Ok(tree) if tidy::report(&tree) => Outcome::Passed,

@@ -2,7 +2,7 @@
 //!
 //! It installs what is missing and touches nothing else. Its invariant: what it is about to do is printed before.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::steps::{Outcome, answers, command};
 
@@ -17,6 +17,9 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("dig", "bind9-dnsutils", "a client of name servers"),
     ("knotd", "knot", "another server that takes dynamic updates"),
     ("kzonecheck", "knot-dnssecutils", "another judge of zones"),
+    ("chromium", "chromium", "the dashboard as a browser shows it"),
+    ("prometheus", "prometheus", "reading our metrics, and promtool, which judges them"),
+    ("tmux", "tmux", "a terminal for `top`"),
 ];
 
 /// Where system programs lie that a user's path may lack.
@@ -67,6 +70,26 @@ fn is_root() -> bool {
 fn is_there(program: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
     path.split(':').chain(FOLDERS.iter().copied()).any(|folder| Path::new(folder).join(program).is_file())
+}
+
+/// The version of axe-core that judges the dashboard; one and the same everywhere.
+const AXE: &str = "axe-core@4.14.1";
+
+/// Fetches axe-core into the target folder if it is absent. Without a network the test that needs it says so.
+pub(crate) fn axe() -> Outcome {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let folder = target.join("axe");
+    if folder.join("package/axe.min.js").is_file() {
+        return Outcome::Passed;
+    }
+    let (Ok(()), Some(place)) = (std::fs::create_dir_all(&folder), folder.to_str()) else {
+        return Outcome::Failed(format!("{} cannot be made", folder.display()));
+    };
+    let line = format!("cd '{place}' && npm pack --silent {AXE} && tar xzf axe-core-*.tgz && rm axe-core-*.tgz");
+    match command(&["sh", "-c", &line]) {
+        Outcome::Failed(why) => Outcome::Skipped(format!("axe-core cannot be fetched from here: {why}")),
+        other => other,
+    }
 }
 
 /// Installs `cargo-deny` if it is absent.

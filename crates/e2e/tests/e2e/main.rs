@@ -8,6 +8,7 @@
 mod balance;
 mod commands;
 mod daemon;
+mod dashboard;
 mod failures;
 mod harness;
 mod hostile;
@@ -15,6 +16,7 @@ mod intents;
 mod life;
 mod limits;
 mod logs;
+mod metrics;
 mod papers;
 mod proofs;
 mod protocol;
