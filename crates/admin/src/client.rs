@@ -14,8 +14,9 @@ use evenkeel_net::{clock, control};
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
-use crate::report::{ReloadReport, ServerReport, StatusReport};
+use crate::report::{ReloadReport, ServerReport, SessionListReport, SessionTableReport, SessionsChanged, StatusReport};
 use crate::servers::ServerWish;
+use crate::sessions::SessionOrder;
 
 /// How long an answer to a question may take.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -132,6 +133,37 @@ impl Client {
         self.request("PATCH", &place(pool, server), &body, COMMAND)?.parsed()
     }
 
+    /// The sessions that fit, at most `limit` of them. Here `session` may be an id of the application.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] where there is no such pool, or where there is no answer.
+    pub fn sessions(&self, choice: &SessionOrder, limit: usize) -> Result<SessionListReport, ClientError> {
+        let SessionOrder { pool, server, client, session, .. } = choice;
+        let parts = [("pool", pool), ("server", server), ("client", client), ("session", session)];
+        let parts = parts.iter().filter_map(|(name, value)| Some(format!("&{name}={}", encoded(value.as_ref()?))));
+        self.request("GET", &format!("/api/v1/sessions?limit={limit}{}", parts.collect::<String>()), "", COMMAND)?
+            .parsed()
+    }
+
+    /// The tables of the pools that learn sessions.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub fn session_tables(&self) -> Result<Vec<SessionTableReport>, ClientError> {
+        self.get("/api/v1/sessions/tables")?.parsed()
+    }
+
+    /// Moves the sessions that fit, or forgets them where the order says no server.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the reason, or where there is no answer.
+    pub fn order_sessions(&self, order: &SessionOrder) -> Result<SessionsChanged, ClientError> {
+        let verb = if order.to.is_some() { "move" } else { "drop" };
+        // An order is made of text, which is always JSON.
+        let body = serde_json::to_string(order).unwrap_or_default();
+        self.request("POST", &format!("/api/v1/sessions/{verb}"), &body, COMMAND)?.parsed()
+    }
+
     /// Asks for a path.
     ///
     /// # Errors
@@ -190,13 +222,12 @@ impl Reply {
 
 /// The path of a server, with what is no letter or digit written as `%` and two digits.
 fn place(pool: &str, server: &str) -> String {
-    let encoded = |text: &str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        text.bytes()
-            .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") })
-            .collect::<String>()
-    };
     format!("/api/v1/pools/{}/servers/{}", encoded(pool), encoded(server))
+}
+
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") }).collect()
 }
 
 fn no_connection((path, source): (PathBuf, io::Error)) -> ClientError {

@@ -1,13 +1,17 @@
 //! What the API asks of a node.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
 use evenkeel_model::config::Standing;
 use hyper::body::Bytes;
 
-use crate::report::{EventReport, LogLine, ReloadRefused, ReloadReport, ServerReport, StatusReport, TimelineReport};
+use crate::report::{
+    EventReport, LogLine, ReloadRefused, ReloadReport, ServerReport, SessionListReport, SessionTableReport,
+    SessionsChanged, StatusReport, TimelineReport,
+};
 
 /// An answer that may take a while.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -72,6 +76,50 @@ pub enum OrderRefused {
     Silent(usize),
 }
 
+/// Learned sessions, seen and steered.
+pub trait Sessions: Send + Sync {
+    /// Those that fit, at most `limit` of them.
+    fn list(&self, choice: SessionChoice, limit: usize) -> Answer<'_, Result<SessionListReport, SessionsRefused>>;
+
+    /// The tables of the pools that learn.
+    fn tables(&self) -> Answer<'_, Vec<SessionTableReport>>;
+
+    /// Moves those that fit to another server.
+    fn move_to(&self, choice: SessionChoice, to: String) -> Answer<'_, Result<SessionsChanged, SessionsRefused>>;
+
+    /// Forgets those that fit.
+    fn forget(&self, choice: SessionChoice) -> Answer<'_, Result<SessionsChanged, SessionsRefused>>;
+}
+
+/// Which sessions. What is `None` fits all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionChoice {
+    /// Those of this pool.
+    pub pool: Option<String>,
+    /// Those on a server of this name.
+    pub server: Option<String>,
+    /// Those that this address spoke for last.
+    pub client: Option<IpAddr>,
+    /// The one of this name, or of this id of the application.
+    pub session: Option<String>,
+}
+
+/// Why sessions are not shown or changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionsRefused {
+    /// There is no such pool, or it learns nothing.
+    Pool(String),
+    /// The pool has no such server.
+    Server {
+        /// The server.
+        server: String,
+        /// The pool.
+        pool: String,
+    },
+    /// The node is stopping.
+    Stopping,
+}
+
 /// What has happened, and what happens.
 pub trait Events: Send + Sync {
     /// Those after a number that are still kept, oldest first.
@@ -120,6 +168,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// What can be ordered of servers.
     fn servers(&self) -> &dyn Servers;
+
+    /// Learned sessions.
+    fn sessions(&self) -> &dyn Sessions;
 
     /// What has happened, and what happens.
     fn events(&self) -> &dyn Events;

@@ -28,8 +28,9 @@ mod lines;
 mod page;
 mod payload;
 
-pub use api::{events, openapi, servers};
+pub use api::{events, openapi, servers, sessions};
 pub use caller::{Caller, Via};
 pub use control::{
-    Answer, Audit, Coming, Control, Events, NextStep, OrderRefused, OrderedWeight, ServerOrder, Servers, Step,
+    Answer, Audit, Coming, Control, Events, NextStep, OrderRefused, OrderedWeight, ServerOrder, Servers, SessionChoice,
+    Sessions, SessionsRefused, Step,
 };

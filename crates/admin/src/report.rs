@@ -3,11 +3,15 @@
 //! Names and meanings are an interface: fields are added, never renamed. Times are seconds; `at` counts from
 //! 1970-01-01 UTC. States and reasons are the words of the model.
 
+mod sessions;
+
 use std::collections::BTreeMap;
 
 use evenkeel_model::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 
 /// A node at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Ready(OrderArgs),
     /// Give a server another share of the traffic; done when all traffic sees it
     Weight(WeightArgs),
+    /// Look at the sessions that answers told, move them, end them
+    #[command(subcommand)]
+    Session(SessionCommand),
     /// Stop the running daemon: no new connections, open ones may finish
     Stop(StopArgs),
     /// Explain a word of the configuration, or the code of a diagnostic
@@ -300,6 +303,71 @@ pub(crate) struct WeightArgs {
     pub(crate) order: OrderArgs,
     /// 0 to 1000, or percent of the configured weight (`50%`); `100%` lifts it
     pub(crate) weight: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// List them, those seen last first, and how many live on each server
+    List {
+        #[command(flatten)]
+        choice: SessionChoiceArgs,
+        /// How many to show
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = session_limit)]
+        limit: usize,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+    /// Show one in full
+    Show {
+        /// Its name as `list` shows it, or the application's id
+        session: String,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+    /// Bind them to another server of their pool, from their next request on
+    Move {
+        #[command(flatten)]
+        choice: SessionChoiceArgs,
+        /// The server to move them to
+        #[arg(long, value_name = "SERVER")]
+        to: String,
+        /// All of them, where nothing else chooses
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+    /// Forget them: their next requests are balanced afresh
+    Drop {
+        #[command(flatten)]
+        choice: SessionChoiceArgs,
+        /// All of them, where nothing else chooses
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SessionChoiceArgs {
+    /// The one of this name as `list` shows it, or of this id of the application
+    pub(crate) session: Option<String>,
+    /// Those of this pool
+    #[arg(long)]
+    pub(crate) pool: Option<String>,
+    /// Those that live on a server of this name
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// Those that this address spoke for last; of IPv6 its /64 counts
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) client: Option<std::net::IpAddr>,
+}
+
+fn session_limit(text: &str) -> Result<usize, String> {
+    let most = evenkeel_model::caps::SESSIONS_LISTED;
+    let fits = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+    fits.ok_or_else(|| format!("`{text}` is out of range: 1 to {most}"))
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use evenkeel_admin::report::{
 };
 use evenkeel_admin::serve::{self, Door};
 use evenkeel_admin::watch::Watch;
-use evenkeel_admin::{Answer, Audit, Control, Events, Servers};
+use evenkeel_admin::{Answer, Audit, Control, Events, Servers, Sessions};
 use evenkeel_model::ListenerName;
 use evenkeel_node::{
     AdminDoor, ConfigStatus, Doors, Handle, LogTail, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic,
@@ -81,6 +81,10 @@ impl Control for Running {
     }
 
     fn events(&self) -> &dyn Events {
+        self
+    }
+
+    fn sessions(&self) -> &dyn Sessions {
         self
     }
 

@@ -16,6 +16,7 @@ mod exit;
 mod logging;
 mod opening;
 mod output;
+mod sessions;
 mod steering;
 mod terminal;
 mod topology;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
-use commands::{check, config, fmt, papers, passwd, remote, run, steer, top, zonefile};
+use commands::{check, config, fmt, papers, passwd, remote, run, session, steer, top, zonefile};
 use exit::Exit;
 
 /// The name of the script that `zonefile` replaces.
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Maint(args) => steer::maint(&args),
         Command::Ready(args) => steer::ready(&args),
         Command::Weight(args) => steer::weight(&args),
+        Command::Session(command) => session::session(&command),
         Command::Passwd(args) => passwd::passwd(&args),
         Command::Config(command) => config::config(&command),
         Command::Completions { shell } => papers::completions(shell),

@@ -14,6 +14,7 @@ mod pages;
 mod pools;
 mod process;
 pub mod servers;
+pub mod sessions;
 mod status;
 mod timeline;
 
@@ -42,6 +43,7 @@ static NOUNS: &[&[Operation]] = &[
     listeners::OPERATIONS,
     pools::OPERATIONS,
     servers::OPERATIONS,
+    sessions::OPERATIONS,
     events::OPERATIONS,
     process::OPERATIONS,
     pages::OPERATIONS,

@@ -8,8 +8,11 @@ use tokio::sync::{Notify, oneshot};
 
 use super::*;
 use crate::client::{Client, ClientError};
-use crate::report::{LogLine, ReloadRefused, ReloadReport, ServerReport, StatusReport, TimelineReport};
-use crate::{Answer, Control};
+use crate::report::{
+    LogLine, ReloadRefused, ReloadReport, ServerReport, SessionListReport, SessionTableReport, SessionsChanged,
+    StatusReport, TimelineReport,
+};
+use crate::{Answer, Control, SessionChoice};
 
 /// A node that refuses every second reload.
 #[derive(Default)]
@@ -57,6 +60,10 @@ impl Control for Node {
         self
     }
 
+    fn sessions(&self) -> &dyn crate::Sessions {
+        self
+    }
+
     fn stop(&self) -> Answer<'_, ()> {
         Box::pin(async {
             self.stops.fetch_add(1, Ordering::Relaxed);
@@ -73,6 +80,33 @@ impl crate::Servers for Node {
                 _ => Err(crate::OrderRefused::Unknown),
             }
         })
+    }
+}
+
+impl crate::Sessions for Node {
+    fn list(
+        &self,
+        choice: SessionChoice,
+        limit: usize,
+    ) -> Answer<'_, Result<SessionListReport, crate::SessionsRefused>> {
+        Box::pin(async move {
+            match choice.pool {
+                Some(pool) if pool != "shop" => Err(crate::SessionsRefused::Pool(pool)),
+                _ => Ok(SessionListReport { sessions: Vec::new(), total: limit as u64, at: 0 }),
+            }
+        })
+    }
+
+    fn tables(&self) -> Answer<'_, Vec<SessionTableReport>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn move_to(&self, _: SessionChoice, _: String) -> Answer<'_, Result<SessionsChanged, crate::SessionsRefused>> {
+        Box::pin(async { Ok(SessionsChanged { changed: 1 }) })
+    }
+
+    fn forget(&self, _: SessionChoice) -> Answer<'_, Result<SessionsChanged, crate::SessionsRefused>> {
+        Box::pin(async { Ok(SessionsChanged { changed: 2 }) })
     }
 }
 

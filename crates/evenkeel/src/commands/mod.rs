@@ -7,6 +7,7 @@ pub(crate) mod papers;
 pub(crate) mod passwd;
 pub(crate) mod remote;
 pub(crate) mod run;
+pub(crate) mod session;
 pub(crate) mod steer;
 pub(crate) mod top;
 pub(crate) mod zonefile;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use evenkeel_balance::ServerUid;
-use evenkeel_balance::sessions::{Entry, SessionKey, SessionTable};
+use evenkeel_balance::sessions::{Entry, SessionKey, SessionStats, SessionTable};
 use evenkeel_model::config::Config;
 use evenkeel_model::{PoolName, ServerName, caps};
 use evenkeel_net::clock;
@@ -59,6 +59,8 @@ pub struct SessionList {
     pub sessions: Vec<SessionInfo>,
     /// How many there are in all.
     pub total: u64,
+    /// When that was, in seconds since 1970.
+    pub at: u64,
 }
 
 /// A pool's table, and its sessions by server.
@@ -68,6 +70,8 @@ pub struct PoolSessions {
     pub pool: PoolName,
     /// For each server how many sessions live there, and how many of them a request has brought.
     pub servers: Vec<(ServerName, u64, u64)>,
+    /// What the table has done.
+    pub stats: SessionStats,
 }
 
 /// Why an order about sessions is refused.
@@ -129,7 +133,7 @@ impl SessionBook {
     /// Where the filter names a pool that is not there.
     pub fn list(&self, filter: &SessionFilter, limit: usize) -> Result<SessionList, NoSession> {
         let now = clock::unix_now().as_secs();
-        let mut list = SessionList::default();
+        let mut list = SessionList { at: now, ..SessionList::default() };
         let limit = limit.min(caps::SESSIONS_LISTED);
         for (pool, table) in self.chosen(filter)? {
             let wanted = wanted(filter, table);
@@ -205,7 +209,7 @@ impl SessionBook {
                 let count = counts.get(&ServerUid::of(server)).copied().unwrap_or_default();
                 (server.clone(), count.live, count.presented)
             });
-            PoolSessions { pool: pool.clone(), servers: servers.collect() }
+            PoolSessions { pool: pool.clone(), servers: servers.collect(), stats: table.stats() }
         };
         self.tables.iter().map(count).collect()
     }
