@@ -165,7 +165,10 @@ fn the_demo_tour_ends_by_itself_and_leaves_nothing_behind() {
     let status = demo.end(Duration::from_secs(90));
     let said = demo.output();
     assert!(status.success(), "{status}\n{said}");
-    assert!(said.contains("http://127.0.0.1:"), "{said}");
+    assert!(said.contains("http://127.0.0.1:") && said.contains("dashboard: http://127.0.0.1:"), "{said}");
+    assert!(said.contains("ordered, and every worker sees it: blue is draining"), "{said}");
+    let house = said.split("--control ").nth(1).and_then(|rest| rest.split("/control.sock").next()).unwrap();
+    assert!(!Path::new(house).exists(), "{house}");
     let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["output"]);
 }

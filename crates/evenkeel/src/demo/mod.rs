@@ -4,6 +4,7 @@
 //! a terminal a tour does, and ends by itself. The invariant: what it shows is what a node does; nothing in the
 //! node knows that it is a demo.
 
+mod house;
 mod keys;
 mod load;
 mod stage;

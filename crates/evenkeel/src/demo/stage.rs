@@ -3,19 +3,28 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use evenkeel_admin::client::Client;
+use evenkeel_admin::report::ServerReport;
+use evenkeel_admin::servers::{ServerWish, WishedState};
 use evenkeel_config::Options;
 use evenkeel_model::State;
-use evenkeel_model::config::Standing;
-use evenkeel_node::{ControlPlace, Handle, LiveText, Node, Origin, SignalUse, Start, StartError};
+use evenkeel_node::{ControlPlace, Handle, Node, Origin, SignalUse, Start};
 
+use super::house::{House, USER};
 use super::load::Load;
 use super::toy::{CHECK_PATH, Mood, TRIO, Toy};
+use crate::control;
 
-/// The port that is tried first, and how many after it.
+/// The ports that are tried first, for traffic and for the dashboard, and how many after each.
 const FIRST_PORT: u16 = 8080;
+const ADMIN_PORT: u16 = 9090;
 const PORTS: u16 = 10;
+
+/// The pool of the toys.
+const POOL: &str = "toys";
 
 /// Clients at the start, and their requests a second in all: enough to see, too few to hear the fan.
 const CLIENTS: usize = 6;
@@ -32,9 +41,9 @@ pub(super) enum Act {
     Hang,
     /// Let it be well again.
     Restore,
-    /// Give it no new clients, or let it have them again, by a reload.
+    /// Give it no new clients, or let it have them again.
     Drain,
-    /// Take it out of service, or put it back, by a reload.
+    /// Take it out of service, or put it back.
     Maintain,
     /// Add a client without a cookie.
     NewClient,
@@ -45,11 +54,10 @@ pub(super) struct Stage {
     toys: Vec<Toy>,
     node: Node,
     handle: Handle,
-    config: LiveText,
-    addr: SocketAddr,
+    config: Config,
+    house: House,
     load: Load,
     chosen: usize,
-    standing: Vec<Standing>,
     /// The states that were told last.
     told: BTreeMap<String, State>,
 }
@@ -61,20 +69,23 @@ impl Stage {
         for character in TRIO {
             toys.push(Toy::start(character).await.map_err(|error| format!("no toy server: {error}"))?);
         }
-        let standing = vec![Standing::Ready; toys.len()];
-        let config = LiveText::new(String::new());
-        let (node, addr) = start(port, &toys, &standing, &config)?;
+        let house = House::build().map_err(|error| format!("no folder for the control socket: {error}"))?;
+        let (node, config) = start(port, &toys, &house)?;
         let handle = node.handle();
-        let load = Load::start(addr, CLIENTS, RATE);
-        Ok(Self { toys, node, handle, config, addr, load, chosen: 0, standing, told: BTreeMap::new() })
+        let load = Load::start(config.addr, CLIENTS, RATE);
+        Ok(Self { toys, node, handle, config, house, load, chosen: 0, told: BTreeMap::new() })
     }
 
     /// What is to be seen, and where.
     pub(super) fn welcome(&self) -> String {
         let mut text = format!(
-            "evenkeel demo: open http://{}/ in a browser, and reload the page\n\n{}\n\nservers:\n",
-            self.addr,
-            text(self.addr, &self.toys, &self.standing)
+            "evenkeel demo: open http://{}/ in a browser, and reload the page\n\ndashboard: http://{}/, user `{USER}`, password \
+             `{}`\nany command, such as: evenkeel top --control {}\n\n{}\n\nservers:\n",
+            self.config.addr,
+            self.config.admin,
+            self.house.password(),
+            self.house.socket().display(),
+            self.config
         );
         for toy in &self.toys {
             text.push_str(&format!("  {:6} http://{}/\n", toy.name(), toy.addr()));
@@ -101,6 +112,9 @@ impl Stage {
                 self.choose(index);
                 line
             }
+            Act::Kill if toy.mood() == Mood::Dead => format!("{name} is dead already; u restores it"),
+            Act::Hang if toy.mood() == Mood::Hung => format!("{name} hangs already; u restores it"),
+            Act::Restore if toy.mood() == Mood::Well => format!("{name} is well already; k kills it, h hangs it"),
             Act::Kill => {
                 toy.set(Mood::Dead).await;
                 format!("{name} is killed: its clients are to move at once, and none to notice")
@@ -113,8 +127,8 @@ impl Stage {
                 toy.set(Mood::Well).await;
                 format!("{name} is well again: two checks in a row bring it back")
             }
-            Act::Drain => self.order(Standing::Drain).await?,
-            Act::Maintain => self.order(Standing::Maintenance).await?,
+            Act::Drain => self.order(WishedState::Drain).await?,
+            Act::Maintain => self.order(WishedState::Maint).await?,
             Act::NewClient => format!("a new client comes; there are {}", self.load.add_client()),
         }))
     }
@@ -153,70 +167,87 @@ impl Stage {
 
     /// Takes everything down.
     pub(super) async fn close(self) -> Result<(), String> {
-        let Self { toys, node, handle, load, .. } = self;
+        let Self { toys, node, handle, load, house, .. } = self;
         // The clients first, so that there is nothing to drain.
         drop(load);
         // A node that has ended needs no stopping.
         let _ = handle.stop("the demo").await;
         let ended = tokio::task::spawn_blocking(move || node.wait()).await;
-        drop(toys);
+        drop((toys, house));
         match ended {
             Ok(ended) => ended.failed.map_or(Ok(()), Err),
             Err(panic) => Err(panic.to_string()),
         }
     }
 
-    /// Orders something of the chosen toy in the configuration, or lifts the order, and reloads.
-    async fn order(&mut self, order: Standing) -> Result<String, String> {
-        let Some(standing) = self.standing.get_mut(self.chosen) else { return Ok(String::new()) };
-        *standing = if *standing == order { Standing::Ready } else { order };
-        let standing = *standing;
-        self.config.set(text(self.addr, &self.toys, &self.standing));
-        let reloaded = self.handle.reload("the demo").await.map_err(|refusal| refusal.report)?;
-        let name = self.toys.get(self.chosen).map_or("", Toy::name);
-        let what = match standing {
-            Standing::Ready => "takes clients again",
-            Standing::Drain => "keeps the clients it has and gets no new ones",
-            Standing::Maintenance => "gets no traffic at all",
+    /// Orders something of the chosen toy, or lifts the order, as the command line and the dashboard do: by the API.
+    async fn order(&mut self, order: WishedState) -> Result<String, String> {
+        let Some(name) = self.toys.get(self.chosen).map(Toy::name) else { return Ok(String::new()) };
+        let socket = self.house.socket();
+        let asked = tokio::task::spawn_blocking(move || toggle(socket, name, order)).await;
+        let (ordered, report) = asked.map_err(|panic| panic.to_string())??;
+        let what = match ordered {
+            WishedState::Ready => "takes clients again",
+            WishedState::Drain => "keeps the clients it has and gets no new ones",
+            WishedState::Maint => "gets no traffic at all",
         };
-        Ok(format!("reload, generation {}: {name} {what}", reloaded.generation))
+        Ok(format!("ordered, and every worker sees it: {name} is {} and {what}", report.state))
     }
 }
 
+/// Orders it, or lifts it where it is ordered already, by whomever.
+fn toggle(socket: PathBuf, name: &str, order: WishedState) -> Result<(WishedState, ServerReport), String> {
+    let client = Client::new(Some(&socket));
+    let words = |error: evenkeel_admin::client::ClientError| error.to_string();
+    let now = client.server(POOL, name).map_err(words)?.intent.and_then(|intent| intent.state);
+    let is_ordered = match order {
+        WishedState::Drain => now.as_deref() == Some("drain"),
+        WishedState::Maint => now.as_deref() == Some("maint"),
+        WishedState::Ready => true,
+    };
+    let state = if is_ordered { WishedState::Ready } else { order };
+    let wish = ServerWish { state: Some(state), why: Some("a key of the demo".to_owned()), ..ServerWish::default() };
+    client.order(POOL, name, &wish).map(|report| (state, report)).map_err(words)
+}
+
 /// Starts the node at the port, or at the first free one.
-fn start(
-    port: Option<u16>,
-    toys: &[Toy],
-    standing: &[Standing],
-    config: &LiveText,
-) -> Result<(Node, SocketAddr), String> {
+fn start(port: Option<u16>, toys: &[Toy], house: &House) -> Result<(Node, Config), String> {
     let customary = FIRST_PORT..FIRST_PORT.saturating_add(PORTS);
     let ports: Vec<u16> = port.map_or_else(|| customary.chain(free_port()).collect(), |port| vec![port]);
+    let admin = (ADMIN_PORT..ADMIN_PORT.saturating_add(PORTS))
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .or_else(free_port)
+        .ok_or("no port is free for the dashboard")?;
     let mut last = String::new();
     for port in ports {
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        config.set(text(addr, toys, standing));
-        match start_at(config) {
-            Ok(node) => return Ok((node, addr)),
-            Err(error) => last = error.to_string(),
+        let config = Config {
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, admin)),
+            pass: house.hash(),
+            servers: toys.iter().map(|toy| (toy.name(), toy.addr())).collect(),
+        };
+        match start_at(&config, house) {
+            Ok(node) => return Ok((node, config)),
+            Err(error) => last = error,
         }
     }
     Err(last)
 }
 
-fn start_at(config: &LiveText) -> Result<Node, StartError> {
-    let origin = Origin::Live { name: "demo".to_owned(), text: config.clone() };
+fn start_at(config: &Config, house: &House) -> Result<Node, String> {
+    let origin = Origin::Text { name: "demo".to_owned(), text: config.to_string() };
     let loading = origin.load(&Options::default());
-    Node::start(Start {
+    let start = Start {
         origin,
         loaded: loading.loaded,
         texts: loading.texts,
         is_last_good: false,
         state: None,
-        control: ControlPlace::Nowhere,
-        service: None,
+        control: ControlPlace::At(house.socket()),
+        service: Some(control::service()),
         signals: SignalUse::Leave,
-    })
+    };
+    Node::start(start).map_err(|error| error.to_string())
 }
 
 /// A port that was free a moment ago.
@@ -226,14 +257,11 @@ fn free_port() -> Option<u16> {
 }
 
 /// The demo's configuration.
-fn text(addr: SocketAddr, toys: &[Toy], standing: &[Standing]) -> String {
-    let servers = toys.iter().zip(standing).map(|(toy, standing)| (toy.name(), toy.addr(), *standing));
-    Config { addr, servers: servers.collect() }.to_string()
-}
-
 struct Config {
     addr: SocketAddr,
-    servers: Vec<(&'static str, SocketAddr, Standing)>,
+    admin: SocketAddr,
+    pass: PathBuf,
+    servers: Vec<(&'static str, SocketAddr)>,
 }
 
 /// A kept connection to a toy that hangs would hold its request for the default of a minute: too long for a demo.
@@ -243,17 +271,14 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "state off")?;
         writeln!(f, "limits {{\n    workers 1\n    drain   2s\n}}")?;
-        writeln!(f, "http {} {{\n    route * to=toys\n}}", self.addr)?;
-        writeln!(f, "pool toys {{\n    sticky")?;
+        writeln!(f, "admin {} {{", self.admin)?;
+        writeln!(f, "    user {USER} role=operate pass=file:{}\n}}", self.pass.display())?;
+        writeln!(f, "http {} {{\n    route * to={POOL}\n}}", self.addr)?;
+        writeln!(f, "pool {POOL} {{\n    sticky")?;
         writeln!(f, "    check   GET {CHECK_PATH} every=500ms timeout=500ms rise=2 fall=2")?;
         writeln!(f, "    retry   2 elsewhere on=lost,timeout\n    timeout answer={}s", ANSWER.as_secs())?;
-        for (name, addr, standing) in &self.servers {
-            let order = match standing {
-                Standing::Ready => "",
-                Standing::Drain => " drain",
-                Standing::Maintenance => " maint",
-            };
-            writeln!(f, "    server  {name:6} {addr}{order}")?;
+        for (name, addr) in &self.servers {
+            writeln!(f, "    server  {name:6} {addr}")?;
         }
         f.write_str("}")
     }
@@ -264,17 +289,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_configuration_is_good_whatever_is_ordered() {
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-        for standing in [Standing::Ready, Standing::Drain, Standing::Maintenance] {
-            let servers =
-                vec![("amber", addr, standing), ("blue", SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), Standing::Ready)];
-            let text = Config { addr, servers }.to_string();
-            let origin = Origin::Text { name: "demo".to_owned(), text: text.clone() };
-            let loaded = origin.load(&Options::default()).loaded;
-            assert!(loaded.diagnostics.is_empty(), "{:?} in\n{text}", loaded.diagnostics);
-            let config = loaded.config.unwrap();
-            assert_eq!(config.pools[0].servers[0].standing, standing);
-        }
+    fn the_configuration_is_good() {
+        let house = House::build().unwrap();
+        let addr = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let servers = vec![("amber", addr(1)), ("blue", addr(2))];
+        let text = Config { addr: addr(8080), admin: addr(9090), pass: house.hash(), servers }.to_string();
+        let loaded = Origin::Text { name: "demo".to_owned(), text: text.clone() }.load(&Options::default()).loaded;
+        assert!(loaded.diagnostics.is_empty(), "{:?} in\n{text}", loaded.diagnostics);
+        let config = loaded.config.unwrap();
+        assert_eq!((config.pools[0].servers.len(), config.admin.unwrap().users.len()), (2, 1));
     }
 }
