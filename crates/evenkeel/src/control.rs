@@ -17,6 +17,7 @@ use evenkeel_node::{
     AdminDoor, ConfigStatus, Doors, Handle, LogTail, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic,
 };
 use tokio::net::UnixListener;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::{steering, topology};
@@ -37,6 +38,7 @@ pub(crate) fn service() -> Service {
             // All of it ends with the node.
             tokio::join!(
                 running.watch.run(&*running),
+                running.follow_states(),
                 on_socket(doors.control, Arc::clone(&control)),
                 on_listener(doors.admin, control)
             );
@@ -71,6 +73,24 @@ fn door(door: &AdminDoor) -> Door {
         Err(wrong) => {
             tracing::error!("nobody is let in at the admin listener: {wrong}");
             Door::default()
+        }
+    }
+}
+
+impl Running {
+    /// Has states that came and went between two looks in the day, too.
+    async fn follow_states(&self) {
+        let (_, mut coming) = self.handle.journal().watch(u64::MAX);
+        loop {
+            match coming.recv().await {
+                Ok(happening) if !happening.state.is_empty() => {
+                    if let Some((pool, server)) = happening.subject.split_once('/') {
+                        self.watch.held(pool, server, happening.state);
+                    }
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use evenkeel_model::config::{Admin, ListenAddr};
 use evenkeel_node::{Handle, ListenerStatus, NodeStatus, PoolStatus};
 
 /// How long the first checks are waited for: a little more than a check may take by default.
@@ -49,6 +50,9 @@ fn write(out: &mut String, status: &NodeStatus, from_flags: bool) -> std::fmt::R
     for pool in &status.pools {
         write_pool(out, pool)?;
     }
+    if let Some(admin) = &status.running.admin {
+        writeln!(out, "  admin    {}", dashboard(admin))?;
+    }
     if let Some(control) = &status.control {
         writeln!(out, "  control  {} (`evenkeel status`, `evenkeel reload`)", control.display())?;
     }
@@ -66,6 +70,19 @@ fn listen(listener: &ListenerStatus) -> String {
         Some(bound) => format!("{name}  http://{}/", reachable(bound)),
         None => name.to_string(),
     }
+}
+
+/// Where the dashboard is, and who gets in.
+fn dashboard(admin: &Admin) -> String {
+    let addr = match admin.addr {
+        ListenAddr::Every(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        ListenAddr::One(addr) => reachable(addr),
+    };
+    let who = match admin.users.len() {
+        0 => "the dashboard, to look at",
+        _ => "the dashboard, for its users",
+    };
+    format!("http://{addr}/ ({who})")
 }
 
 /// An address that this machine reaches a listener at.

@@ -43,6 +43,13 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..PAGE
     },
     Operation {
+        path: "/events",
+        id: "showEvents",
+        doc: "What has happened lately, as a page.",
+        run: |call| Box::pin(show(call, View::Events)),
+        ..PAGE
+    },
+    Operation {
         path: "/log",
         id: "showLog",
         doc: "The latest requests, as a page; lines only for who may see them.",
@@ -78,6 +85,7 @@ async fn show(call: Call<'_>, view: View) -> Reply {
         log: (view == View::Log && log::NEEDS <= Needs::Role(call.caller.role)).then(|| log_facts(&call)),
         report: call.control.status().await,
         timeline: call.control.timeline().await,
+        events: call.control.events().recent(0),
         role: call.caller.role,
         user: call.caller.to_string(),
         is_signed_in: access::has_login(call.head),

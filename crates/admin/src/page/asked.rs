@@ -15,15 +15,18 @@ pub(crate) enum View {
     Servers,
     /// A day of states.
     Health,
+    /// What has happened.
+    Events,
     /// The latest requests.
     Log,
 }
 
 /// Every view with its path and its name.
-pub(super) const VIEWS: [(View, &str, &str); 4] = [
+pub(super) const VIEWS: [(View, &str, &str); 5] = [
     (View::Overview, "/", "Overview"),
     (View::Servers, "/servers", "Servers"),
     (View::Health, "/health", "Health"),
+    (View::Events, "/events", "Events"),
     (View::Log, "/log", "Log"),
 ];
 

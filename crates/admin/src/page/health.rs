@@ -50,6 +50,7 @@ pub(super) fn write(html: &mut Html, asked: &Asked, facts: &Facts) {
     if let Some(more @ 1..) = rows.len().checked_sub(ROWS) {
         html.raw("<p class=\"dim\">and ").text(more).raw(" more servers</p>\n");
     }
+    super::events::changes(html, &facts.events);
 }
 
 fn find<'a>(facts: &'a Facts, row: &TimelineRow) -> Option<(&'a PoolReport, &'a ServerReport)> {

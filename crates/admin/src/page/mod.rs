@@ -7,6 +7,7 @@
 //! The invariant: a page names no other host, and its policy (`policy`) lets it load and run nothing but what is in it.
 
 mod asked;
+mod events;
 mod health;
 mod html;
 mod log;
@@ -28,7 +29,7 @@ pub(crate) use policy::content_policy;
 use evenkeel_model::config::Role;
 
 use crate::render;
-use crate::report::{StatusReport, TimelineReport};
+use crate::report::{EventReport, StatusReport, TimelineReport};
 
 use asked::VIEWS;
 use html::Html;
@@ -44,6 +45,8 @@ pub(crate) struct Facts {
     pub(crate) report: StatusReport,
     /// Its servers' day.
     pub(crate) timeline: TimelineReport,
+    /// What has happened, oldest first.
+    pub(crate) events: Vec<EventReport>,
     /// The latest requests, for the view that shows them and for who may see them.
     pub(crate) log: Option<LogFacts>,
     /// What whoever looks may do.
@@ -68,6 +71,7 @@ pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
         View::Overview => overview::write(&mut html, asked, facts),
         View::Servers => servers::write(&mut html, asked, facts),
         View::Health => health::write(&mut html, asked, facts),
+        View::Events => events::write(&mut html, asked, &facts.events),
         View::Log => log::write(&mut html, asked, facts.log.as_ref()),
     }
     html.raw("</main>\n");

@@ -148,6 +148,10 @@ fn card(html: &mut Html, asked: &Asked, pool: &PoolReport, server: &ServerReport
         spark(html, server.traffic.live.as_ref(), "");
     } else {
         html.raw("<span class=\"why\">").text(&server.text).raw("</span>");
+        if let Some(drain) = server.drain.as_ref().filter(|_| server.state == "draining") {
+            html.raw("<span class=\"why\">").raw(if drain.is_over { "nobody is left" } else { "not empty yet" });
+            html.raw("</span>");
+        }
     }
     html.raw("<span class=\"line dim\"><span>").text(Count(server.in_flight)).raw(" in flight</span><span>for ");
     html.text(render::age(server.since_s)).raw("</span>");

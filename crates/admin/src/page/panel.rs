@@ -4,6 +4,7 @@ use evenkeel_model::config::Role;
 
 use super::Facts;
 use super::asked::Asked;
+use super::events;
 use super::health::bars;
 use super::html::{Html, Percent};
 use super::parts::{live, pool_name, spark, state};
@@ -21,9 +22,11 @@ pub(super) fn write(html: &mut Html, asked: &Asked, facts: &Facts) {
     match found {
         Some((pool, server)) => {
             head(html, pool, server);
+            ordered(html, server);
             orders(html, facts, pool, server);
             numbers(html, server);
             day(html, facts, pool, server);
+            events::of_server(html, &facts.events, &format!("{}/{}", pool.name, server.name));
         }
         None => {
             html.raw("<h2 id=\"panel-name\">").text(wanted).raw("</h2><p>The pool <b>").text(pool_name(pool_wanted));
@@ -49,6 +52,40 @@ fn head(html: &mut Html, pool: &PoolReport, server: &ServerReport) {
     live(html, &server.traffic);
     html.raw("</p>\n");
     spark(html, server.traffic.live.as_ref(), "large");
+}
+
+/// What is ordered of it already, and how its drain goes.
+fn ordered(html: &mut Html, server: &ServerReport) {
+    if let Some(intent) = &server.intent {
+        html.raw("<p class=\"ordered\"><b>Ordered by ").text(&intent.by).raw(":</b> ");
+        match (&intent.state, intent.weight) {
+            (Some(state), Some(weight)) => html.text(state).raw(", weight ").text(weight),
+            (Some(state), None) => html.text(state),
+            (None, Some(weight)) => html.raw("weight ").text(weight),
+            (None, None) => html,
+        };
+        if let Some(why) = &intent.why {
+            html.raw(", “").text(why).raw("”");
+        }
+        match intent.left_s {
+            Some(left) => html.raw(", ends in ").text(render::age(left)),
+            None => html.raw(", until it is lifted"),
+        };
+        if !intent.is_kept {
+            html.raw("; a restart forgets it, since no state directory can be written");
+        }
+        html.raw("</p>\n");
+    }
+    if let Some(drain) = &server.drain {
+        html.raw("<p id=\"drain\">");
+        if drain.is_over {
+            html.raw("✓ Nobody is left: it can be taken away.");
+        } else {
+            html.raw("◐ ").text(Count(server.in_flight)).raw(" requests in flight; the last one came ");
+            html.text(render::age(drain.quiet_s)).raw(" ago.");
+        }
+        html.raw("</p>\n");
+    }
 }
 
 /// The orders, for whoever may give them. They need the script: without it nothing is changed.

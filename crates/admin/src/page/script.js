@@ -129,6 +129,14 @@
     ask(location.href, false);
   };
 
+  // What happens is asked for at once; without the stream, at the next beat.
+  let due = 0;
+  const soon = () => { clearTimeout(due); due = setTimeout(() => { if (!document.hidden && !paused() && !asking) ask(location.href, false); }, 150); };
+  const listen = () => {
+    const stream = new EventSource("/api/v1/events");
+    for (const kind of ["server", "intent", "reload", "node"]) stream.addEventListener(kind, soon);
+  };
+
   const themes = ["system", "light", "dark"];
   const theme = (wanted) => {
     const root = document.documentElement;
@@ -181,4 +189,5 @@
   setInterval(living, 500);
   ready();
   again();
+  listen();
 })();

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::report::{
-    ListenerReport, LiveReport, LogLine, PoolReport, RouteReport, ServerReport, TimelineRow, TrafficReport,
+    DrainReport, EventReport, IntentReport, ListenerReport, LiveReport, LogLine, PoolReport, RouteReport, ServerReport,
+    TimelineRow, TrafficReport,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u{202e}";
@@ -17,6 +18,8 @@ fn facts(name: &str, role: Role) -> Facts {
         reason: "connect-refused".to_owned(),
         text: format!("3 checks in a row were refused by {name}"),
         last_answer: Some(name.to_owned()),
+        intent: Some(IntentReport { why: Some(name.to_owned()), by: name.to_owned(), ..IntentReport::default() }),
+        drain: Some(DrainReport::default()),
         ramp_percent: 100,
         is_checked: true,
         traffic: traffic.clone(),
@@ -49,11 +52,20 @@ fn facts(name: &str, role: Role) -> Facts {
     };
     let row = TimelineRow { pool: name.to_owned(), server: "a".to_owned(), steps: "--uudu".to_owned() };
     let timeline = TimelineReport { until: 0, step_s: 300, rows: vec![row] };
+    let happened = |id: u64, state: &str| EventReport {
+        id,
+        kind: name.to_owned(),
+        subject: format!("{name}/{name}"),
+        text: name.to_owned(),
+        state: state.to_owned(),
+        ..EventReport::default()
+    };
+    let events = vec![happened(1, "down"), happened(2, "")];
     let line = LogLine { number: 7, text: name.to_owned() };
     let request = format!("{{\"method\":{0:?},\"target\":{0:?},\"server\":{0:?},\"pool\":{0:?},\"end\":\"ok\"}}", name);
     let parsed = LogLine { number: 8, text: request };
     let log = Some(LogFacts { open: Some(parsed.clone()), lines: vec![line, parsed] });
-    Facts { report, timeline, log, role, user: name.to_owned(), is_signed_in: true }
+    Facts { report, timeline, events, log, role, user: name.to_owned(), is_signed_in: true }
 }
 
 fn all(name: &str, role: Role) -> Vec<String> {

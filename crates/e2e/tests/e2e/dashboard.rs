@@ -16,8 +16,13 @@ use crate::metrics::{answer, get};
 use crate::setting::{QUICK_CHECK, shop};
 
 /// The views with a word that each must show.
-const VIEWS: [(&str, &str); 4] =
-    [("/", "Pools and servers"), ("/servers", "CSV"), ("/health", "24 hours"), ("/log", "the role operate")];
+const VIEWS: [(&str, &str); 5] = [
+    ("/", "Pools and servers"),
+    ("/servers", "CSV"),
+    ("/health", "24 hours"),
+    ("/events", "who changed what"),
+    ("/log", "the role operate"),
+];
 
 #[test]
 fn a_server_that_dies_is_seen_with_its_reason_and_comes_back() {
@@ -172,12 +177,56 @@ fn one_signs_in_and_sees_requests_as_they_come() {
     }
     browser.open(&format!("http://{admin}/log?only=failed&q=second"));
     browser.until("document.querySelectorAll('table.log tbody tr').length === 1");
-    assert!(browser.text("document.querySelector('table.log tbody').innerText").contains("no-server"));
+    assert!(browser.text("document.querySelector('table.log tbody').innerText").contains("503"));
     browser.click("form.tools button");
     browser.until("location.pathname === '/login'");
     browser.open(&format!("http://{admin}/servers"));
     browser.until("location.pathname === '/login' && location.search === '?to=/servers'");
     assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn one_drains_a_server_sees_it_empty_and_brings_it_back() {
+    let (admin, at) = (free(), free());
+    let origins = [Origin::start("a", Manner::Answer), Origin::start("b", Manner::Answer)];
+    let scratch = Scratch::new("users");
+    let config = shop(at, QUICK_CHECK, &[("a", origins[0].at), ("b", origins[1].at)]);
+    let balancer = Balancer::start(&format!("{config}{}", with_users(admin, &scratch)));
+    balancer.await_state("shop", "b", "up");
+    let mut browser = Browser::start(1300, 900);
+    browser.open(&format!("http://{admin}/"));
+    sign_in(&mut browser, "right and long");
+    browser.until("document.querySelector('.card')");
+    browser.complaints();
+    browser.click("a.card[data-keep='server-shop/b']");
+    browser.until("document.querySelector('#orders:not([hidden]) button[value=drain]')");
+    browser.value("document.querySelector('#orders [name=why]').value = 'kernel <b>update'; 0");
+    browser.click("#orders button[value=drain]");
+    browser.until("document.getElementById('answer').textContent.includes('done')");
+    // The order is done: whoever asks elsewhere sees it, too.
+    assert_eq!(balancer.state("shop", "b"), "draining");
+    browser.until("document.querySelector('.ordered')?.innerText.includes('kernel <b>update')");
+    browser.until("document.querySelector('#orders button[value=drain]').getAttribute('aria-pressed') === 'true'");
+    browser.until("document.getElementById('drain')?.innerText.includes('Nobody is left')");
+    assert_eq!(browser.value("document.querySelector('[name=why]').value"), "kernel <b>update", "what was typed stays");
+    browser.picture("drained");
+    let requests = || balancer.status().pointer("/pools/0/servers/1/requests").and_then(Value::as_u64);
+    let before = requests();
+    for _ in 0..6 {
+        get(at, "/", "");
+    }
+    assert_eq!(requests(), before, "no new client goes there");
+
+    browser.value("document.querySelector('#orders [name=weight]').value = 'lots'; 0");
+    browser.click("#orders button[value=weight]");
+    browser.until("document.getElementById('answer').className === 'bad'");
+    assert!(browser.text("document.getElementById('answer').textContent").contains("`lots` is no weight"));
+    browser.click("#orders button[value=ready]");
+    browser.until("document.querySelector('#panel .state').innerText.includes('up')");
+    balancer.await_state("shop", "b", "up");
+    browser.open(&format!("http://{admin}/events?q=shop/b"));
+    browser.until("document.querySelector('.events')?.innerText.includes('draining')");
+    browser.picture("events");
 }
 
 #[test]
