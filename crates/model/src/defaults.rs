@@ -17,6 +17,9 @@ pub const CLIENT_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// `timeout.send`: the longest time in which a client takes no byte of its answer.
 pub const CLIENT_SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// `timeout.rate`: bytes a second, far below the slowest line in use and far above what a client drips that only means to
+/// hold a server's slot.
+pub const CLIENT_RATE: u64 = 100;
 /// `timeout.tunnel`: an upgraded connection (WebSocket) on which neither side says a word.
 pub const TUNNEL_TIMEOUT: Duration = Duration::from_secs(3600);
 /// `timeout.life`: the age past which a kept client connection is closed after its answer.

@@ -7,6 +7,7 @@
 use std::io;
 use std::io::IoSlice;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use evenkeel_http::{BodyDecoder, BodyError, Framing, Keep, RunState, write_chunk_head, write_last_chunk};
 use evenkeel_model::caps;
@@ -57,6 +58,39 @@ enum Stage {
     Done,
 }
 
+/// How long the client was waited for.
+///
+/// Time counts only while the pipe waits for it. Bytes take time off again: all of it, or, where a rate is asked for, as
+/// much as they are worth at that rate, so that who drips runs out of time as who is silent does.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// The side of the pipe that the client is on.
+    side: Waits,
+    rate: Option<u64>,
+    waited: Duration,
+    since: Option<Instant>,
+}
+
+impl Patience {
+    fn wait(&mut self, side: Waits, now: Instant) {
+        if side == self.side {
+            self.since.get_or_insert(now);
+        }
+    }
+
+    fn moved(&mut self, side: Waits, bytes: usize, now: Instant) {
+        if side != self.side {
+            return;
+        }
+        if let Some(since) = self.since.take() {
+            self.waited += now.saturating_duration_since(since);
+        }
+        let micros = (bytes as u64).saturating_mul(1_000_000);
+        let worth = self.rate.and_then(|rate| micros.checked_div(rate)).map_or(Duration::MAX, Duration::from_micros);
+        self.waited = self.waited.saturating_sub(worth);
+    }
+}
+
 /// One direction: a head that stands ready, and the body behind it.
 #[derive(Debug)]
 pub(crate) struct Pipe {
@@ -86,6 +120,7 @@ pub(crate) struct Pipe {
     pub(crate) progress: Instant,
     /// Whom it waits for.
     pub(crate) waits: Waits,
+    patience: Patience,
     /// A larger buffer, once the body turned out large.
     large: Option<Buffer>,
     replay: Replay,
@@ -138,6 +173,7 @@ impl Pipe {
             sent: 0,
             progress: now,
             waits: Waits::Source,
+            patience: Patience { side: Waits::Source, rate: None, waited: Duration::ZERO, since: None },
             large: None,
             replay: Replay::Unwanted,
             continue_left: 0,
@@ -154,6 +190,12 @@ impl Pipe {
     /// Puts the body into chunks, one for each read: its end then needs no end of the connection.
     pub(crate) fn in_chunks(mut self, is_wanted: bool) -> Self {
         self.wraps = is_wanted;
+        self
+    }
+
+    /// Says on which side the client is, and how many bytes a second it has to move while it is waited for.
+    pub(crate) fn with_client(mut self, side: Waits, rate: Option<u64>) -> Self {
+        self.patience = Patience { side, rate, ..self.patience };
         self
     }
 
@@ -207,6 +249,7 @@ impl Pipe {
         self.cursor.sent = 0;
         self.sent = 0;
         self.progress = now;
+        self.patience.since = None;
         self.is_broken = false;
         if self.stage == Stage::Done {
             self.stage = Stage::Ended;
@@ -230,6 +273,12 @@ impl Pipe {
             (Framing::Length(length), Replay::UpTo(most)) => length <= most,
             _ => false,
         }
+    }
+
+    /// Until when the client may be waited for, where it may take so long.
+    pub(crate) fn deadline(&self, timeout: Duration) -> Instant {
+        let Patience { waited, since, .. } = self.patience;
+        since.unwrap_or(self.progress) + timeout.saturating_sub(waited)
     }
 
     /// Whether nothing more will be moved.
@@ -307,10 +356,15 @@ impl Pipe {
         }
         self.waits = Waits::Sink;
         let lengths = [head.len(), lead.len(), kept.len() + body.len()];
-        let written = match ready!(lane.sink.poll_write_vectored(cx, parts.get(..count).unwrap_or_default())) {
-            Ok(0) | Err(_) => return Poll::Ready(Err(PipeError::Sink)),
-            Ok(written) => written,
+        let written = match lane.sink.poll_write_vectored(cx, parts.get(..count).unwrap_or_default()) {
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(PipeError::Sink)),
+            Poll::Ready(Ok(written)) => written,
+            Poll::Pending => {
+                self.patience.wait(Waits::Sink, lane.now);
+                return Poll::Pending;
+            }
         };
+        self.patience.moved(Waits::Sink, written, lane.now);
         let [head_len, lead_len, body_len] = lengths;
         let of_head = written.min(head_len);
         let of_lead = (written - of_head).min(lead_len);
@@ -347,10 +401,15 @@ impl Pipe {
         self.waits = Waits::Source;
         let most = self.read_limit();
         let buffer = self.large.as_mut().unwrap_or(lane.buffer);
-        let read = match ready!(lane.source.poll_read(cx, buffer.room(most))) {
-            Ok(read) => read,
-            Err(_) => return Poll::Ready(Err(PipeError::Source)),
+        let read = match lane.source.poll_read(cx, buffer.room(most)) {
+            Poll::Ready(Ok(read)) => read,
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(PipeError::Source)),
+            Poll::Pending => {
+                self.patience.wait(Waits::Source, lane.now);
+                return Poll::Pending;
+            }
         };
+        self.patience.moved(Waits::Source, read, lane.now);
         self.progress = lane.now;
         if read == 0 {
             self.decoder.at_eof().map_err(|_| PipeError::Ended)?;

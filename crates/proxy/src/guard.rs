@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
-use crate::forward::{Pipe, PipeError};
+use crate::forward::{Pipe, PipeError, Waits};
 use crate::serve::h1::Client;
 use crate::snapshot::PoolPart;
 
@@ -30,6 +30,7 @@ pub(crate) fn upload(
     let framing = desk.request.framing();
     let mut pipe =
         Pipe::new(framing, Keep::Chunked, desk.request.len(), Instant::now()).behind_head().limit(client.limits.body);
+    pipe = pipe.with_client(Waits::Source, client.timeouts.rate);
     if framing.has_body() {
         if desk.request.method().is_idempotent() && pool.config.retry.attempts > 0 {
             pipe = pipe.replayable(pool.config.retry.replay);

@@ -103,6 +103,11 @@ fn timeouts(shared: &Shared<'_>, out: &mut Diagnostics) -> ClientTimeouts {
     set("send", &mut timeouts.send);
     set("tunnel", &mut timeouts.tunnel);
     set("life", &mut timeouts.life);
+    match shared.value("rate", out) {
+        Some(Value::Size(rate)) => timeouts.rate = Some(rate),
+        Some(Value::Off) => timeouts.rate = None,
+        _ => {}
+    }
     timeouts
 }
 

@@ -176,7 +176,7 @@ pub(super) static ROWS: &[Directive] = &[
         args: &[one("DURATION", Kind::Duration(SHORTEST, DAY))],
         default: Some(|| print::duration(defaults::CLIENT_BODY_TIMEOUT)),
         doc: "Between two pieces of a request's body.",
-        more: "Then 408, and the connection is closed.",
+        more: "Then 408, and the connection is closed. Small pieces do not end a pause: see `rate`.",
         example: "timeout body=10s",
         ..ROW
     },
@@ -196,8 +196,19 @@ pub(super) static ROWS: &[Directive] = &[
         args: &[one("DURATION", Kind::Duration(SHORTEST, DAY))],
         default: Some(|| print::duration(defaults::CLIENT_SEND_TIMEOUT)),
         doc: "Without the client taking one byte of its answer.",
-        more: "A client that reads slowly is left alone; one that reads nothing is cut off.",
+        more: "A client that reads slowly is left alone; one that reads nothing, or less than `rate`, is cut off.",
         example: "timeout send=10s",
+        ..ROW
+    },
+    Directive {
+        name: "rate",
+        within: &[Context::ClientTimeout],
+        args: &[one("SIZE", Kind::SizeOrOff(1, 1 << 30))],
+        default: Some(|| print::size(defaults::CLIENT_RATE)),
+        doc: "Bytes a second that a client has to move while it is waited for.",
+        more: "Of its body, or of its answer. Time in which it is slower counts as a pause: who drips is cut off by `body` and `send` as who is \
+               silent. What waits for a server counts for nothing. `off` takes any byte as a sign of life, for clients that stream slowly on purpose.",
+        example: "timeout rate=1k",
         ..ROW
     },
     Directive {

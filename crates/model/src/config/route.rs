@@ -55,6 +55,9 @@ pub struct ClientTimeouts {
     pub idle: Duration,
     /// Without taking one byte of its answer.
     pub send: Duration,
+    /// Bytes a second that a client has to move while it is waited for; below it the time for a pause runs out, too.
+    /// `None`: any byte will do.
+    pub rate: Option<u64>,
     /// On an upgraded connection, without a byte either way.
     pub tunnel: Duration,
     /// The age past which a kept connection is closed after its answer.
@@ -68,6 +71,7 @@ impl Default for ClientTimeouts {
             body: defaults::CLIENT_BODY_TIMEOUT,
             idle: defaults::CLIENT_IDLE_TIMEOUT,
             send: defaults::CLIENT_SEND_TIMEOUT,
+            rate: Some(defaults::CLIENT_RATE),
             tunnel: defaults::TUNNEL_TIMEOUT,
             life: defaults::CLIENT_LIFE,
         }

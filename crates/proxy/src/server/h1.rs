@@ -1,7 +1,8 @@
 //! Speaking HTTP/1.1 to a server: the request's head out, the answer's head in.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use evenkeel_http::cookie::CookieRule;
 use evenkeel_http::forwarded::{self, Scheme};
@@ -25,6 +26,9 @@ use crate::{guard, respond, route};
 
 /// What a server's head may be.
 const ANSWER_LIMITS: Limits = Limits { head: caps::SERVER_HEAD_BYTES, fields: caps::SERVER_FIELDS, target: 0 };
+
+/// How long a client may be gone, with bytes unread, before it is noticed.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Writes the request's head for the attempt's server into `out`.
 pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Attempt<'_>) {
@@ -167,12 +171,22 @@ async fn read_head(
         if head.is_ready() {
             return head;
         }
-        if upload.is_over() && client.stream.poll_broken(cx).is_ready() {
+        // While it is not read from, nothing else would tell that it is gone.
+        let is_unread = upload.is_over() || upload.waits == Waits::Sink;
+        if is_unread && client.stream.poll_broken(cx).is_ready() {
             // Nobody waits for the answer any more: the server's slot is for somebody else.
             return Poll::Ready(Err(Kind::ClientGone.into()));
         }
         let (deadline, kind) = patience(client, upload, pool, exchange, last);
-        client.timer.poll_passed(cx, deadline).map(|()| Err(kind.into()))
+        // With bytes unread in its socket the client's end wakes nobody.
+        let is_looked_after = !upload.is_over() && upload.waits == Waits::Sink;
+        let until = if is_looked_after { deadline.min(now + LOOK) } else { deadline };
+        ready!(client.timer.poll_passed(cx, until));
+        if until < deadline {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(kind.into()))
     })
     .await
 }
@@ -220,7 +234,7 @@ fn patience(client: &Client, upload: &Pipe, pool: &PoolPart, exchange: &Exchange
     let step = match (upload.is_over(), upload.waits) {
         (true, _) => (last.max(upload.progress) + timeouts.answer, Kind::AnswerTimeout),
         (false, Waits::Sink) => (upload.progress + timeouts.idle, Kind::AnswerTimeout),
-        (false, Waits::Source) => (upload.progress + client.timeouts.body, Kind::BodyTimeout),
+        (false, Waits::Source) => (upload.deadline(client.timeouts.body), Kind::BodyTimeout),
     };
     let total = timeouts.total.zip(exchange.times.despatched).map(|(total, despatched)| despatched + total);
     match total {

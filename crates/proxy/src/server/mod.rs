@@ -106,6 +106,7 @@ async fn deliver(
     let page = Page::begin(&client.worker.page_bytes, desk, exchange, attempt.pool, attempt.index);
     respond::write_head(client, desk, exchange, attempt, goes);
     let mut download = Pipe::new(comes, keep, desk.response.len(), Instant::now())
+        .with_client(Waits::Sink, client.timeouts.rate)
         .in_chunks(comes == Framing::UntilClose && goes == Framing::Chunked)
         .read_by(page);
     download.begin(&mut desk.answer).map_err(|_| Kind::AnswerBroken)?;
@@ -188,7 +189,8 @@ async fn exchange_bodies(
             Poll::Ready(Err(error)) => return Poll::Ready(Err(download_fault(&error))),
             Poll::Pending => {}
         }
-        if upload.is_over() && download.waits == Waits::Source && client.stream.poll_broken(cx).is_ready() {
+        let is_unread = upload.is_over() || upload.waits == Waits::Sink;
+        if is_unread && download.waits == Waits::Source && client.stream.poll_broken(cx).is_ready() {
             return Poll::Ready(Err(Kind::ClientGone.into()));
         }
         let (deadline, kind) = patience(client, upload, download, pool, exchange);
@@ -208,10 +210,11 @@ fn download_fault(error: &PipeError) -> ProxyError {
 fn patience(client: &Client, upload: &Pipe, download: &Pipe, pool: &PoolPart, exchange: &Exchange) -> (Instant, Kind) {
     let timeouts = &pool.config.timeouts;
     let step = match (download.waits, upload.is_over(), upload.waits) {
-        (Waits::Sink, ..) => (download.progress + client.timeouts.send, Kind::SendTimeout),
+        (Waits::Sink, ..) => (download.deadline(client.timeouts.send), Kind::SendTimeout),
         // A server may well wait for the rest of the request before it goes on with its answer.
         (Waits::Source, false, Waits::Source) => {
-            (upload.progress.max(download.progress) + client.timeouts.body, Kind::BodyTimeout)
+            let body = client.timeouts.body;
+            (upload.deadline(body).max(download.progress + body), Kind::BodyTimeout)
         }
         (Waits::Source, ..) => (download.progress.max(upload.progress) + timeouts.idle, Kind::AnswerStalled),
     };

@@ -420,3 +420,50 @@ fn a_client_that_resets_is_not_connected_for() {
         assert!(is_unreachable || line.contains("\"end\":\"client-abort\""), "{line}");
     });
 }
+
+#[test]
+fn a_client_that_drips_its_body_is_cut_off_like_one_that_is_silent() {
+    run(async {
+        let origin = Origin::saying("late").await;
+        let mut config = config(pool(&[&origin]));
+        let client_terms = &mut config.listeners[0].timeouts;
+        (client_terms.body, client_terms.rate) = (Duration::from_millis(400), Some(1000));
+        let rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n").await;
+        // A byte every 20 ms is 50 a second: every pause is short, and all of them together are not.
+        let (mut reader, mut writer) = client.stream.into_split();
+        let drip = tokio::task::spawn_local(async move {
+            let mut sent = 0;
+            while sent < 600 && tokio::io::AsyncWriteExt::write_all(&mut writer, b"x").await.is_ok() {
+                sent += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            sent
+        });
+        let mut answer = Vec::new();
+        drop(tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut answer).await);
+        assert!(answer.starts_with(b"HTTP/1.1 408 "), "{}", answer.escape_ascii());
+        let sent = drip.await.unwrap();
+        assert!((2..500).contains(&sent), "{sent}");
+        assert!(origin.seen().is_empty());
+    });
+}
+
+#[test]
+fn a_client_that_sends_in_bursts_is_waited_for() {
+    run(async {
+        let origin = Origin::saying("whole").await;
+        let mut config = config(pool(&[&origin]));
+        let client_terms = &mut config.listeners[0].timeouts;
+        (client_terms.body, client_terms.rate) = (Duration::from_secs(3), Some(1000));
+        let rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6000\r\n\r\n").await;
+        for _ in 0..6 {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            client.send("x".repeat(1000)).await;
+        }
+        assert_eq!(client.answer().await.text(), "whole");
+    });
+}
