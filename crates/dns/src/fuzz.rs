@@ -65,12 +65,13 @@ mod tests {
 
     use super::*;
 
-    const SEEDS: [&[u8]; 7] = [
+    const SEEDS: [&[u8]; 8] = [
         b"",
         b"@ 1 SOA a. b. 1 2 3 4 5\n@ NS a.\n",
         b"$TTL 1\n@ SOA a. b. 1 2 3 4 5\n@ NS a.\n;; BALANCED_AUTOCHECK::80\nw A 192.0.2.1\n;; A 192.0.2.2\n TXT x\n",
         b";; BALANCED_OPTIONS: owners=any\r\n;; BALANCED_AUTOCHECK::80\r\n;;w A (\r\n;;192.0.2.1)\r\nx A 192.0.2.1",
         b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x01a\x00\x00\x01\x00\x01\x00\x00\x29\x04\x00\x00\x00\x00\x00\x00\x00",
+        b"$TTL 1\n@ SOA a. b. 092 3 4 5 6\n@ NS a.\n;; BALANCED_AUTOCHECK::80\nw A 192.0.2.1\n;;v A 192.0.2.2\n",
         b";;\"\n;; BALANCED_AUTOCHECK::80\n;;w A 192.0.2.1 (",
         b"f A 192.0.2.9\n;; BALANCED_OPTIONS: owners=any\n;; BALANCED_AUTOCHECK::80\ny A 192.0.2.1\nw A 192.0.2.3\nw A 192.0.2.4\n;;y A 192.0.2.1\n;;w A 192.0.2.2\n FOO x\n",
     ];

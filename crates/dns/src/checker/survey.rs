@@ -565,6 +565,11 @@ pub(super) fn meaning(survey: &Survey, parked: &HashMap<usize, bool>) -> Meaning
 /// The SOA's words differ in the serial by design.
 fn without_serial(entry: &Entry, survey: &Survey) -> Vec<u8> {
     let Some(place) = survey.serial.filter(|_| entry.kind == Some(Type::SOA)) else { return entry.data.clone() };
-    let serial = place.value.to_string();
-    String::from_utf8_lossy(&entry.data).replacen(&format!(" {serial} "), " ", 1).into_bytes()
+    // By its value: it may be written with zeros before it.
+    let is_serial = |word: &&[u8]| std::str::from_utf8(word).is_ok_and(|text| text.parse() == Ok(place.value));
+    let mut words: Vec<&[u8]> = entry.data.split(|byte| *byte == b' ').collect();
+    if let Some(at) = words.iter().position(is_serial) {
+        words.remove(at);
+    }
+    words.join(&b' ')
 }
