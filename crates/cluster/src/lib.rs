@@ -12,6 +12,7 @@
 //! - `duty`: this node's part in one group: the role, and its resources in their order.
 //! - `rank`, `vote`: who should own a group, and who may where two owners must never be.
 //! - [`node`]: all of it together.
+//! - [`fuzz`]: an entry for a fuzzer.
 //!
 //! Sockets, addresses and the running of units and scripts belong to `net` and `node`. The invariant: the same inputs
 //! in the same order give the same actions.
@@ -22,6 +23,7 @@
 mod action;
 mod duty;
 mod event;
+pub mod fuzz;
 mod key;
 pub mod node;
 pub mod packet;

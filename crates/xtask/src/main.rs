@@ -50,8 +50,8 @@ const TASKS: &[Task] = &[
     Task { name: "papers", arguments: "", does: "writes man pages and completions into target/papers", run: papers },
     Task {
         name: "fuzz",
-        arguments: "[--minutes N]",
-        does: "fuzzes every target for N minutes each, 1 by default",
+        arguments: "[--minutes N] [--write]",
+        does: "fuzzes every parser, N minutes over all of them, 15 by default",
         run: fuzz,
     },
     Task {
