@@ -13,6 +13,7 @@ mod http;
 mod load;
 mod memory;
 mod origin;
+mod overload;
 mod page;
 mod peers;
 mod reactor;
@@ -27,6 +28,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(3600);
 
 const USAGE: &str = "usage: evenkeel-bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts] [--write FILE] [--evenkeel PROGRAM]
+       evenkeel-bench overload [--seconds N] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench origin ADDR | relay ADDR SERVER | load ADDR CONNECTIONS RATE SECONDS PATH";
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         }
         ["load", addr, connections, rate, seconds, path] => load_once(addr, connections, rate, seconds, path),
         ["http", options @ ..] => bench_http(options),
+        ["overload", options @ ..] => bench_overload(options),
         _ => Err(USAGE.to_owned()),
     };
     match result {
@@ -115,6 +118,31 @@ fn bench_http(words: &[&str]) -> Result<(), String> {
         Some(path) => std::fs::write(&path, page).map_err(|error| format!("{}: {error}", path.display())),
         None => Ok(()),
     }
+}
+
+fn bench_overload(words: &[&str]) -> Result<(), String> {
+    let (mut evenkeel, mut time, mut write) = (beside_this("evenkeel"), Duration::from_secs(10), None);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().copied().ok_or_else(|| format!("`{word}` wants a value\n{USAGE}"));
+        match *word {
+            "--evenkeel" => evenkeel = PathBuf::from(value()?),
+            "--seconds" => time = Duration::from_secs_f64(parse(value()?)?),
+            "--write" => write = Some(PathBuf::from(value()?)),
+            _ => return Err(format!("`{word}` is no option\n{USAGE}")),
+        }
+    }
+    raise_descriptors();
+    let found = overload::run(&evenkeel, time).map_err(|error| error.to_string())?;
+    println!("{found}");
+    let Some(path) = write else { return Ok(()) };
+    let fault = |why: &str| format!("{}: {why}", path.display());
+    let old = std::fs::read_to_string(&path).map_err(|error| fault(&error.to_string()))?;
+    let (begin, end) = ("<!-- overload -->\n", "<!-- end of overload -->");
+    let from = old.find(begin).ok_or_else(|| fault("it has no place for it"))? + begin.len();
+    let to = old[from..].find(end).ok_or_else(|| fault("it has no place for it"))? + from;
+    let new = format!("{}\n{}\n\n{}", &old[..from], found.trim(), &old[to..]);
+    std::fs::write(&path, new).map_err(|error| fault(&error.to_string()))
 }
 
 /// As many descriptors as the system allows: thousands of connections are held, and what is started inherits it.

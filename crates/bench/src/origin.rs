@@ -1,6 +1,6 @@
 //! The server behind every proxy under test: it answers each request with a body made beforehand, and does no more.
 //!
-//! `/128k` gets 128 KiB, `/hold` no answer at all, every other path 1 KiB. It counts heads by their empty line, so it takes requests without
+//! `/128k` gets 128 KiB, `/hold` no answer at all, every other path 1 KiB, `/5ms` after five milliseconds. It counts heads by their empty line, so it takes requests without
 //! bodies only.
 
 use std::io::{self, Read, Write};
@@ -17,6 +17,8 @@ struct Connection {
     /// Bytes still to be sent of `answer`.
     rest: usize,
     answer: usize,
+    /// When the answer may go.
+    due: Option<Instant>,
     seen: Vec<u8>,
 }
 
@@ -47,7 +49,7 @@ pub(crate) fn serve(addr: SocketAddr, limit: Duration) -> io::Result<()> {
                 while let Ok((stream, _)) = listener.accept() {
                     ready(&stream)?;
                     reactor.watch(&stream, connections.len() as u64)?;
-                    connections.push(Some(Connection { stream, rest: 0, answer: 0, seen: Vec::new() }));
+                    connections.push(Some(Connection { stream, rest: 0, answer: 0, due: None, seen: Vec::new() }));
                 }
             } else if let Some(slot) = connections.get_mut(token as usize)
                 && let Some(connection) = slot
@@ -57,8 +59,11 @@ pub(crate) fn serve(addr: SocketAddr, limit: Duration) -> io::Result<()> {
             }
         }
         waiting_to_send = false;
+        let now = Instant::now();
         for connection in connections.iter_mut().flatten().filter(|connection| connection.rest > 0) {
-            send(connection, &answers);
+            if connection.due.is_none_or(|due| due <= now) {
+                send(connection, &answers);
+            }
             waiting_to_send |= connection.rest > 0;
         }
     }
@@ -77,8 +82,12 @@ fn receive(connection: &mut Connection, answers: &[Vec<u8>; 2]) -> bool {
     if connection.seen.ends_with(b"\r\n\r\n") && !connection.seen.starts_with(b"GET /hold") {
         connection.answer = usize::from(connection.seen.starts_with(b"GET /128k"));
         connection.rest = answers[connection.answer].len();
+        let is_slow = connection.seen.starts_with(b"GET /5ms");
+        connection.due = is_slow.then(|| Instant::now() + Duration::from_millis(5));
         connection.seen.clear();
-        send(connection, answers);
+        if !is_slow {
+            send(connection, answers);
+        }
     }
     true
 }

@@ -134,6 +134,22 @@ pub(crate) fn start(peer: Peer, place: &Place<'_>, core: usize) -> io::Result<Ru
     start_with(peer, place, core, &[])
 }
 
+/// Starts this tree's program with a configuration of one's own.
+pub(crate) fn start_evenkeel(
+    evenkeel: &Path,
+    dir: &Path,
+    config: &str,
+    addr: SocketAddr,
+    core: usize,
+) -> io::Result<Running> {
+    let file = write(dir, "evenkeel.conf", config)?;
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg(core.to_string()).arg(evenkeel).arg("run").arg(file);
+    let running = Running::start(&mut command)?;
+    wait_for(addr)?;
+    Ok(running)
+}
+
 /// The same with these variables in its environment.
 pub(crate) fn start_with(
     peer: Peer,

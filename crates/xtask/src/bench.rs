@@ -7,11 +7,16 @@ use crate::steps::{Steps, command};
 
 /// Where the tables go.
 const PAGE: &str = "docs/src/operate/benchmarks.md";
+/// Where those of overload go.
+const OVERLOAD_PAGE: &str = "docs/src/operate/proofs.md";
 
 /// Runs one bench; further words are passed on to it.
 pub(crate) fn run(arguments: &[String]) -> bool {
-    let Some((bench, options)) = arguments.split_first().filter(|(bench, _)| *bench == "http") else {
+    let Some((bench, options)) =
+        arguments.split_first().filter(|(bench, _)| ["http", "overload"].contains(&bench.as_str()))
+    else {
         eprintln!("usage: cargo xtask bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts]");
+        eprintln!("       cargo xtask bench overload [--seconds N]");
         return false;
     };
     let mut steps = Steps::default();
@@ -22,7 +27,7 @@ pub(crate) fn run(arguments: &[String]) -> bool {
         vec!["cargo", "run", "--release", "--quiet", "--locked", "-p", "evenkeel-bench", "--", bench.as_str()];
     // A short run shows whether it works, not what to publish.
     if !options.iter().any(|word| word == "--short" || word == "--only") {
-        words.extend(["--write", PAGE]);
+        words.extend(["--write", if bench == "http" { PAGE } else { OVERLOAD_PAGE }]);
     }
     words.extend(options.iter().map(String::as_str));
     steps.run("bench", || command(&words));

@@ -74,8 +74,8 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        arguments: "http",
-        does: "measures the proxy against a relay, nginx and HAProxy, and writes the table",
+        arguments: "http|overload",
+        does: "measures the proxy against a relay, nginx and HAProxy; or at three times its capacity; and writes the tables",
         run: bench::run,
     },
 ];
