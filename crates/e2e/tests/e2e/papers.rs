@@ -80,3 +80,28 @@ fn the_page_of_commands_is_what_the_program_prints() {
         assert!(page.contains(&help), "`evenkeel {name}` is out of step; run `cargo xtask docs`");
     }
 }
+
+#[test]
+fn every_promise_of_security_names_a_test_that_there_is() {
+    let paper = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let mut sources = String::new();
+    let mut folders = vec![root().join("crates")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
+            match path.extension().and_then(|kind| kind.to_str()) {
+                _ if path.is_dir() => folders.push(path),
+                Some("rs") => sources += &fs::read_to_string(&path).unwrap(),
+                _ => {}
+            }
+        }
+    }
+    let mut count = 0;
+    for line in paper.lines().filter(|line| line.starts_with("| ")) {
+        let shown = line.trim_end_matches(" |").rsplit(" | ").next().unwrap_or("");
+        for name in shown.split('`').skip(1).step_by(2) {
+            count += 1;
+            assert!(sources.contains(&format!("fn {name}(")), "no test is called `{name}`");
+        }
+    }
+    assert!(count > 25, "only {count} tests are named");
+}
