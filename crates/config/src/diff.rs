@@ -80,6 +80,7 @@ fn diff_process(old: &Process, new: &Process, changes: &mut Vec<Change>) {
         ("resolver", old.resolvers != new.resolvers, false),
         ("limits.workers", old.workers != new.workers, true),
         ("limits.conns", old.max_conns != new.max_conns, false),
+        ("limits.buffers", old.buffers != new.buffers, false),
         ("limits.files", old.files != new.files, true),
         ("limits.drain", old.drain != new.drain, false),
     ];

@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub use identity::{User, become_user, is_root, lookup_user, uid};
 pub use service::{Notice, notify, watchdog_interval};
 pub use tree::kill_tree;
-pub use usage::{Usage, usage};
+pub use usage::{Usage, memory, usage};
 
 /// Raises the descriptor limit and returns what it is afterwards. `FromSystem` takes what the hard limit allows, at
 /// most [`caps::DESCRIPTORS`]; a fixed number above the hard limit is had by root alone, others get the hard limit. The

@@ -261,6 +261,12 @@ impl Handle {
     }
 }
 
+/// Bytes of buffers for each worker: of what is configured, or of a quarter of the memory that there is.
+pub(crate) fn buffers(process: &Process, workers: usize) -> u64 {
+    let all = process.buffers.unwrap_or_else(|| evenkeel_net::process::memory() / 4);
+    all / u64::try_from(workers.max(1)).unwrap_or(1)
+}
+
 /// Client connections in all: what is configured, or half of the descriptors that are left, since a client's
 /// connection comes with one to a server.
 pub(crate) fn max_conns(process: &Process, descriptors: u64) -> u32 {

@@ -4,6 +4,8 @@
 //! that an idle connection costs no buffer, and a worker keeps at most `caps::FREE_BUFFERS_PER_WORKER` of each kind.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use evenkeel_http::{RequestHead, ResponseHead};
 use evenkeel_model::caps;
@@ -128,6 +130,8 @@ pub(crate) struct Desk {
     pub(crate) ends: Vec<usize>,
     /// Bytes of the request's body that have left `input` and are kept for another attempt.
     pub(crate) kept: Vec<u8>,
+    /// What it counts for among the bytes that are lent.
+    charge: u64,
 }
 
 impl Desk {
@@ -143,6 +147,7 @@ impl Desk {
             text: Vec::new(),
             ends: Vec::new(),
             kept: Vec::new(),
+            charge: 0,
         }
     }
 
@@ -161,6 +166,7 @@ impl Desk {
     pub(crate) fn shrink(&mut self, free: &FreeList) {
         free.return_answer(&mut self.answer);
         self.input.fit();
+        free.charge(&mut self.charge, TUNNEL);
         for vec in [&mut self.out, &mut self.reply, &mut self.text, &mut self.kept] {
             *vec = Vec::new();
         }
@@ -177,8 +183,12 @@ impl Desk {
 }
 
 /// A worker's free desks and body buffers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FreeList {
+    /// Bytes that may be lent, as configured.
+    most: Arc<AtomicU64>,
+    /// Bytes that are lent, by what each kind takes at most.
+    held: Cell<u64>,
     // A desk travels between the list and its connection; the box keeps that to a pointer.
     #[allow(clippy::vec_box)]
     desks: RefCell<Vec<Box<Desk>>>,
@@ -190,14 +200,45 @@ pub(crate) struct FreeList {
     peak: Cell<usize>,
 }
 
+/// What a desk takes: a head of the largest kind, its answer's, and the tables and texts of both.
+const DESK: u64 = 2 * caps::CONNECTION_BUFFER as u64 + 8 * 1024;
+/// What is left of it in a tunnel.
+const TUNNEL: u64 = 4 * 1024;
+
 /// Buffers that must have come back since the peak before the memory of the others is worth giving back: about 20 MB.
 const TIDE: usize = 512;
 
 impl FreeList {
-    /// A desk with nothing on it.
+    /// A list that lends about so many bytes.
+    pub(crate) fn new(most: Arc<AtomicU64>) -> Self {
+        Self {
+            most,
+            held: Cell::new(0),
+            desks: RefCell::default(),
+            bodies: RefCell::default(),
+            answers: RefCell::default(),
+            lent: Cell::new(0),
+            peak: Cell::new(0),
+        }
+    }
+
+    /// Whether nothing more is to be lent for new requests.
+    pub(crate) fn is_full(&self) -> bool {
+        self.held.get().saturating_add(DESK) > self.most.load(Ordering::Relaxed)
+    }
+
+    /// A desk with nothing on it. Whoever begins a request asks [`Self::is_full`] before.
     pub(crate) fn desk(&self) -> Box<Desk> {
         self.lend();
-        self.desks.borrow_mut().pop().unwrap_or_else(|| Box::new(Desk::new()))
+        let mut desk = self.desks.borrow_mut().pop().unwrap_or_else(|| Box::new(Desk::new()));
+        self.charge(&mut desk.charge, DESK);
+        desk
+    }
+
+    /// Changes what something counts for.
+    fn charge(&self, charge: &mut u64, now: u64) {
+        self.held.set(self.held.get().saturating_sub(*charge).saturating_add(now));
+        *charge = now;
     }
 
     /// Takes a desk back.
@@ -207,6 +248,7 @@ impl FreeList {
         desk.input.clear();
         desk.trim();
         self.return_answer(&mut desk.answer);
+        self.charge(&mut desk.charge, 0);
         let mut desks = self.desks.borrow_mut();
         if desks.len() < caps::FREE_BUFFERS_PER_WORKER && desk.input.capacity() >= caps::HEAD_BUFFER {
             desks.push(desk);
@@ -231,14 +273,19 @@ impl FreeList {
         }
     }
 
-    /// A buffer for a large body.
-    pub(crate) fn body(&self) -> Buffer {
+    /// A buffer for a large body; without one it goes through the ordinary buffer, in smaller pieces.
+    pub(crate) fn body(&self) -> Option<Buffer> {
+        if self.is_full() {
+            return None;
+        }
         self.lend();
-        self.bodies.borrow_mut().pop().unwrap_or_else(|| Buffer::new(caps::BODY_BUFFER))
+        self.held.set(self.held.get().saturating_add(caps::BODY_BUFFER as u64));
+        Some(self.bodies.borrow_mut().pop().unwrap_or_else(|| Buffer::new(caps::BODY_BUFFER)))
     }
 
     /// Takes a body's buffer back.
     pub(crate) fn return_body(&self, mut buffer: Buffer) {
+        self.held.set(self.held.get().saturating_sub(caps::BODY_BUFFER as u64));
         self.lent.set(self.lent.get().saturating_sub(1));
         buffer.clear();
         let mut bodies = self.bodies.borrow_mut();
@@ -271,7 +318,7 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_once_after_each_tide() {
-        let list = FreeList::default();
+        let list = FreeList::new(Arc::new(AtomicU64::new(u64::MAX)));
         for _ in 0..2 {
             let mut lent: Vec<Box<Desk>> = (0..TIDE + 10).map(|_| list.desk()).collect();
             assert!(!list.has_ebbed());
@@ -281,5 +328,19 @@ mod tests {
             assert!(list.has_ebbed());
             assert!(!list.has_ebbed());
         }
+    }
+
+    #[test]
+    fn no_more_is_lent_than_may_be_and_what_comes_back_is_lent_again() {
+        let list = FreeList::new(Arc::new(AtomicU64::new(3 * DESK + caps::BODY_BUFFER as u64)));
+        let mut desks: Vec<Box<Desk>> = (0..3).map(|_| list.desk()).collect();
+        let body = list.body().unwrap();
+        assert!(list.is_full() && list.body().is_none());
+        // A tunnel counts for what it keeps.
+        desks.iter_mut().for_each(|desk| desk.shrink(&list));
+        assert!(!list.is_full());
+        desks.drain(..).for_each(|desk| list.return_desk(desk));
+        list.return_body(body);
+        assert_eq!(list.held.get(), 0);
     }
 }

@@ -1,10 +1,9 @@
-//! Bodies on their way: one pipe for each direction, and the tunnel after an upgrade.
+//! Bodies on their way: one pipe for each direction.
 //!
 //! Not here: heads (`server::h1`, `respond`) and deadlines (`exchange`). A pipe reads only when everything it has is
 //! written, so that the slower side sets the pace and memory stays at one buffer. The invariant: bytes leave in a
 //! framing that was checked before, and never an end that the source did not send.
 
-use std::io;
 use std::io::IoSlice;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -508,8 +507,7 @@ impl Pipe {
         self.retire(lane);
         let needs_large = self.large.is_none() && rest > lane.buffer.capacity() && free < SMALL_ROOM;
         let at = self.cursor.at;
-        if needs_large {
-            let mut large = lane.free.body();
+        if let Some(mut large) = needs_large.then(|| lane.free.body()).flatten() {
             large.refill(lane.buffer.slice(at, lane.buffer.end));
             lane.buffer.end = at;
             self.large = Some(large);
@@ -555,80 +553,4 @@ pub(crate) struct Lane<'a> {
     pub(crate) kept: &'a mut Vec<u8>,
     pub(crate) free: &'a FreeList,
     pub(crate) now: Instant,
-}
-
-/// One direction of a tunnel: bytes that the sink did not take at once.
-#[derive(Debug, Default)]
-pub(crate) struct TunnelSide {
-    pending: Vec<u8>,
-    sent: usize,
-    is_source_ended: bool,
-    is_over: bool,
-    /// Bytes written.
-    pub(crate) moved: u64,
-}
-
-impl TunnelSide {
-    /// A direction that begins with bytes in hand.
-    pub(crate) fn with(bytes: &[u8]) -> Self {
-        Self { pending: bytes.to_vec(), ..Self::default() }
-    }
-
-    /// Whether this direction has ended and the other end was told.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over
-    }
-
-    /// Moves what can be moved, through `scratch`, which is free again afterwards: a silent tunnel holds no buffer.
-    /// Returns whether a byte moved.
-    pub(crate) fn advance(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut Stream,
-        sink: &mut Stream,
-        scratch: &mut [u8],
-    ) -> io::Result<bool> {
-        let mut moved = false;
-        loop {
-            while let Some(rest) = self.pending.get(self.sent..).filter(|rest| !rest.is_empty()) {
-                let Poll::Ready(written) = sink.poll_write_vectored(cx, &[IoSlice::new(rest)]) else {
-                    return Ok(moved);
-                };
-                let written = written?;
-                if written == 0 {
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-                self.sent += written;
-                self.moved += written as u64;
-                moved = true;
-            }
-            self.pending = Vec::new();
-            self.sent = 0;
-            if self.is_over {
-                return Ok(moved);
-            }
-            if self.is_source_ended {
-                // Half-close: the other direction may go on.
-                sink.shutdown_write()?;
-                self.is_over = true;
-                return Ok(true);
-            }
-            let Poll::Ready(read) = source.poll_read(cx, scratch) else { return Ok(moved) };
-            let read = read?;
-            moved = true;
-            if read == 0 {
-                self.is_source_ended = true;
-                continue;
-            }
-            let fresh = scratch.get(..read).unwrap_or_default();
-            match sink.poll_write_vectored(cx, &[IoSlice::new(fresh)]) {
-                Poll::Ready(Ok(written)) => {
-                    self.moved += written as u64;
-                    self.pending.extend_from_slice(fresh.get(written..).unwrap_or_default());
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => self.pending.extend_from_slice(fresh),
-            }
-        }
-    }
 }

@@ -28,6 +28,8 @@ pub struct Shared {
     next_worker: AtomicU64,
     connections: AtomicU64,
     max_conns: AtomicU32,
+    /// Bytes of buffers that each worker may lend.
+    buffers: Arc<AtomicU64>,
     /// Woken when a connection ends while the gate was shut.
     freed: Notify,
     /// Woken while clients may be waiting for want of room.
@@ -103,6 +105,7 @@ impl Shared {
             next_worker: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             max_conns: AtomicU32::new(max_conns),
+            buffers: Arc::new(AtomicU64::new(u64::MAX)),
             freed: Notify::new(),
             crowded: Notify::new(),
             reports,
@@ -118,6 +121,15 @@ impl Shared {
     pub fn set_max_conns(&self, max: u32) {
         self.max_conns.store(max, Ordering::Relaxed);
         self.freed.notify_waiters();
+    }
+
+    /// Changes how many bytes of buffers each worker may lend; what is lent stays.
+    pub fn set_buffers(&self, of_each_worker: u64) {
+        self.buffers.store(of_each_worker, Ordering::Relaxed);
+    }
+
+    pub(crate) fn buffers(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.buffers)
     }
 
     /// Drops what no snapshot names any more. Call it after a reload was applied everywhere.

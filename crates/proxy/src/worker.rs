@@ -169,12 +169,13 @@ impl Worker {
         nonce[..8].copy_from_slice(&a.to_le_bytes());
         nonce[8..].copy_from_slice(&b.to_le_bytes());
         let (number, counts) = shared.enrol();
+        let free = FreeList::new(shared.buffers());
         Self {
             index,
             number,
             counts,
             shared,
-            free: FreeList::default(),
+            free,
             page_bytes: Rc::default(),
             batches: Batches::default(),
             idle: IdlePool::default(),

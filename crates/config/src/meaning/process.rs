@@ -47,6 +47,9 @@ fn apply_limits(process: &mut Process, limits: &Entry) {
         process.workers = Workers::Fixed(workers);
     }
     process.max_conns = ceiling("conns").unwrap_or(process.max_conns);
+    if let Some(Value::Size(buffers)) = limits.option("buffers") {
+        process.buffers = Some(*buffers);
+    }
     process.files = ceiling("files").unwrap_or(process.files);
     if let Some(Value::Duration(drain)) = limits.option("drain") {
         process.drain = *drain;

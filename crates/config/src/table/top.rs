@@ -103,6 +103,16 @@ pub(super) static ROWS: &[Directive] = &[
         ..ROW
     },
     Directive {
+        name: "buffers",
+        within: &[Context::Limits],
+        args: &[one("SIZE", Kind::Size(1 << 20, 1 << 50))],
+        otherwise: "a quarter of the memory that the machine or its control group has",
+        doc: "How much memory connections may hold in buffers, in all.",
+        more: "Past it, large bodies go through in small pieces, and further requests get 503 unread until some are answered.",
+        example: "limits buffers=512m",
+        ..ROW
+    },
+    Directive {
         name: "files",
         within: &[Context::Limits],
         args: &[one("NUMBER", Kind::Integer(64, 100_000_000))],

@@ -24,6 +24,8 @@ pub struct Process {
     pub workers: Workers,
     /// `limits.conns`: client connections in all.
     pub max_conns: Ceiling,
+    /// `limits.buffers`: bytes that connections may hold in buffers. `None`: a part of the machine's memory.
+    pub buffers: Option<u64>,
     /// `limits.files`: the descriptor limit to ask for.
     pub files: Ceiling,
     /// `limits.drain`: how long a stop waits for connections.
@@ -40,6 +42,7 @@ impl Default for Process {
             resolvers: Vec::new(),
             workers: Workers::PerCore,
             max_conns: Ceiling::FromSystem,
+            buffers: None,
             files: Ceiling::FromSystem,
             drain: defaults::DRAIN,
         }

@@ -30,6 +30,22 @@ pub fn usage() -> Usage {
     }
 }
 
+/// Bytes of memory that this process may take: the machine's, or its control group's where that has less.
+pub fn memory() -> u64 {
+    let machine = rustix::system::sysinfo();
+    let machine = u64::try_from(machine.totalram).unwrap_or(u64::MAX).saturating_mul(u64::from(machine.mem_unit));
+    let group = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = group.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    // Within a container the group's own folder is the root of what is to be seen.
+    let places = [
+        format!("/sys/fs/cgroup{own}/memory.max"),
+        "/sys/fs/cgroup/memory.max".to_owned(),
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned(),
+    ];
+    let limits = places.iter().filter_map(|place| fs::read_to_string(place).ok()?.trim().parse::<u64>().ok());
+    limits.fold(machine, u64::min)
+}
+
 /// The second number of `/proc/self/statm`, in pages.
 fn resident() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;

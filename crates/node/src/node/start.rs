@@ -20,7 +20,7 @@ use evenkeel_proxy::{Shared, Snapshot, SnapshotParts, TrafficReport};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
-use super::{ControlPlace, Ended, Handle, Node, Service, SignalUse, Start, StartError, max_conns};
+use super::{ControlPlace, Ended, Handle, Node, Service, SignalUse, Start, StartError, buffers, max_conns};
 use crate::crew::{Crew, Opened, Silent};
 use crate::door::{AdminDoor, Doors};
 use crate::intents::Intents;
@@ -212,6 +212,7 @@ async fn assemble(
     let Handle { events, journal } = handle.clone();
     let config = Arc::clone(&ready.config);
     let shared = Shared::new(max_conns(&config.process, ready.descriptors), reports);
+    shared.set_buffers(buffers(&config.process, ready.workers));
     let crew = Crew::start(ready.workers, &shared, &events).map_err(StartError::System)?;
     let mut logs = LogWriters::new();
     logs.start(ready.resources.logs).map_err(StartError::System)?;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::{Event, Running, Supervisor, Turn};
 use crate::crew::{Opened, Silent};
 use crate::names::{self, Answer};
-use crate::node::max_conns;
+use crate::node::{buffers, max_conns};
 use crate::prepare::{self, Prepared, Refusal};
 use crate::status::LastReload;
 
@@ -175,6 +175,7 @@ impl Supervisor {
             tracing::error!("zone files are not looked at: {error}");
         }
         self.shared.set_max_conns(max_conns(&config.process, self.about.descriptors));
+        self.shared.set_buffers(buffers(&config.process, self.crew.len()));
     }
 
     pub(super) fn applied(&mut self, reloaded: Reloaded, answered: Result<(), Silent>, turn: &mut Turn) {

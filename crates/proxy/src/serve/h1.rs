@@ -23,7 +23,7 @@ use crate::serve::room::Served;
 use crate::sleepers::Bed;
 use crate::snapshot::Snapshot;
 use crate::timer::Timer;
-use crate::wire::{Stream, Wire};
+use crate::wire::{Stream, Wire, write_all};
 use crate::worker::Worker;
 
 /// How long a closing connection is read from, so that the client gets the answer before a reset can destroy it.
@@ -32,6 +32,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a connection that has carried nothing yet may take to say its first word once connections are to end:
 /// a round trip around the world and some.
 const FIRST_WORD: Duration = Duration::from_millis(500);
+
+/// The answer where the memory for buffers is lent out.
+const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n";
 
 /// A client's connection.
 pub(crate) struct Client {
@@ -63,6 +66,9 @@ pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, strea
     let mut turned = pin!(bell.turn.notified());
     loop {
         let Woken::Bytes = client.idle(&bell, turned.as_mut()).await else { return };
+        if worker.free.is_full() {
+            return Box::pin(client.shed()).await;
+        }
         // What serving takes is fetched for as long as bytes are in hand, so that an idle connection is small.
         let (served, desk, next) = bell.rooms.serve(client, worker.free.desk()).await;
         client = served;
@@ -256,18 +262,25 @@ impl Client {
         if self.stream.shutdown_write().is_err() {
             return;
         }
-        let mut desk = self.worker.free.desk();
         let deadline = Instant::now() + LINGER;
         // A client that goes on sending is not waited for longer than that, nor read from more than that.
         let mut left = caps::DRAIN_BYTES.saturating_mul(4);
         while left > 0 {
-            let (stream, input) = (&mut self.stream, &mut desk.input);
-            input.clear();
-            match self.timer.until(deadline, poll_fn(|cx| stream.poll_read(cx, input.room(usize::MAX)))).await {
+            let (stream, scratch) = (&mut self.stream, &self.worker.scratch);
+            let read = poll_fn(|cx| stream.poll_read(cx, &mut scratch.borrow_mut()));
+            match self.timer.until(deadline, read).await {
                 Ok(Ok(count)) if count > 0 => left = left.saturating_sub(count as u64),
                 _ => break,
             }
         }
-        self.worker.free.return_desk(desk);
+    }
+
+    /// Turns a request away unread: there is no memory to read it into. It is counted, and has no line in the log.
+    async fn shed(mut self) {
+        self.worker.shared.reject("memory");
+        let patience = self.timeouts.send.min(LINGER);
+        if write_all(&mut self.stream, &mut self.timer, [SHED, b""], patience).await.is_ok() {
+            self.linger().await;
+        }
     }
 }

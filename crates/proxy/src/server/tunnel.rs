@@ -4,9 +4,11 @@
 
 use std::future::Future;
 use std::future::poll_fn;
+use std::io;
+use std::io::IoSlice;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use evenkeel_http::{ConnectionField, Framing, ResponseOut, write_response};
 use tokio::time::Instant;
@@ -14,9 +16,9 @@ use tokio::time::Instant;
 use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::{Exchange, Next};
-use crate::forward::{Pipe, TunnelSide};
+use crate::forward::Pipe;
 use crate::serve::h1::Client;
-use crate::wire::{Stream, write_all};
+use crate::wire::{Stream, Wire, write_all};
 use crate::{record, respond};
 
 /// Tells the client that the server switched, and carries bytes until both have ended.
@@ -88,4 +90,80 @@ async fn carry(
         client.timer.poll_passed(cx, progress + client.timeouts.tunnel).map(Ok)
     })
     .await
+}
+
+/// One direction of a tunnel: bytes that the sink did not take at once.
+#[derive(Debug, Default)]
+struct TunnelSide {
+    pending: Vec<u8>,
+    sent: usize,
+    is_source_ended: bool,
+    is_over: bool,
+    /// Bytes written.
+    moved: u64,
+}
+
+impl TunnelSide {
+    /// A direction that begins with bytes in hand.
+    fn with(bytes: &[u8]) -> Self {
+        Self { pending: bytes.to_vec(), ..Self::default() }
+    }
+
+    /// Whether this direction has ended and the other end was told.
+    fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Moves what can be moved, through `scratch`, which is free again afterwards: a silent tunnel holds no buffer.
+    /// Returns whether a byte moved.
+    fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut Stream,
+        sink: &mut Stream,
+        scratch: &mut [u8],
+    ) -> io::Result<bool> {
+        let mut moved = false;
+        loop {
+            while let Some(rest) = self.pending.get(self.sent..).filter(|rest| !rest.is_empty()) {
+                let Poll::Ready(written) = sink.poll_write_vectored(cx, &[IoSlice::new(rest)]) else {
+                    return Ok(moved);
+                };
+                let written = written?;
+                if written == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                self.sent += written;
+                self.moved += written as u64;
+                moved = true;
+            }
+            self.pending = Vec::new();
+            self.sent = 0;
+            if self.is_over {
+                return Ok(moved);
+            }
+            if self.is_source_ended {
+                // Half-close: the other direction may go on.
+                sink.shutdown_write()?;
+                self.is_over = true;
+                return Ok(true);
+            }
+            let Poll::Ready(read) = source.poll_read(cx, scratch) else { return Ok(moved) };
+            let read = read?;
+            moved = true;
+            if read == 0 {
+                self.is_source_ended = true;
+                continue;
+            }
+            let fresh = scratch.get(..read).unwrap_or_default();
+            match sink.poll_write_vectored(cx, &[IoSlice::new(fresh)]) {
+                Poll::Ready(Ok(written)) => {
+                    self.moved += written as u64;
+                    self.pending.extend_from_slice(fresh.get(written..).unwrap_or_default());
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => self.pending.extend_from_slice(fresh),
+            }
+        }
+    }
 }

@@ -264,3 +264,35 @@ fn the_bound_is_exact_over_two_workers_on_two_threads() {
     });
     assert_eq!(most.load(Ordering::SeqCst), 3);
 }
+
+#[test]
+fn without_memory_for_another_request_it_gets_503_and_the_next_one_is_served() {
+    run(async {
+        let origin = Origin::scripted(|mut peer| {
+            Box::pin(async move {
+                while let Some(seen) = peer.request().await {
+                    if seen.line().contains("/slow") {
+                        tokio::time::sleep(Duration::from_millis(600)).await;
+                    }
+                    peer.send(ok("served")).await;
+                }
+            })
+        })
+        .await;
+        let rig = Rig::start(config(pool(&[&origin]))).await;
+        // Room for two requests.
+        rig.shared.set_buffers(100_000);
+        let (mut one, mut two, mut three) =
+            (Client::connect(&rig).await, Client::connect(&rig).await, Client::connect(&rig).await);
+        one.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        two.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).is_some_and(|stats| stats.in_flight == 2)).await;
+        let answer = three.get("/").await;
+        assert_eq!((answer.status(), answer.field("retry-after").as_deref()), (503, Some("1")));
+        assert!(three.is_closed().await);
+        assert_eq!((one.answer().await.text(), two.answer().await.text()), ("served", "served"));
+        let mut four = Client::connect(&rig).await;
+        assert_eq!(four.get("/").await.text(), "served");
+        assert_eq!(one.get("/").await.text(), "served");
+    });
+}
