@@ -188,7 +188,7 @@ codes! {
         "`Content-Length`, `Transfer-Encoding`, `Connection` and their like say where a message ends. Edited, the two sides would disagree on\n\
          that, which is how requests are smuggled. They cannot be set, added or removed.";
     E413 "nothing to listen on"
-        "The configuration has no `http` block, so there would be nothing to do.";
+        "The configuration has neither an `http` nor a `dns` block, so there would be nothing to do.";
     E414 "an address that cannot be listened on"
         "The system refused to bind the address. The message says why and, if the port is taken, who holds it.";
     E415 "a secret that cannot be read"
@@ -198,6 +198,12 @@ codes! {
          line `user NAME role=ROLE pass=SECRET`, or listen on 127.0.0.1.";
     E417 "a user without a password"
         "A user of `admin` needs `pass=`, which names the hash that `evenkeel passwd` prints.";
+    E426 "a part that needs another one"
+        "A `dns` block needs a zone; a zone needs a `file=` or its `ns`; `answer=pool` needs a `pool=`, and answers with peers need `peers=`.\n\
+         The message says what is missing.";
+    E427 "a zone that cannot be used"
+        "The zone's file cannot be read or is no sound zone, or a name that is to be answered by health is not in it. The lines below the\n\
+         message say where and why. The zone that was read before is answered on.";
 
     W501 "a pool that nothing leads to"
         "No route leads to the pool. It gets checks and no traffic.";

@@ -31,6 +31,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     if old.zonefiles != new.zonefiles {
         changes.push(Change::ProcessChanged { word: "zonefile", needs_restart: false });
     }
+    if old.dns != new.dns {
+        changes.push(Change::DnsChanged);
+    }
     diff_process(&old.process, &new.process, &mut changes);
     if old.admin != new.admin {
         changes.push(Change::ProcessChanged { word: "admin", needs_restart: false });

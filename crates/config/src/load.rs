@@ -257,6 +257,23 @@ impl Loaded {
         diagnostic
     }
 
+    /// The error that a zone cannot be used.
+    pub fn zone_unusable(&self, zone: &str, cause: &str) -> Diagnostic {
+        let message = format!("zone `{zone}` cannot be used: {cause}");
+        at(Code::E427, self.places.zones.get(zone), message)
+    }
+
+    /// The error that a secret of a zone, or of a `dns` block, cannot be read.
+    pub fn dns_secret_unreadable(&self, zone: Option<&str>, cause: &str) -> Diagnostic {
+        let (place, of) = match zone {
+            Some(zone) => (self.places.zones.get(zone), format!("a key of zone `{zone}`")),
+            None => (None, "the key of the cookies".to_owned()),
+        };
+        let mut diagnostic = at(Code::E415, place, format!("cannot read {of}: {cause}"));
+        diagnostic.help("`tsig-keygen NAME` makes a key for transfers, `openssl rand -hex 32` a secret for cookies");
+        diagnostic
+    }
+
     /// How many diagnostics of a severity there are.
     pub fn count(&self, severity: Severity) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()

@@ -23,6 +23,8 @@ fn key(context: Context) -> String {
         Context::ServerTimeout => "server-timeout".to_owned(),
         Context::StickySkip => "sticky-skip".to_owned(),
         Context::ZoneCheck => "zonefile-check".to_owned(),
+        Context::DnsLog => "dns-log".to_owned(),
+        Context::DnsTcp => "dns-tcp".to_owned(),
         other => other.word().to_owned(),
     }
 }

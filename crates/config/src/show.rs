@@ -126,6 +126,9 @@ impl Line {
     /// Options whose default says nothing beside these values.
     fn irrelevant(&self) -> &'static [&'static str] {
         let value = self.words.get(1).map(|word| word.text.as_str());
+        if self.name() == Some("zone") && self.inner.iter().any(|inner| inner.name() == Some("file")) {
+            return &["answer", "ttl", "ttl-min", "most", "min", "min-percent", "fallback", "spread", "ns-ttl"];
+        }
         match (self.name(), value) {
             (Some("balance"), Some("hash")) => &[],
             (Some("balance"), _) => &["bound"],

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use evenkeel_config::{Code, Diagnostic, Loaded, MemorySource, Options, Show, Style, load, render, show, summary};
 use evenkeel_model::ServerId;
-use evenkeel_model::config::{Host, ListenAddr, SecretRef};
+use evenkeel_model::config::{Host, ListenAddr, SecretRef, ZoneSource};
 
 fn dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
@@ -43,6 +43,11 @@ fn found_at_run_time(loaded: &Loaded) -> Vec<Diagnostic> {
     for listener in &config.listeners {
         if matches!(listener.addr, ListenAddr::One(addr) if addr.to_string().starts_with("192.0.2.")) {
             found.push(loaded.unbindable(&listener.name, "the address is none of this machine's"));
+        }
+    }
+    for zone in config.dns.iter().flat_map(|dns| &dns.zones) {
+        if matches!(&zone.source, ZoneSource::File(path) if path.starts_with("/nonexistent")) {
+            found.push(loaded.zone_unusable(&zone.name, "no such file or directory"));
         }
     }
     for pool in &config.pools {

@@ -29,6 +29,8 @@ pub enum Change {
     ServerMoved(ServerId),
     /// A server's weight, limits or flags differ.
     ServerChanged(ServerId),
+    /// Where DNS is answered, or what, differs: queries that come after the reload get the new answers.
+    DnsChanged,
     /// A word of the process as a whole differs. Where it holds a reason, it needs a restart to take effect.
     ProcessChanged {
         /// The word in the configuration (`limits.workers`).
@@ -51,6 +53,7 @@ impl fmt::Display for Change {
             Self::ServerRemoved(id) => write!(f, "server {id} removed"),
             Self::ServerMoved(id) => write!(f, "server {id} has another address"),
             Self::ServerChanged(id) => write!(f, "server {id} changed"),
+            Self::DnsChanged => f.write_str("dns changed"),
             Self::ProcessChanged { word, needs_restart: false } => write!(f, "`{word}` changed"),
             Self::ProcessChanged { word, needs_restart: true } => {
                 write!(f, "`{word}` changed, and takes effect at the next start")

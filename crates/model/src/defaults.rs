@@ -107,3 +107,25 @@ pub const ZONEFILE_RISE: u16 = 2;
 pub const ZONEFILE_FALL: u16 = 2;
 /// `zonefile.then.timeout`: a name server that loads many zones takes its time.
 pub const THEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// `ttl` of a name whose addresses are chosen by health: resolvers ask again soon, and a dead node is left within it.
+pub const DNS_TTL: Duration = Duration::from_secs(30);
+/// `ttl-min`: what some resolvers take at least.
+pub const DNS_TTL_MIN: Duration = Duration::from_secs(5);
+/// `ns-ttl`
+pub const DNS_NS_TTL: Duration = Duration::from_secs(300);
+/// `most` addresses in one answer.
+pub const DNS_MOST: u8 = 8;
+/// `rate`: responses a second to one client; a resolver without cookies that asks more often for names with a TTL of
+/// 30 s is rare.
+pub const DNS_RATE: u32 = 50;
+/// `rate.burst`
+pub const DNS_RATE_BURST: u32 = 125;
+/// `rate.slip`: half of what is past the rate gets the way out.
+pub const DNS_RATE_SLIP: u32 = 2;
+/// `tcp.idle`: as Knot DNS; long enough for a resolver's next question.
+pub const DNS_TCP_IDLE: Duration = Duration::from_secs(10);
+/// `tcp.per-client`
+pub const DNS_TCP_PER_CLIENT: u32 = 16;
+/// `tcp.conns`
+pub const DNS_TCP_CONNS: u32 = 1000;

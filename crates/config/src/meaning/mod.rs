@@ -4,6 +4,7 @@
 //! nobody gets to see it.
 
 mod admin;
+mod dns;
 mod edit;
 mod listener;
 mod log;
@@ -30,6 +31,8 @@ pub(crate) struct Places {
     pub servers: BTreeMap<ServerId, Span>,
     /// The address of each listener, where it stands first.
     pub listeners: BTreeMap<ListenerName, Span>,
+    /// Each zone's name.
+    pub zones: BTreeMap<String, Span>,
     /// Each pool's `sticky key=`.
     pub keys: BTreeMap<PoolName, Span>,
     /// The address of the admin listener.
@@ -55,13 +58,14 @@ pub(crate) fn build(top: &Entries, out: &mut Diagnostics) -> (Config, Places) {
     building.config.process = process::process(top);
     building.pools_and_listeners();
     admin::admin(&mut building);
+    dns::build(&mut building);
     building.check_wanted();
     building.complain_of_defaults();
-    let has_work = ["http", "zonefile"].into_iter().any(|word| building.all(word).next().is_some());
+    let has_work = ["http", "dns", "zonefile"].into_iter().any(|word| building.all(word).next().is_some());
     if building.config.listeners.is_empty() && !top.flawed && !has_work {
         building
             .out
-            .push(Diagnostic::nowhere(Code::E413, "no `http` block: there is nothing to listen on"))
+            .push(Diagnostic::nowhere(Code::E413, "no `http` or `dns` block: there is nothing to listen on"))
             .help("the smallest configuration is `http :80 {`, `to 10.0.0.11:8080`, `}` on three lines");
     }
     if !building.out.has_errors() {

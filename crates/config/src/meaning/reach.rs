@@ -2,7 +2,9 @@
 //!
 //! The invariant: what is called unreachable is; not everything unreachable is found.
 
-use evenkeel_model::config::{Action, Config, FieldMatch, HostPattern, Matcher, PathPattern, Pool, Site, Standing};
+use evenkeel_model::config::{
+    Action, Config, FieldMatch, HostPattern, Matcher, PathPattern, Pool, Site, Standing, ZoneSource,
+};
 
 use super::route::host_covers;
 use crate::entry::{Entries, Entry};
@@ -121,10 +123,21 @@ fn unused(config: &Config, pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
     let leads = |action: &Action| matches!(action, Action::To(name) if *name == pool.name);
     let mut routes = config.listeners.iter().flat_map(|listener| &listener.sites).flat_map(|site| &site.routes);
     let is_looked_at = config.zonefiles.iter().any(|block| block.pool.as_ref() == Some(&pool.name));
-    if !is_looked_at && !routes.any(|route| leads(&route.action)) {
+    if !is_looked_at && !routes.any(|route| leads(&route.action)) && !is_answered(config, pool) {
         out.report(Code::W501, entry.span, format!("no route leads to pool `{}`", pool.name))
             .help(format!("add one: `route * to={}`, or take the pool out", pool.name));
     }
+}
+
+/// Whether answers of DNS go by the pool.
+fn is_answered(config: &Config, pool: &Pool) -> bool {
+    let zones = || config.dns.iter().flat_map(|dns| &dns.zones);
+    let made = zones().filter_map(|zone| match &zone.source {
+        ZoneSource::Made(made) => Some(&made.answer),
+        ZoneSource::File(_) => None,
+    });
+    let mut answers = made.chain(zones().flat_map(|zone| &zone.names).map(|name| &name.answer));
+    answers.any(|answer| [&answer.pool, &answer.peers].contains(&&Some(pool.name.clone())))
 }
 
 #[cfg(test)]

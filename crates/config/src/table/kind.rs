@@ -11,6 +11,8 @@ use crate::print;
 pub enum Kind {
     /// Any text.
     Text,
+    /// Any text, or `off`.
+    TextOrOff,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// The name of a pool or a server.
@@ -41,6 +43,14 @@ pub enum Kind {
     SizeOrOff(u64, u64),
     /// A whole number within these bounds.
     Integer(u64, u64),
+    /// A whole number within these bounds, or `off`.
+    IntegerOrOff(u64, u64),
+    /// An address.
+    Ip,
+    /// A name of DNS.
+    DnsName,
+    /// A name server's name, with its addresses.
+    NameServer,
     /// Percent within these bounds.
     Percent(u16, u16),
     /// Statuses and ranges of them.
@@ -110,9 +120,14 @@ impl Kind {
                 return format!("a size, {} to {}, or `off`", print::size(least), print::size(most));
             }
             Self::Integer(least, most) => return format!("a whole number, {least} to {most}"),
+            Self::IntegerOrOff(least, most) => return format!("a whole number, {least} to {most}, or `off`"),
             Self::Percent(least, most) => return format!("percent, {least}% to {most}%"),
             Self::Status(least, most) => return format!("a status, {least} to {most}"),
             Self::Text => "a text",
+            Self::TextOrOff => "a text, or `off`",
+            Self::Ip => "an address",
+            Self::DnsName => "a name of DNS such as `api.example.com`",
+            Self::NameServer => "`NAME`, or `NAME=ADDRESS`, with further addresses after commas",
             Self::Name => "a name: letters, digits, `-`, `_`, `.`",
             Self::Account => "a name of the system's users or groups",
             Self::Path => "a path from the root",

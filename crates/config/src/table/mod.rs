@@ -4,6 +4,7 @@
 //! The invariant: a word is described once, and what is described is what is obeyed.
 
 mod admin;
+mod dns;
 mod http;
 mod kind;
 mod pool;
@@ -75,11 +76,29 @@ pub enum Context {
     Update,
     /// `sessions`
     Sessions,
+    /// `dns`
+    Dns,
+    /// `zone` in a `dns` block.
+    Zone,
+    /// `name` in a `zone`.
+    ZoneName,
+    /// `transfer`
+    Transfer,
+    /// `notify`
+    Notify,
+    /// `rate` of `dns`.
+    DnsRate,
+    /// `cookies`
+    DnsCookies,
+    /// `tcp` of `dns`.
+    DnsTcp,
+    /// `log` of `dns`.
+    DnsLog,
 }
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 36] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -107,6 +126,15 @@ impl Context {
         Self::Then,
         Self::Update,
         Self::Sessions,
+        Self::Dns,
+        Self::Zone,
+        Self::ZoneName,
+        Self::Transfer,
+        Self::Notify,
+        Self::DnsRate,
+        Self::DnsCookies,
+        Self::DnsTcp,
+        Self::DnsLog,
     ];
 
     /// The word whose block it is; empty at the top.
@@ -136,6 +164,15 @@ impl Context {
             Self::Then => "then",
             Self::Update => "update",
             Self::Sessions => "sessions",
+            Self::Dns => "dns",
+            Self::Zone => "zone",
+            Self::ZoneName => "name",
+            Self::Transfer => "transfer",
+            Self::Notify => "notify",
+            Self::DnsRate => "rate",
+            Self::DnsCookies => "cookies",
+            Self::DnsTcp => "tcp",
+            Self::DnsLog => "log",
         }
     }
 }
@@ -149,6 +186,10 @@ impl fmt::Display for Context {
             Self::ServerTimeout => f.write_str("`timeout` of a pool"),
             Self::StickySkip => f.write_str("`skip` of `sticky`"),
             Self::ZoneCheck => f.write_str("`check` of zone files"),
+            Self::ZoneName => f.write_str("`name` of a zone"),
+            Self::DnsRate => f.write_str("`rate` of `dns`"),
+            Self::DnsTcp => f.write_str("`tcp` of `dns`"),
+            Self::DnsLog => f.write_str("`log` of `dns`"),
             other => write!(f, "`{}`", other.word()),
         }
     }
@@ -193,9 +234,10 @@ pub struct Arg {
 }
 
 impl Arg {
-    /// Whether several may be written as one word with commas. A text may hold commas of its own.
+    /// Whether several may be written as one word with commas. A text may hold commas of its own, and a name server has them
+    /// between its addresses.
     pub fn is_list(&self) -> bool {
-        matches!(self.count, Count::Many | Count::Any) && self.kind != Kind::Text
+        matches!(self.count, Count::Many | Count::Any) && !matches!(self.kind, Kind::Text | Kind::NameServer)
     }
 }
 
@@ -254,8 +296,8 @@ const fn any(name: &'static str, kind: Kind) -> Arg {
     Arg { name, kind, count: Count::Any }
 }
 
-static TABLE: [&[Directive]; 7] =
-    [top::ROWS, admin::ROWS, http::ROWS, route::ROWS, pool::ROWS, sticky::ROWS, zonefile::ROWS];
+static TABLE: [&[Directive]; 8] =
+    [top::ROWS, admin::ROWS, http::ROWS, route::ROWS, pool::ROWS, sticky::ROWS, zonefile::ROWS, dns::ROWS];
 
 /// Every word of the language.
 pub fn directives() -> impl Iterator<Item = &'static Directive> {
@@ -323,7 +365,10 @@ impl Directive {
 impl Context {
     /// Whether its words are few and small, so that they are commonly written as options on one line.
     pub fn has_options(self) -> bool {
-        !matches!(self, Self::Top | Self::Admin | Self::Http | Self::Route | Self::Pool | Self::Log)
+        !matches!(
+            self,
+            Self::Top | Self::Admin | Self::Http | Self::Route | Self::Pool | Self::Log | Self::Dns | Self::Zone
+        )
     }
 }
 

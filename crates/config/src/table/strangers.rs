@@ -9,8 +9,6 @@ pub static LATER: &[(&str, &str)] = &[
     ("cluster", "nodes that stand in for each other"),
     ("node", "nodes of a cluster"),
     ("group", "resources that move between nodes"),
-    ("dns", "answering DNS"),
-    ("zone", "DNS zones"),
     ("tcp", "balancing TCP"),
     ("udp", "balancing UDP"),
     ("cache", "keeping answers"),

@@ -46,7 +46,7 @@ fn around(context: Context, example: &str) -> String {
     let names = ["search", "www", "beta", "debug"];
     let pools: String = names.iter().map(|name| format!("pool {name} {{\n server x 10.9.9.9:80\n}}\n")).collect();
     match context {
-        Context::Top if example.starts_with("http ") => example.to_owned(),
+        Context::Top if example.starts_with("http ") || example.starts_with("dns ") => example.to_owned(),
         Context::Admin | Context::AdminUser if !example.starts_with("admin ") => {
             let user = if example.starts_with("user ") { "" } else { " user x role=read pass=cred:x\n" };
             format!("admin 127.0.0.1:9090 {{\n{user} {example}\n}}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n")
@@ -77,8 +77,33 @@ fn around(context: Context, example: &str) -> String {
         Context::StickySkip => format!("http :80 {{\n to 10.0.0.1:80\n sticky {{\n {example}\n }}\n}}\n"),
         Context::Log if example.starts_with("log") => format!("http :80 {{\n to 10.0.0.1:80\n {example}\n}}\n"),
         Context::Log => format!("http :80 {{\n to 10.0.0.1:80\n log stdout {{\n {example}\n }}\n}}\n"),
+        Context::Dns
+        | Context::Zone
+        | Context::ZoneName
+        | Context::Transfer
+        | Context::Notify
+        | Context::DnsRate
+        | Context::DnsCookies
+        | Context::DnsTcp
+        | Context::DnsLog => around_dns(example),
         _ => format!("http :80 {{\n route * to=q\n}}\npool q {{\n {example}\n server z 10.0.0.2:80\n}}\n"),
     }
+}
+
+/// A zone that is made needs its servers, and answers by health their pools.
+fn around_dns(example: &str) -> String {
+    let pools = "pool shop {\n server x 10.9.9.9:80\n}\npool nodes {\n server x 10.9.9.8:80\n}\n";
+    let inside = ["ns ", "transfer ", "notify "].iter().any(|word| example.starts_with(word));
+    let zone = match example {
+        _ if inside => format!("zone api.example.com {{\n ns lb1.example.com\n {example}\n }}"),
+        _ if example.starts_with("zone ") && !example.contains("file=") => {
+            format!("{example} {{\n ns lb1.example.com\n }}")
+        }
+        _ if example.starts_with("zone ") => example.to_owned(),
+        _ => format!("{example}\n zone x.example.com file=/x"),
+    };
+    let zone = zone.replace(" ns lb1.example.com\n ns ", " ns ");
+    format!("dns :5353 {{\n {zone}\n}}\n{pools}")
 }
 
 #[test]
@@ -99,7 +124,7 @@ fn every_example_is_accepted_where_its_word_stands() {
 #[test]
 fn named_words_take_a_name_first() {
     for directive in directives().filter(|directive| directive.repeat == Repeat::Named) {
-        assert_eq!(directive.args[0].kind, Kind::Name);
+        assert!(matches!(directive.args[0].kind, Kind::Name | Kind::DnsName), "{}", directive.name);
         assert!(directive.opens.is_some());
     }
 }

@@ -114,6 +114,19 @@ pub(super) fn resolver(word: &Word, out: &mut Diagnostics) -> Option<SocketAddr>
     None
 }
 
+pub(super) fn ip(word: &Word, out: &mut Diagnostics) -> Option<IpAddr> {
+    let text = word.text.as_str();
+    if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return Some(ip.to_canonical());
+    }
+    let report = out.report(Code::E306, word.span, format!("`{text}` is not an address"));
+    match text.parse::<SocketAddr>() {
+        Ok(addr) => report.help(format!("write `{}`: a record has no port", addr.ip())),
+        Err(_) => report.note("an address is `198.51.100.10` or `2001:db8::10`; names are not looked up here"),
+    };
+    None
+}
+
 pub(super) fn network(word: &Word, out: &mut Diagnostics) -> Option<Network> {
     let text = word.text.as_str();
     let (addr, prefix) = text.split_once('/').map_or((text, None), |(addr, prefix)| (addr, Some(prefix)));

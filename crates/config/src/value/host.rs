@@ -1,8 +1,8 @@
 //! Host names and patterns for them.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use evenkeel_model::config::HostPattern;
+use evenkeel_model::config::{HostPattern, NameServer};
 
 use crate::syntax::Word;
 use crate::{Code, Diagnostics};
@@ -31,6 +31,54 @@ pub(super) fn name(word: &Word, out: &mut Diagnostics) -> Option<String> {
     out.report(Code::E313, word.span, format!("`{}` cannot be a name", word.text))
         .help("labels of letters, digits, `-` and `_` with dots between them: `example.org`");
     None
+}
+
+/// A name of DNS in lower case, its final dot as written; labels may be what hosts may not be named.
+pub(super) fn dns_name(word: &Word, out: &mut Diagnostics) -> Option<String> {
+    let text = word.text.to_ascii_lowercase();
+    if is_dns_name(&text) {
+        return Some(text);
+    }
+    let report = out.report(Code::E313, word.span, format!("`{}` is not a name of DNS", word.text));
+    if let Some((_, rest)) = text.split_once("://") {
+        report.help(format!("write `{}`: a name has no scheme", rest.split(['/', ':']).next().unwrap_or_default()));
+    } else if !text.is_ascii() {
+        report.help("write names in other scripts in their `xn--` form");
+    } else {
+        report.note("a name is labels of at most 63 letters, digits, `-` and `_`, with dots between, 253 bytes in all");
+    }
+    None
+}
+
+fn is_dns_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    let bare = text.strip_suffix('.').unwrap_or(text);
+    text == "." || bare.len() <= 253 && bare.split('.').enumerate().all(|(at, it)| label(it) || at == 0 && it == "*")
+}
+
+/// `NAME`, or `NAME=ADDRESS,ADDRESS`.
+pub(super) fn name_server(word: &Word, out: &mut Diagnostics) -> Option<NameServer> {
+    let (name, addrs) = word.text.split_once('=').map_or((word.text.as_str(), ""), |(name, addrs)| (name, addrs));
+    let lower = name.trim_end_matches('.').to_ascii_lowercase();
+    if !is_dns_name(&lower) || lower.starts_with('*') {
+        out.report(Code::E313, word.span, format!("`{name}` is not a name server's name"))
+            .help("write its whole name, with its addresses: `lb1.example.com=198.51.100.10,2001:db8::10`");
+        return None;
+    }
+    let mut server = NameServer { name: lower, addrs: Vec::new() };
+    for text in addrs.split(',').filter(|text| !text.is_empty()) {
+        match text.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(addr) => server.addrs.push(addr.to_canonical()),
+            Err(_) => {
+                out.report(Code::E306, word.span, format!("`{text}` is not an address"))
+                    .help("write the addresses after the name: `lb1.example.com=198.51.100.10,2001:db8::10`");
+                return None;
+            }
+        }
+    }
+    Some(server)
 }
 
 pub(super) fn pattern(word: &Word, out: &mut Diagnostics) -> Option<HostPattern> {

@@ -9,14 +9,14 @@ mod path;
 pub(crate) mod template;
 mod text;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use evenkeel_model::Template;
 use evenkeel_model::config::{
-    ClientField, FieldMatch, HostPattern, ListenAddr, LogFormat, LogTarget, Network, PathPattern, RetryOn, SecretRef,
-    ServerAddr, StatusRange,
+    ClientField, FieldMatch, HostPattern, ListenAddr, LogFormat, LogTarget, NameServer, Network, PathPattern, RetryOn,
+    SecretRef, ServerAddr, StatusRange,
 };
 
 use crate::syntax::Word;
@@ -35,6 +35,8 @@ pub(crate) enum Value {
     Listen(ListenAddr),
     Server(ServerAddr),
     Socket(SocketAddr),
+    Ip(IpAddr),
+    NameServer(NameServer),
     Network(Network),
     Duration(Duration),
     Size(u64),
@@ -57,12 +59,21 @@ pub(crate) enum Value {
 pub(crate) fn read(kind: Kind, word: &Word, out: &mut Diagnostics) -> Option<Value> {
     let off = word.text == "off";
     Some(match kind {
-        Kind::PathOrOff | Kind::DurationOrOff(..) | Kind::SizeOrOff(..) | Kind::ClientField | Kind::LogTarget
+        Kind::PathOrOff
+        | Kind::DurationOrOff(..)
+        | Kind::SizeOrOff(..)
+        | Kind::IntegerOrOff(..)
+        | Kind::TextOrOff
+        | Kind::ClientField
+        | Kind::LogTarget
             if off =>
         {
             Value::Off
         }
-        Kind::Text => Value::Text(word.text.clone()),
+        Kind::Text | Kind::TextOrOff => Value::Text(word.text.clone()),
+        Kind::Ip => Value::Ip(address::ip(word, out)?),
+        Kind::DnsName => Value::Text(host::dns_name(word, out)?),
+        Kind::NameServer => Value::NameServer(host::name_server(word, out)?),
         Kind::Choice(words) => Value::Choice(choice(words, word, out)?),
         Kind::Name => Value::Text(text::name(word, out)?),
         Kind::Account => Value::Text(text::account(word, out)?),
@@ -76,7 +87,9 @@ pub(crate) fn read(kind: Kind, word: &Word, out: &mut Diagnostics) -> Option<Val
             Value::Duration(number::duration(word, least, most, out)?)
         }
         Kind::Size(least, most) | Kind::SizeOrOff(least, most) => Value::Size(number::size(word, least, most, out)?),
-        Kind::Integer(least, most) => Value::Integer(number::integer(word, least, most, out)?),
+        Kind::Integer(least, most) | Kind::IntegerOrOff(least, most) => {
+            Value::Integer(number::integer(word, least, most, out)?)
+        }
         Kind::Percent(least, most) => Value::Percent(number::percent(word, least, most, out)?),
         Kind::Statuses => Value::Statuses(number::statuses(word, out)?),
         Kind::Status(least, most) => Value::Status(number::status(word, least, most, out)?),

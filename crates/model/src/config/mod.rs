@@ -3,6 +3,7 @@
 //! It is a value: it holds no handle, no socket and no running part, and two that are equal behave alike.
 
 mod admin;
+mod dns;
 mod log;
 mod pool;
 mod process;
@@ -11,6 +12,10 @@ mod sticky;
 mod zonefile;
 
 pub use admin::{Admin, AdminUser, Role};
+pub use dns::{
+    BalancedName, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsListener, DnsLog, DnsMode, DnsRate, DnsSpread, DnsTcp,
+    DnsZone, MadeZone, NameServer, Notify, Transfer, ZoneSource,
+};
 pub use log::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget};
 pub use pool::{
     Balance, BodyMatch, Check, CheckKind, Eject, HashKey, Host, HttpCheck, Pool, PoolTimeouts, Queue, Retry, RetryOn,
@@ -41,6 +46,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// The zone files that are kept in step, in written order.
     pub zonefiles: Vec<Zonefile>,
+    /// Where DNS is answered, in written order.
+    pub dns: Vec<Dns>,
 }
 
 impl Config {
