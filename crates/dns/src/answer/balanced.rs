@@ -64,6 +64,10 @@ pub struct Balanced {
     pub mode: Mode,
     /// This node's own addresses.
     pub own: Own,
+    /// The pools of which one must have a server left for this node to answer with itself; empty where it always may.
+    pub needs: Vec<PoolName>,
+    /// The pool whose servers are the other nodes; `None` for those of the health view.
+    pub peers: Option<PoolName>,
     /// Most addresses in one answer, 1 to [`caps::DNS_BALANCED_ADDRESSES`].
     pub at_most: usize,
     /// Fewest that must be alive before health is believed.
@@ -132,7 +136,13 @@ impl Balanced {
     pub fn pick(&self, family: Type, health: &Health<'_>, asker: &Asker) -> Picked {
         let all: Vec<Member> =
             self.candidates(health, asker).into_iter().filter(|m| is_of(m.address, family)).collect();
-        let chosen = self.choose(&all, asker);
+        let mut chosen = self.choose(&all, asker);
+        if self.mode == Mode::OwnAndPeers {
+            // A client that takes the first address comes to the node that its resolver reached.
+            let own = self.own_members(health, asker, 0);
+            let is_own = |address: &IpAddr| own.iter().any(|member| member.is_alive() && member.address == *address);
+            chosen.sort_by_key(|address| !is_own(address));
+        }
         let data = chosen.iter().map(|address| match address {
             IpAddr::V4(v4) => Rdata::a(*v4),
             IpAddr::V6(v6) => Rdata::aaaa(*v6),
@@ -146,14 +156,23 @@ impl Balanced {
         !self.candidates(health, asker).is_empty()
     }
 
+    /// Whether there is any peer, in whatever state.
+    pub(super) fn has_peer(&self, health: &Health<'_>) -> bool {
+        match &self.peers {
+            Some(pool) => health.pools.get(pool).is_some_and(|peers| !peers.is_empty()),
+            None => !health.peers.is_empty(),
+        }
+    }
+
     fn candidates(&self, health: &Health<'_>, asker: &Asker) -> Vec<Member> {
-        let peers = || health.peers.iter().cloned();
+        let named = self.peers.as_ref().map(|pool| health.pools.get(pool).map_or(&[][..], Vec::as_slice));
+        let peers = || named.unwrap_or(health.peers).iter().cloned();
         match &self.mode {
             // A node alone answers with itself as long as it answers at all, unless it is to be left and
             // someone else can take over.
             Mode::OwnAddress => {
                 let own = self.own_members(health, asker, 0);
-                let steps_aside = !matches!(health.own, State::Up | State::Unknown);
+                let steps_aside = !matches!(self.own_state(health), State::Up | State::Unknown);
                 // A later tier: the peers count only while this node is not alive.
                 let helpers =
                     peers().filter(|_| steps_aside).map(|peer| Member { tier: peer.tier.saturating_add(1), ..peer });
@@ -179,7 +198,18 @@ impl Balanced {
                 arrival.into_iter().chain(others).collect()
             }
         };
-        addresses.into_iter().map(|address| Member { address, state: health.own, tier, weight: 1 }).collect()
+        let state = self.own_state(health);
+        addresses.into_iter().map(|address| Member { address, state, tier, weight: 1 }).collect()
+    }
+
+    /// What this node is held for under this name: what was ordered, else whether any server of its pools is left.
+    fn own_state(&self, health: &Health<'_>) -> State {
+        let has_one = |pool: &PoolName| health.pools.get(pool).is_some_and(|all| all.iter().any(Member::is_alive));
+        let is_served = self.needs.is_empty() || self.needs.iter().any(has_one);
+        match health.own {
+            State::Up | State::Unknown if !is_served => State::Down,
+            state => state,
+        }
     }
 
     fn choose(&self, all: &[Member], asker: &Asker) -> Vec<IpAddr> {
@@ -219,6 +249,9 @@ impl Balanced {
             .map(|member| (draw(seed, member.address, member.weight.max(1)), member.address))
             .collect();
         drawn.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        if let Some(first) = self.first(members, weighted, asker.luck) {
+            drawn.sort_by_key(|(_, address)| *address != first);
+        }
         let mut addresses: Vec<IpAddr> = drawn.into_iter().map(|(_, address)| address).collect();
         // Servers of a pool may share an address and differ in port.
         let mut seen: Vec<IpAddr> = Vec::with_capacity(addresses.len());
@@ -230,6 +263,25 @@ impl Balanced {
         });
         addresses.truncate(most);
         addresses
+    }
+
+    /// Who stands first where answers rotate: exactly by weight over numbers drawn in a row, since their bits are read
+    /// backwards (van der Corput), so that a few prepared answers share as fairly as many drawn ones.
+    fn first(&self, members: &[&Member], weighted: bool, luck: u64) -> Option<IpAddr> {
+        if self.spread != Spread::Rotate {
+            return None;
+        }
+        let weight = |member: &Member| if weighted { u64::from(member.weight) } else { 1 };
+        let total: u64 = members.iter().map(|member| weight(member)).sum();
+        let mut at = (u128::from(luck.reverse_bits()).wrapping_mul(u128::from(total))) >> 64;
+        for member in members {
+            let weight = u128::from(weight(member));
+            if at < weight {
+                return Some(member.address);
+            }
+            at = at.saturating_sub(weight);
+        }
+        None
     }
 
     /// Never beyond the next possible change, and within the configured bounds.

@@ -1,13 +1,15 @@
 //! What a query gets: from the zones, from what is healthy, and by policy.
 //!
 //! `respond` is the way of a packet, `lookup` the algorithm of RFC 1034 with its later corrections, `balanced` the
-//! choice of addresses, `own` the zone of a node that answers with its own address, `rate` the limit on responses. No packet is sent here.
+//! choice of addresses, `own` the zone of a node that answers with its own address, `rate` the limit on responses, `ready` the short way for common
+//! queries. No packet is sent here.
 //! The invariant: health never makes a name or a set disappear.
 
 mod balanced;
 mod lookup;
 mod own;
 mod rate;
+mod ready;
 mod respond;
 
 use std::collections::HashMap;
@@ -16,6 +18,7 @@ pub use balanced::{Balanced, Health, Member, Mode, OnAllDown, Own, Picked, Sprea
 pub use lookup::answer;
 pub use own::OwnZone;
 pub use rate::{Allowance, RateLimit, RateRules};
+pub use ready::{Live, Ready, VARIANTS, Way, Written};
 pub use respond::{Asked, Asker, Cookies, Policy, Reply, Server, Transport, cut, respond};
 
 use crate::kind::Type;
@@ -49,6 +52,11 @@ impl Served {
             self.balanced.insert(name.to_lower().as_wire().into(), balanced);
         }
         exists
+    }
+
+    /// Whether the addresses of any name are chosen.
+    pub fn has_balanced(&self) -> bool {
+        !self.balanced.is_empty()
     }
 
     /// How the addresses of a name are chosen, where they are.

@@ -21,6 +21,8 @@ fn balanced(mode: Mode) -> Balanced {
     Balanced {
         mode,
         own: Own::Arrival { else_use: vec![ip("2001:db8::1")] },
+        needs: Vec::new(),
+        peers: None,
         at_most: 8,
         min_alive: 1,
         min_alive_percent: 0,

@@ -1,0 +1,236 @@
+//! Answers made ready: what most queries get is copied, not composed.
+//!
+//! At each load every set of every name is answered once by [`respond`](super::respond()) and the records are kept; at
+//! each change of verdict the names whose addresses are chosen are answered anew ([`Live`]). A query is then a look at
+//! its bytes, a look into a table, and three copies. Whatever is not plain (cookies, cuts, chains, wildcards,
+//! delegations, ANY) is left to `respond`: [`Ready::answer`] says `None`. The invariant: what is answered here is what
+//! `respond` would answer, but for how names are shortened in a negative answer.
+
+mod asked;
+mod compile;
+mod live;
+mod table;
+
+use std::net::IpAddr;
+
+use asked::Plain;
+use table::Table;
+
+pub use live::{Live, VARIANTS};
+
+use super::Zones;
+use crate::kind::{ExtendedError, Rcode, Type};
+use crate::wire::{HEADER_BYTES, flag};
+
+/// Bytes of an OPT record without options.
+const OPT_BYTES: usize = 11;
+
+/// Bytes of the option that tells why a name is refused.
+const REASON_BYTES: usize = 6;
+
+/// The records of an answer, ready to be copied behind a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Blob {
+    /// Bits of the header's second word: AA and the response code.
+    flags: u16,
+    /// Records by section.
+    counts: [u16; 3],
+    /// Where its bytes are.
+    at: u32,
+    length: u16,
+}
+
+/// A negative answer of a zone: its SOA, in which some places depend on where the zone's name stands in the question.
+#[derive(Debug, Clone, Default)]
+struct Negative {
+    bytes: Vec<u8>,
+    /// Where a pointer to the zone's name stands.
+    pointers: Vec<usize>,
+    /// Length of the zone's name.
+    origin: usize,
+}
+
+/// The answers of a set of zones, as far as they do not depend on health.
+#[derive(Debug, Clone, Default)]
+pub struct Ready {
+    table: Table,
+    blobs: Vec<(Type, Blob)>,
+    bytes: Vec<u8>,
+    negatives: Vec<Negative>,
+}
+
+/// How a query came and what may be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    /// The address that the query arrived at, where that is known.
+    pub arrived_at: Option<IpAddr>,
+    /// A number drawn for this query.
+    pub luck: u64,
+    /// Largest datagram sent.
+    pub udp_bytes: usize,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of the answer.
+    pub length: usize,
+    /// The outcome.
+    pub rcode: Rcode,
+    /// What was asked for.
+    pub kind: Type,
+}
+
+impl Ready {
+    /// Answers every set of every name of the zones once.
+    pub fn compile(zones: &Zones) -> Self {
+        compile::compile(zones)
+    }
+
+    /// How many names have answers ready.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no name has.
+    pub fn is_empty(&self) -> bool {
+        self.table.len() == 0
+    }
+
+    /// Writes the answer to a datagram into `out`; `None` where it is left to `respond`.
+    pub fn answer(&self, live: &Live, query: &[u8], way: &Way, out: &mut [u8]) -> Option<Written> {
+        let mut lower = [0_u8; 256];
+        let plain = Plain::read(query, &mut lower)?;
+        let name = lower.get(..plain.name_bytes)?;
+        if let Some(entry) = self.table.find(name) {
+            if !entry.is_plain {
+                return None;
+            }
+            if let Some(number) = entry.live {
+                if matches!(plain.kind, Type::A | Type::AAAA) {
+                    let (bytes, blob, patch) = live.pick(number, plain.kind, way)?;
+                    return write(query, &plain, (bytes, blob), patch, way, out);
+                }
+            }
+            let found = self.blobs.get(entry.blobs()?)?.iter().find(|(kind, _)| *kind == plain.kind);
+            return match found {
+                Some((_, blob)) => write(query, &plain, (&self.bytes, *blob), None, way, out),
+                None if entry.is_alias => None,
+                None => self.negative(query, &plain, entry.zone, Rcode::NoError, way, out),
+            };
+        }
+        let mut rest = name;
+        while let Some((&length, tail)) = rest.split_first() {
+            if length == 0 {
+                break;
+            }
+            rest = tail.get(usize::from(length)..)?;
+            if let Some(entry) = self.table.find(rest) {
+                let is_bare = entry.is_plain && !entry.has_wildcard;
+                return is_bare.then(|| self.negative(query, &plain, entry.zone, Rcode::NxDomain, way, out))?;
+            }
+        }
+        refuse(query, &plain, out)
+    }
+
+    fn negative(
+        &self,
+        query: &[u8],
+        plain: &Plain,
+        zone: u32,
+        rcode: Rcode,
+        way: &Way,
+        out: &mut [u8],
+    ) -> Option<Written> {
+        let negative = self.negatives.get(usize::try_from(zone).ok()?)?;
+        let length = u16::try_from(negative.bytes.len()).ok()?;
+        let blob = Blob { flags: flag::AA | rcode.code(), counts: [0, 1, 0], at: 0, length };
+        let written = write(query, plain, (&negative.bytes, blob), None, way, out)?;
+        let apex = HEADER_BYTES.checked_add(plain.name_bytes)?.checked_sub(negative.origin)?;
+        let pointer = (0xc000 | u16::try_from(apex).ok()?).to_be_bytes();
+        let body = plain.question_end;
+        for place in &negative.pointers {
+            let at = body.checked_add(*place)?;
+            out.get_mut(at..at.checked_add(2)?)?.copy_from_slice(&pointer);
+        }
+        Some(Written { rcode, ..written })
+    }
+}
+
+/// A place in an answer that takes the address that the query arrived at.
+type Patch = Option<(usize, IpAddr)>;
+
+/// Header, question as asked, records, OPT.
+fn write(
+    query: &[u8],
+    plain: &Plain,
+    (bytes, blob): (&[u8], Blob),
+    patch: Patch,
+    way: &Way,
+    out: &mut [u8],
+) -> Option<Written> {
+    let start = usize::try_from(blob.at).ok()?;
+    let body = bytes.get(start..start.checked_add(usize::from(blob.length))?)?;
+    let question = query.get(HEADER_BYTES..plain.question_end)?;
+    let body_end = plain.question_end.checked_add(body.len())?;
+    let end = body_end.checked_add(if plain.edns.is_some() { OPT_BYTES } else { 0 })?;
+    let offered = plain.edns.map_or(512, |edns| usize::from(edns.udp_bytes).max(512));
+    if end > offered.min(way.udp_bytes) {
+        return None;
+    }
+    let out = out.get_mut(..end)?;
+    put_header(out, query, plain, blob.flags, blob.counts)?;
+    out.get_mut(HEADER_BYTES..plain.question_end)?.copy_from_slice(question);
+    out.get_mut(plain.question_end..body_end)?.copy_from_slice(body);
+    if let Some((at, address)) = patch {
+        let at = plain.question_end.checked_add(at)?;
+        match address {
+            IpAddr::V4(v4) => out.get_mut(at..at.checked_add(4)?)?.copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => out.get_mut(at..at.checked_add(16)?)?.copy_from_slice(&v6.octets()),
+        }
+    }
+    put_opt(out.get_mut(body_end..)?, plain, 0);
+    let rcode = if blob.flags & 0x0f == Rcode::NxDomain.code() { Rcode::NxDomain } else { Rcode::NoError };
+    Some(Written { length: end, rcode, kind: plain.kind })
+}
+
+/// RFC 8914: the name is in no zone of ours. As `respond` says it.
+fn refuse(query: &[u8], plain: &Plain, out: &mut [u8]) -> Option<Written> {
+    let question = query.get(HEADER_BYTES..plain.question_end)?;
+    let extra = if plain.edns.is_some() { OPT_BYTES.checked_add(REASON_BYTES)? } else { 0 };
+    let end = plain.question_end.checked_add(extra)?;
+    let out = out.get_mut(..end)?;
+    put_header(out, query, plain, Rcode::Refused.code(), [0; 3])?;
+    out.get_mut(HEADER_BYTES..plain.question_end)?.copy_from_slice(question);
+    if plain.edns.is_some() {
+        let opt = out.get_mut(plain.question_end..)?;
+        put_opt(opt, plain, 6);
+        let [high, low] = ExtendedError::NotAuthoritative.code().to_be_bytes();
+        opt.get_mut(OPT_BYTES..)?.copy_from_slice(&[0, 15, 0, 2, high, low]);
+    }
+    Some(Written { length: end, rcode: Rcode::Refused, kind: plain.kind })
+}
+
+fn put_header(out: &mut [u8], query: &[u8], plain: &Plain, flags: u16, counts: [u16; 3]) -> Option<()> {
+    let [answer, authority, additional] = counts;
+    let additional = additional.checked_add(u16::from(plain.edns.is_some()))?;
+    let header: &mut [u8; HEADER_BYTES] = out.first_chunk_mut()?;
+    let id = query.first_chunk::<2>()?;
+    let flags = flag::QR | flags | plain.kept_flags;
+    let words = [u16::from_be_bytes(*id), flags, 1, answer, authority, additional];
+    for (slot, word) in header.chunks_exact_mut(2).zip(words) {
+        slot.copy_from_slice(&word.to_be_bytes());
+    }
+    Some(())
+}
+
+/// The OPT record, where the client speaks EDNS; `options` bytes of options follow.
+fn put_opt(out: &mut [u8], plain: &Plain, options: u8) {
+    let (Some(edns), Some(opt)) = (plain.edns, out.first_chunk_mut::<OPT_BYTES>()) else { return };
+    let [high, low] = u16::try_from(evenkeel_model::caps::DNS_UDP_BYTES).unwrap_or(u16::MAX).to_be_bytes();
+    let wants_signatures = if edns.dnssec_ok { 0x80 } else { 0 };
+    *opt = [0, 0, 41, high, low, 0, 0, wants_signatures, 0, 0, options];
+}
+
+#[cfg(test)]
+mod tests;

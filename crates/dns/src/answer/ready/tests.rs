@@ -1,0 +1,217 @@
+//! What is ready is what the long way answers.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use evenkeel_model::{PoolName, State};
+use proptest::prelude::{any, prop, proptest};
+
+use super::*;
+use crate::answer::{
+    Asked, Balanced, Health, Member, Mode, OnAllDown, Own, OwnZone, Policy, Served, Server, Spread, Transport, respond,
+};
+use crate::kind::Class;
+use crate::wire::{Message, Question, write_query};
+use crate::zone::{NoSource, load};
+
+const ZONE: &str = "$TTL 300
+@ SOA ns1 hostmaster 7 3600 900 1209600 60
+@ NS ns1
+@ NS ns.example.net.
+@ MX 10 mail
+ns1 A 192.0.2.1
+mail A 192.0.2.2
+mail AAAA 2001:db8::2
+alias CNAME mail
+far CNAME www.example.net.
+a.b.c TXT \"deep\"
+*.wild A 192.0.2.3
+sub NS ns.sub
+ns.sub A 192.0.2.4
+tree DNAME example.net.
+big TXT \"x\"
+www A 192.0.2.9
+";
+
+fn balanced(mode: Mode, own: Own) -> Balanced {
+    Balanced {
+        mode,
+        own,
+        needs: vec![],
+        peers: None,
+        at_most: 8,
+        min_alive: 1,
+        min_alive_percent: 0,
+        on_all_down: OnAllDown::All,
+        spread: Spread::Rotate,
+        ttl: 30,
+        ttl_min: 5,
+    }
+}
+
+fn shop() -> PoolName {
+    PoolName::new("shop").unwrap()
+}
+
+fn zones() -> Zones {
+    let loaded = load("z", ZONE.as_bytes().to_vec(), &"example.org.".parse().unwrap(), &mut NoSource);
+    let mut served = Served::plain(loaded.zone.unwrap());
+    served.balance(&"www.example.org.".parse().unwrap(), balanced(Mode::Pool(shop()), Own::Fixed(vec![])));
+    let own = OwnZone {
+        name: "api.example.com.".parse().unwrap(),
+        servers: vec![("ns.example.net.".parse().unwrap(), vec![])],
+        wildcard: true,
+        serial: 1,
+        ns_ttl: 300,
+        negative_ttl: 30,
+        balanced: balanced(Mode::OwnAddress, Own::Arrival { else_use: vec!["2001:db8::77".parse().unwrap()] }),
+    };
+    let mut zones = Zones::new();
+    zones.insert(served);
+    zones.insert(own.build().unwrap());
+    zones
+}
+
+fn pools() -> HashMap<PoolName, Vec<Member>> {
+    let member =
+        |last: u8, weight| Member { address: IpAddr::from([198, 51, 100, last]), state: State::Up, tier: 0, weight };
+    HashMap::from([(shop(), vec![member(1, 1), member(2, 3)])])
+}
+
+struct Both {
+    zones: Zones,
+    ready: Ready,
+    live: Live,
+    pools: HashMap<PoolName, Vec<Member>>,
+}
+
+impl Both {
+    fn new() -> Self {
+        let (zones, pools) = (zones(), pools());
+        let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
+        let live = Live::compile(&zones, &health);
+        Self { ready: Ready::compile(&zones), zones, live, pools }
+    }
+
+    /// The ready answer and the composed one.
+    fn ask(&self, query: &[u8], arrived_at: Option<IpAddr>, luck: u64) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        let mut out = [0; 1232];
+        let way = Way { arrived_at, luck, udp_bytes: 1232 };
+        let ready = self.ready.answer(&self.live, query, &way, &mut out).map(|written| out[..written.length].to_vec());
+        let health = Health { ready: true, own: State::Up, peers: &[], pools: &self.pools, next_change: None };
+        let policy = Policy::default();
+        let server = Server { zones: &self.zones, health: &health, policy: &policy, cookies: None };
+        let from = "192.0.2.77:5353".parse().unwrap();
+        let composed = respond(server, Asked { bytes: query, from, arrived_at, over: Transport::Udp, luck });
+        (ready, composed.map(|reply| reply.bytes))
+    }
+}
+
+#[test]
+fn every_question_gets_the_same_both_ways() {
+    let both = Both::new();
+    let names = [
+        "example.org.",
+        "EXAMPLE.org.",
+        "ns1.example.org.",
+        "mail.example.org.",
+        "Alias.example.org.",
+        "far.example.org.",
+        "b.c.example.org.",
+        "a.b.c.example.org.",
+        "x.b.c.example.org.",
+        "no.example.org.",
+        "no.ns1.example.org.",
+        "x.wild.example.org.",
+        "wild.example.org.",
+        "*.wild.example.org.",
+        "sub.example.org.",
+        "ns.sub.example.org.",
+        "x.tree.example.org.",
+        "tree.example.org.",
+        "big.example.org.",
+        "www.example.org.",
+        "api.example.com.",
+        "aPi.exaMple.com.",
+        "x.api.example.com.",
+        "example.com.",
+        "other.test.",
+        ".",
+    ];
+    let kinds =
+        [Type::A, Type::AAAA, Type::NS, Type::SOA, Type::MX, Type::TXT, Type::CNAME, Type::DS, Type::ANY, Type::HTTPS];
+    let mut count = 0;
+    for name in names {
+        for kind in kinds {
+            for size in [None, Some(512), Some(1232), Some(65_535)] {
+                for arrival in ["192.0.2.50", "2001:db8::50"] {
+                    let question = Question { name: name.parse().unwrap(), kind, class: Class::IN };
+                    let query = write_query(0x4242, &question, true, size);
+                    let (ready, composed) = both.ask(&query, Some(arrival.parse().unwrap()), 5);
+                    let Some(ready) = ready else { continue };
+                    count += 1;
+                    let (got, wanted) = (Message::read(&ready).unwrap(), Message::read(&composed.unwrap()).unwrap());
+                    assert_eq!(got, wanted, "{name} {kind} {size:?} {arrival}");
+                    assert_eq!(got.questions[0].name.as_wire(), question.name.as_wire(), "the case is kept");
+                }
+            }
+        }
+    }
+    assert!(count > 1000, "only {count} were ready");
+}
+
+#[test]
+fn common_questions_are_ready() {
+    let both = Both::new();
+    for (name, kind) in [
+        ("mail.example.org.", Type::A),
+        ("alias.example.org.", Type::CNAME),
+        ("no.example.org.", Type::A),
+        ("mail.example.org.", Type::TXT),
+        ("www.example.org.", Type::A),
+        ("api.example.com.", Type::A),
+        ("api.example.com.", Type::AAAA),
+        ("api.example.com.", Type::HTTPS),
+        ("other.test.", Type::A),
+    ] {
+        let question = Question { name: name.parse().unwrap(), kind, class: Class::IN };
+        let query = write_query(1, &question, true, Some(1232));
+        assert!(both.ask(&query, Some("192.0.2.50".parse().unwrap()), 0).0.is_some(), "{name} {kind}");
+    }
+}
+
+#[test]
+fn the_variants_share_by_weight() {
+    let both = Both::new();
+    let question = Question { name: "www.example.org.".parse().unwrap(), kind: Type::A, class: Class::IN };
+    let query = write_query(1, &question, true, None);
+    let mut firsts: HashMap<String, usize> = HashMap::new();
+    for luck in 0..VARIANTS as u64 {
+        let message = Message::read(&both.ask(&query, None, luck).0.unwrap()).unwrap();
+        *firsts.entry(message.answer[0].data.show(Type::A)).or_default() += 1;
+    }
+    assert_eq!(firsts["198.51.100.1"], 16);
+    assert_eq!(firsts["198.51.100.2"], 48);
+}
+
+proptest! {
+    #[test]
+    fn mutated_queries_get_the_same_both_ways(
+        flips in prop::collection::vec((any::<u8>(), any::<u8>()), 0..3),
+        size in prop::option::of(0_u16..2000),
+        luck in any::<u64>(),
+    ) {
+        let both = Both::new();
+        let question = Question { name: "mail.example.org.".parse().unwrap(), kind: Type::A, class: Class::IN };
+        let mut query = write_query(7, &question, true, size);
+        for (at, value) in flips {
+            let length = query.len();
+            query[usize::from(at) % length] = value;
+        }
+        let (ready, composed) = both.ask(&query, None, luck);
+        if let Some(ready) = ready {
+            let composed = Message::read(&composed.unwrap()).unwrap();
+            assert_eq!(Message::read(&ready).unwrap(), composed);
+        }
+    }
+}
