@@ -249,3 +249,18 @@ pub const THEN_STDERR_BYTES: usize = 4096;
 
 /// Orders that wait for the zone-file checker: one for each reload.
 pub const ZONEFILE_ORDERS: usize = 16;
+
+/// Datagrams that one system call brings: more would only make the first ones wait, fewer cost more calls.
+pub const DNS_BATCH: usize = 32;
+
+/// Bytes of a DNS query over UDP: names, options and a signature together are far below; a longer one is dropped.
+pub const DNS_QUERY_BYTES: usize = 2048;
+
+/// Commands that wait for one DNS thread: reloads and changes of verdicts send few.
+pub const DNS_COMMANDS: usize = 64;
+
+/// Bytes of records put into one message of a zone's transfer: names can be shortened in the first 16 KiB only.
+pub const DNS_TRANSFER_BYTES: usize = 16 * 1024;
+
+/// Times that a secondary server is told of a change: with doubled pauses, about a minute.
+pub const DNS_NOTIFY_TRIES: u32 = 6;

@@ -20,6 +20,8 @@ pub mod resolve;
 pub mod rng;
 pub mod stream;
 pub mod syslog;
+#[allow(unsafe_code)] // batches of datagrams have no safe call
+pub mod udp;
 
 mod error;
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub fn holder(addr: ListenAddr) -> Option<Holder> {
 }
 
 /// The addresses to try in turn, and whether an IPv6 one takes IPv4 too.
-fn candidates(addr: ListenAddr) -> Vec<(SocketAddr, Families)> {
+pub(crate) fn candidates(addr: ListenAddr) -> Vec<(SocketAddr, Families)> {
     match addr {
         ListenAddr::Every(port) => vec![
             (SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), Families::Both),
@@ -63,7 +63,7 @@ fn candidates(addr: ListenAddr) -> Vec<(SocketAddr, Families)> {
 
 /// Which families an IPv6 socket takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Families {
+pub(crate) enum Families {
     Own,
     Both,
 }
@@ -111,7 +111,7 @@ fn open(addr: SocketAddr, families: Families) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn explain(addr: ListenAddr, error: io::Error) -> NetError {
+pub(crate) fn explain(addr: ListenAddr, error: io::Error) -> NetError {
     match Errno::from_io_error(&error) {
         Some(Errno::ADDRINUSE) => NetError::PortInUse { addr, holder: holder(addr) },
         Some(Errno::ACCESS) => NetError::PortForbidden { addr },
@@ -124,7 +124,7 @@ fn is_in_use(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::ADDRINUSE)
 }
 
-fn lacks_family(error: &io::Error) -> bool {
+pub(crate) fn lacks_family(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL | Errno::PROTONOSUPPORT))
 }
 

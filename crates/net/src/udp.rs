@@ -1,0 +1,213 @@
+//! Datagrams in batches: many are received and answered by one pair of system calls.
+//!
+//! A [`Port`] is one socket of an address, of which each thread has its own; a [`Batch`] holds the buffers of one
+//! thread. The invariants: an answer leaves from the address that its query arrived at; nothing here blocks but
+//! [`wait`]; an answer that the system does not take is lost, as datagrams are.
+
+use std::io;
+use std::mem::size_of;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use evenkeel_model::caps;
+use evenkeel_model::config::ListenAddr;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::NetError;
+use crate::listen::{self, Families};
+
+mod message;
+
+use message::Slots;
+
+/// Bytes that the kernel is asked to keep for one socket while its thread is busy. It gives what it allows.
+const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
+
+/// One socket of an address.
+#[derive(Debug)]
+pub struct Port {
+    socket: Socket,
+    addr: SocketAddr,
+    /// Whether it is bound to every address, so that each datagram has to tell where it arrived.
+    tells_arrival: bool,
+}
+
+/// A datagram that came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram<'a> {
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// The address that it arrived at, where that is known.
+    pub arrived_at: Option<IpAddr>,
+}
+
+/// Binds `count` sockets to the same address (`SO_REUSEPORT`), one for each thread; the kernel spreads senders over
+/// them. `Every` takes both families, or IPv4 alone where the machine has no IPv6.
+///
+/// # Errors
+/// Where the address cannot be had, as in [`listen::bind`].
+pub fn bind(addr: ListenAddr, count: usize) -> Result<Vec<Port>, NetError> {
+    let mut outcome = Ok(Vec::new());
+    for (candidate, families) in listen::candidates(addr) {
+        outcome = bind_all(candidate, families, count);
+        if !outcome.as_ref().is_err_and(listen::lacks_family) {
+            break;
+        }
+    }
+    outcome.map_err(|error| listen::explain(addr, error))
+}
+
+fn bind_all(mut addr: SocketAddr, families: Families, count: usize) -> io::Result<Vec<Port>> {
+    if addr.port() != 0 {
+        // A socket that shares nothing conflicts with everybody, so that no other process gets a part of the queries.
+        open(addr, families)?.bind(&SockAddr::from(addr))?;
+    }
+    let mut ports = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = open(addr, families)?;
+        socket.set_reuse_port(true)?;
+        // The kernel's own bound holds; a smaller buffer is no reason to fail.
+        let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
+        let tells_arrival = addr.ip().is_unspecified();
+        if tells_arrival {
+            message::ask_for_arrival(&socket, addr.is_ipv6())?;
+        }
+        socket.bind(&SockAddr::from(addr))?;
+        let bound = socket.local_addr()?.as_socket().unwrap_or(addr);
+        addr.set_port(bound.port());
+        ports.push(Port { socket, addr: bound, tells_arrival });
+    }
+    Ok(ports)
+}
+
+fn open(addr: SocketAddr, families: Families) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(families == Families::Own)?;
+    }
+    Ok(socket)
+}
+
+impl Port {
+    /// The address that is bound.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The address that every datagram arrives at, where the socket is bound to one.
+    fn fixed(&self) -> Option<IpAddr> {
+        (!self.tells_arrival).then(|| self.addr.ip().to_canonical())
+    }
+}
+
+/// The buffers of one thread. It stays on its thread.
+pub struct Batch {
+    slots: Slots,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Batch {
+    /// Buffers for [`caps::DNS_BATCH`] datagrams in and as many out.
+    pub fn new() -> Self {
+        Self { slots: Slots::new(caps::DNS_BATCH) }
+    }
+
+    /// Receives what is there, asks for an answer to each, and sends the answers. `answer` writes into the buffer that
+    /// it is given and says how many bytes; 0 for no answer. Gives the number of datagrams that came in; 0 where there
+    /// were none.
+    ///
+    /// # Errors
+    /// Where the socket cannot be read; what concerns one datagram only is none.
+    pub fn exchange(
+        &mut self,
+        port: &Port,
+        answer: &mut dyn FnMut(&Datagram<'_>, &mut [u8]) -> usize,
+    ) -> io::Result<usize> {
+        let fd = port.socket.as_raw_fd();
+        let received = self.slots.receive(fd, port.tells_arrival)?;
+        let fixed = port.fixed();
+        let mut answers = 0;
+        for at in 0..received {
+            if self.slots.answer(at, answers, fixed, answer) {
+                answers += 1;
+            }
+        }
+        self.slots.send(fd, answers);
+        Ok(received)
+    }
+}
+
+/// Wakes a thread that waits for datagrams.
+#[derive(Debug)]
+pub struct Waker(OwnedFd);
+
+impl Waker {
+    /// A waker.
+    ///
+    /// # Errors
+    /// Where there is no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    /// Wakes the thread, now or at its next wait.
+    pub fn wake(&self) {
+        // A counter that is full wakes as well.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    fn clear(&self) {
+        let mut count = [0_u8; 8];
+        let _ = rustix::io::read(&self.0, &mut count);
+    }
+}
+
+/// Waits until one of the ports has a datagram, the waker was used, or the time has passed.
+///
+/// # Errors
+/// Where the system refuses to wait.
+pub fn wait<'a>(ports: impl Iterator<Item = &'a Port>, waker: &Waker, most: Duration) -> io::Result<()> {
+    let mut all: Vec<PollFd<'_>> = vec![PollFd::new(&waker.0, PollFlags::IN)];
+    all.extend(ports.map(|port| PollFd::from_borrowed_fd(port.socket.as_fd(), PollFlags::IN)));
+    let most = Timespec::try_from(most).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+    match poll(&mut all, Some(&most)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if all.first().is_some_and(|waker| !waker.revents().is_empty()) {
+        waker.clear();
+    }
+    Ok(())
+}
+
+/// A socket address as the kernel writes it; IPv4 in its own form where it came over a socket of both families.
+fn address(storage: &libc::sockaddr_in6, length: libc::socklen_t) -> Option<SocketAddr> {
+    let family = libc::c_int::from(storage.sin6_family);
+    let length = usize::try_from(length).ok()?;
+    let port = u16::from_be(storage.sin6_port);
+    if family == libc::AF_INET && length >= size_of::<libc::sockaddr_in>() {
+        // The address of sockaddr_in lies where sockaddr_in6 has its flow label.
+        let ip = Ipv4Addr::from(storage.sin6_flowinfo.to_ne_bytes());
+        return Some(SocketAddr::V4(SocketAddrV4::new(ip, port)));
+    }
+    if family != libc::AF_INET6 || length < size_of::<libc::sockaddr_in6>() {
+        return None;
+    }
+    let ip = Ipv6Addr::from(storage.sin6_addr.s6_addr);
+    Some(match ip.to_ipv4_mapped() {
+        Some(v4) => SocketAddr::V4(SocketAddrV4::new(v4, port)),
+        None => SocketAddr::V6(SocketAddrV6::new(ip, port, 0, storage.sin6_scope_id)),
+    })
+}
+
+#[cfg(test)]
+mod tests;

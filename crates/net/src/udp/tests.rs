@@ -1,0 +1,96 @@
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use evenkeel_model::config::ListenAddr;
+
+use super::*;
+
+fn client(to: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(if to.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" }).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket
+}
+
+/// Answers what comes with the same bytes and the arrival address, once.
+fn echo(port: &Port, batch: &mut Batch) -> usize {
+    let waker = Waker::new().unwrap();
+    wait([port].into_iter(), &waker, Duration::from_secs(10)).unwrap();
+    batch
+        .exchange(port, &mut |datagram, out| {
+            let text = format!("{} {}", datagram.arrived_at.unwrap(), String::from_utf8_lossy(datagram.bytes));
+            out[..text.len()].copy_from_slice(text.as_bytes());
+            text.len()
+        })
+        .unwrap()
+}
+
+#[test]
+fn an_answer_leaves_from_where_its_query_arrived() {
+    let ports = bind(ListenAddr::Every(0), 1).unwrap();
+    let port = ports[0].addr().port();
+    let mut batch = Batch::new();
+    // 127.0.0.0/8 is local as a whole: the second address shows that the answer does not leave from the first.
+    for to in ["127.0.0.1", "127.0.0.77"] {
+        let client = client(to);
+        client.connect((to, port)).unwrap();
+        client.send(b"hello").unwrap();
+        assert_eq!(echo(&ports[0], &mut batch), 1);
+        let mut answer = [0; 100];
+        let length = client.recv(&mut answer).unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer[..length]), format!("{to} hello"));
+    }
+    if ports[0].addr().is_ipv6() && UdpSocket::bind("[::1]:0").is_ok() {
+        let client = client("[::1]");
+        client.connect(("::1", port)).unwrap();
+        client.send(b"six").unwrap();
+        assert_eq!(echo(&ports[0], &mut batch), 1);
+        let mut answer = [0; 100];
+        let length = client.recv(&mut answer).unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer[..length]), "::1 six");
+    }
+}
+
+#[test]
+fn a_batch_answers_many_and_leaves_out_what_has_no_answer() {
+    let ports = bind(ListenAddr::One("127.0.0.1:0".parse().unwrap()), 1).unwrap();
+    let client = client("127.0.0.1");
+    client.connect(ports[0].addr()).unwrap();
+    for number in 0..40_u8 {
+        client.send(&[number]).unwrap();
+    }
+    let too_long = vec![1; caps::DNS_QUERY_BYTES + 1];
+    client.send(&too_long).unwrap();
+    let mut batch = Batch::new();
+    let mut taken = 0;
+    while taken < 41 {
+        let waker = Waker::new().unwrap();
+        wait(ports.iter(), &waker, Duration::from_secs(10)).unwrap();
+        taken += batch
+            .exchange(&ports[0], &mut |datagram, out| {
+                out[0] = datagram.bytes[0];
+                assert_eq!(datagram.bytes.len(), 1, "one that was cut came through");
+                usize::from(datagram.bytes[0] % 2 == 0)
+            })
+            .unwrap();
+    }
+    for number in (0..40_u8).step_by(2) {
+        let mut answer = [0; 10];
+        assert_eq!(client.recv(&mut answer).unwrap(), 1);
+        assert_eq!(answer[0], number);
+    }
+}
+
+#[test]
+fn a_port_that_somebody_else_has_is_told() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = ListenAddr::One(taken.local_addr().unwrap());
+    assert!(matches!(bind(addr, 2), Err(NetError::PortInUse { .. })));
+}
+
+#[test]
+fn a_waker_ends_a_wait() {
+    let waker = Waker::new().unwrap();
+    waker.wake();
+    wait(std::iter::empty(), &waker, Duration::from_secs(60)).unwrap();
+    wait(std::iter::empty(), &waker, Duration::from_millis(1)).unwrap();
+}
