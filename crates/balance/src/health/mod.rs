@@ -105,6 +105,17 @@ impl Health {
         health
     }
 
+    /// Whether there are checks and none has ended yet.
+    pub fn is_awaited(&self) -> bool {
+        self.policy.check.is_some() && self.unresolved.is_none() && self.probes.is_awaited()
+    }
+
+    /// How many more checks like the last one would change what checks hold the server for; `None` where the last one
+    /// agreed.
+    pub fn checks_to_change(&self) -> Option<u32> {
+        self.policy.check.and_then(|thresholds| self.probes.to_change(thresholds))
+    }
+
     /// Takes the end of a check. Without checks in the policy (one was on its way during a reload) it is ignored.
     pub fn on_check(&mut self, now: Duration, outcome: CheckOutcome) -> Option<Transition> {
         let thresholds = self.policy.check?;

@@ -79,6 +79,21 @@ impl Probes {
         }
     }
 
+    /// Whether no check has ended yet, and none before a restart.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.found == Found::Unknown && self.row == 0 && self.reason == Reason::Initial
+    }
+
+    /// How many more checks like the last would change the state; `None` where the last agreed with it.
+    pub(super) fn to_change(&self, thresholds: Thresholds) -> Option<u32> {
+        let needed = match self.found {
+            Found::Up | Found::Unknown if !self.is_passing && self.row > 0 => thresholds.fall,
+            Found::Down if self.is_passing && self.row > 0 => thresholds.rise,
+            _ => return None,
+        };
+        Some(u32::from(needed).saturating_sub(self.row).max(1))
+    }
+
     fn pass(&mut self, answer: Option<String>, thresholds: Thresholds) {
         self.count(true);
         self.last_answer = answer;
