@@ -26,6 +26,17 @@ pub enum Mode {
     Pool(PoolName),
 }
 
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::OwnAddress => f.write_str("self"),
+            Self::OwnAndPeers => f.write_str("self+peers"),
+            Self::Peers => f.write_str("peers"),
+            Self::Pool(pool) => write!(f, "pool pool={pool}"),
+        }
+    }
+}
+
 /// This node's own addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Own {
@@ -95,6 +106,8 @@ pub struct Member {
     pub tier: u8,
     /// Its share; 0 gets none while others are alive.
     pub weight: u16,
+    /// Whether it was alive when enough of them last were.
+    pub was_good: bool,
 }
 
 impl Member {
@@ -156,6 +169,12 @@ impl Balanced {
         !self.candidates(health, asker).is_empty()
     }
 
+    /// Every pool that the choice goes by.
+    pub fn pools(&self) -> Vec<&PoolName> {
+        let own = if let Mode::Pool(pool) = &self.mode { Some(pool) } else { None };
+        own.into_iter().chain(&self.peers).chain(&self.needs).collect()
+    }
+
     /// Whether there is any peer, in whatever state.
     pub(super) fn has_peer(&self, health: &Health<'_>) -> bool {
         match &self.peers {
@@ -199,7 +218,7 @@ impl Balanced {
             }
         };
         let state = self.own_state(health);
-        addresses.into_iter().map(|address| Member { address, state, tier, weight: 1 }).collect()
+        addresses.into_iter().map(|address| Member { address, state, tier, weight: 1, was_good: false }).collect()
     }
 
     /// What this node is held for under this name: what was ordered, else whether any server of its pools is left.
@@ -224,7 +243,7 @@ impl Balanced {
             return self.spread(&tier, most, asker);
         }
         if let OnAllDown::LastGood(good) = &self.on_all_down {
-            let kept: Vec<&Member> = all.iter().filter(|member| good.contains(&member.address)).collect();
+            let kept: Vec<&Member> = all.iter().filter(|m| m.was_good || good.contains(&m.address)).collect();
             if !kept.is_empty() {
                 return self.spread(&kept, most, asker);
             }

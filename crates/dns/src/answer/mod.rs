@@ -6,20 +6,24 @@
 //! The invariant: health never makes a name or a set disappear.
 
 mod balanced;
+mod cookie;
 mod lookup;
 mod own;
 mod rate;
 mod ready;
 mod respond;
+mod transfer;
 
 use std::collections::HashMap;
 
 pub use balanced::{Balanced, Health, Member, Mode, OnAllDown, Own, Picked, Spread};
+pub use cookie::CookieJar;
 pub use lookup::answer;
 pub use own::OwnZone;
 pub use rate::{Allowance, RateLimit, RateRules};
 pub use ready::{Live, Ready, VARIANTS, Way, Written};
 pub use respond::{Asked, Asker, Cookies, Policy, Reply, Server, Transport, cut, respond};
+pub use transfer::{Transfer, client_serial, is_current, transferred};
 
 use crate::kind::Type;
 use crate::name::{Name, suffixes};
@@ -30,7 +34,7 @@ use crate::zone::Zone;
 pub struct Served {
     zone: Zone,
     /// By the name's wire form in lower case.
-    balanced: HashMap<Box<[u8]>, Balanced>,
+    balanced: HashMap<Box<[u8]>, (Name, Balanced)>,
 }
 
 impl Served {
@@ -49,7 +53,7 @@ impl Served {
     pub fn balance(&mut self, name: &Name, balanced: Balanced) -> bool {
         let exists = self.zone.node(name).is_some();
         if exists {
-            self.balanced.insert(name.to_lower().as_wire().into(), balanced);
+            self.balanced.insert(name.to_lower().as_wire().into(), (name.clone(), balanced));
         }
         exists
     }
@@ -59,9 +63,34 @@ impl Served {
         !self.balanced.is_empty()
     }
 
+    /// How the addresses of a name are chosen, where it or the wildcard that covers it has them chosen.
+    pub fn balanced_for(&self, name: &Name) -> Option<&Balanced> {
+        if self.zone.node(name).is_some() {
+            return self.balanced(name);
+        }
+        let mut above = name.parent();
+        while let Some(encloser) = above.filter(|encloser| encloser.is_within(self.zone.origin())) {
+            if self.zone.node(&encloser).is_some() {
+                return self.balanced(&encloser.prepend(b"*").ok()?);
+            }
+            above = encloser.parent();
+        }
+        None
+    }
+
     /// How the addresses of a name are chosen, where they are.
     pub fn balanced(&self, name: &Name) -> Option<&Balanced> {
-        if self.balanced.is_empty() { None } else { self.balanced.get(name.to_lower().as_wire()) }
+        if self.balanced.is_empty() {
+            return None;
+        }
+        self.balanced.get(name.to_lower().as_wire()).map(|(_, balanced)| balanced)
+    }
+
+    /// The names whose addresses are chosen, in canonical order.
+    pub fn chosen(&self) -> Vec<(&Name, &Balanced)> {
+        let mut chosen: Vec<_> = self.balanced.values().map(|(name, balanced)| (name, balanced)).collect();
+        chosen.sort_by(|a, b| a.0.cmp(b.0));
+        chosen
     }
 }
 

@@ -8,7 +8,7 @@ mod show;
 mod svcb;
 mod text;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::kind::Type;
 use crate::name::Name;
@@ -212,6 +212,13 @@ impl Rdata {
         let parts = split(kind, &self.0)?;
         let (_, bytes) = parts.iter().find(|(field, _)| matches!(field, Field::Name | Field::PlainName))?;
         Name::from_wire(bytes)
+    }
+
+    /// The address of an A or AAAA record.
+    pub fn as_ip(&self) -> Option<IpAddr> {
+        let wire = self.as_wire();
+        let v4 = <[u8; 4]>::try_from(wire).ok().map(IpAddr::from);
+        v4.or_else(|| <[u8; 16]>::try_from(wire).ok().map(IpAddr::from))
     }
 
     /// The data as a SOA's; `None` where it is none.

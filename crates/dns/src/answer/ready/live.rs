@@ -52,13 +52,13 @@ impl Live {
             return live;
         }
         for served in zones.all() {
-            for node in served.zone().nodes() {
-                let is_ours = zones.find(&node.name, Type::A).is_some_and(|found| std::ptr::eq(found, served));
-                if !is_ours || served.balanced(&node.name).is_none() {
+            for (name, _) in served.chosen() {
+                let is_ours = zones.find(name, Type::A).is_some_and(|found| std::ptr::eq(found, served));
+                if !is_ours {
                     continue;
                 }
                 let choices = if live.names.len() < MOST_NAMES {
-                    [Type::A, Type::AAAA].map(|kind| live.choose(zones, served, &node.name, kind, health))
+                    [Type::A, Type::AAAA].map(|kind| live.choose(zones, served, name, kind, health))
                 } else {
                     Default::default()
                 };

@@ -79,6 +79,14 @@ pub struct Written {
     pub rcode: Rcode,
     /// What was asked for.
     pub kind: Type,
+    /// The number of the zone that answers, in the order of [`Zones::all`].
+    pub zone: Option<u32>,
+}
+
+impl Written {
+    fn of(self, zone: u32) -> Self {
+        Self { zone: Some(zone), ..self }
+    }
 }
 
 impl Ready {
@@ -106,15 +114,17 @@ impl Ready {
             if !entry.is_plain {
                 return None;
             }
-            if let Some(number) = entry.live {
-                if matches!(plain.kind, Type::A | Type::AAAA) {
-                    let (bytes, blob, patch) = live.pick(number, plain.kind, way)?;
-                    return write(query, &plain, (bytes, blob), patch, way, out);
-                }
+            if let Some(number) = entry.live
+                && matches!(plain.kind, Type::A | Type::AAAA)
+            {
+                let (bytes, blob, patch) = live.pick(number, plain.kind, way)?;
+                return write(query, &plain, (bytes, blob), patch, way, out).map(|written| written.of(entry.zone));
             }
             let found = self.blobs.get(entry.blobs()?)?.iter().find(|(kind, _)| *kind == plain.kind);
             return match found {
-                Some((_, blob)) => write(query, &plain, (&self.bytes, *blob), None, way, out),
+                Some((_, blob)) => {
+                    write(query, &plain, (&self.bytes, *blob), None, way, out).map(|written| written.of(entry.zone))
+                }
                 None if entry.is_alias => None,
                 None => self.negative(query, &plain, entry.zone, Rcode::NoError, way, out),
             };
@@ -153,7 +163,7 @@ impl Ready {
             let at = body.checked_add(*place)?;
             out.get_mut(at..at.checked_add(2)?)?.copy_from_slice(&pointer);
         }
-        Some(Written { rcode, ..written })
+        Some(Written { rcode, ..written.of(zone) })
     }
 }
 
@@ -191,7 +201,7 @@ fn write(
     }
     put_opt(out.get_mut(body_end..)?, plain, 0);
     let rcode = if blob.flags & 0x0f == Rcode::NxDomain.code() { Rcode::NxDomain } else { Rcode::NoError };
-    Some(Written { length: end, rcode, kind: plain.kind })
+    Some(Written { length: end, rcode, kind: plain.kind, zone: None })
 }
 
 /// RFC 8914: the name is in no zone of ours. As `respond` says it.
@@ -208,7 +218,7 @@ fn refuse(query: &[u8], plain: &Plain, out: &mut [u8]) -> Option<Written> {
         let [high, low] = ExtendedError::NotAuthoritative.code().to_be_bytes();
         opt.get_mut(OPT_BYTES..)?.copy_from_slice(&[0, 15, 0, 2, high, low]);
     }
-    Some(Written { length: end, rcode: Rcode::Refused, kind: plain.kind })
+    Some(Written { length: end, rcode: Rcode::Refused, kind: plain.kind, zone: None })
 }
 
 fn put_header(out: &mut [u8], query: &[u8], plain: &Plain, flags: u16, counts: [u16; 3]) -> Option<()> {

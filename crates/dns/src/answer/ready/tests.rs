@@ -73,8 +73,13 @@ fn zones() -> Zones {
 }
 
 fn pools() -> HashMap<PoolName, Vec<Member>> {
-    let member =
-        |last: u8, weight| Member { address: IpAddr::from([198, 51, 100, last]), state: State::Up, tier: 0, weight };
+    let member = |last: u8, weight| Member {
+        address: IpAddr::from([198, 51, 100, last]),
+        state: State::Up,
+        tier: 0,
+        weight,
+        was_good: false,
+    };
     HashMap::from([(shop(), vec![member(1, 1), member(2, 3)])])
 }
 

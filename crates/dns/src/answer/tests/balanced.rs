@@ -14,7 +14,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn member(address: &str, state: State) -> Member {
-    Member { address: ip(address), state, tier: 0, weight: 1 }
+    Member { address: ip(address), state, tier: 0, weight: 1, was_good: false }
 }
 
 fn balanced(mode: Mode) -> Balanced {
@@ -262,6 +262,7 @@ proptest! {
                 state: all[*state],
                 tier: tiers[at],
                 weight: weights[at],
+                was_good: false,
             })
             .collect();
         let how = Balanced { min_alive, min_alive_percent: percent, at_most, ..balanced(shop()) };

@@ -1,0 +1,152 @@
+//! A zone's transfer, message by message (AXFR, RFC 5936; IXFR answered by all of it, RFC 1995, 4).
+//!
+//! Who may have it is said elsewhere. The invariant: the SOA comes first and last, every other record once.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
+
+use evenkeel_model::caps;
+
+use super::balanced::Health;
+use super::respond::Asker;
+use super::{Served, Zones};
+use crate::kind::{Rcode, Type};
+use crate::name::Name;
+use crate::rdata::Rdata;
+use crate::wire::{Message, Need, OptExtras, Query, Response, Set, encode};
+
+/// A transfer under way.
+#[derive(Debug)]
+pub struct Transfer<'z> {
+    query: Query,
+    /// The records still to be sent, the next one last.
+    rest: Vec<(Cow<'z, Name>, Type, u32, Cow<'z, Rdata>)>,
+}
+
+/// The zone that a transfer asks for: the one with exactly the question's name.
+pub fn transferred<'z>(zones: &'z Zones, query: &Query) -> Option<&'z Served> {
+    zones.get(&query.question.name)
+}
+
+/// The serial that a client of IXFR has, where it says one.
+pub fn client_serial(message: &[u8]) -> Option<u32> {
+    let message = Message::read(message)?;
+    message.authority.first().filter(|record| record.kind == Type::SOA)?.data.as_soa().map(|soa| soa.serial)
+}
+
+/// Whether a serial is newer than another, or the same (RFC 1982).
+pub fn is_current(ours: u32, theirs: u32) -> bool {
+    theirs.wrapping_sub(ours) < 0x8000_0000
+}
+
+impl<'z> Transfer<'z> {
+    /// All of a zone. Addresses that are chosen by health are those that are chosen now.
+    pub fn whole(served: &'z Served, health: &Health<'_>, query: Query) -> Self {
+        let zone = served.zone();
+        let soa = soa_of(served);
+        let mut rest: Vec<_> = soa.iter().cloned().collect();
+        for node in zone.nodes() {
+            let balanced = served.balanced(&node.name);
+            for kind in [Type::A, Type::AAAA] {
+                let Some(balanced) = balanced else { continue };
+                let asker = Asker { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), arrived_at: None, luck: 0 };
+                let picked = balanced.pick(kind, health, &asker);
+                let record = |data| (Cow::Borrowed(&node.name), kind, picked.ttl, Cow::Owned(data));
+                rest.extend(picked.data.clone().into_iter().map(record));
+            }
+            let is_chosen = |kind: Type| {
+                let has =
+                    |record: &(Cow<'_, Name>, Type, u32, Cow<'_, Rdata>)| *record.0 == node.name && record.1 == kind;
+                balanced.is_some() && rest.iter().rev().take(caps::DNS_BALANCED_ADDRESSES * 2).any(has)
+            };
+            let kept: Vec<_> = node.sets.iter().filter(|set| set.kind != Type::SOA && !is_chosen(set.kind)).collect();
+            for set in kept {
+                let record = |data| (Cow::Borrowed(&node.name), set.kind, set.ttl, Cow::Borrowed(data));
+                rest.extend(set.data.iter().map(record));
+            }
+        }
+        rest.extend(soa);
+        rest.reverse();
+        Self { query, rest }
+    }
+
+    /// The SOA alone: the client has all of it already, or should come over TCP.
+    pub fn current(served: &'z Served, query: Query) -> Self {
+        Self { query, rest: soa_of(served).into_iter().collect() }
+    }
+
+    /// The next message; `None` after the last.
+    pub fn next_message(&mut self) -> Option<Vec<u8>> {
+        let mut bytes = 0_usize;
+        let mut answer = Vec::new();
+        while let Some((owner, _, _, data)) = self.rest.last() {
+            let length = owner.as_wire().len().saturating_add(data.as_wire().len()).saturating_add(10);
+            bytes = bytes.saturating_add(length);
+            if bytes > caps::DNS_TRANSFER_BYTES && !answer.is_empty() {
+                break;
+            }
+            let Some((owner, kind, ttl, data)) = self.rest.pop() else { break };
+            answer.push(Set { owner, kind, ttl, data: Cow::Owned(vec![data.into_owned()]), need: Need::Must });
+        }
+        if answer.is_empty() {
+            return None;
+        }
+        let response = Response { authoritative: true, answer, ..Response::bare(Rcode::NoError, None) };
+        Some(encode(&self.query, &response, &OptExtras::default(), usize::from(u16::MAX)).bytes)
+    }
+}
+
+fn soa_of(served: &Served) -> Option<(Cow<'_, Name>, Type, u32, Cow<'_, Rdata>)> {
+    let (zone, set) = (served.zone(), served.zone().soa_set());
+    set.data.first().map(|data| (Cow::Borrowed(zone.origin()), Type::SOA, set.ttl, Cow::Borrowed(data)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use evenkeel_model::State;
+
+    use super::*;
+    use crate::kind::Class;
+    use crate::wire::{Incoming, Question, read_query, write_query};
+    use crate::zone::{NoSource, load};
+
+    #[test]
+    fn every_record_comes_once_between_two_soa() {
+        let mut text = "$TTL 60\n@ SOA ns h 5 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n".to_owned();
+        for number in 0..2000 {
+            text.push_str(&format!(
+                "host{number} A 192.0.2.7\nhost{number} TXT \"a text that is not short {number}\"\n"
+            ));
+        }
+        let origin: Name = "example.org.".parse().unwrap();
+        let served = Served::plain(load("z", text.into_bytes(), &origin, &mut NoSource).zone.unwrap());
+        let question = Question { name: origin, kind: Type::AXFR, class: Class::IN };
+        let Incoming::Query(query) = read_query(&write_query(9, &question, false, None)) else { panic!() };
+        let pools = HashMap::new();
+        let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
+        let mut transfer = Transfer::whole(&served, &health, query.clone());
+        let mut kinds = Vec::new();
+        let mut messages = 0;
+        while let Some(bytes) = transfer.next_message() {
+            let message = Message::read(&bytes).unwrap();
+            assert!(message.is_authoritative() && !message.is_truncated() && message.id == 9);
+            kinds.extend(message.answer.iter().map(|record| (record.owner.to_string(), record.kind)));
+            messages += 1;
+        }
+        assert!(messages > 5, "{messages}");
+        assert_eq!(kinds.len(), 4000 + 2 + 2);
+        assert_eq!((kinds[0].1, kinds.last().unwrap().1), (Type::SOA, Type::SOA));
+        let mut unique = kinds.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), kinds.len() - 1, "only the SOA stands twice");
+        assert_eq!(Transfer::current(&served, query).rest.len(), 1);
+    }
+
+    #[test]
+    fn serials_are_compared_in_a_circle() {
+        assert!(is_current(5, 5) && is_current(5, 6) && !is_current(5, 4) && is_current(u32::MAX, 0));
+    }
+}
