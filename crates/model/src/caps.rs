@@ -250,6 +250,9 @@ pub const THEN_STDERR_BYTES: usize = 4096;
 /// Orders that wait for the zone-file checker: one for each reload.
 pub const ZONEFILE_ORDERS: usize = 16;
 
+/// Zones whose queries are counted one by one, in every thread that answers: eight bytes each.
+pub const DNS_COUNTED_ZONES: usize = 1024;
+
 /// Datagrams that one system call brings: more would only make the first ones wait, fewer cost more calls.
 pub const DNS_BATCH: usize = 32;
 

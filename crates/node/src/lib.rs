@@ -19,6 +19,7 @@ pub mod tasks;
 
 mod beside;
 mod crew;
+mod dns;
 mod door;
 mod intents;
 mod journal;
@@ -44,6 +45,7 @@ pub mod zonefile;
 mod scratch;
 
 pub use beside::{chance, run_beside};
+pub use dns::{Answered, BalancedStatus, DnsAsked, DnsTotals, ZoneStatus, problems as dns_problems};
 pub use door::{AdminDoor, Doors};
 pub use evenkeel_proxy::Traffic;
 pub use intents::{Intent, Ordered, WeightWish, Wish};

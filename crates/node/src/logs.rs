@@ -254,6 +254,11 @@ fn targets(config: &Config) -> Vec<LogTarget> {
             }
         }
     }
+    for log in config.dns.iter().filter_map(|dns| dns.log.as_ref()) {
+        if !found.contains(&log.to) {
+            found.push(log.to.clone());
+        }
+    }
     found
 }
 

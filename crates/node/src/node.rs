@@ -16,6 +16,7 @@ use evenkeel_config::Loaded;
 use evenkeel_model::config::{Ceiling, Process};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::dns::{Answered, DnsAsked, ZoneStatus};
 use crate::door::Doors;
 use crate::journal::Journal;
 use crate::origin::{Origin, Texts};
@@ -209,6 +210,26 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.events.blocking_send(Event::Order(Order::Sessions { reply })).map_err(|_| Gone)?;
         answer.blocking_recv().map_err(|_| Gone)
+    }
+
+    /// What a query of DNS gets now, and why.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub async fn dns_query(&self, asked: DnsAsked) -> Result<Answered, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::DnsQuery { asked, reply }).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// The zones that are answered.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub async fn dns_zones(&self) -> Result<Vec<ZoneStatus>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::DnsZones { reply }).await?;
+        answer.await.map_err(|_| Gone)
     }
 
     /// Begins a stop: no new connections, and the open ones have `limits.drain` to finish. A second time, at once.

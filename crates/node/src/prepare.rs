@@ -13,6 +13,7 @@ use evenkeel_model::{Change, ListenerName};
 use evenkeel_net::{NetError, listen};
 
 use crate::crew::Opened;
+use crate::dns;
 use crate::door::AdminDoor;
 use crate::logs::{self, OpenedLogs};
 use crate::origin::{Loading, Origin, Texts};
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) changes: Vec<Change>,
     pub(crate) opened: Vec<Opened>,
     pub(crate) closed: Vec<ListenerName>,
+    pub(crate) dns_opened: Vec<dns::Opened>,
+    pub(crate) dns_closed: Vec<ListenerName>,
     pub(crate) resources: Resources,
 }
 
@@ -36,6 +39,7 @@ pub(crate) struct Resources {
     pub(crate) keys: TokenKeys,
     pub(crate) logs: OpenedLogs,
     pub(crate) admin: AdminDoor,
+    pub(crate) dns: Vec<dns::LoadedBlock>,
 }
 
 /// A configuration that was not taken.
@@ -109,10 +113,12 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
     let opened = bind(&config, running.config, running.workers, &loaded)?;
     let known = Known { keys: running.keys, logs: running.logs, own_secret: running.own_secret, admin: running.admin };
     let resources = gather(&config, &known, &loaded)?;
+    let dns_opened = dns::bind(&config, running.config, running.workers, &loaded)?;
     let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
+    let dns_closed = dns::gone(running.config, &config);
     let warnings = warnings(&loaded);
-    Ok(Prepared { config, texts, warnings, changes, opened, closed, resources })
+    Ok(Prepared { config, texts, warnings, changes, opened, closed, dns_opened, dns_closed, resources })
 }
 
 /// Binds the listeners that `next` has and `now` lacks: all of them or none.
@@ -154,7 +160,9 @@ pub(crate) fn gather(config: &Config, known: &Known<'_>, loaded: &Loaded) -> Res
         .next(config.admin.as_ref(), loaded)
         .map_err(|found| Refusal::of_diagnostics(&found, &loaded.sources))?;
     let logs = logs::open(config, known.logs).map_err(|wrong| all_of(&wrong))?;
-    Ok(Resources { pages, keys, logs, admin })
+    let dns = dns::load(config, known.own_secret, loaded)
+        .map_err(|wrong| Refusal::of_diagnostics(&wrong, &loaded.sources))?;
+    Ok(Resources { pages, keys, logs, admin, dns })
 }
 
 /// What the reload changes, for people. A file may be the same and the key or the error pages that it names others; and

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dns::DnsTotals;
 use crate::zonefile::ZonefileReport;
 use evenkeel_model::config::{Config, ServerAddr};
 use evenkeel_model::{ListenerName, PoolName, ServerId, Verdict};
@@ -41,6 +42,8 @@ pub struct NodeStatus {
     pub pools: Vec<PoolStatus>,
     /// The zone files that are kept in step, by block.
     pub zonefiles: Arc<Vec<ZonefileReport>>,
+    /// What DNS has answered since the start.
+    pub dns: DnsTotals,
     /// Client connections open now.
     pub connections: u64,
     /// The process's counters.

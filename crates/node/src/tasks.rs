@@ -124,9 +124,26 @@ pub const SESSIONS: Task = Task {
     end: "the supervisor has ended, and the last copy is written",
 };
 
+/// One thread that answers DNS.
+pub const DNS: Task = Task {
+    name: "dns",
+    place: Place::Thread,
+    owner: "dns",
+    does: "answers queries over UDP",
+    end: "its channel of commands closes",
+};
+/// DNS over TCP.
+pub const DNS_STREAMS: Task = Task {
+    name: "dns-tcp",
+    place: Place::Thread,
+    owner: "dns",
+    does: "answers queries over TCP, sends zones, and tells secondary servers of changes",
+    end: "its channel of commands closes",
+};
+
 /// The table.
-pub const TASKS: [Task; 10] =
-    [CONTROL, WORKER, LOG_WRITER, SESSIONS, SIGNALS, PROBE, LOOKUP, WATCHDOG, SERVICE, ZONEFILE];
+pub const TASKS: [Task; 12] =
+    [CONTROL, WORKER, DNS, DNS_STREAMS, LOG_WRITER, SESSIONS, SIGNALS, PROBE, LOOKUP, WATCHDOG, SERVICE, ZONEFILE];
 
 /// Tells when threads have ended: each holds a [`Token`] and lets it go with its last step.
 pub(crate) struct Ending {

@@ -55,6 +55,10 @@ pub(crate) struct Keeper {
     touched: BTreeSet<ServerId>,
     /// Servers that drain.
     draining: BTreeSet<ServerId>,
+    /// Servers that wait for their first check.
+    awaited: BTreeSet<ServerId>,
+    /// Servers whose last checks disagree with what they are held for, and how long until they may turn that.
+    wavering: BTreeMap<ServerId, Duration>,
 }
 
 struct Kept {
@@ -65,6 +69,8 @@ struct Kept {
     addrs: Arc<[SocketAddr]>,
     /// Where it stands in `due`.
     due: Option<Duration>,
+    /// The pause between two checks, where there are any.
+    every: Option<Duration>,
 }
 
 impl Keeper {
@@ -89,6 +95,7 @@ impl Keeper {
                         ];
                         noted.extend(changes.into_iter().flatten().map(|change| Noted::new(&id, change)));
                         kept.server = server.clone();
+                        kept.every = pool.check.as_ref().map(|check| check.every);
                         kept
                     }
                     None => self.begin(pool, server, &id, now),
@@ -120,6 +127,10 @@ impl Keeper {
             kept.due = kept.health.poll_timeout();
             self.due.extend(kept.due.map(|at| (at, id.clone())));
         }
+        let awaited = self.servers.iter().filter(|(_, kept)| kept.health.is_awaited());
+        self.awaited = awaited.map(|(id, _)| id.clone()).collect();
+        let wavering = self.servers.iter().filter_map(|(id, kept)| Some((id.clone(), kept.next_change()?)));
+        self.wavering = wavering.collect();
     }
 
     /// Changes what is kept of one server. Every change goes through here, so that the tables beside `servers` stay
@@ -137,6 +148,13 @@ impl Keeper {
             kept.due = due;
             self.due.extend(due.map(|at| (at, id.clone())));
         }
+        if !kept.health.is_awaited() {
+            self.awaited.remove(id);
+        }
+        match kept.next_change() {
+            Some(until) => self.wavering.insert(id.clone(), until),
+            None => self.wavering.remove(id),
+        };
         if before != after {
             match after.0 {
                 State::Draining => self.draining.insert(id.clone()),
@@ -154,7 +172,8 @@ impl Keeper {
             None => Health::new(policy, server.standing, now),
         };
         let addrs = self.addresses(&server.addr);
-        Kept { server: server.clone(), health, ordered_weight: None, addrs, due: None }
+        let every = pool.check.as_ref().map(|check| check.every);
+        Kept { server: server.clone(), health, ordered_weight: None, addrs, due: None, every }
     }
 
     /// A probe has ended.
@@ -257,6 +276,16 @@ impl Keeper {
         self.due.first().map(|(at, _)| *at)
     }
 
+    /// Whether every server that is checked has its first result, or cannot have one.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// How long until a verdict may change at the earliest, where a check has begun to say something else than it.
+    pub(crate) fn next_possible_change(&self) -> Option<Duration> {
+        self.wavering.values().min().copied()
+    }
+
     /// What the data plane is to be told.
     pub(crate) fn views(&self, now: Duration) -> HashMap<ServerId, ServerView> {
         self.servers.iter().map(|(id, kept)| (id.clone(), kept.view(now))).collect()
@@ -331,6 +360,11 @@ impl Kept {
 
     fn weight(&self) -> u16 {
         self.health.weight(self.ordered_weight.unwrap_or(self.server.weight))
+    }
+
+    /// How long until checks may turn what it is held for, where the last ones disagree with it.
+    fn next_change(&self) -> Option<Duration> {
+        Some(self.every?.saturating_mul(self.health.checks_to_change()?))
     }
 
     fn view(&self, now: Duration) -> ServerView {

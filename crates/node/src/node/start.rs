@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{ControlPlace, Ended, Handle, Node, Service, SignalUse, Start, StartError, buffers, max_conns};
 use crate::crew::{Crew, Opened, Silent};
+use crate::dns::{self, Dns};
 use crate::door::{AdminDoor, Doors};
 use crate::intents::Intents;
 use crate::journal::Journal;
@@ -51,6 +52,7 @@ struct Ready {
     texts: Texts,
     is_last_good: bool,
     opened: Vec<Opened>,
+    dns_opened: Vec<dns::Opened>,
     resources: Resources,
     state: State,
     own_secret: Vec<u8>,
@@ -92,6 +94,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     let workers = worker_count(process.workers);
     let user = user(&config)?;
     let opened = prepare::bind(&config, &Config::default(), workers, &loaded)?;
+    let dns_opened = dns::bind(&config, &Config::default(), workers, &loaded)?;
     let control = control_socket(control, &config, user.as_ref())?;
     let admin = AdminDoor::bound(config.admin.as_ref(), &loaded)
         .map_err(|found| Refusal::of_diagnostics(&found, &loaded.sources))?;
@@ -113,6 +116,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         texts,
         is_last_good,
         opened,
+        dns_opened,
         resources,
         state,
         own_secret,
@@ -232,7 +236,11 @@ async fn assemble(
     let mut sessions = SessionKeeper::new(&shared, &ready.hash_seed, ready.state.sessions());
     sessions.load();
     let sessions = sessions.start().map_err(StartError::System)?;
+    running.bound.extend(ready.dns_opened.iter().filter_map(dns::Opened::bound));
     open_doors(&crew, &running.snapshot, ready.opened).await?;
+    let mut dns = Dns::new(events.clone());
+    dns.follow(&config, &running.views, keeper.is_settled(), None);
+    dns.start(ready.resources.dns, ready.dns_opened, logs.sinks(), ready.workers).map_err(StartError::System)?;
 
     let (admin, admin_now) = watch::channel(ready.resources.admin);
     let control = ready.control.as_ref().map(ControlSocket::listener).transpose().map_err(StartError::System)?;
@@ -242,13 +250,9 @@ async fn assemble(
     if !ready.is_last_good {
         ready.state.save_last_good(&ready.texts);
     }
-    let about = About {
-        started: clock::now(),
-        first_config: config,
-        is_last_good: ready.is_last_good,
-        control: ready.control.as_ref().map(|control| control.path().to_owned()),
-        descriptors: ready.descriptors,
-    };
+    let control = ready.control.as_ref().map(|control| control.path().to_owned());
+    let (is_last_good, descriptors) = (ready.is_last_good, ready.descriptors);
+    let about = About { started: clock::now(), first_config: config, is_last_good, control, descriptors };
     let supervisor = Supervisor {
         origin: ready.origin,
         state: ready.state,
@@ -266,6 +270,7 @@ async fn assemble(
         running,
         logs,
         sessions,
+        dns,
         watchdog: Watchdog::new(),
         admin,
         events,

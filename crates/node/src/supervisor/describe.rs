@@ -25,6 +25,7 @@ impl Supervisor {
             listeners: config.listeners.iter().map(|listener| self.describe_listener(listener)).collect(),
             pools: config.pools.iter().map(|pool| self.describe_pool(pool, turn)).collect(),
             zonefiles: self.zonefiles.report(),
+            dns: self.dns.totals(),
             connections: self.shared.connections(),
             totals: self.shared.totals(),
             log_lines_lost: self.logs.lost(),

@@ -33,7 +33,8 @@ use evenkeel_proxy::{ServerView, Shared, Snapshot, SnapshotParts, TrafficOutcome
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::crew::{Crew, Silent};
+use crate::crew::{Crew, JOIN_PATIENCE, Silent};
+use crate::dns::{Answered, Dns, DnsAsked, ZoneStatus};
 use crate::door::AdminDoor;
 use crate::intents::Intents;
 use crate::journal::Journal;
@@ -59,6 +60,10 @@ pub use steer::{SteerError, Steering};
 /// The first change of a verdict is published at once, those that follow within this time together: a switch that fails
 /// takes many servers at once.
 const GATHER: Duration = Duration::from_millis(10);
+
+/// How long after a start DNS waits for the first result of every check before it answers by what it has. Until then
+/// names whose addresses are chosen by health are answered SERVFAIL, so that resolvers ask another node.
+const DNS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How much later than the deadline of a drain the process ends, come what may.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
@@ -97,6 +102,10 @@ pub(crate) enum Order {
     Stop { by: &'static str },
     /// Open the log files anew.
     Reopen,
+    /// Say what a query of DNS gets now.
+    DnsQuery { asked: DnsAsked, reply: oneshot::Sender<Answered> },
+    /// Say which zones there are.
+    DnsZones { reply: oneshot::Sender<Vec<ZoneStatus>> },
 }
 
 /// What a start hands to the supervisor.
@@ -117,6 +126,7 @@ pub(crate) struct Supervisor {
     pub(crate) running: Running,
     pub(crate) logs: LogWriters,
     pub(crate) sessions: KeptSessions,
+    pub(crate) dns: Dns,
     pub(crate) watchdog: Watchdog,
     pub(crate) admin: watch::Sender<AdminDoor>,
     pub(crate) events: mpsc::Sender<Event>,
@@ -204,8 +214,12 @@ impl Supervisor {
         let now = clock::now();
         match event {
             Event::Checked { id, outcome } => {
+                let before = self.keeper.next_possible_change();
                 let noted = self.keeper.checked(&id, outcome, now);
                 self.note(noted, turn);
+                if self.dns.is_ready() && self.keeper.next_possible_change() != before {
+                    self.follow_health();
+                }
             }
             Event::Resolved { host, answer } => {
                 self.resolved(&host, answer, turn);
@@ -222,6 +236,13 @@ impl Supervisor {
             Event::Order(Order::Status { reply }) => {
                 // Whoever asked and left is not waited for.
                 let _ = reply.send(self.describe(turn));
+            }
+            Event::Order(Order::DnsQuery { asked, reply }) => {
+                // Whoever asked and left is not waited for.
+                let _ = reply.send(self.dns.query(&asked));
+            }
+            Event::Order(Order::DnsZones { reply }) => {
+                let _ = reply.send(self.dns.zones());
             }
             Event::Order(Order::Reopen) => {
                 tracing::info!("log files are opened anew");
@@ -291,6 +312,10 @@ impl Supervisor {
                 turn.publish_soon();
             }
         }
+        // What is known has to be published before it is called complete.
+        if !self.dns.is_ready() && turn.publish_at.is_none() {
+            self.follow_health();
+        }
     }
 
     /// Publishes a snapshot if the data plane has to see another view, or a worker missed the last one. Says whether
@@ -313,7 +338,19 @@ impl Supervisor {
         self.running.number = self.running.number.saturating_add(1);
         self.running.snapshot = self.running.snapshot.following(self.running.number, &changed, &self.shared);
         self.running.views.extend(changed);
+        self.follow_health();
         true
+    }
+
+    /// Has DNS answer by what is known now.
+    pub(super) fn follow_health(&mut self) {
+        if self.running.config.dns.is_empty() {
+            return;
+        }
+        let now = clock::now();
+        let is_settled = self.keeper.is_settled() || now >= self.about.started + DNS_PATIENCE;
+        let next_change = self.keeper.next_possible_change();
+        self.dns.follow(&self.running.config, &self.running.views, is_settled, next_change);
     }
 
     /// A snapshot of the running configuration under these views.
@@ -339,7 +376,10 @@ impl Supervisor {
     fn wake_at(&self, turn: &Turn) -> Instant {
         let now = clock::now();
         let keeper = self.keeper.next_timeout().map(|due| Instant::now() + due.saturating_sub(now));
-        let due = [keeper, self.intents_due(turn), turn.publish_at, turn.end_at].into_iter().flatten().min();
+        let patience = self.about.started + DNS_PATIENCE;
+        let first_view = (!self.dns.is_ready()).then(|| Instant::now() + patience.saturating_sub(now));
+        let due =
+            [keeper, self.intents_due(turn), turn.publish_at, turn.end_at, first_view].into_iter().flatten().min();
         // An hour is as good as never: any event wakes us.
         due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
@@ -358,6 +398,8 @@ impl Supervisor {
         }
         self.watchdog.stopping();
         self.journal.note("node", "", format!("{by} stops the node"));
+        self.dns.step_aside();
+        self.follow_health();
         let deadline = Instant::now() + drain;
         turn.end_at = Some(deadline + DRAIN_GRACE);
         let (drained, events) = (self.crew.drain(deadline), self.events.clone());
@@ -401,6 +443,7 @@ impl Supervisor {
             return;
         }
         drop((self.probes, self.lookups, self.running));
+        self.dns.finish(JOIN_PATIENCE);
         self.crew.dismiss();
         self.sessions.finish();
         self.logs.finish();

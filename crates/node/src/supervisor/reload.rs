@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Event, Running, Supervisor, Turn};
 use crate::crew::{Opened, Silent};
+use crate::dns;
 use crate::names::{self, Answer};
 use crate::node::{buffers, max_conns};
 use crate::prepare::{self, Prepared, Refusal};
@@ -129,7 +130,10 @@ impl Supervisor {
         let room = self.crew.room(ROOM_PATIENCE).await.map_err(|Silent(index)| {
             Refusal::plain(format!("worker {index} takes no commands; `evenkeel status` and a restart may help"))
         })?;
-        let Prepared { config, texts, warnings, changes, opened, closed, resources } = prepared;
+        let Prepared { config, texts, warnings, changes, opened, closed, dns_opened, dns_closed, resources } = prepared;
+        self.dns
+            .staff(&resources.dns, self.crew.len())
+            .map_err(|error| Refusal::plain(format!("no thread for DNS: {error}")))?;
         self.logs
             .start(resources.logs)
             .map_err(|error| Refusal::plain(format!("no thread for a log's writer: {error}")))?;
@@ -140,16 +144,24 @@ impl Supervisor {
         self.running.generation = self.running.generation.saturating_add(1);
         self.running.applied_at = clock::unix_now();
         self.running.follow_sockets(&opened, &closed);
+        self.running.follow_dns(&dns_opened, &dns_closed);
         self.follow(answers, turn);
 
         let views = self.keeper.views(clock::now());
         self.running.snapshot = self.build(views);
         turn.publish_at = None;
+        self.follow_health();
+        let sinks = self.logs.sinks();
+        let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);
         let acks = room.apply(&self.running.snapshot, opened, &closed);
         let reloaded = Reloaded { generation: self.running.generation, changes, warnings };
         let (state, events) = (self.state.clone(), self.events.clone());
         tokio::task::spawn_local(async move {
             let answered = acks.all(APPLY_PATIENCE).await;
+            for answer in dns_answers {
+                // A thread that does not answer is noticed by those who wait for its answers, and it has the command.
+                let _ = tokio::time::timeout(APPLY_PATIENCE, answer).await;
+            }
             // A copy that cannot be written was logged; it does not undo the reload.
             let _ = tokio::task::spawn_blocking(move || state.save_last_good(&texts)).await;
             let _ = events.send(Event::Applied(Box::new(reloaded), answered)).await;
@@ -222,6 +234,13 @@ impl Supervisor {
 }
 
 impl Running {
+    fn follow_dns(&mut self, opened: &[dns::Opened], closed: &[ListenerName]) {
+        for name in closed {
+            self.bound.remove(name);
+        }
+        self.bound.extend(opened.iter().filter_map(dns::Opened::bound));
+    }
+
     fn follow_sockets(&mut self, opened: &[Opened], closed: &[ListenerName]) {
         for name in closed {
             self.bound.remove(name);

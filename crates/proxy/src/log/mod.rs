@@ -57,7 +57,7 @@ impl LogSource {
 
 impl LogSink {
     /// Hands a batch over; says how many lines were lost instead.
-    fn send(&self, batch: Vec<u8>) -> u64 {
+    pub fn send(&self, batch: Vec<u8>) -> u64 {
         let Err(failed) = self.batches.try_send(batch) else { return 0 };
         let (std::sync::mpsc::TrySendError::Full(batch) | std::sync::mpsc::TrySendError::Disconnected(batch)) = failed;
         let lines = memchr::memchr_iter(b'\n', &batch).count() as u64;

@@ -1,0 +1,189 @@
+//! What would be answered now, and why: for `dns query` and `dns zones`.
+//!
+//! The invariant: the answer is made by the way that queries go, from the view that they are answered from.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use evenkeel_dns::answer::{Asker, Balanced, Transport, Zones};
+use evenkeel_dns::wire::{Message, Question, write_query};
+use evenkeel_dns::{Class, Name, Rdata, Type};
+
+use super::Dns;
+use super::long::{self, Outcome};
+
+/// What a query gets now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// The zone that answers; `None` where none here does.
+    pub zone: Option<String>,
+    /// The response code.
+    pub rcode: String,
+    /// The records of the answer, as in a zone file.
+    pub answer: Vec<String>,
+    /// Those of the authority section.
+    pub authority: Vec<String>,
+    /// Why it is so, a sentence each.
+    pub why: Vec<String>,
+}
+
+/// A query that nobody sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsAsked {
+    name: Name,
+    kind: Type,
+    client: Option<IpAddr>,
+    arrived_at: Option<IpAddr>,
+}
+
+impl DnsAsked {
+    /// A query for a name and a type, as people write them. `client` is who would ask, `arrived_at` the address that
+    /// would be asked.
+    ///
+    /// # Errors
+    /// Where the name or the type is none, in a sentence.
+    pub fn read(
+        name: &str,
+        kind: &str,
+        (client, arrived_at): (Option<IpAddr>, Option<IpAddr>),
+    ) -> Result<Self, String> {
+        let asked = name.parse().map_err(|error: evenkeel_dns::NameError| format!("`{name}`: {error}"))?;
+        let is_answered = |kind: &Type| !matches!(*kind, Type::AXFR | Type::IXFR);
+        let kind = Type::from_text(kind.as_bytes()).filter(is_answered).ok_or_else(|| {
+            format!("`{kind}` is no type of records; there are A, AAAA, NS, SOA, TXT and so on, or TYPE and a number")
+        })?;
+        Ok(Self { name: asked, kind, client, arrived_at })
+    }
+}
+
+/// A zone and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneStatus {
+    /// Its name.
+    pub name: String,
+    /// The addresses at which it is answered.
+    pub listeners: Vec<String>,
+    /// Its serial.
+    pub serial: u32,
+    /// How many names it has.
+    pub names: usize,
+    /// Names whose addresses are chosen by health.
+    pub balanced: Vec<BalancedStatus>,
+}
+
+/// A name whose addresses are chosen by health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalancedStatus {
+    /// The name.
+    pub name: String,
+    /// The rule: `self`, `self+peers`, `peers` or `pool` with its name.
+    pub answer: String,
+    /// The addresses that may be answered now; empty where health is not known yet, or where a node answers with the
+    /// address that it is asked at.
+    pub now: Vec<IpAddr>,
+    /// Seconds that an answer may be kept now.
+    pub ttl: u32,
+}
+
+impl Dns {
+    /// What a query gets now.
+    pub(crate) fn query(&self, asked: &DnsAsked) -> Answered {
+        let DnsAsked { name, kind, client, arrived_at } = asked;
+        let kind = *kind;
+        let found = self.blocks.iter().find(|block| block.zones.find(name, kind).is_some()).or(self.blocks.first());
+        let answers = found.and_then(|block| self.view.by_listener.get(block.listeners.first()?));
+        let Some((block, answers)) = found.zip(answers) else {
+            let why = vec!["the configuration has no `dns` block".to_owned()];
+            return Answered { rcode: "REFUSED".to_owned(), why, ..Answered::default() };
+        };
+        let bytes = write_query(1, &Question { name: name.clone(), kind, class: Class::IN }, false, Some(1232));
+        let from = SocketAddr::new((*client).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), 53_535);
+        let reply = match long::answer(answers, &bytes, from, *arrived_at, Transport::Tcp, 0) {
+            Outcome::One(reply) => reply,
+            Outcome::Many(..) | Outcome::Silence => return Answered::default(),
+        };
+        let message = Message::read(&reply.bytes);
+        let lines = |section: fn(&Message) -> &Vec<evenkeel_dns::wire::MessageRecord>| {
+            let line = |record: &evenkeel_dns::wire::MessageRecord| {
+                format!("{} {} {} {}", record.owner, record.ttl, record.kind, record.data.show(record.kind))
+            };
+            message.as_ref().map(|message| section(message).iter().map(line).collect()).unwrap_or_default()
+        };
+        Answered {
+            zone: block.zones.find(name, kind).map(|served| served.zone().origin().to_string()),
+            rcode: reply.rcode.to_string(),
+            answer: lines(|message| &message.answer),
+            authority: lines(|message| &message.authority),
+            why: why(&block.zones, name, kind, answers.health.ready)
+                .into_iter()
+                .chain(self.states(&block.zones, name, kind))
+                .collect(),
+        }
+    }
+
+    /// What the servers of the name's pools are held for.
+    fn states(&self, zones: &Zones, name: &Name, kind: Type) -> Vec<String> {
+        let balanced = zones.find(name, kind).and_then(|served| served.balanced_for(name));
+        let Some(balanced) = balanced else { return Vec::new() };
+        let mut lines = Vec::new();
+        for pool in balanced.pools() {
+            for member in self.health.members(pool) {
+                lines.push(format!("{} of pool `{pool}` is {}", member.address, member.state));
+            }
+        }
+        lines
+    }
+
+    fn balanced_status(&self, name: &Name, balanced: &Balanced) -> BalancedStatus {
+        let health = self.health.borrow();
+        let nobody = Asker { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), arrived_at: None, luck: 0 };
+        let mut picked = balanced.pick(Type::A, &health, &nobody);
+        let sixes = balanced.pick(Type::AAAA, &health, &nobody);
+        picked.data.extend(sixes.data);
+        let addresses = picked.data.iter().filter_map(Rdata::as_ip);
+        let now = if health.ready { addresses.collect() } else { Vec::new() };
+        BalancedStatus { name: name.to_string(), answer: balanced.mode.to_string(), now, ttl: picked.ttl }
+    }
+
+    /// Every zone.
+    pub(crate) fn zones(&self) -> Vec<ZoneStatus> {
+        let mut all = Vec::new();
+        for block in self.blocks.iter() {
+            for served in block.zones.all() {
+                let zone = served.zone();
+                let chosen = served.chosen().into_iter();
+                let balanced = chosen.map(|(name, balanced)| self.balanced_status(name, balanced));
+                all.push(ZoneStatus {
+                    name: zone.origin().to_string(),
+                    listeners: block.listeners.iter().map(ToString::to_string).collect(),
+                    serial: zone.soa().serial,
+                    names: zone.len(),
+                    balanced: balanced.collect(),
+                });
+            }
+        }
+        all
+    }
+}
+
+impl fmt::Display for DnsAsked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.kind)
+    }
+}
+
+fn why(zones: &Zones, name: &Name, kind: Type, is_ready: bool) -> Vec<String> {
+    let Some(served) = zones.find(name, kind) else {
+        return vec![format!("no zone here holds `{name}`")];
+    };
+    match served.balanced_for(name) {
+        Some(balanced) if matches!(kind, Type::A | Type::AAAA) => {
+            let mut lines = vec![format!("the addresses of the name are chosen: answer={}", balanced.mode)];
+            if !is_ready {
+                lines.push("what is healthy is not known yet".to_owned());
+            }
+            lines
+        }
+        _ => vec![format!("the records of zone `{}`", served.zone().origin())],
+    }
+}

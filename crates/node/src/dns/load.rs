@@ -1,0 +1,339 @@
+//! A configuration's `dns` blocks to zones: files read, made zones built, names checked, keys read.
+//!
+//! The invariant: what is loaded is whole; one bad line of one zone file refuses the configuration.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use evenkeel_config::{Diagnostic, Loaded};
+use evenkeel_dns::answer::{
+    Balanced, CookieJar, Mode, OnAllDown, Own, OwnZone, Policy, RateRules, Ready, Served, Spread, Zones,
+};
+use evenkeel_dns::tsig::Key;
+use evenkeel_dns::zone::{Source, load as load_zone};
+use evenkeel_dns::{Name, Type};
+use evenkeel_model::config::{
+    Action, Config, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsLog, DnsMode, DnsSpread, DnsTcp, DnsZone, MadeZone,
+    Network, SecretRef, ZoneSource,
+};
+use evenkeel_model::{ListenerName, PoolName};
+
+use super::tally::ZoneNumbers;
+use crate::origin::words;
+use crate::secrets;
+
+/// Most problems of one zone file that a refusal shows.
+const SHOWN: usize = 20;
+
+/// A `dns` block with everything that it names.
+pub(crate) struct Block {
+    pub(super) listeners: Vec<ListenerName>,
+    pub(super) zones: Arc<Zones>,
+    pub(super) ready: Arc<Ready>,
+    pub(super) policy: Policy,
+    pub(super) cookies: Option<[u8; 16]>,
+    pub(super) rate: Option<RateRules>,
+    pub(super) tcp: DnsTcp,
+    pub(super) log: Option<DnsLog>,
+    /// Every key that may sign a request.
+    pub(super) keys: Arc<Vec<Key>>,
+    pub(super) transfers: Arc<Vec<Allowed>>,
+    pub(super) zones_told: Vec<Told>,
+    /// The numbers under which queries of the zones are counted, in the order of [`Zones::all`].
+    numbers: Vec<u16>,
+    /// The same by the zone's name, as on the wire in lower case.
+    numbers_by_name: HashMap<Box<[u8]>, u16>,
+}
+
+/// Who may transfer a zone, by one line.
+pub(super) struct Allowed {
+    pub(super) zone: Name,
+    pub(super) from: Vec<Network>,
+    pub(super) key: Option<Name>,
+}
+
+/// A zone whose secondaries are told of changes.
+pub(super) struct Told {
+    pub(super) name: Name,
+    pub(super) serial: u32,
+    pub(super) secondaries: Vec<(SocketAddr, Option<Key>)>,
+}
+
+/// What is wrong with the zones and keys of a configuration; nothing where they can be used.
+pub fn problems(loaded: &Loaded) -> Vec<Diagnostic> {
+    loaded.config.as_ref().and_then(|config| load(config, b"", loaded).err()).unwrap_or_default()
+}
+
+/// Loads every block; `own` is this node's own secret.
+///
+/// # Errors
+/// Everything that cannot be used.
+pub(crate) fn load(config: &Config, own: &[u8], loaded: &Loaded) -> Result<Vec<Block>, Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    let mut blocks = Vec::new();
+    for dns in &config.dns {
+        match block(config, dns, own, loaded) {
+            Ok(block) => blocks.push(block),
+            Err(wrong) => found.extend(wrong),
+        }
+    }
+    if found.is_empty() { Ok(blocks) } else { Err(found) }
+}
+
+fn block(config: &Config, dns: &Dns, own: &[u8], loaded: &Loaded) -> Result<Block, Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    let mut zones = Zones::new();
+    let (mut keys, mut transfers, mut told) = (Vec::new(), Vec::new(), Vec::new());
+    for zone in &dns.zones {
+        let served = match served(config, zone, loaded) {
+            Ok(served) => served,
+            Err(wrong) => {
+                found.push(*wrong);
+                continue;
+            }
+        };
+        let name = served.zone().origin().clone();
+        let mut secondaries = Vec::new();
+        let mut read = |secret: &Option<SecretRef>| match secret.as_ref().map(key) {
+            None => Some(None),
+            Some(Ok(key)) => Some(Some(key)),
+            Some(Err(cause)) => {
+                found.push(loaded.dns_secret_unreadable(Some(&zone.name), &cause));
+                None
+            }
+        };
+        for line in &zone.transfer {
+            let Some(key) = read(&line.key) else { continue };
+            let key_name = key.as_ref().map(|key| key.name().clone());
+            transfers.push(Allowed { zone: name.clone(), from: line.from.clone(), key: key_name });
+            keys.extend(key);
+        }
+        for line in &zone.notify {
+            let Some(key) = read(&line.key) else { continue };
+            secondaries.push((line.to, key));
+        }
+        if !secondaries.is_empty() {
+            told.push(Told { name, serial: served.zone().soa().serial, secondaries });
+        }
+        zones.insert(served);
+    }
+    let cookies = cookies(&dns.cookies, own).unwrap_or_else(|cause| {
+        found.push(loaded.dns_secret_unreadable(None, &cause));
+        None
+    });
+    if !found.is_empty() {
+        return Err(found);
+    }
+    Ok(Block {
+        listeners: dns.listeners.iter().map(|listener| listener.name.clone()).collect(),
+        ready: Arc::new(Ready::compile(&zones)),
+        zones: Arc::new(zones),
+        policy: Policy { identifier: dns.id.clone(), version: dns.version.clone(), ..Policy::default() },
+        cookies,
+        rate: dns.rate.map(|rate| RateRules { rate: rate.rate, instant: rate.burst, slip: rate.slip }),
+        tcp: dns.tcp,
+        log: dns.log.clone(),
+        keys: Arc::new(keys),
+        transfers: Arc::new(transfers),
+        zones_told: told,
+        numbers: Vec::new(),
+        numbers_by_name: HashMap::new(),
+    })
+}
+
+/// The secret of the cookies.
+fn cookies(cookies: &DnsCookies, own: &[u8]) -> Result<Option<[u8; 16]>, String> {
+    Ok(match cookies {
+        DnsCookies::Off => None,
+        DnsCookies::Own => Some(CookieJar::secret_of(own)),
+        DnsCookies::Shared(secret) => match secrets::read(secret)? {
+            bytes if bytes.len() >= 16 => Some(CookieJar::secret_of(&bytes)),
+            bytes => return Err(format!("it has {} bytes; at least 16 are needed", bytes.len())),
+        },
+    })
+}
+
+fn key(secret: &SecretRef) -> Result<Key, String> {
+    let text = secrets::read(secret)?;
+    let text = String::from_utf8(text).map_err(|_| "it is no text".to_owned())?;
+    let mut keys = Key::read_all(&text).map_err(|error| error.to_string())?;
+    match keys.len() {
+        1 => Ok(keys.remove(0)),
+        count => Err(format!("there are {count} keys in it; write each in a file of its own")),
+    }
+}
+
+fn served(config: &Config, zone: &DnsZone, loaded: &Loaded) -> Result<Served, Box<Diagnostic>> {
+    let unusable = |cause: &str| Box::new(loaded.zone_unusable(&zone.name, cause));
+    let origin = name(&zone.name).map_err(|cause| unusable(&cause))?;
+    let mut served = match &zone.source {
+        ZoneSource::File(path) => file(path, &origin, &unusable)?,
+        ZoneSource::Made(made) => {
+            let made = own_zone(config, &origin, made, serial(zone)).map_err(|cause| unusable(&cause))?;
+            made.build().ok_or_else(|| unusable("its name is too long for what has to be put before it"))?
+        }
+    };
+    for line in &zone.names {
+        let owner = name(&line.name).map_err(|cause| unusable(&cause))?;
+        if !served.balance(&owner, balanced(config, &line.answer)) {
+            let mut diagnostic = unusable(&format!("it has no `{owner}`, whose addresses are to be chosen by health"));
+            diagnostic.help(format!("give the file a record of it, such as `{owner} TXT \"chosen by health\"`"));
+            return Err(diagnostic);
+        }
+    }
+    Ok(served)
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|error: evenkeel_dns::NameError| error.to_string())
+}
+
+/// A zone file. Files that it includes are relative to it.
+fn file(path: &Path, origin: &Name, unusable: &dyn Fn(&str) -> Box<Diagnostic>) -> Result<Served, Box<Diagnostic>> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| {
+        let mut diagnostic = unusable(&format!("{shown}: {}", words(&error)));
+        diagnostic.help("check the path, and that the user that the program becomes may read it");
+        diagnostic
+    })?;
+    let zone = load_zone(&shown, bytes, origin, &mut Beside);
+    let report = zone.report();
+    match zone.zone {
+        Some(good) => {
+            report.iter().for_each(|line| tracing::warn!("{line}"));
+            Ok(Served::plain(good))
+        }
+        None => {
+            let mut diagnostic = unusable(&format!("{shown} is no sound zone file"));
+            for line in report.iter().filter(|line| line.contains(": error: ")).take(SHOWN) {
+                diagnostic.note(line.clone());
+            }
+            Err(diagnostic)
+        }
+    }
+}
+
+/// Files beside the file that includes them.
+struct Beside;
+
+impl Source for Beside {
+    fn read(&mut self, from: &str, file: &str) -> Result<(String, Vec<u8>), String> {
+        let path = Path::new(from).parent().unwrap_or(Path::new("/")).join(file);
+        let bytes = std::fs::read(&path).map_err(|error| words(&error))?;
+        Ok((path.display().to_string(), bytes))
+    }
+}
+
+fn own_zone(config: &Config, origin: &Name, made: &MadeZone, serial: u32) -> Result<OwnZone, String> {
+    let servers = made.servers.iter().map(|server| Ok((name(&server.name)?, server.addrs.clone())));
+    Ok(OwnZone {
+        name: origin.clone(),
+        servers: servers.collect::<Result<_, String>>()?,
+        wildcard: made.wildcard,
+        serial,
+        ns_ttl: seconds(made.ns_ttl),
+        negative_ttl: seconds(made.negative_ttl),
+        balanced: balanced(config, &made.answer),
+    })
+}
+
+fn seconds(duration: std::time::Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// The serial of a zone that is made: the same on every node with the same lines (FNV-1a; Fowler, Noll, Vo). What
+/// differs between nodes, their own addresses, is left out.
+fn serial(zone: &DnsZone) -> u32 {
+    let mut zone = zone.clone();
+    if let ZoneSource::Made(made) = &mut zone.source {
+        made.answer.own = Vec::new();
+        made.answer.mode = DnsMode::OwnAddress;
+    }
+    let text = format!("{zone:?}");
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)).max(1)
+}
+
+fn balanced(config: &Config, answer: &DnsAnswer) -> Balanced {
+    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = answer.own.iter().partition(|addr| addr.is_ipv4());
+    // With addresses of both families, or any at all, they are the ones; the arrival's is for where none are given.
+    let own = if v4.is_empty() && v6.is_empty() {
+        Own::Arrival { else_use: Vec::new() }
+    } else {
+        Own::Fixed(answer.own.clone())
+    };
+    let (mode, needs) = match (answer.mode, &answer.pool) {
+        (DnsMode::Pool, Some(pool)) => (Mode::Pool(pool.clone()), Vec::new()),
+        (DnsMode::OwnAndPeers, pool) => (Mode::OwnAndPeers, needed(config, pool.as_ref())),
+        (DnsMode::Peers, pool) => (Mode::Peers, needed(config, pool.as_ref())),
+        (DnsMode::OwnAddress | DnsMode::Pool, pool) => (Mode::OwnAddress, needed(config, pool.as_ref())),
+    };
+    Balanced {
+        mode,
+        own,
+        needs,
+        peers: answer.peers.clone(),
+        at_most: usize::from(answer.most),
+        min_alive: usize::from(answer.min),
+        min_alive_percent: answer.min_percent,
+        on_all_down: match answer.fallback {
+            DnsFallback::All => OnAllDown::All,
+            DnsFallback::LastGood => OnAllDown::LastGood(Vec::new()),
+        },
+        spread: match answer.spread {
+            DnsSpread::Rotate => Spread::Rotate,
+            DnsSpread::Hash => Spread::Hash,
+        },
+        ttl: seconds(answer.ttl),
+        ttl_min: seconds(answer.ttl_min),
+    }
+}
+
+/// The pools of which one must have a server left: the one that is named, or every one that traffic is sent to.
+fn needed(config: &Config, named: Option<&PoolName>) -> Vec<PoolName> {
+    if let Some(pool) = named {
+        return vec![pool.clone()];
+    }
+    let routes = config.listeners.iter().flat_map(|listener| &listener.sites).flat_map(|site| &site.routes);
+    let mut pools: Vec<PoolName> = Vec::new();
+    for route in routes {
+        if let Action::To(pool) = &route.action
+            && !pools.contains(pool)
+        {
+            pools.push(pool.clone());
+        }
+    }
+    pools
+}
+
+impl Block {
+    /// Has the queries of each zone counted under its own number, the same as before the reload.
+    pub(super) fn number_zones(&mut self, numbers: &mut ZoneNumbers) {
+        let all = self.zones.all();
+        let names: Vec<Name> = all.iter().map(|served| served.zone().origin().to_lower()).collect();
+        self.numbers = names.iter().map(|name| numbers.number(&name.to_string())).collect();
+        let by_name = names.iter().zip(&self.numbers).map(|(name, number)| (name.as_wire().into(), *number));
+        self.numbers_by_name = by_name.collect();
+    }
+
+    /// The number under which a zone's queries are counted, by its place in the order of all.
+    pub(super) fn number(&self, place: u32) -> Option<u16> {
+        self.numbers.get(usize::try_from(place).ok()?).copied()
+    }
+
+    /// The same for a question.
+    pub(super) fn number_of(&self, name: &Name, kind: Type) -> Option<u16> {
+        let origin = self.zones.find(name, kind)?.zone().origin().to_lower();
+        self.numbers_by_name.get(origin.as_wire()).copied()
+    }
+
+    /// Whether a zone may be transferred to that client, whose request was signed by that key.
+    pub(super) fn may_transfer(&self, zone: &Name, client: IpAddr, key: Option<&Name>) -> bool {
+        self.transfers.iter().any(|line| {
+            line.zone == *zone
+                && (line.from.is_empty() || line.from.iter().any(|network| network.contains(client)))
+                && line.key.as_ref().is_none_or(|wanted| Some(wanted) == key)
+        })
+    }
+}

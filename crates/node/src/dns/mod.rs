@@ -1,0 +1,280 @@
+//! DNS on the wire: threads that answer, what they answer with, and how that follows the configuration and verdicts.
+//!
+//! [`load`] makes zones of a configuration; [`view`] puts them together with what is healthy; [`worker`] is a thread
+//! that answers datagrams, `stream` the thread for TCP, `notice` tells secondaries of changes, `long` is the way of
+//! what is not common. The invariant: every thread answers from one [`View`], which is swapped whole; sockets stay
+//! open over a reload that keeps their address.
+
+mod answered;
+mod load;
+mod long;
+mod notice;
+mod stream;
+mod tally;
+mod view;
+mod worker;
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_config::Loaded;
+use evenkeel_model::config::{Config, LogTarget};
+use evenkeel_model::{ListenerName, PoolName, ServerId, State};
+use evenkeel_net::udp::Port;
+use evenkeel_net::{listen, udp};
+use evenkeel_proxy::ServerView;
+use evenkeel_proxy::log::LogSink;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::prepare::Refusal;
+use crate::supervisor::Event;
+use crate::tasks::Ending;
+
+pub use answered::{Answered, BalancedStatus, DnsAsked, ZoneStatus};
+pub(crate) use load::Block as LoadedBlock;
+pub(crate) use load::load;
+pub use load::problems;
+pub use tally::DnsTotals;
+
+use stream::Streams;
+use tally::{Tally, ZoneNumbers};
+use view::{HealthView, View};
+use worker::Worker;
+
+/// The new sockets of one address.
+pub(crate) struct Opened {
+    name: ListenerName,
+    ports: Vec<Port>,
+    streams: TcpListener,
+}
+
+impl Opened {
+    /// The address that is bound, the system's port in it.
+    pub(crate) fn bound(&self) -> Option<(ListenerName, SocketAddr)> {
+        self.ports.first().map(|port| (self.name.clone(), port.addr()))
+    }
+}
+
+/// DNS of a running node.
+pub(crate) struct Dns {
+    workers: Vec<Worker>,
+    streams: Option<Streams>,
+    blocks: Arc<Vec<LoadedBlock>>,
+    logs: HashMap<LogTarget, LogSink>,
+    health: Arc<HealthView>,
+    view: Arc<View>,
+    last_good: HashMap<PoolName, HashSet<IpAddr>>,
+    /// The node's own state: draining once the process stops.
+    own: State,
+    tallies: Vec<Arc<Tally>>,
+    ending: Ending,
+    events: mpsc::Sender<Event>,
+    /// Serials that secondaries were told of.
+    told: HashMap<String, u32>,
+    counted: ZoneNumbers,
+}
+
+/// Binds the addresses of `dns` blocks that `now` lacks: all of them or none.
+///
+/// # Errors
+/// The first address that cannot be had.
+pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded) -> Result<Vec<Opened>, Refusal> {
+    let mut opened = Vec::new();
+    for listener in next.dns.iter().flat_map(|dns| &dns.listeners) {
+        let is_bound = now.dns.iter().flat_map(|dns| &dns.listeners).any(|other| other == listener);
+        if is_bound {
+            continue;
+        }
+        let ports = udp::bind(listener.addr, workers);
+        let both = ports.and_then(|ports| {
+            // With port 0 the system's choice for datagrams is the one for streams as well.
+            let addr = ports.first().map_or(listener.addr, |port| with_port(listener.addr, port.addr().port()));
+            listen::bind(addr, 1).map(|streams| (ports, streams))
+        });
+        match both {
+            Ok((ports, streams)) => {
+                let Some(streams) = streams.into_iter().next() else { continue };
+                opened.push(Opened { name: listener.name.clone(), ports, streams });
+            }
+            Err(error) => {
+                let mut found = loaded.unbindable(&listener.name, &error.cause());
+                if let Some(hint) = error.hint() {
+                    found.help(hint);
+                }
+                return Err(Refusal::of_diagnostics(&[found], &loaded.sources));
+            }
+        }
+    }
+    Ok(opened)
+}
+
+fn with_port(addr: evenkeel_model::config::ListenAddr, port: u16) -> evenkeel_model::config::ListenAddr {
+    use evenkeel_model::config::ListenAddr;
+    match addr {
+        ListenAddr::Every(_) => ListenAddr::Every(port),
+        ListenAddr::One(one) => ListenAddr::One(SocketAddr::new(one.ip(), port)),
+    }
+}
+
+/// The addresses of `now` that `next` lacks.
+pub(crate) fn gone(now: &Config, next: &Config) -> Vec<ListenerName> {
+    let stays = |listener| next.dns.iter().flat_map(|dns| &dns.listeners).any(|other| other == listener);
+    let all = now.dns.iter().flat_map(|dns| &dns.listeners);
+    all.filter(|listener| !stays(*listener)).map(|listener| listener.name.clone()).collect()
+}
+
+impl Dns {
+    /// No DNS yet.
+    pub(crate) fn new(events: mpsc::Sender<Event>) -> Self {
+        Self {
+            workers: Vec::new(),
+            streams: None,
+            blocks: Arc::new(Vec::new()),
+            logs: HashMap::new(),
+            health: Arc::new(HealthView::default()),
+            view: Arc::new(View::default()),
+            last_good: HashMap::new(),
+            own: State::Up,
+            tallies: Vec::new(),
+            ending: Ending::new(),
+            events,
+            told: HashMap::new(),
+            counted: ZoneNumbers::default(),
+        }
+    }
+
+    /// The first configuration: threads, addresses, answers.
+    ///
+    /// # Errors
+    /// Where the system has no thread or descriptor to give.
+    pub(crate) fn start(
+        &mut self,
+        blocks: Vec<LoadedBlock>,
+        opened: Vec<Opened>,
+        logs: &HashMap<LogTarget, LogSink>,
+        workers: usize,
+    ) -> io::Result<()> {
+        self.staff(&blocks, workers)?;
+        drop(self.apply(blocks, (opened, Vec::new()), logs));
+        Ok(())
+    }
+
+    /// Makes sure that there are threads, where the configuration wants DNS.
+    ///
+    /// # Errors
+    /// Where the system has no thread or descriptor to give.
+    pub(crate) fn staff(&mut self, blocks: &[LoadedBlock], workers: usize) -> io::Result<()> {
+        if blocks.is_empty() || self.streams.is_some() {
+            return Ok(());
+        }
+        while self.workers.len() < workers {
+            let worker = Worker::start(self.workers.len(), &self.events, self.ending.token())?;
+            self.tallies.push(worker.tally());
+            self.workers.push(worker);
+        }
+        let streams = Streams::start(&self.events, self.ending.token())?;
+        self.tallies.push(streams.tally());
+        self.streams = Some(streams);
+        Ok(())
+    }
+
+    /// Answers by another configuration, from new addresses too. Who waits for the receivers knows that it is so.
+    pub(crate) fn apply(
+        &mut self,
+        mut blocks: Vec<LoadedBlock>,
+        (opened, closed): (Vec<Opened>, Vec<ListenerName>),
+        logs: &HashMap<LogTarget, LogSink>,
+    ) -> Vec<oneshot::Receiver<()>> {
+        if blocks.is_empty() && self.blocks.is_empty() {
+            return Vec::new();
+        }
+        blocks.iter_mut().for_each(|block| block.number_zones(&mut self.counted));
+        self.blocks = Arc::new(blocks);
+        self.logs = logs.clone();
+        self.view = Arc::new(View::build(&self.blocks, &self.health, &self.logs));
+        let mut answers = self.send_view();
+        for Opened { name, ports, streams } in opened {
+            for (worker, port) in self.workers.iter().zip(ports) {
+                answers.extend(worker.open(name.clone(), port));
+            }
+            if let Some(all) = &self.streams {
+                answers.extend(all.open(name, streams));
+            }
+        }
+        for name in closed {
+            self.workers.iter().for_each(|worker| worker.close(name.clone()));
+            if let Some(all) = &self.streams {
+                all.close(name);
+            }
+        }
+        self.tell_secondaries();
+        answers
+    }
+
+    /// Takes a new view of what is healthy; does nothing where it is the same.
+    pub(crate) fn follow(
+        &mut self,
+        config: &Config,
+        views: &HashMap<ServerId, ServerView>,
+        is_settled: bool,
+        next_change: Option<Duration>,
+    ) {
+        if config.dns.is_empty() {
+            return;
+        }
+        let health = HealthView::of(config, views, self.own, &mut self.last_good, (is_settled, next_change));
+        if *self.health == health {
+            return;
+        }
+        self.health = Arc::new(health);
+        if self.blocks.is_empty() {
+            return;
+        }
+        self.view = Arc::new(View::build(&self.blocks, &self.health, &self.logs));
+        drop(self.send_view());
+    }
+
+    /// Whether what is known of health is complete.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.health.ready || self.blocks.is_empty()
+    }
+
+    /// The process stops: from now on the peers are answered, as long as there are any.
+    pub(crate) fn step_aside(&mut self) {
+        self.own = State::Draining;
+    }
+
+    /// Ends the threads.
+    pub(crate) fn finish(mut self, patience: Duration) {
+        self.workers.clear();
+        self.streams = None;
+        if !self.ending.wait(patience) {
+            tracing::error!("a thread of DNS has not ended after {} s", patience.as_secs());
+        }
+    }
+
+    /// What was asked and answered since the start.
+    pub(crate) fn totals(&self) -> DnsTotals {
+        DnsTotals::of(&self.tallies, &self.counted)
+    }
+
+    fn send_view(&self) -> Vec<oneshot::Receiver<()>> {
+        let mut answers: Vec<_> = self.workers.iter().filter_map(|worker| worker.view(&self.view)).collect();
+        answers.extend(self.streams.as_ref().and_then(|streams| streams.view(&self.view)));
+        answers
+    }
+
+    /// Tells the secondaries of zones whose serial is another one than they were told of.
+    fn tell_secondaries(&mut self) {
+        let Some(streams) = &self.streams else { return };
+        for zone in self.blocks.iter().flat_map(|block| &block.zones_told) {
+            let is_news = self.told.insert(zone.name.to_string(), zone.serial) != Some(zone.serial);
+            if is_news {
+                zone.secondaries.iter().for_each(|secondary| streams.tell(zone.notice(secondary)));
+            }
+        }
+    }
+}

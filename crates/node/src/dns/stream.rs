@@ -1,0 +1,285 @@
+//! The thread that answers over TCP (RFC 7766): many queries on one connection, transfers, and notices to secondaries.
+//!
+//! Queries of one connection are answered in their order; those of others meanwhile. The invariants: a client has at
+//! most its share of connections; a connection that says nothing, or takes nothing, is closed in time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_dns::answer::Transport;
+use evenkeel_model::{ListenerName, caps};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::long::{self, Outcome};
+use super::notice::{self, Notice};
+use super::tally::Tally;
+use super::view::{Answers, View};
+use super::worker::write_line;
+use crate::supervisor::Event;
+use crate::tasks::{self, Token};
+
+/// How long a client may take to take an answer.
+const SEND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pause after a failed accept, so that a process without descriptors does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the thread is told.
+enum Command {
+    View(Arc<View>, oneshot::Sender<()>),
+    Open(ListenerName, TcpListener, oneshot::Sender<()>),
+    Close(ListenerName),
+    Tell(Box<Notice>),
+}
+
+/// The thread, as the supervisor holds it. It ends when this is dropped.
+pub(super) struct Streams {
+    commands: mpsc::Sender<Command>,
+    tally: Arc<Tally>,
+}
+
+impl Streams {
+    pub(super) fn start(events: &mpsc::Sender<Event>, token: Token) -> io::Result<Self> {
+        let (commands, received) = mpsc::channel(caps::DNS_COMMANDS);
+        let tally = Arc::new(Tally::new(true));
+        let (own, events) = (Arc::clone(&tally), events.clone());
+        let run = move || {
+            let _held = token;
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            let life = |runtime: tokio::runtime::LocalRuntime| runtime.block_on(serve(received, own));
+            let ended = runtime.map(|runtime| catch_unwind(AssertUnwindSafe(|| life(runtime))));
+            if !matches!(ended, Ok(Ok(()))) {
+                // If nobody takes it, the process is ending already.
+                let _ = events.blocking_send(Event::Panicked { task: tasks::DNS_STREAMS.name });
+            }
+        };
+        tasks::start_thread(tasks::DNS_STREAMS, None, run)?;
+        Ok(Self { commands, tally })
+    }
+
+    pub(super) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
+    }
+
+    pub(super) fn view(&self, view: &Arc<View>) -> Option<oneshot::Receiver<()>> {
+        let (done, taken) = oneshot::channel();
+        self.send(Command::View(Arc::clone(view), done)).then_some(taken)
+    }
+
+    pub(super) fn open(&self, name: ListenerName, listener: TcpListener) -> Option<oneshot::Receiver<()>> {
+        let (done, taken) = oneshot::channel();
+        self.send(Command::Open(name, listener, done)).then_some(taken)
+    }
+
+    pub(super) fn close(&self, name: ListenerName) {
+        self.send(Command::Close(name));
+    }
+
+    /// Tells a secondary server of a change.
+    pub(super) fn tell(&self, notice: Notice) {
+        self.send(Command::Tell(Box::new(notice)));
+    }
+
+    fn send(&self, command: Command) -> bool {
+        let sent = self.commands.try_send(command).is_ok();
+        if !sent {
+            tracing::error!("the thread for DNS over TCP does not take its commands");
+        }
+        sent
+    }
+}
+
+/// What the connections of the thread share.
+struct Shared {
+    view: RefCell<Arc<View>>,
+    /// Connections by client.
+    clients: RefCell<HashMap<IpAddr, u32>>,
+    count: Cell<u32>,
+    luck: Cell<u64>,
+    tally: Arc<Tally>,
+}
+
+async fn serve(mut commands: mpsc::Receiver<Command>, tally: Arc<Tally>) {
+    let shared = Rc::new(Shared {
+        view: RefCell::new(Arc::new(View::default())),
+        clients: RefCell::new(HashMap::new()),
+        count: Cell::new(0),
+        luck: Cell::new(0),
+        tally,
+    });
+    let mut listening: HashMap<ListenerName, JoinHandle<()>> = HashMap::new();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::View(view, done) => {
+                *shared.view.borrow_mut() = view;
+                // Whoever does not wait for it needs no answer.
+                let _ = done.send(());
+            }
+            Command::Open(name, listener, done) => {
+                let accepting = accept(name.clone(), listener, Rc::clone(&shared));
+                if let Some(before) = listening.insert(name, tokio::task::spawn_local(accepting)) {
+                    before.abort();
+                }
+                let _ = done.send(());
+            }
+            Command::Close(name) => {
+                if let Some(accepting) = listening.remove(&name) {
+                    accepting.abort();
+                }
+            }
+            Command::Tell(notice) => {
+                tokio::task::spawn_local(notice::send(*notice));
+            }
+        }
+    }
+}
+
+async fn accept(name: ListenerName, listener: TcpListener, shared: Rc<Shared>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("{name} cannot be listened on over TCP: {error}"),
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                if let Some(place) = Place::take(&shared, &name, from) {
+                    tokio::task::spawn_local(converse(stream, from, name.clone(), Rc::clone(&shared), place));
+                }
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+/// A connection's place among those of its client and of all; given back when it ends.
+struct Place {
+    shared: Rc<Shared>,
+    client: IpAddr,
+}
+
+impl Place {
+    /// `None` where there is no place left: the connection is closed.
+    fn take(shared: &Rc<Shared>, name: &ListenerName, from: SocketAddr) -> Option<Self> {
+        let bounds = shared.view.borrow().by_listener.get(name)?.block()?.tcp;
+        let client = client_of(from.ip());
+        let mut clients = shared.clients.borrow_mut();
+        let own = clients.entry(client).or_insert(0);
+        if *own >= bounds.per_client || shared.count.get() >= bounds.conns {
+            if *own == 0 {
+                clients.remove(&client);
+            }
+            return None;
+        }
+        *own = own.saturating_add(1);
+        shared.count.set(shared.count.get().saturating_add(1));
+        Some(Self { shared: Rc::clone(shared), client })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut clients = self.shared.clients.borrow_mut();
+        if let Some(own) = clients.get_mut(&self.client) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                clients.remove(&self.client);
+            }
+        }
+        self.shared.count.set(self.shared.count.get().saturating_sub(1));
+    }
+}
+
+/// An IPv4 address, or the /64 of an IPv6 one.
+fn client_of(addr: IpAddr) -> IpAddr {
+    match addr.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
+        v4 => v4,
+    }
+}
+
+/// One connection, until it is quiet for too long, ends, or breaks a rule.
+async fn converse(mut stream: TcpStream, from: SocketAddr, name: ListenerName, shared: Rc<Shared>, _place: Place) {
+    // The peer being gone is found by the first read.
+    let _ = stream.set_nodelay(true);
+    let arrived_at = stream.local_addr().ok().map(|addr| addr.ip().to_canonical());
+    let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+    loop {
+        // Each query is answered from the view of its own time.
+        let Some(answers) = shared.view.borrow().by_listener.get(&name).cloned() else { return };
+        let Some(idle) = answers.block().map(|block| block.tcp.idle) else { return };
+        let Ok(Some(message)) = timeout(idle, read(&mut stream)).await else { return };
+        let Some(answers) = shared.view.borrow().by_listener.get(&name).cloned() else { return };
+        if !answer(&mut stream, &answers, &message, (from, arrived_at), &shared).await {
+            return;
+        }
+    }
+}
+
+/// A message with its length before it; `None` where the connection ends.
+async fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let length = stream.read_u16().await.ok()?;
+    let mut message = vec![0; usize::from(length)];
+    stream.read_exact(&mut message).await.ok()?;
+    Some(message)
+}
+
+async fn write(stream: &mut TcpStream, message: &[u8]) -> bool {
+    let Ok(length) = u16::try_from(message.len()) else { return false };
+    let mut framed = Vec::with_capacity(message.len().saturating_add(2));
+    framed.extend_from_slice(&length.to_be_bytes());
+    framed.extend_from_slice(message);
+    matches!(timeout(SEND_PATIENCE, stream.write_all(&framed)).await, Ok(Ok(())))
+}
+
+/// Answers one query. `false` where the connection is of no more use.
+async fn answer(
+    stream: &mut TcpStream,
+    answers: &Arc<Answers>,
+    message: &[u8],
+    (from, arrived_at): (SocketAddr, Option<IpAddr>),
+    shared: &Rc<Shared>,
+) -> bool {
+    shared.tally.query();
+    let luck = shared.luck.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    shared.luck.set(luck);
+    match long::answer(answers, message, from, arrived_at, Transport::Tcp, luck) {
+        Outcome::Silence => {
+            shared.tally.dropped();
+            false
+        }
+        Outcome::One(reply) => {
+            shared.tally.answered(reply.rcode, reply.truncated);
+            let asked = reply.question.as_ref().zip(answers.block());
+            shared.tally.zone(asked.and_then(|(asked, block)| block.number_of(&asked.name, asked.kind)));
+            if let Some((sink, _)) = &answers.log {
+                let mut line = Vec::new();
+                write_line(&mut line, from, "tcp", &long::shown(message), (reply.rcode, reply.bytes.len()));
+                sink.send(line);
+            }
+            write(stream, &reply.bytes).await
+        }
+        Outcome::Many(mut transfer, mut signing) => {
+            shared.tally.transfer();
+            while let Some(mut message) = transfer.next_message() {
+                if let Some(signing) = &mut signing {
+                    signing.sign(&mut message, evenkeel_net::clock::unix_now());
+                }
+                if !write(stream, &message).await {
+                    return false;
+                }
+            }
+            true
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! A thread that answers datagrams: batch in, answers out, and nothing else.
+//!
+//! The invariant: between two batches the thread looks whether there is a newer view; within one, it does not change.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
+
+use evenkeel_balance::Rng;
+use evenkeel_dns::answer::{Allowance, RateLimit, RateRules, Transport, Way};
+use evenkeel_dns::{Name, Rcode, Type};
+use evenkeel_model::{ListenerName, caps};
+use evenkeel_net::udp::{Batch, Datagram, Port, Waker, wait};
+use evenkeel_net::{clock, rng};
+use tokio::sync::{mpsc, oneshot};
+
+use super::long::{self, Outcome};
+use super::tally::Tally;
+use super::view::{Answers, View};
+use crate::supervisor::Event;
+use crate::tasks::{self, Token};
+
+/// How long a thread waits for a datagram before it looks whether it is still wanted.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Where a batch has as many, another one is probably there already, and waiting would cost a call for nothing.
+const BUSY: usize = 4;
+
+/// What a thread is told.
+enum Command {
+    View(Arc<View>, oneshot::Sender<()>),
+    Open(ListenerName, Port, oneshot::Sender<()>),
+    Close(ListenerName),
+}
+
+/// A thread, as the supervisor holds it. It ends when this is dropped.
+pub(super) struct Worker {
+    commands: Option<SyncSender<Command>>,
+    waker: Arc<Waker>,
+    has_news: Arc<AtomicBool>,
+    tally: Arc<Tally>,
+}
+
+impl Worker {
+    pub(super) fn start(index: usize, events: &mpsc::Sender<Event>, token: Token) -> io::Result<Self> {
+        let (commands, received) = sync_channel(caps::DNS_COMMANDS);
+        let (waker, has_news) = (Arc::new(Waker::new()?), Arc::new(AtomicBool::new(false)));
+        let tally = Arc::new(Tally::new(false));
+        let [a, b, c, d, e, f, g, h, ..] = rng::seed();
+        let thread = Thread {
+            commands: received,
+            waker: Arc::clone(&waker),
+            has_news: Arc::clone(&has_news),
+            view: Arc::new(View::default()),
+            ports: Vec::new(),
+            answering: Answering {
+                rng: Rng::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
+                limits: HashMap::new(),
+                tally: Arc::clone(&tally),
+                lines: Vec::new(),
+            },
+        };
+        let events = events.clone();
+        let run = move || {
+            let _held = token;
+            if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
+                // If nobody takes it, the process is ending already.
+                let _ = events.blocking_send(Event::Panicked { task: tasks::DNS.name });
+            }
+        };
+        tasks::start_thread(tasks::DNS, Some(index), run)?;
+        Ok(Self { commands: Some(commands), waker, has_news, tally })
+    }
+
+    pub(super) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
+    }
+
+    /// Gives it a view; the receiver hears when it answers from it.
+    pub(super) fn view(&self, view: &Arc<View>) -> Option<oneshot::Receiver<()>> {
+        let (done, taken) = oneshot::channel();
+        self.send(Command::View(Arc::clone(view), done)).then_some(taken)
+    }
+
+    pub(super) fn open(&self, name: ListenerName, port: Port) -> Option<oneshot::Receiver<()>> {
+        let (done, taken) = oneshot::channel();
+        self.send(Command::Open(name, port, done)).then_some(taken)
+    }
+
+    pub(super) fn close(&self, name: ListenerName) {
+        self.send(Command::Close(name));
+    }
+
+    /// Waits for room, which a thread makes between two batches.
+    fn send(&self, command: Command) -> bool {
+        let sent = self.commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
+        self.has_news.store(true, Ordering::Release);
+        self.waker.wake();
+        sent
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.commands = None;
+        self.has_news.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+struct Thread {
+    commands: Receiver<Command>,
+    waker: Arc<Waker>,
+    has_news: Arc<AtomicBool>,
+    view: Arc<View>,
+    ports: Vec<Listening>,
+    answering: Answering,
+}
+
+/// A socket with what is answered there.
+struct Listening {
+    name: ListenerName,
+    port: Port,
+    answers: Option<Arc<Answers>>,
+}
+
+/// What one thread needs to answer.
+struct Answering {
+    rng: Rng,
+    /// By the rules, which blocks may share.
+    limits: HashMap<(u32, u32, u32), RateLimit>,
+    tally: Arc<Tally>,
+    lines: Vec<u8>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        let mut batch = Batch::new();
+        loop {
+            if self.has_news.swap(false, Ordering::Acquire) && !self.take_commands() {
+                return;
+            }
+            let mut most = 0;
+            for Listening { port, answers, .. } in &self.ports {
+                let Some(answers) = answers else { continue };
+                let answering = &mut self.answering;
+                let now = clock::now();
+                match batch.exchange(port, &mut |datagram, out| answering.answer(answers, now, datagram, out)) {
+                    Ok(count) => most = most.max(count),
+                    Err(error) => tracing::error!("{} cannot be read: {error}", port.addr()),
+                }
+                answering.flush(answers, caps::LOG_BATCH_BYTES);
+            }
+            if most < BUSY {
+                for answers in self.ports.iter().filter_map(|listening| listening.answers.as_ref()) {
+                    self.answering.flush(answers, 1);
+                }
+                let ports = self.ports.iter().map(|listening| &listening.port);
+                if let Err(error) = wait(ports, &self.waker, LOOK) {
+                    tracing::error!("waiting for queries failed: {error}");
+                }
+                // A supervisor that is gone wakes nobody.
+                self.has_news.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// `false` where it is to end.
+    fn take_commands(&mut self) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::View(view, done)) => {
+                    self.view = view;
+                    for listening in &mut self.ports {
+                        listening.answers = self.view.by_listener.get(&listening.name).cloned();
+                    }
+                    // Whoever does not wait for it needs no answer.
+                    let _ = done.send(());
+                }
+                Ok(Command::Open(name, port, done)) => {
+                    let answers = self.view.by_listener.get(&name).cloned();
+                    self.ports.push(Listening { name, port, answers });
+                    let _ = done.send(());
+                }
+                Ok(Command::Close(name)) => self.ports.retain(|listening| listening.name != name),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+}
+
+/// Source ports that belong to services which answer anything.
+fn is_reflector(port: u16) -> bool {
+    matches!(port, 0 | 7 | 19)
+}
+
+/// What became of a query, for the counters and the log.
+struct Done<'a> {
+    length: usize,
+    rcode: Rcode,
+    truncated: bool,
+    is_trusted: bool,
+    question: Option<(&'a Name, Type)>,
+}
+
+impl Answering {
+    fn answer(&mut self, answers: &Answers, now: Duration, datagram: &Datagram<'_>, out: &mut [u8]) -> usize {
+        let Some(block) = answers.block() else { return 0 };
+        let Datagram { bytes, from, arrived_at } = *datagram;
+        self.tally.query();
+        if is_reflector(from.port()) {
+            self.tally.dropped();
+            return 0;
+        }
+        let way = Way { arrived_at, luck: self.rng.next_u64(), udp_bytes: block.policy.udp_bytes };
+        if let Some(written) = block.ready.answer(&answers.live, bytes, &way, out) {
+            let (rcode, truncated) = (written.rcode, false);
+            self.tally.zone(written.zone.and_then(|place| block.number(place)));
+            let done = Done { length: written.length, rcode, truncated, is_trusted: false, question: None };
+            return self.finish(answers, block.rate, now, datagram, done, out);
+        }
+        let reply = match long::answer(answers, bytes, from, arrived_at, Transport::Udp, way.luck) {
+            Outcome::One(reply) => reply,
+            Outcome::Many(mut transfer, stream) => return first_message(&mut transfer, stream, out),
+            Outcome::Silence => {
+                self.tally.dropped();
+                return 0;
+            }
+        };
+        let Some(room) = out.get_mut(..reply.bytes.len()) else { return 0 };
+        room.copy_from_slice(&reply.bytes);
+        let question = reply.question.as_ref().map(|question| (&question.name, question.kind));
+        self.tally.zone(question.and_then(|(name, kind)| block.number_of(name, kind)));
+        let done = Done {
+            length: reply.bytes.len(),
+            rcode: reply.rcode,
+            truncated: reply.truncated,
+            is_trusted: reply.cookie_is_good,
+            question,
+        };
+        self.finish(answers, block.rate, now, datagram, done, out)
+    }
+
+    /// The limit on responses, the counters and the log. Gives the length of what is sent.
+    fn finish(
+        &mut self,
+        answers: &Answers,
+        rules: Option<RateRules>,
+        now: Duration,
+        datagram: &Datagram<'_>,
+        mut done: Done<'_>,
+        out: &mut [u8],
+    ) -> usize {
+        if let Some(rules) = rules.filter(|_| !done.is_trusted) {
+            let (key, rng) = ((rules.rate, rules.instant, rules.slip), &mut self.rng);
+            let limit = self.limits.entry(key).or_insert_with(|| RateLimit::new(rules, rng.next_u64()));
+            match limit.count(now, datagram.from.ip()) {
+                Allowance::Send => {}
+                Allowance::Drop => {
+                    self.tally.limited();
+                    return 0;
+                }
+                Allowance::Slip => match long::slip(answers, datagram, out) {
+                    Some(length) => {
+                        self.tally.slipped();
+                        (done.length, done.truncated) = (length, true);
+                    }
+                    None => return 0,
+                },
+            }
+        }
+        self.tally.answered(done.rcode, done.truncated);
+        if let Some((_, percent)) = &answers.log
+            && self.rng.below(100) < u32::from(*percent)
+        {
+            self.note(datagram, &done);
+        }
+        done.length
+    }
+
+    /// A line of the log: time, client, transport, name, type, outcome, bytes.
+    fn note(&mut self, datagram: &Datagram<'_>, done: &Done<'_>) {
+        let asked = match done.question {
+            Some((name, kind)) => format!("{name} {kind}"),
+            None => long::shown(datagram.bytes),
+        };
+        write_line(&mut self.lines, datagram.from, "udp", &asked, (done.rcode, done.length));
+    }
+
+    /// Hands the log's lines over where they are as many bytes.
+    fn flush(&mut self, answers: &Answers, least: usize) {
+        if self.lines.len() < least {
+            return;
+        }
+        match &answers.log {
+            // Lines that are lost are counted by the log.
+            Some((sink, _)) => {
+                sink.send(std::mem::take(&mut self.lines));
+            }
+            None => self.lines.clear(),
+        }
+    }
+}
+
+/// One line of a log of queries.
+pub(super) fn write_line(
+    lines: &mut Vec<u8>,
+    from: SocketAddr,
+    over: &str,
+    asked: &str,
+    (rcode, length): (Rcode, usize),
+) {
+    let now = clock::unix_now();
+    let (seconds, millis) = (now.as_secs(), now.subsec_millis());
+    // Memory takes every byte.
+    let _ = writeln!(lines, "{seconds}.{millis:03} {} {over} {asked} {rcode} {length}", from.ip());
+}
+
+/// The one message that fits a datagram: the SOA.
+fn first_message(
+    transfer: &mut evenkeel_dns::answer::Transfer<'_>,
+    stream: Option<evenkeel_dns::tsig::Stream>,
+    out: &mut [u8],
+) -> usize {
+    let Some(mut message) = transfer.next_message() else { return 0 };
+    if let Some(mut stream) = stream {
+        stream.sign(&mut message, clock::unix_now());
+    }
+    let Some(room) = out.get_mut(..message.len()) else { return 0 };
+    room.copy_from_slice(&message);
+    message.len()
+}

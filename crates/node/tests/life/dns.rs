@@ -1,0 +1,240 @@
+//! DNS of a node: answers over both transports, following health and reloads, transfers, refusals.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use evenkeel_dns::wire::{Message, Question, write_query};
+use evenkeel_dns::{Class, Type};
+use evenkeel_node::DnsAsked;
+
+use crate::Running;
+use crate::origin::{Scratch, Server, eventually, free_port};
+
+/// A question, asked over UDP; `None` where no answer comes.
+fn ask(port: u16, name: &str, kind: Type) -> Option<Message> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.connect(("127.0.0.1", port)).unwrap();
+    socket.send(&query(name, kind)).unwrap();
+    let mut answer = [0; 2048];
+    let length = socket.recv(&mut answer).ok()?;
+    Message::read(&answer[..length])
+}
+
+fn query(name: &str, kind: Type) -> Vec<u8> {
+    write_query(7, &Question { name: name.parse().unwrap(), kind, class: Class::IN }, false, Some(1232))
+}
+
+fn ask_over_tcp(stream: &mut TcpStream, name: &str, kind: Type) -> Option<Message> {
+    let query = query(name, kind);
+    stream.write_all(&u16::try_from(query.len()).unwrap().to_be_bytes()).unwrap();
+    stream.write_all(&query).unwrap();
+    read_over_tcp(stream)
+}
+
+fn read_over_tcp(stream: &mut TcpStream) -> Option<Message> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut answer).ok()?;
+    Message::read(&answer)
+}
+
+fn stream_to(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
+/// The addresses of an answer, sorted.
+fn addresses(message: &Message) -> Vec<String> {
+    let mut all: Vec<String> = message.answer.iter().map(|record| record.data.show(record.kind)).collect();
+    all.sort();
+    all
+}
+
+fn config(dns: u16, servers: &[u16], zone: &str) -> String {
+    let servers: String =
+        servers.iter().enumerate().map(|(at, port)| format!("    server s{at} 127.0.0.{}:{port}\n", at + 1)).collect();
+    format!(
+        "state off\nlimits {{\n    workers 2\n    drain 1s\n}}\npool shop {{\n    check GET /check every=100ms rise=1 fall=1\n\
+         {servers}}}\npool others {{\n    check tcp every=100ms rise=1 fall=1\n    server lb2 127.0.0.9:1\n}}\n\
+         dns 127.0.0.1:{dns} {{\n    rate off\n{zone}}}\n"
+    )
+}
+
+const OWN: &str =
+    "    zone api.example.com answer=self pool=shop ttl=30s {\n        ns lb1.example.com=198.51.100.10\n    }\n";
+
+#[test]
+fn a_node_answers_its_own_zone_over_both_transports() {
+    let server = Server::start("one");
+    let port = free_port();
+    let running = Running::start(&config(port, &[server.port()], OWN));
+    eventually("its server is up", || running.status().is_settled());
+    eventually("it has an address", || {
+        ask(port, "API.example.com", Type::A).is_some_and(|answer| addresses(&answer) == ["127.0.0.1"])
+    });
+    let answer = ask(port, "api.example.com", Type::AAAA).unwrap();
+    assert_eq!((answer.rcode(), answer.answer.len(), answer.authority.len()), (0, 0, 1));
+    assert_eq!(answer.authority[0].owner.to_string(), "api.example.com.", "the SOA is the zone's own");
+    assert_eq!(ask(port, "x.api.example.com", Type::A).unwrap().rcode(), 3);
+    assert_eq!(ask(port, "example.com", Type::A).unwrap().rcode(), 5, "what is elsewhere is refused");
+
+    let mut stream = stream_to(port);
+    // Three at once on one connection (RFC 7766): answered in order.
+    for kind in [Type::A, Type::NS, Type::SOA] {
+        let query = query("api.example.com", kind);
+        stream.write_all(&u16::try_from(query.len()).unwrap().to_be_bytes()).unwrap();
+        stream.write_all(&query).unwrap();
+    }
+    for kind in [Type::A, Type::NS, Type::SOA] {
+        assert_eq!(read_over_tcp(&mut stream).unwrap().answer[0].kind, kind);
+    }
+    let totals = running.status().dns;
+    assert!(totals.udp >= 4 && totals.tcp == 3, "{totals:?}");
+    assert_eq!(totals.rcodes.get("REFUSED"), Some(&1));
+    assert_eq!(running.stop().failed, None);
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn answers_follow_health_and_are_never_empty() {
+    let (one, two) = (Server::start("one"), Server::start("two"));
+    let ports = [one.port(), two.port()];
+    let zone =
+        "    zone www.example.com answer=pool pool=shop ttl=30s {\n        ns lb1.example.com=198.51.100.10\n    }\n";
+    let port = free_port();
+    // Both are asked at 127.0.0.1 and .2: servers of the test listen on one of them only.
+    let text = config(port, &ports, zone).replace("127.0.0.2:", "127.0.0.1:");
+    let running = Running::start(&text);
+    let now = || addresses(&ask(port, "www.example.com", Type::A).expect("an answer"));
+    eventually("it answers", || now() == ["127.0.0.1"]);
+    drop((one, two));
+    eventually("both are down", || {
+        running.status().pools[0].servers.iter().all(|server| server.verdict.state == evenkeel_model::State::Down)
+    });
+    for _ in 0..20 {
+        assert_eq!(now(), ["127.0.0.1"], "a set is never emptied by health");
+    }
+}
+
+#[test]
+fn a_node_whose_pool_is_empty_answers_with_its_peers() {
+    let (server, peer) = (Server::start("one"), Server::start("peer"));
+    let port = free_port();
+    let zone = OWN.replace("pool=shop", "pool=shop peers=others address=198.51.100.10");
+    let text = config(port, &[server.port()], &zone).replace("127.0.0.9:1", &format!("127.0.0.1:{}", peer.port()));
+    let running = Running::start(&text);
+    let now = || addresses(&ask(port, "api.example.com", Type::A).expect("an answer"));
+    eventually("it answers with itself", || now() == ["198.51.100.10"]);
+    let origin = server.port();
+    drop(server);
+    eventually("it answers with its peer", || now() == ["127.0.0.1"]);
+    let back = Server::start_at("one", origin);
+    eventually("it answers with itself again", || now() == ["198.51.100.10"]);
+    drop(back);
+    drop(running);
+}
+
+#[test]
+fn no_query_is_lost_over_reloads_and_each_answer_is_of_one_configuration() {
+    let server = Server::start("one");
+    let port = free_port();
+    let text = |ttl: u32| {
+        let zone = OWN.replace("ttl=30s", &format!("ttl={ttl}s address=192.0.2.{ttl}"));
+        config(port, &[server.port()], &zone)
+    };
+    let running = Running::start(&text(30));
+    eventually("its server is up", || running.status().is_settled());
+    eventually("it answers", || ask(port, "api.example.com", Type::A).is_some_and(|answer| answer.rcode() == 0));
+    let (ended, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !ended.load(Ordering::SeqCst) {
+                    let answer = ask(port, "api.example.com", Type::A).expect("no query is lost");
+                    let [record] = answer.answer.as_slice() else { panic!("{answer:?}") };
+                    assert_eq!(addresses(&answer), [format!("192.0.2.{}", record.ttl)]);
+                    asked.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        for round in 0..20 {
+            running.reload(&text(30 + round)).unwrap();
+            let answer = ask(port, "api.example.com", Type::A).unwrap();
+            assert_eq!(answer.answer[0].ttl, 30 + round, "done means that queries see it");
+        }
+        ended.store(true, Ordering::SeqCst);
+    });
+    assert!(asked.load(Ordering::SeqCst) > 20);
+}
+
+#[test]
+fn a_zone_file_is_answered_transferred_to_whom_it_may_and_refused_whole_when_bad() {
+    let scratch = Scratch::new("zone");
+    let path = scratch.path().join("example.org");
+    let good = "$TTL 60\n@ SOA ns h 5 1 1 1 1\n@ NS ns\nns A 192.0.2.1\nwww TXT chosen\n*.w A 192.0.2.4\n";
+    fs::write(&path, good).unwrap();
+    let server = Server::start("one");
+    let port = free_port();
+    let zone = format!(
+        "    zone example.org file={} {{\n        name www answer=pool pool=shop\n        transfer 127.0.0.1\n    }}\n    \
+         zone closed.example file={}\n",
+        path.display(),
+        path.display()
+    );
+    let text = config(port, &[server.port()], &zone);
+    let running = Running::start(&text);
+    let first = |kind| move || ask(port, "www.example.org", kind).map(|answer| addresses(&answer)).unwrap_or_default();
+    eventually("the pool's server is answered", || first(Type::A)() == ["127.0.0.1"]);
+    assert_eq!(first(Type::TXT)(), ["\"chosen\""]);
+    assert_eq!(addresses(&ask(port, "a.b.w.example.org", Type::A).unwrap()), ["192.0.2.4"]);
+
+    let mut stream = stream_to(port);
+    let whole = ask_over_tcp(&mut stream, "example.org", Type::AXFR).unwrap();
+    let kinds: Vec<String> = whole.answer.iter().map(|record| record.kind.to_string()).collect();
+    assert_eq!((kinds.first(), kinds.last()), (Some(&"SOA".to_owned()), Some(&"SOA".to_owned())));
+    assert!(whole.answer.iter().any(|record| record.kind == Type::A && record.owner.to_string() == "www.example.org."));
+    assert_eq!(ask_over_tcp(&mut stream, "closed.example", Type::AXFR).unwrap().rcode(), 5);
+
+    fs::write(&path, format!("{good}www A 192.0.2.300\nmx MX ten mail\n")).unwrap();
+    let refused = running.reload(&text).unwrap_err();
+    assert!(refused.contains("example.org") && refused.contains(":7") && refused.contains(":8"), "{refused}");
+    assert_eq!(first(Type::A)(), ["127.0.0.1"], "what was read before is answered on");
+    fs::write(&path, good.replace("192.0.2.4", "192.0.2.5").replace(" 5 ", " 6 ")).unwrap();
+    running.reload(&text).unwrap();
+    assert_eq!(addresses(&ask(port, "a.w.example.org", Type::A).unwrap()), ["192.0.2.5"]);
+}
+
+#[test]
+fn it_says_what_it_would_answer_and_why() {
+    let server = Server::start("one");
+    let port = free_port();
+    let running = Running::start(&config(port, &[server.port()], OWN));
+    eventually("its server is up", || running.status().is_settled());
+    let handle = running.node.as_ref().unwrap().handle();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let at: IpAddr = "198.51.100.7".parse().unwrap();
+    let query = |name: &str, kind: &str| {
+        let asked = DnsAsked::read(name, kind, (None, Some(at))).unwrap();
+        runtime.block_on(handle.dns_query(asked)).unwrap()
+    };
+    eventually("health is known", || query("api.example.com", "A").rcode == "NOERROR");
+    let answered = query("api.example.com", "A");
+    assert_eq!(answered.zone.as_deref(), Some("api.example.com."));
+    assert_eq!(answered.answer, ["api.example.com. 30 A 198.51.100.7"]);
+    assert!(answered.why.iter().any(|why| why.contains("pool `shop` is up")), "{:?}", answered.why);
+    assert_eq!(query("elsewhere.example", "A").rcode, "REFUSED");
+    assert!(DnsAsked::read("api.example.com", "NOTYPE", (None, None)).is_err());
+    let zones = runtime.block_on(handle.dns_zones()).unwrap();
+    assert_eq!(zones.len(), 1);
+    let balanced = &zones[0].balanced[0];
+    assert_eq!((balanced.name.as_str(), balanced.answer.as_str(), balanced.ttl), ("api.example.com.", "self", 30));
+    ask(port, "x.api.example.com", Type::A).unwrap();
+    ask(port, "api.example.com", Type::MX).unwrap();
+    assert_eq!(running.status().dns.zones.get("api.example.com."), Some(&2));
+}
