@@ -9,8 +9,8 @@ use evenkeel_model::config::Standing;
 use hyper::body::Bytes;
 
 use crate::report::{
-    EventReport, LogLine, ReloadRefused, ReloadReport, ServerReport, SessionListReport, SessionTableReport,
-    SessionsChanged, StatusReport, TimelineReport,
+    DnsAnswerReport, EventReport, LogLine, ReloadRefused, ReloadReport, ServerReport, SessionListReport,
+    SessionTableReport, SessionsChanged, StatusReport, TimelineReport, ZoneReport,
 };
 
 /// An answer that may take a while.
@@ -163,6 +163,9 @@ pub trait Control: Send + Sync + 'static {
     /// What its servers were held for in the last day.
     fn timeline(&self) -> Answer<'_, TimelineReport>;
 
+    /// What it answers to queries of DNS.
+    fn dns(&self) -> &dyn DnsControl;
+
     /// Writes down who changed what.
     fn audit(&self, line: &Audit);
 
@@ -177,4 +180,26 @@ pub trait Control: Send + Sync + 'static {
 
     /// Begins to stop: no new connections, open ones finish. Answers when that has begun.
     fn stop(&self) -> Answer<'_, ()>;
+}
+
+/// A query of DNS that nobody sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsQuestion {
+    /// The name, as people write it.
+    pub name: String,
+    /// The type, as people write it.
+    pub kind: String,
+    /// Who would ask.
+    pub client: Option<IpAddr>,
+    /// Which address would be asked.
+    pub arrived_at: Option<IpAddr>,
+}
+
+/// DNS of a running node.
+pub trait DnsControl: Send + Sync {
+    /// What a query gets now, and why; a sentence where the name or the type is none.
+    fn query(&self, question: DnsQuestion) -> Answer<'_, Result<DnsAnswerReport, String>>;
+
+    /// Every zone.
+    fn zones(&self) -> Answer<'_, Vec<ZoneReport>>;
 }

@@ -6,10 +6,12 @@ use std::fmt::{self, Write};
 
 use crate::report::{PoolReport, ReloadReport, ServerReport, StatusReport};
 
+mod dns;
 mod table;
 mod top;
 mod words;
 
+pub use dns::{dns_answer, zones};
 use table::Table;
 pub use top::{Order, Screen, top};
 pub(crate) use words::age;

@@ -3,6 +3,7 @@
 //! Names and meanings are an interface: fields are added, never renamed. Times are seconds; `at` counts from
 //! 1970-01-01 UTC. States and reasons are the words of the model.
 
+mod dns;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use evenkeel_model::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::dns::{BalancedReport, DnsAnswerReport, DnsReport, ZoneReport};
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 
 /// A node at one moment.
@@ -37,6 +39,9 @@ pub struct StatusReport {
     pub listeners: Vec<ListenerReport>,
     /// The pools in written order.
     pub pools: Vec<PoolReport>,
+    /// What DNS was asked; absent without a `dns` block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsReport>,
     /// The counters of the process.
     pub totals: TotalsReport,
     /// How the traffic of all listeners goes at the moment; absent until it was watched for a few seconds.

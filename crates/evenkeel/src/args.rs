@@ -1,5 +1,6 @@
 //! The command line's words. Help, completions and man pages are made of these same definitions.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     /// Show the configuration as it is understood
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Show what the running daemon answers to queries of DNS
+    #[command(subcommand)]
+    Dns(DnsCommand),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -385,6 +389,31 @@ pub(crate) struct StopArgs {
     /// The daemon's control socket [default: the first of the customary places where one answers]
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DnsCommand {
+    /// Say what a query gets now, and why
+    Query(DnsQueryArgs),
+    /// List the zones, and the names whose addresses are chosen by health
+    Zones(RemoteArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DnsQueryArgs {
+    /// The name
+    pub(crate) name: String,
+    /// The type
+    #[arg(value_name = "TYPE", default_value = "A")]
+    pub(crate) kind: String,
+    /// As if this client asked, for names that are spread by client
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) client: Option<IpAddr>,
+    /// As if this address of the node was asked, for names answered with it
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) at: Option<IpAddr>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
 }
 
 #[derive(Debug, Subcommand)]

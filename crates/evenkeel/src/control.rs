@@ -1,5 +1,7 @@
 //! The node behind the control socket: its facts in the words of the API.
 
+mod dns;
+
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use evenkeel_admin::report::{
 };
 use evenkeel_admin::serve::{self, Door};
 use evenkeel_admin::watch::Watch;
-use evenkeel_admin::{Answer, Audit, Control, Events, Servers, Sessions};
+use evenkeel_admin::{Answer, Audit, Control, DnsControl, Events, Servers, Sessions};
 use evenkeel_model::ListenerName;
 use evenkeel_node::{
     AdminDoor, ConfigStatus, Doors, Handle, LogTail, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic,
@@ -150,6 +152,10 @@ impl Control for Running {
         })
     }
 
+    fn dns(&self) -> &dyn DnsControl {
+        self
+    }
+
     fn stop(&self) -> Answer<'_, ()> {
         Box::pin(async {
             // A node that has ended has stopped.
@@ -187,6 +193,7 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         config: config(&status.config),
         listeners: listeners.collect(),
         pools: status.pools.iter().map(pool).collect(),
+        dns: (!status.running.dns.is_empty()).then(|| dns::report(&status.dns)),
         totals: totals(status),
         live: None,
     }

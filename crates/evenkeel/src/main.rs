@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
-use commands::{check, config, fmt, papers, passwd, remote, run, session, steer, top, zonefile};
+use commands::{check, config, dns, fmt, papers, passwd, remote, run, session, steer, top, zonefile};
 use exit::Exit;
 
 /// The name of the script that `zonefile` replaces.
@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         Command::Session(command) => session::session(&command),
         Command::Passwd(args) => passwd::passwd(&args),
         Command::Config(command) => config::config(&command),
+        Command::Dns(command) => dns::dns(&command),
         Command::Completions { shell } => papers::completions(shell),
         Command::Man { dir } => papers::man(dir.as_deref()),
         Command::Zonefile(command) => zonefile::zonefile(&command),

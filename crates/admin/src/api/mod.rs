@@ -3,6 +3,7 @@
 //! A noun is a module here with its rows ([`Operation`]); [`NOUNS`] names it, and a small trait in `control` says what it
 //! asks of the node. The invariant: what is not in the catalogue is not served, and what is in it is described.
 
+mod dns;
 pub mod events;
 mod health;
 mod listeners;
@@ -46,6 +47,7 @@ static NOUNS: &[&[Operation]] = &[
     sessions::OPERATIONS,
     events::OPERATIONS,
     process::OPERATIONS,
+    dns::OPERATIONS,
     pages::OPERATIONS,
     log::OPERATIONS,
     metrics::OPERATIONS,

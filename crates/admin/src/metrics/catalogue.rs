@@ -6,7 +6,7 @@
 //! The invariant: a row puts as many values as it has labels, in their order.
 
 use super::write::Sink;
-use crate::report::{ListenerReport, PoolReport, ServerReport, StatusReport, TrafficReport};
+use crate::report::{DnsReport, ListenerReport, PoolReport, ServerReport, StatusReport, TrafficReport};
 
 /// One family of metrics.
 pub struct Family {
@@ -132,6 +132,26 @@ pub const FAMILIES: &[Family] = &[
     counter("evenkeel_log_lines_lost_total", &[], "Lines of access logs lost to a slow or full log",
         |report, sink| sink.put(&[], report.totals.log_lines_lost)),
 
+    counter("evenkeel_dns_queries_total", &["transport"], "Queries of DNS by transport: `udp` or `tcp`",
+        |report, sink| each_dns(report, |dns| {
+            sink.put(&["udp"], dns.udp);
+            sink.put(&["tcp"], dns.tcp);
+        })),
+    counter("evenkeel_dns_answers_total", &["rcode"], "Answers of DNS by response code",
+        |report, sink| each_dns(report, |dns| dns.rcodes.iter().for_each(|(rcode, count)| sink.put(&[rcode], *count)))),
+    counter("evenkeel_dns_zone_queries_total", &["zone"], "Queries of DNS by the zone that they were about",
+        |report, sink| each_dns(report, |dns| dns.zones.iter().for_each(|(zone, count)| sink.put(&[zone], *count)))),
+    counter("evenkeel_dns_unanswered_total", &["cause"],
+        "Messages of DNS without an answer: `malformed`, or `limited` where the client was past its allowance",
+        |report, sink| each_dns(report, |dns| {
+            sink.put(&["malformed"], dns.dropped);
+            sink.put(&["limited"], dns.limited);
+        })),
+    counter("evenkeel_dns_truncated_total", &[], "Answers of DNS that were cut, so that the client comes over TCP",
+        |report, sink| each_dns(report, |dns| sink.put(&[], dns.truncated))),
+    counter("evenkeel_dns_transfers_total", &[], "Zones transferred to secondary servers",
+        |report, sink| each_dns(report, |dns| sink.put(&[], dns.transfers))),
+
     gauge("evenkeel_listener_connections", &["listener"], "Client connections of a listener open now",
         |report, sink| each_listener(report, sink, |listener| listener.connections)),
     counter("evenkeel_listener_connections_accepted_total", &["listener"], "Client connections that a listener accepted",
@@ -201,6 +221,12 @@ pub const FAMILIES: &[Family] = &[
     counter("evenkeel_server_sent_bytes_total", &["pool", "server"], "Bytes sent to clients that came from a server",
         |report, sink| each_server(report, sink, |server| server.traffic.bytes_out)),
 ];
+
+fn each_dns(report: &StatusReport, mut put: impl FnMut(&DnsReport)) {
+    if let Some(dns) = &report.dns {
+        put(dns);
+    }
+}
 
 fn each_listener(report: &StatusReport, sink: &mut Sink, of: fn(&ListenerReport) -> u64) {
     for listener in &report.listeners {

@@ -8,9 +8,10 @@ use tokio::sync::{Notify, oneshot};
 
 use super::*;
 use crate::client::{Client, ClientError};
+use crate::control::{DnsControl, DnsQuestion};
 use crate::report::{
-    LogLine, ReloadRefused, ReloadReport, ServerReport, SessionListReport, SessionTableReport, SessionsChanged,
-    StatusReport, TimelineReport,
+    DnsAnswerReport, LogLine, ReloadRefused, ReloadReport, ServerReport, SessionListReport, SessionTableReport,
+    SessionsChanged, StatusReport, TimelineReport, ZoneReport,
 };
 use crate::{Answer, Control, SessionChoice};
 
@@ -48,6 +49,10 @@ impl Control for Node {
 
     fn timeline(&self) -> Answer<'_, TimelineReport> {
         Box::pin(async { TimelineReport::default() })
+    }
+
+    fn dns(&self) -> &dyn DnsControl {
+        self
     }
 
     fn audit(&self, _: &crate::Audit) {}
@@ -126,6 +131,23 @@ struct Over;
 impl crate::Coming for Over {
     fn next(self: Box<Self>) -> crate::NextStep {
         Box::pin(async { (self as Box<dyn crate::Coming>, crate::Step::End) })
+    }
+}
+
+impl DnsControl for Node {
+    fn query(&self, question: DnsQuestion) -> Answer<'_, Result<DnsAnswerReport, String>> {
+        Box::pin(async move {
+            let DnsQuestion { name, kind, client, .. } = question;
+            if kind != "A" {
+                return Err(format!("`{kind}` is no type"));
+            }
+            let why = client.map(|client| format!("{client} asks"));
+            Ok(DnsAnswerReport { question: name, why: why.into_iter().collect(), ..DnsAnswerReport::default() })
+        })
+    }
+
+    fn zones(&self) -> Answer<'_, Vec<ZoneReport>> {
+        Box::pin(async { Vec::new() })
     }
 }
 

@@ -19,6 +19,12 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
         Ok(loading) => loading.loaded,
         Err(cause) => return output::fail(cause),
     };
+    let problems = evenkeel_node::dns_problems(&loaded);
+    if !problems.is_empty() {
+        // What cannot be used is not good, however well it reads.
+        loaded.diagnostics.extend(problems);
+        loaded.config = None;
+    }
     if !args.offline {
         look_up(&mut loaded);
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod config;
+pub(crate) mod dns;
 pub(crate) mod fmt;
 pub(crate) mod papers;
 pub(crate) mod passwd;
