@@ -67,6 +67,8 @@ pub enum Kind {
     Cookie,
     /// The value of a cookie.
     CookieValue,
+    /// The `Path` of a cookie.
+    CookiePath,
     /// A domain of cookies.
     Domain,
     /// `X-Forwarded-For` and its like, or `off`.
@@ -151,7 +153,7 @@ impl Kind {
             Self::HostPattern => "`shop.example.com` or `*.example.com`",
             Self::Host => "a name such as `example.org`",
             Self::Authority => "a host, with `:PORT` where it is not the usual one",
-            Self::UrlPath => "a path that begins with `/`",
+            Self::UrlPath | Self::CookiePath => "a path that begins with `/`",
             Self::Condition => "`NAME`, which must be there, or `NAME:VALUE`",
             Self::FieldLine => "`NAME:VALUE`",
             Self::Secret => "`file:/PATH`, `env:NAME` or `cred:NAME`",

@@ -174,7 +174,7 @@ pub(super) static ROWS: &[Directive] = &[
     Directive {
         name: "path",
         within: &[Context::Sticky],
-        args: &[one("PATH", Kind::UrlPath)],
+        args: &[one("PATH", Kind::CookiePath)],
         otherwise: "`/`",
         doc: "`Path` of the cookie.",
         more: "The browser sends the cookie for this path and below.",

@@ -98,6 +98,7 @@ pub(crate) fn read(kind: Kind, word: &Word, out: &mut Diagnostics) -> Option<Val
         Kind::Field => Value::Text(text::token(word, "header field", out)?),
         Kind::Cookie => Value::Text(text::token(word, "cookie", out)?),
         Kind::CookieValue => Value::Text(text::cookie_value(word, out)?),
+        Kind::CookiePath => Value::Text(text::cookie_path(word, out)?),
         Kind::Domain => Value::Text(host::domain(word, out)?),
         Kind::ClientField => Value::ClientField(client_field(word, out)?),
         Kind::PathPattern => Value::PathPattern(path::pattern(word, out)?),

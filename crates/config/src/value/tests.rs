@@ -59,6 +59,7 @@ fn what_is_right_is_read_and_what_is_wrong_is_reported_once() {
             &["a", "", "/a?b=c", "/a#b", "/a b", "/../a", "http://h/a", "/ä"],
         ),
         (Kind::UrlPath, &["/a", "/a/b/"], &["a", "/", "/a?b", "/*", ""]),
+        (Kind::CookiePath, &["/", "/a/", "/a/b"], &["a", "", "/a;b", "/a,b", "/a b", "/ä"]),
         (Kind::Method, &["GET", "M-SEARCH"], &["get", "", "G T"]),
         (Kind::Field, &["X-A"], &["X-A:", "", "a b", "ä"]),
         (Kind::Secret, &["file:/a", "env:A_B", "cred:sticky"], &["hunter2", "file:a", "env:", "cred:a/b", ""]),

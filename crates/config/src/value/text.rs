@@ -57,6 +57,22 @@ pub(super) fn cookie_value(word: &Word, out: &mut Diagnostics) -> Option<String>
     None
 }
 
+/// What the `Path` of a cookie may be (RFC 6265 section 4.1.1).
+pub(super) fn cookie_path(word: &Word, out: &mut Diagnostics) -> Option<String> {
+    let text = word.text.as_str();
+    if !text.starts_with('/') {
+        out.report(Code::E312, word.span, format!("`{}` is not a path", text.escape_debug()))
+            .help("the path of a cookie begins with `/`: `path=/shop`");
+        return None;
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b';' | b',')) {
+        out.report(Code::E324, word.span, format!("`{}` cannot be the path of a cookie", text.escape_debug()))
+            .note("`;` and `,` end an attribute of a cookie, and blanks and other letters than ASCII are not in paths");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
 pub(super) fn method(word: &Word, out: &mut Diagnostics) -> Option<String> {
     let text = word.text.as_str();
     if is_token(text) && !text.bytes().any(|b| b.is_ascii_lowercase()) {

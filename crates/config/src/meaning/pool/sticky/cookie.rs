@@ -42,7 +42,7 @@ pub(super) fn cookie(entry: &Entry, pool: &PoolName, out: &mut Diagnostics) -> S
     cookie.preserve = entry.entry("preserve").is_some();
     cookie.strip = is_on(entry, "strip", true);
     cookie.private = is_on(entry, "private", true);
-    cookie.attributes = attributes(entry, out);
+    cookie.attributes = attributes(entry);
     contradictions(entry, &cookie, out);
     cookie
 }
@@ -94,15 +94,12 @@ fn values(entry: &Entry, cookie: &mut StickyCookie, out: &mut Diagnostics) {
     };
 }
 
-fn attributes(entry: &Entry, out: &mut Diagnostics) -> CookieAttributes {
+fn attributes(entry: &Entry) -> CookieAttributes {
     let mut attributes = CookieAttributes::default();
     if let Some(Value::Text(domain)) = entry.option("domain") {
         attributes.domain = Some(domain.clone());
     }
-    if let Some((Value::Text(path), word)) = entry.option("path").zip(entry.entry("path")) {
-        if path.contains([';', ',']) {
-            out.report(Code::E324, word.span, "`;` and `,` end an attribute of a cookie").help("write another path");
-        }
+    if let Some(Value::Text(path)) = entry.option("path") {
         attributes.path.clone_from(path);
     }
     attributes.secure = match entry.option("secure") {
