@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("chromium", "chromium", "the dashboard as a browser shows it"),
     ("prometheus", "prometheus", "reading our metrics, and promtool, which judges them"),
     ("tmux", "tmux", "a terminal for `top`"),
+    ("openssl", "openssl", "digests in cookies, to compare with ours"),
 ];
 
 /// Where system programs lie that a user's path may lack.

@@ -17,6 +17,7 @@ mod life;
 mod limits;
 mod logs;
 mod metrics;
+mod moving;
 mod papers;
 mod proofs;
 mod protocol;
