@@ -22,6 +22,7 @@ mod papers;
 mod proofs;
 mod protocol;
 mod reload;
+mod sessions;
 mod setting;
 mod steady;
 mod sticky;
