@@ -10,6 +10,7 @@ mod dns;
 mod table;
 mod top;
 mod words;
+mod zonefiles;
 
 pub use dns::{dns_answer, zones};
 use table::Table;
@@ -73,7 +74,8 @@ fn write_status(to: &mut String, report: &StatusReport, look: Look) -> fmt::Resu
     let used = to.lines().count();
     let servers: usize = report.pools.iter().map(|pool| pool.servers.len()).sum();
     let fits = used + servers + 2 <= look.lines;
-    pools(to, report, look.colour, fits)
+    pools(to, report, look.colour, fits)?;
+    zonefiles::records(to, report, look.colour)
 }
 
 /// One line that says whether all is well.
@@ -178,6 +180,7 @@ fn all_concerns(report: &StatusReport, colour: Colour) -> Vec<String> {
     for pool in &report.pools {
         lines.extend(pool.servers.iter().filter(|server| !is_serving(server)).map(|it| concern(pool, it, colour)));
     }
+    lines.extend(zonefiles::concerns(report));
     let totals = &report.totals;
     if totals.panics > 0 {
         lines.push(format!("{} lost to a fault of ours; please report it", count(totals.panics, "connection")));

@@ -5,6 +5,7 @@
 
 mod dns;
 mod sessions;
+mod zonefile;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::dns::{BalancedReport, DnsAnswerReport, DnsReport, ZoneReport};
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
+pub use self::zonefile::{RecordReport, SetReport, SheetReport, ThenReport, ZonefileReport};
 
 /// A node at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +44,9 @@ pub struct StatusReport {
     /// What DNS was asked; absent without a `dns` block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsReport>,
+    /// The zone files that are kept in step, by block.
+    #[serde(default)]
+    pub zonefiles: Vec<ZonefileReport>,
     /// The counters of the process.
     pub totals: TotalsReport,
     /// How the traffic of all listeners goes at the moment; absent until it was watched for a few seconds.

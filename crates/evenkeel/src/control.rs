@@ -22,7 +22,7 @@ use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
-use crate::{steering, topology};
+use crate::{steering, topology, zonefiles};
 
 /// A node, as the control API sees it.
 pub(crate) struct Running {
@@ -194,6 +194,7 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         listeners: listeners.collect(),
         pools: status.pools.iter().map(pool).collect(),
         dns: (!status.running.dns.is_empty()).then(|| dns::report(&status.dns)),
+        zonefiles: status.zonefiles.iter().map(zonefiles::report).collect(),
         totals: totals(status),
         live: None,
     }

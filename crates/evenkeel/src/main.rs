@@ -20,6 +20,7 @@ mod sessions;
 mod steering;
 mod terminal;
 mod topology;
+mod zonefiles;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -18,7 +18,7 @@ pub struct Happening {
     pub id: u64,
     /// When, since 1970.
     pub at: Duration,
-    /// What it is about: `server`, `intent`, `reload`, `name`, `node`, `audit`.
+    /// What it is about: `server`, `intent`, `reload`, `name`, `zonefile`, `node`, `audit`.
     pub kind: &'static str,
     /// What it happened to: `shop/a`, or empty.
     pub subject: String,

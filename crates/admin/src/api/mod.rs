@@ -18,6 +18,7 @@ pub mod servers;
 pub mod sessions;
 mod status;
 mod timeline;
+mod zonefiles;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ static NOUNS: &[&[Operation]] = &[
     servers::OPERATIONS,
     sessions::OPERATIONS,
     events::OPERATIONS,
+    zonefiles::OPERATIONS,
     process::OPERATIONS,
     dns::OPERATIONS,
     pages::OPERATIONS,

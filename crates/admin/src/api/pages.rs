@@ -50,6 +50,13 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..PAGE
     },
     Operation {
+        path: "/zonefiles",
+        id: "showZonefiles",
+        doc: "The zone files that are kept in step, as a page.",
+        run: |call| Box::pin(show(call, View::Zonefiles)),
+        ..PAGE
+    },
+    Operation {
         path: "/log",
         id: "showLog",
         doc: "The latest requests, as a page; lines only for who may see them.",

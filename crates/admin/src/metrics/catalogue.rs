@@ -6,7 +6,7 @@
 //! The invariant: a row puts as many values as it has labels, in their order.
 
 use super::write::Sink;
-use crate::report::{DnsReport, ListenerReport, PoolReport, ServerReport, StatusReport, TrafficReport};
+use crate::report::{DnsReport, ListenerReport, PoolReport, ServerReport, StatusReport, TrafficReport, ZonefileReport};
 
 /// One family of metrics.
 pub struct Family {
@@ -220,6 +220,24 @@ pub const FAMILIES: &[Family] = &[
         |report, sink| each_server(report, sink, |server| server.traffic.bytes_in)),
     counter("evenkeel_server_sent_bytes_total", &["pool", "server"], "Bytes sent to clients that came from a server",
         |report, sink| each_server(report, sink, |server| server.traffic.bytes_out)),
+
+    gauge("evenkeel_zonefile_records", &["state"], "Records that the zone-file checker covers, by the state that their targets are held for",
+        |report, sink| for state in STATES {
+            let has_it = |block: &ZonefileReport| block.records().filter(|record| record.state == state).count();
+            sink.put(&[state], number(report.zonefiles.iter().map(has_it).sum()));
+        }),
+    gauge("evenkeel_zonefile_parked_records", &[], "Records that are commented out of their zones",
+        |report, sink| sink.put(&[], zonefiles(report, |block| block.records().filter(|record| record.parked).count()))),
+    gauge("evenkeel_zonefile_faulty_files", &[], "Zone files that the last round could not bring in step",
+        |report, sink| sink.put(&[], zonefiles(report, |block| block.sheets.iter().filter(|sheet| !sheet.is_good()).count()))),
+    gauge("evenkeel_zonefile_blind", &[], "Blocks of which every target fails, so that nothing is changed",
+        |report, sink| sink.put(&[], zonefiles(report, |block| block.blind.into()))),
+    gauge("evenkeel_zonefile_owed_commands", &[], "Commands after a change that have not succeeded yet",
+        |report, sink| sink.put(&[], zonefiles(report, |block| block.then.iter().filter(|then| then.owed).count()))),
+    counter("evenkeel_zonefile_changes_total", &[], "Records parked or put back",
+        |report, sink| sink.put(&[], report.zonefiles.iter().map(|block| block.changes).fold(0, u64::saturating_add))),
+    gauge("evenkeel_zonefile_round_timestamp_seconds", &[], "When the block that was looked at longest ago was, since 1970; 0 before that",
+        |report, sink| sink.put(&[], report.zonefiles.iter().map(|block| block.last_round.unwrap_or(0)).min().unwrap_or(0))),
 ];
 
 fn each_dns(report: &StatusReport, mut put: impl FnMut(&DnsReport)) {
@@ -246,6 +264,10 @@ fn each_server(report: &StatusReport, sink: &mut Sink, of: fn(&ServerReport) -> 
             sink.put(&[&pool.name, &server.name], of(server));
         }
     }
+}
+
+fn zonefiles(report: &StatusReport, of: fn(&ZonefileReport) -> usize) -> u64 {
+    number(report.zonefiles.iter().map(of).sum())
 }
 
 fn classes(sink: &mut Sink, name: &str, traffic: &TrafficReport) {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use evenkeel_model::Histogram;
 
 use super::*;
-use crate::report::{ListenerReport, PoolReport, ServerReport, TrafficReport};
+use crate::report::{
+    ListenerReport, PoolReport, RecordReport, ServerReport, SetReport, SheetReport, TrafficReport, ZonefileReport,
+};
 
 fn histogram(millis: &[u64]) -> Histogram {
     let mut counts = [0; Histogram::STEPS];
@@ -23,6 +25,13 @@ fn traffic() -> TrafficReport {
         latency: Some(histogram(&[4, 900, 11_596])),
         ..TrafficReport::default()
     }
+}
+
+fn zonefile() -> ZonefileReport {
+    let record = RecordReport { state: "down".to_owned(), parked: true, ..RecordReport::default() };
+    let set = SetReport { records: vec![record], ..SetReport::default() };
+    let sheet = SheetReport { outcome: "unchanged".to_owned(), sets: vec![set], ..SheetReport::default() };
+    ZonefileReport { sheets: vec![sheet], changes: 7, ..ZonefileReport::default() }
 }
 
 fn report(servers: usize) -> StatusReport {
@@ -42,6 +51,7 @@ fn report(servers: usize) -> StatusReport {
             servers: (0..servers).map(server).collect(),
             ..PoolReport::default()
         }],
+        zonefiles: vec![zonefile()],
         ..StatusReport::default()
     }
 }
@@ -76,6 +86,10 @@ fn a_sample_has_the_labels_of_its_family() {
         "evenkeel_pool_request_duration_seconds_bucket{pool=\"shop\",le=\"+Inf\"} 3\n",
         "evenkeel_pool_request_duration_seconds_sum{pool=\"shop\"} 12.5\n",
         "evenkeel_config_last_reload_success 1\n",
+        "evenkeel_zonefile_records{state=\"down\"} 1\n",
+        "evenkeel_zonefile_parked_records 1\n",
+        "evenkeel_zonefile_faulty_files 0\n",
+        "evenkeel_zonefile_changes_total 7\n",
     ] {
         assert!(text.contains(wanted), "no {wanted:?} in\n{text}");
     }

@@ -17,16 +17,19 @@ pub(crate) enum View {
     Health,
     /// What has happened.
     Events,
+    /// Zone files and their records.
+    Zonefiles,
     /// The latest requests.
     Log,
 }
 
 /// Every view with its path and its name.
-pub(super) const VIEWS: [(View, &str, &str); 5] = [
+pub(super) const VIEWS: [(View, &str, &str); 6] = [
     (View::Overview, "/", "Overview"),
     (View::Servers, "/servers", "Servers"),
     (View::Health, "/health", "Health"),
     (View::Events, "/events", "Events"),
+    (View::Zonefiles, "/zonefiles", "Zone files"),
     (View::Log, "/log", "Log"),
 ];
 

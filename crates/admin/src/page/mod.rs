@@ -18,6 +18,7 @@ mod parts;
 mod policy;
 mod servers;
 mod words;
+mod zonefiles;
 
 pub(crate) mod csv;
 
@@ -72,6 +73,7 @@ pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
         View::Servers => servers::write(&mut html, asked, facts),
         View::Health => health::write(&mut html, asked, facts),
         View::Events => events::write(&mut html, asked, &facts.events),
+        View::Zonefiles => zonefiles::write(&mut html, facts),
         View::Log => log::write(&mut html, asked, facts.log.as_ref()),
     }
     html.raw("</main>\n");

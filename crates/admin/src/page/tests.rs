@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::report::{
-    DrainReport, EventReport, IntentReport, ListenerReport, LiveReport, LogLine, PoolReport, RouteReport, ServerReport,
-    TimelineRow, TrafficReport,
+    DrainReport, EventReport, IntentReport, ListenerReport, LiveReport, LogLine, PoolReport, RecordReport, RouteReport,
+    ServerReport, SetReport, SheetReport, ThenReport, TimelineRow, TrafficReport, ZonefileReport,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u{202e}";
@@ -47,6 +47,7 @@ fn facts(name: &str, role: Role) -> Facts {
             traffic,
             ..PoolReport::default()
         }],
+        zonefiles: vec![zonefile(name)],
         live: Some(live),
         ..StatusReport::default()
     };
@@ -66,6 +67,31 @@ fn facts(name: &str, role: Role) -> Facts {
     let parsed = LogLine { number: 8, text: request };
     let log = Some(LogFacts { open: Some(parsed.clone()), lines: vec![line, parsed] });
     Facts { report, timeline, events, log, role, user: name.to_owned(), is_signed_in: true }
+}
+
+fn zonefile(name: &str) -> ZonefileReport {
+    let text = || name.to_owned();
+    let record = |state: &str, parked| RecordReport {
+        address: text(),
+        state: state.to_owned(),
+        why: text(),
+        since: 1,
+        parked,
+        ..RecordReport::default()
+    };
+    let records = vec![record("up", false), record("down", true)];
+    let set = SetReport { owner: text(), kind: "A".to_owned(), records, ..SetReport::default() };
+    let sheet =
+        SheetReport { file: text(), outcome: "unchanged".to_owned(), sets: vec![set], ..SheetReport::default() };
+    let then = ThenReport { command: text(), owed: true, last_run: Some(1), failure: Some(text()) };
+    ZonefileReport {
+        files: vec![text()],
+        server: Some(text()),
+        last_round: Some(1),
+        sheets: vec![sheet],
+        then: vec![then],
+        ..ZonefileReport::default()
+    }
 }
 
 fn all(name: &str, role: Role) -> Vec<String> {

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::report::{ConfigReport, LastReload, ListenerReport, TotalsReport};
+use crate::report::{
+    ConfigReport, LastReload, ListenerReport, RecordReport, SetReport, SheetReport, ThenReport, TotalsReport,
+    ZonefileReport,
+};
 
 const PLAIN: Look = Look { colour: Colour::Off, lines: 50 };
 
@@ -167,5 +170,50 @@ fn ages_and_counts_are_said_in_words() {
     assert_eq!(
         [count(1u64, "retry"), count(2u64, "retry"), count(0u64, "server")],
         ["1 retry", "2 retries", "0 servers"]
+    );
+}
+
+#[test]
+fn zone_files_stand_below_with_what_needs_a_look_above() {
+    let record = |address: &str, state: &str, parked| RecordReport {
+        address: address.to_owned(),
+        port: 80,
+        state: state.to_owned(),
+        parked,
+        ..RecordReport::default()
+    };
+    let records = vec![record("192.0.2.1", "up", false), record("192.0.2.22", "down", true)];
+    let set = SetReport { owner: "www.example.org.".to_owned(), kind: "A".to_owned(), records, ..SetReport::default() };
+    let sheet = |outcome: &str, problem: &str, sets| SheetReport {
+        file: format!("/zones/{outcome}.db"),
+        outcome: outcome.to_owned(),
+        problems: vec![problem.to_owned()],
+        sets,
+        ..SheetReport::default()
+    };
+    let failure = Some("it ended with exit status 1".to_owned());
+    let block = ZonefileReport {
+        sheets: vec![sheet("changed", "its TTL is long", vec![set]), sheet("refused", "it is dynamic\u{1b}", vec![])],
+        then: vec![ThenReport { command: "rndc reload".to_owned(), owed: true, failure, ..ThenReport::default() }],
+        ..ZonefileReport::default()
+    };
+    let text = status(&StatusReport { zonefiles: vec![block], ..report(vec![server("a", "up")]) }, PLAIN);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines.get(1..3),
+        Some(
+            &[
+                "  zone file /zones/refused.db: it is dynamic\u{fffd}",
+                "  `rndc reload` is owed after a change: it ended with exit status 1",
+            ][..]
+        )
+    );
+    assert!(
+        text.ends_with(
+            "\nRECORD              ADDRESS             STATE  IN THE ZONE  FILE\n\
+             www.example.org. A  192.0.2.1 port 80   up     yes          /zones/changed.db\n\
+             www.example.org. A  192.0.2.22 port 80  down   parked       /zones/changed.db\n"
+        ),
+        "{text}"
     );
 }

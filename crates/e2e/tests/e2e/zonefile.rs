@@ -212,6 +212,17 @@ fn is_sound(path: &Path) -> bool {
     checked.status.success()
 }
 
+/// The daemon's status says that the second record is parked, and why.
+fn await_said(scratch: &Scratch) {
+    let socket = scratch.file("sock");
+    await_for("the status to say that it is parked, and why", PATIENCE, || {
+        let output = run(scratch, &["status", "--json", "--control", socket.to_str().unwrap()]);
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        let record = &status["zonefiles"][0]["sheets"][0]["sets"][0]["records"][1];
+        (record["parked"] == true && record["why"] == "connection refused").then_some(())
+    });
+}
+
 /// The daemon parks and puts back while a script edits the same file in both ways that editors have, and is killed again
 /// and again.
 #[test]
@@ -263,6 +274,7 @@ fn no_edit_is_lost_while_servers_die_and_the_daemon_is_killed() {
         fs::read_to_string(&path).unwrap().contains("\n;;www").then_some(())
     });
     daemon.expect_running();
+    await_said(&scratch);
     let text = fs::read_to_string(&path).unwrap();
     for number in 0..EDITS {
         assert!(text.contains(&format!("\nhost{number}\tA ")), "the edit {number} is lost:\n{text}");

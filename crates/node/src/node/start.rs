@@ -232,7 +232,7 @@ async fn assemble(
     let named = (ready.resources.pages, ready.resources.keys);
     let mut running = first_running(&config, named, &keeper, &logs, ready.hash_seed, &shared);
     running.bound = bound(&ready.opened);
-    let zonefiles = first_zonefiles(&ready.state, &events, &config, &running)?;
+    let zonefiles = first_zonefiles(&ready.state, &handle, &config, &running)?;
     let mut sessions = SessionKeeper::new(&shared, &ready.hash_seed, ready.state.sessions());
     sessions.load();
     let sessions = sessions.start().map_err(StartError::System)?;
@@ -282,11 +282,11 @@ async fn assemble(
 /// The zone-file checker, with the first verdicts.
 fn first_zonefiles(
     state: &State,
-    events: &mpsc::Sender<Event>,
+    Handle { events, journal }: &Handle,
     config: &Config,
     running: &Running,
 ) -> Result<Zonefiles, StartError> {
-    let mut zonefiles = Zonefiles::new(state.zonefile_debts(), events.clone());
+    let mut zonefiles = Zonefiles::new(state.zonefile_debts(), events.clone(), journal.clone());
     zonefiles.follow(config).map_err(StartError::System)?;
     zonefiles.tell(|| pool_verdicts(&running.views));
     Ok(zonefiles)

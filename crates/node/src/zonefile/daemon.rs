@@ -15,9 +15,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::judge::PoolVerdicts;
-use super::report::ZonefileReport;
+use super::report::{Outcome, ZonefileReport};
 use super::round::{Checker, Mode};
 use super::then::Debts;
+use crate::journal::Journal;
 use crate::supervisor::Event;
 use crate::tasks;
 
@@ -30,6 +31,7 @@ pub(crate) struct Zonefiles {
     blocks: Vec<Zonefile>,
     place: Option<PathBuf>,
     events: mpsc::Sender<Event>,
+    journal: Journal,
     verdicts: watch::Sender<Arc<PoolVerdicts>>,
     reports: watch::Sender<Arc<Vec<ZonefileReport>>>,
 }
@@ -40,9 +42,9 @@ struct Running {
 
 impl Zonefiles {
     /// No thread yet. What is owed is kept at `place`.
-    pub(crate) fn new(place: Option<PathBuf>, events: mpsc::Sender<Event>) -> Self {
+    pub(crate) fn new(place: Option<PathBuf>, events: mpsc::Sender<Event>, journal: Journal) -> Self {
         let (verdicts, reports) = (watch::Sender::new(Arc::default()), watch::Sender::new(Arc::default()));
-        Self { running: None, blocks: Vec::new(), place, events, verdicts, reports }
+        Self { running: None, blocks: Vec::new(), place, events, journal, verdicts, reports }
     }
 
     /// Makes the blocks those of the configuration.
@@ -94,6 +96,7 @@ impl Zonefiles {
             checkers: Vec::new(),
             debts: Debts::default(),
             place: self.place.clone(),
+            journal: self.journal.clone(),
             verdicts: self.verdicts.subscribe(),
             reports: self.reports.clone(),
         };
@@ -123,6 +126,7 @@ struct Work {
     checkers: Vec<Scheduled>,
     debts: Debts,
     place: Option<PathBuf>,
+    journal: Journal,
     verdicts: watch::Receiver<Arc<PoolVerdicts>>,
     reports: watch::Sender<Arc<Vec<ZonefileReport>>>,
 }
@@ -192,6 +196,7 @@ impl Work {
             let every = scheduled.checker.block.every;
             // A round that takes longer than it should is followed by a full pause, so that there always is one.
             scheduled.checker.round(Mode::Fix, &pools, every, &mut self.debts).await;
+            note(&self.journal, &scheduled.checker.report(&self.debts));
             scheduled.next = (scheduled.next + every).max(Instant::now() + every / 10);
         }
         self.debts.run_due().await;
@@ -208,5 +213,14 @@ impl Work {
         let debt = self.debts.next().map(|due| Instant::now() + due.saturating_sub(clock::now()));
         // An hour is as good as never: any order wakes us.
         [rounds, debt].into_iter().flatten().min().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+}
+
+/// Writes down what a round changed.
+fn note(journal: &Journal, report: &ZonefileReport) {
+    for sheet in report.sheets.iter().filter(|sheet| sheet.outcome == Outcome::Changed) {
+        // Updates of a live server have no plan of records; their lines say what was sent.
+        let said = if sheet.changes.is_empty() { &sheet.diff } else { &sheet.changes };
+        journal.note("zonefile", sheet.file.clone(), said.join("; "));
     }
 }
