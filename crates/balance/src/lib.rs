@@ -37,4 +37,4 @@ pub use pick::{Ask, Loads, Pick, Picker};
 pub use plan::{FULL_RAMP, Member, Plan};
 pub use rng::Rng;
 pub use slots::{ServerLoad, Slot};
-pub use token::{Key, Keys, MethodKeys, Sealer, ServerUid, Token, WeakSecret};
+pub use token::{Key, Keys, MethodKeys, Sealer, ServerUid, Token, TokenMemo, WeakSecret};

@@ -10,6 +10,10 @@ pub const SERVERS_PER_POOL: usize = 1024;
 /// Most sticky methods of one pool: each is asked at each request, and there are no more kinds of them.
 pub const STICKY_METHODS: usize = 8;
 
+/// Tokens that a worker remembers as opened, for each pool: opening one costs a third of a request, and a hundred and
+/// fifty kilobytes hold those of a thousand clients who are there at one time.
+pub const TOKENS_REMEMBERED: usize = 1024;
+
 /// Most requests that wait for a slot of one pool, whatever `queue` says: each holds a connection and a buffer.
 pub const QUEUE_PER_POOL: u32 = 65_536;
 

@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use evenkeel_balance::{Picker, RetryBudget, ServerIndex};
+use evenkeel_balance::{Picker, RetryBudget, ServerIndex, TokenMemo};
 
 use crate::counts::{ListenerCounts, PoolCounts, ServerCounts};
 use crate::snapshot::{PoolPart, Snapshot};
@@ -38,6 +38,7 @@ pub(crate) struct HeldPool {
 pub(crate) struct PoolMemory {
     pub(crate) picker: RefCell<Picker>,
     pub(crate) budget: RefCell<RetryBudget>,
+    pub(crate) tokens: RefCell<TokenMemo>,
 }
 
 impl Hold {
@@ -93,6 +94,7 @@ impl HeldPool {
             None => Rc::new(PoolMemory {
                 picker: RefCell::new(Picker::new()),
                 budget: RefCell::new(RetryBudget::new(percent)),
+                tokens: RefCell::default(),
             }),
         };
         let servers = part.servers.iter().map(|_| OnceCell::new()).collect();

@@ -2,6 +2,11 @@
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/// How many letters so many bytes take.
+pub(super) const fn letters(bytes: usize) -> usize {
+    (bytes * 8).div_ceil(6)
+}
+
 /// Appends the text of `bytes`.
 pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     for chunk in bytes.chunks(3) {
@@ -16,7 +21,7 @@ pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// The `N` bytes of a text, if it is the text of so many.
 pub(super) fn decode<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    if text.len() != (N * 8).div_ceil(6) {
+    if text.len() != letters(N) {
         return None;
     }
     let mut bytes = [0; N];

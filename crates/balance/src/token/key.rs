@@ -12,6 +12,8 @@ const SECRET_BYTES: usize = 16;
 #[derive(Clone)]
 pub struct Key {
     id: u8,
+    /// Tells keys apart within this process, where the id may be the same by chance.
+    mark: u64,
     cipher: XChaCha20Poly1305,
 }
 
@@ -53,12 +55,17 @@ impl Key {
         }
         let key = blake3::derive_key("evenkeel 2026-11 sticky token seal", secret);
         // The id tells keys apart without a setting; where two ids meet by chance, both keys are tried.
-        let [id, ..] = blake3::derive_key("evenkeel 2026-11 sticky token key id", secret);
-        Ok(Self { id, cipher: XChaCha20Poly1305::new(&key.into()) })
+        let [id, rest @ ..] = blake3::derive_key("evenkeel 2026-11 sticky token key id", secret);
+        let mark = rest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        Ok(Self { id, mark, cipher: XChaCha20Poly1305::new(&key.into()) })
     }
 
     pub(super) fn id(&self) -> u8 {
         self.id
+    }
+
+    pub(super) fn mark(&self) -> u64 {
+        self.mark
     }
 
     pub(super) fn cipher(&self) -> &XChaCha20Poly1305 {

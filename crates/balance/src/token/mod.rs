@@ -9,6 +9,7 @@
 
 mod base64url;
 mod key;
+mod memo;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use siphasher::sip::SipHasher24;
 use crate::sticky::Why;
 
 pub use self::key::{Key, Keys, MethodKeys, WeakSecret};
+pub use self::memo::TokenMemo;
 
 const VERSION: u8 = 1;
 const NONCE: usize = 24;
@@ -97,6 +99,8 @@ pub struct Sealer {
     life: u64,
     /// The age from which a token is sent anew.
     due: u64,
+    /// A hash of the keys and of what they are bound to: tells sealers apart that open different tokens.
+    mark: u64,
 }
 
 impl Sealer {
@@ -111,7 +115,8 @@ impl Sealer {
         };
         // More often than four times in `idle` would add a `Set-Cookie` to most answers and tell no more.
         let due = cookie.attributes.expires.map_or(idle, |expires| expires.min(idle)).as_secs() / 4;
-        Self { keys, bound_to, idle: idle.as_secs(), life: cookie.life.as_secs(), due }
+        let mark = mark(&keys, &bound_to);
+        Self { keys, bound_to, idle: idle.as_secs(), life: cookie.life.as_secs(), due, mark }
     }
 
     /// Appends the token's text to `out`. `nonce` must be random, from the system's source.
@@ -137,7 +142,7 @@ impl Sealer {
     /// [`Why::Foreign`] where it is none of ours, [`Why::Expired`] where its time is over.
     pub fn open(&self, value: &[u8], now_unix: u64) -> Result<Token, Why> {
         let token = self.unsealed(value).ok_or(Why::Foreign)?;
-        if self.is_current(&token, now_unix) { Ok(token) } else { Err(Why::Expired) }
+        self.current(token, now_unix)
     }
 
     /// Whether the token is to be sent anew, so that it does not go idle: it is older than a quarter of `idle`, or of
@@ -164,6 +169,10 @@ impl Sealer {
         unpacked(wire.get(BODY..TAG)?)
     }
 
+    fn current(&self, token: Token, now_unix: u64) -> Result<Token, Why> {
+        if self.is_current(&token, now_unix) { Ok(token) } else { Err(Why::Expired) }
+    }
+
     fn is_current(&self, token: &Token, now_unix: u64) -> bool {
         let issued = u64::from(token.issued);
         let first = u64::from(token.first);
@@ -172,6 +181,15 @@ impl Sealer {
             && now_unix.saturating_sub(issued) <= self.idle
             && now_unix.saturating_sub(first) <= self.life
     }
+}
+
+fn mark(keys: &Keys, bound_to: &[u8]) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(b"evenkeel sealer.");
+    for key in std::iter::once(&keys.current).chain(&keys.previous) {
+        hasher.write_u64(key.mark());
+    }
+    hasher.write(bound_to);
+    hasher.finish()
 }
 
 fn packed(token: &Token) -> [u8; SEALED] {

@@ -9,7 +9,7 @@ use proptest::{prop_assert, prop_assert_eq, proptest};
 
 use crate::sticky::Why;
 
-use super::{Key, Keys, Sealer, ServerUid, Token, WIRE, WeakSecret, base64url};
+use super::{Key, Keys, Sealer, ServerUid, Token, TokenMemo, WIRE, WeakSecret, base64url};
 
 const NOW: u64 = 1_800_000_000;
 const IDLE: u64 = 1800;
@@ -140,6 +140,50 @@ fn a_token_is_renewed_after_a_quarter_of_its_idle_time() {
     let renewed = token(NOW).renewed(NOW + 1000);
     assert!(!sealer.is_due(&renewed, NOW + 1000));
     assert_eq!((renewed.first, renewed.client), (token(NOW).first, token(NOW).client));
+}
+
+#[test]
+fn what_is_remembered_is_what_the_sealer_would_say() {
+    let (old, new) = ("the old secret, 0123456789", "the new secret, 0123456789");
+    let sealers = [
+        sealer_of(keys(old, None), "shop", "SRV"),
+        sealer_of(keys(new, Some(old)), "shop", "SRV"),
+        sealer_of(keys(new, None), "shop", "SRV"),
+        sealer_of(keys(old, None), "shop2", "SRV"),
+        sealer_of(keys(old, None), "shop", "SRW"),
+    ];
+    let mut texts = vec![b"".to_vec(), vec![b'A'; 94]];
+    for (count, sealer) in sealers.iter().enumerate() {
+        let mut text = Vec::new();
+        sealer.seal(&token(NOW), [count as u8; 24], &mut text);
+        let mut forged = text.clone();
+        forged[50] ^= 1;
+        texts.extend([text, forged]);
+    }
+    let mut memo = TokenMemo::default();
+    for now in [NOW, NOW + 10, NOW, NOW + IDLE + 1, NOW - 1000, NOW + 10] {
+        for (text, sealer) in texts.iter().flat_map(|text| sealers.iter().map(move |sealer| (text, sealer))) {
+            assert_eq!(memo.open(sealer, text, now), sealer.open(text, now), "{}", String::from_utf8_lossy(text));
+        }
+    }
+}
+
+#[test]
+fn more_tokens_than_are_remembered_are_opened_all_the_same() {
+    let mut memo = TokenMemo::default();
+    let texts: Vec<Vec<u8>> = (0..3000_u32)
+        .map(|client| {
+            let mut text = Vec::new();
+            let nonce = std::array::from_fn(|at| client.to_be_bytes()[at % 4]);
+            sealer().seal(&Token { client, ..token(NOW) }, nonce, &mut text);
+            text
+        })
+        .collect();
+    for _ in 0..2 {
+        for (client, text) in (0..).zip(&texts) {
+            assert_eq!(memo.open(&sealer(), text, NOW).map(|token| token.client), Ok(client));
+        }
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use evenkeel_net::clock;
 use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
-use crate::hold::PoolHold;
+use crate::hold::{HeldPool, PoolHold};
 use crate::learn::Recalled;
 use crate::serve::h1::Client;
 use crate::snapshot::PoolPart;
@@ -97,7 +97,7 @@ impl Stuck {
 
 /// Finds out where the client belongs. The first method that knows a server which may serve counts; where none does, the
 /// first that knows any.
-pub(crate) fn recognise(desk: &Desk, exchange: &mut Exchange, pool: &PoolPart) {
+pub(crate) fn recognise(desk: &Desk, exchange: &mut Exchange, pool: &HeldPool) {
     if pool.sticky.is_empty() {
         return;
     }

@@ -10,6 +10,7 @@ use evenkeel_model::config::{Carrier, CookieValue, Learn, SetBy, StickyCookie, S
 
 use super::part::MethodPart;
 use crate::buffer::Desk;
+use crate::hold::HeldPool;
 use crate::learn::Recalled;
 use crate::route;
 use crate::snapshot::PoolPart;
@@ -69,7 +70,7 @@ impl Seen {
 #[derive(Clone, Copy)]
 pub(super) struct Reading<'a> {
     pub(super) desk: &'a Desk,
-    pub(super) pool: &'a PoolPart,
+    pub(super) pool: &'a HeldPool,
     /// Seconds since 1970.
     pub(super) now: u64,
     /// Whether the client came over TLS.
@@ -167,7 +168,13 @@ fn see_value(reading: Reading<'_>, part: &MethodPart, cookie: &StickyCookie, val
     let Reading { desk, pool, now, .. } = reading;
     let mut refused = Why::Foreign;
     if let Some(sealer) = &part.sealer {
-        match sealer.open(value, now).and_then(|token| still_bonded(desk, cookie, token)) {
+        match pool
+            .memory()
+            .tokens
+            .borrow_mut()
+            .open(sealer, value, now)
+            .and_then(|token| still_bonded(desk, cookie, token))
+        {
             Ok(token) => {
                 let bond = resolve(Some(&token), &pool.plan);
                 return Seen {

@@ -13,8 +13,8 @@ use super::part::MethodPart;
 use super::see::{Reading, see};
 use crate::buffer::Desk;
 use crate::exchange::Exchange;
+use crate::hold::HeldPool;
 use crate::serve::h1::Client;
-use crate::snapshot::PoolPart;
 
 /// What an answer says of its session: pieces of the desk's text, by method.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ pub(crate) fn settle(
     client: &Client,
     desk: &Desk,
     exchange: &mut Exchange,
-    pool: &PoolPart,
+    pool: &HeldPool,
     answered: ServerIndex,
     text: &mut Vec<u8>,
 ) -> Settled {
@@ -105,7 +105,7 @@ struct Writer<'a> {
     client: &'a Client,
     desk: &'a Desk,
     exchange: &'a Exchange,
-    pool: &'a PoolPart,
+    pool: &'a HeldPool,
     answered: ServerIndex,
     now: u64,
 }
