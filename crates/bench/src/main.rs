@@ -18,9 +18,10 @@ mod page;
 mod peers;
 mod reactor;
 mod relay;
+mod sticky;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ const LIMIT: Duration = Duration::from_secs(3600);
 
 const USAGE: &str = "usage: evenkeel-bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench overload [--seconds N] [--write FILE] [--evenkeel PROGRAM]
+       evenkeel-bench sticky [--short] [--rounds N] [--seconds N] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench origin ADDR | relay ADDR SERVER | load ADDR CONNECTIONS RATE SECONDS PATH";
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["load", addr, connections, rate, seconds, path] => load_once(addr, connections, rate, seconds, path),
         ["http", options @ ..] => bench_http(options),
         ["overload", options @ ..] => bench_overload(options),
+        ["sticky", options @ ..] => bench_sticky(options),
         _ => Err(USAGE.to_owned()),
     };
     match result {
@@ -135,14 +138,39 @@ fn bench_overload(words: &[&str]) -> Result<(), String> {
     raise_descriptors();
     let found = overload::run(&evenkeel, time).map_err(|error| error.to_string())?;
     println!("{found}");
-    let Some(path) = write else { return Ok(()) };
+    write.map_or(Ok(()), |path| put(&path, "overload", &found))
+}
+
+fn bench_sticky(words: &[&str]) -> Result<(), String> {
+    let (mut evenkeel, mut write) = (beside_this("evenkeel"), None);
+    let (mut rounds, mut time) = (7, Duration::from_secs(2));
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().copied().ok_or_else(|| format!("`{word}` wants a value\n{USAGE}"));
+        match *word {
+            "--evenkeel" => evenkeel = PathBuf::from(value()?),
+            "--rounds" => rounds = parse(value()?)?,
+            "--seconds" => time = Duration::from_secs_f64(parse(value()?)?),
+            "--short" => (rounds, time) = (2, Duration::from_secs(1)),
+            "--write" => write = Some(PathBuf::from(value()?)),
+            _ => return Err(format!("`{word}` is no option\n{USAGE}")),
+        }
+    }
+    raise_descriptors();
+    let found = sticky::run(&evenkeel, rounds, time).map_err(|error| error.to_string())?;
+    println!("{found}");
+    write.map_or(Ok(()), |path| put(&path, "stickiness", &found))
+}
+
+/// Puts a table into its place on a page.
+fn put(path: &Path, place: &str, found: &str) -> Result<(), String> {
     let fault = |why: &str| format!("{}: {why}", path.display());
-    let old = std::fs::read_to_string(&path).map_err(|error| fault(&error.to_string()))?;
-    let (begin, end) = ("<!-- overload -->\n", "<!-- end of overload -->");
-    let from = old.find(begin).ok_or_else(|| fault("it has no place for it"))? + begin.len();
-    let to = old[from..].find(end).ok_or_else(|| fault("it has no place for it"))? + from;
+    let old = std::fs::read_to_string(path).map_err(|error| fault(&error.to_string()))?;
+    let (begin, end) = (format!("<!-- {place} -->\n"), format!("<!-- end of {place} -->"));
+    let from = old.find(&begin).ok_or_else(|| fault("it has no place for it"))? + begin.len();
+    let to = old[from..].find(&end).ok_or_else(|| fault("it has no place for it"))? + from;
     let new = format!("{}\n{}\n\n{}", &old[..from], found.trim(), &old[to..]);
-    std::fs::write(&path, new).map_err(|error| fault(&error.to_string()))
+    std::fs::write(path, new).map_err(|error| fault(&error.to_string()))
 }
 
 /// As many descriptors as the system allows: thousands of connections are held, and what is started inherits it.

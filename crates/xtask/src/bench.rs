@@ -13,10 +13,11 @@ const OVERLOAD_PAGE: &str = "docs/src/operate/proofs.md";
 /// Runs one bench; further words are passed on to it.
 pub(crate) fn run(arguments: &[String]) -> bool {
     let Some((bench, options)) =
-        arguments.split_first().filter(|(bench, _)| ["http", "overload"].contains(&bench.as_str()))
+        arguments.split_first().filter(|(bench, _)| ["http", "overload", "sticky"].contains(&bench.as_str()))
     else {
         eprintln!("usage: cargo xtask bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts]");
         eprintln!("       cargo xtask bench overload [--seconds N]");
+        eprintln!("       cargo xtask bench sticky [--short] [--rounds N] [--seconds N]");
         return false;
     };
     let mut steps = Steps::default();
