@@ -6,8 +6,9 @@ use hyper::{Response, StatusCode};
 use super::log;
 use super::{Call, Gives, Needs, Operation, ROW, Reply, SIGN_IN};
 use crate::access;
+use crate::control::{SessionChoice, SessionsRefused};
 use crate::lines::Wanted;
-use crate::page::{self, Asked, Facts, LogFacts, View};
+use crate::page::{self, Asked, Facts, LogFacts, SessionFacts, View};
 use crate::payload::{self, Payload};
 
 /// The fields that keep a page to itself, beside the policy.
@@ -40,6 +41,13 @@ pub(super) static OPERATIONS: &[Operation] = &[
         id: "showHealth",
         doc: "What every server was held for in the last day, as a page.",
         run: |call| Box::pin(show(call, View::Health)),
+        ..PAGE
+    },
+    Operation {
+        path: "/sessions",
+        id: "showSessions",
+        doc: "Sessions that answers told, as a page.",
+        run: |call| Box::pin(show(call, View::Sessions)),
         ..PAGE
     },
     Operation {
@@ -92,12 +100,38 @@ async fn show(call: Call<'_>, view: View) -> Reply {
         log: (view == View::Log && log::NEEDS <= Needs::Role(call.caller.role)).then(|| log_facts(&call)),
         report: call.control.status().await,
         timeline: call.control.timeline().await,
+        sessions: match view {
+            View::Sessions => Some(session_facts(&call).await),
+            _ => None,
+        },
         events: call.control.events().recent(0),
         role: call.caller.role,
         user: call.caller.to_string(),
         is_signed_in: access::has_login(call.head),
     };
     Ok(sealed(page::page(&Asked { view, query: call.query }, &facts)))
+}
+
+async fn session_facts(call: &Call<'_>) -> SessionFacts {
+    let tables = call.control.sessions().tables().await;
+    let given = |name: &str| call.query(name).filter(|value| !value.is_empty()).map(str::to_owned);
+    let client = given("client").map(|text| text.parse());
+    let Ok(client) = client.transpose() else {
+        let refused = Some("The client is no address.".to_owned());
+        return SessionFacts { tables, refused, ..SessionFacts::default() };
+    };
+    let choice = SessionChoice { pool: given("pool"), server: given("on"), client, session: given("session") };
+    match call.control.sessions().list(choice, page::SESSIONS).await {
+        Ok(list) => SessionFacts { tables, list, refused: None },
+        Err(why) => {
+            let refused = match why {
+                SessionsRefused::Pool(pool) => format!("There is no pool {pool} that learns sessions."),
+                SessionsRefused::Server { server, pool } => format!("The pool {pool} has no server {server}."),
+                SessionsRefused::Stopping => "The node is ending.".to_owned(),
+            };
+            SessionFacts { tables, refused: Some(refused), ..SessionFacts::default() }
+        }
+    }
 }
 
 fn log_facts(call: &Call<'_>) -> LogFacts {

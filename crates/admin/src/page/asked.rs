@@ -15,6 +15,8 @@ pub(crate) enum View {
     Servers,
     /// A day of states.
     Health,
+    /// Sessions that answers told.
+    Sessions,
     /// What has happened.
     Events,
     /// Zone files and their records.
@@ -24,10 +26,11 @@ pub(crate) enum View {
 }
 
 /// Every view with its path and its name.
-pub(super) const VIEWS: [(View, &str, &str); 6] = [
+pub(super) const VIEWS: [(View, &str, &str); 7] = [
     (View::Overview, "/", "Overview"),
     (View::Servers, "/servers", "Servers"),
     (View::Health, "/health", "Health"),
+    (View::Sessions, "/sessions", "Sessions"),
     (View::Events, "/events", "Events"),
     (View::Zonefiles, "/zonefiles", "Zone files"),
     (View::Log, "/log", "Log"),

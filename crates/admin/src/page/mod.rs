@@ -17,6 +17,7 @@ mod panel;
 mod parts;
 mod policy;
 mod servers;
+mod sessions;
 mod words;
 mod zonefiles;
 
@@ -26,6 +27,7 @@ pub(crate) use asked::{Asked, View};
 pub(crate) use log::{LINES, LogFacts};
 pub(crate) use login::page as login_page;
 pub(crate) use policy::content_policy;
+pub(crate) use sessions::{SESSIONS, SessionFacts};
 
 use evenkeel_model::config::Role;
 
@@ -46,6 +48,8 @@ pub(crate) struct Facts {
     pub(crate) report: StatusReport,
     /// Its servers' day.
     pub(crate) timeline: TimelineReport,
+    /// Learned sessions, for the view that shows them.
+    pub(crate) sessions: Option<SessionFacts>,
     /// What has happened, oldest first.
     pub(crate) events: Vec<EventReport>,
     /// The latest requests, for the view that shows them and for who may see them.
@@ -72,6 +76,7 @@ pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
         View::Overview => overview::write(&mut html, asked, facts),
         View::Servers => servers::write(&mut html, asked, facts),
         View::Health => health::write(&mut html, asked, facts),
+        View::Sessions => sessions::write(&mut html, asked, facts),
         View::Events => events::write(&mut html, asked, &facts.events),
         View::Zonefiles => zonefiles::write(&mut html, facts),
         View::Log => log::write(&mut html, asked, facts.log.as_ref()),
@@ -100,7 +105,7 @@ fn head(html: &mut Html, asked: &Asked, facts: &Facts) {
     html.text(&facts.report.node).raw(" · ").text(title).raw("</title>\n");
     // Its colour tells how the node is, so that a row of tabs can be read.
     icon(html, if wrong == 0 { "1a7f4b" } else { "c62b34" });
-    if asked.value("line").is_none() {
+    if asked.value("line").is_none() && asked.view != View::Sessions {
         html.raw("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>\n");
     }
     html.raw("<style>").raw(STYLE).raw("</style>\n</head>\n");

@@ -75,7 +75,7 @@
       if (mine === asking) { asking = null; again(); living(); }
     }
   };
-  const paused = () => { const it = $("pause"); return it !== null && it.getAttribute("aria-pressed") === "true"; };
+  const paused = () => { const it = $("pause"); return document.querySelector("[data-still]") !== null || it !== null && it.getAttribute("aria-pressed") === "true"; };
   const again = () => {
     clearTimeout(timer);
     if (!document.hidden && !paused()) timer = setTimeout(() => ask(location.href, false), BEAT * Math.min(1 + failures, 5));
@@ -129,6 +129,19 @@
     ask(location.href, false);
   };
 
+  // An order that a button holds whole.
+  const send = async (button) => {
+    const told = $("told");
+    button.disabled = true;
+    try {
+      const got = await fetch(button.dataset.order, { method: "POST", headers: { "Content-Type": "application/json" }, body: button.dataset.body });
+      const said = await got.json().catch(() => ({}));
+      told.textContent = got.ok ? "done" : (said.detail || said.title || "refused with " + got.status);
+    } catch (error) { told.textContent = "the node did not answer; nothing is known of the order"; }
+    button.disabled = false;
+    ask(location.href, false);
+  };
+
   // What happens is asked for at once; without the stream, at the next beat.
   let due = 0;
   const soon = () => { clearTimeout(due); due = setTimeout(() => { if (!document.hidden && !paused() && !asking) ask(location.href, false); }, 150); };
@@ -154,6 +167,7 @@
       try { localStorage.setItem("theme", next); } catch (error) { /* it holds for this page */ }
       theme(next); return;
     }
+    if (event.target.dataset && event.target.dataset.order) { send(event.target); return; }
     if (event.target.id === "pause") {
       const on = event.target.getAttribute("aria-pressed") !== "true";
       event.target.setAttribute("aria-pressed", String(on));

@@ -10,6 +10,9 @@ use super::words::{Bytes, Count, Millis, Rate};
 use crate::render;
 use crate::report::{PoolReport, ServerReport};
 
+/// Most rows: a page is asked for again and again. Those that come first by the chosen order are shown.
+const ROWS: usize = 300;
+
 /// One row: a server in its pool.
 type Row<'a> = (&'a PoolReport, &'a ServerReport);
 
@@ -166,10 +169,13 @@ pub(super) fn write(html: &mut Html, asked: &Asked, facts: &Facts) {
         sortable(html, asked, (column.key, column.head, column.title));
     }
     html.raw("</tr></thead>\n<tbody>\n");
-    for row in &rows {
+    for row in rows.iter().take(ROWS) {
         write_row(html, asked, *row);
     }
     html.raw("</tbody></table></div>\n");
+    if let Some(more @ 1..) = rows.len().checked_sub(ROWS) {
+        html.raw("<p class=\"dim\">and ").text(more).raw(" more: the filter finds them, and the CSV has all</p>\n");
+    }
     if rows.is_empty() {
         html.raw("<p class=\"empty\">No server fits the filter.</p>\n");
     }

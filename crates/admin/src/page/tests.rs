@@ -3,10 +3,42 @@
 use super::*;
 use crate::report::{
     DrainReport, EventReport, IntentReport, ListenerReport, LiveReport, LogLine, PoolReport, RecordReport, RouteReport,
-    ServerReport, SetReport, SheetReport, ThenReport, TimelineRow, TrafficReport, ZonefileReport,
+    ServerReport, SessionListReport, SessionReport, SessionTableReport, SetReport, SheetReport, ThenReport,
+    TimelineRow, TrafficReport, ZonefileReport,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u{202e}";
+
+fn sessions(name: &str) -> SessionFacts {
+    let session = SessionReport {
+        name: name.to_owned(),
+        server: Some(name.to_owned()),
+        client: name.to_owned(),
+        ..SessionReport::default()
+    };
+    let table = SessionTableReport { pool: name.to_owned(), ..SessionTableReport::default() };
+    let list = SessionListReport { sessions: vec![session], total: 1, at: 0 };
+    SessionFacts { tables: vec![table], list, refused: None }
+}
+
+fn events(name: &str) -> Vec<EventReport> {
+    let happened = |id: u64, state: &str| EventReport {
+        id,
+        kind: name.to_owned(),
+        subject: format!("{name}/{name}"),
+        text: name.to_owned(),
+        state: state.to_owned(),
+        ..EventReport::default()
+    };
+    vec![happened(1, "down"), happened(2, "")]
+}
+
+fn log(name: &str) -> LogFacts {
+    let line = LogLine { number: 7, text: name.to_owned() };
+    let request = format!("{{\"method\":{0:?},\"target\":{0:?},\"server\":{0:?},\"pool\":{0:?},\"end\":\"ok\"}}", name);
+    let parsed = LogLine { number: 8, text: request };
+    LogFacts { open: Some(parsed.clone()), lines: vec![line, parsed] }
+}
 
 fn facts(name: &str, role: Role) -> Facts {
     let live = LiveReport { requests_per_s: 12.3, p50_ms: Some(3.0), p95_ms: Some(12.0), recent: vec![1.0, 2.0, 12.3] };
@@ -53,20 +85,16 @@ fn facts(name: &str, role: Role) -> Facts {
     };
     let row = TimelineRow { pool: name.to_owned(), server: "a".to_owned(), steps: "--uudu".to_owned() };
     let timeline = TimelineReport { until: 0, step_s: 300, rows: vec![row] };
-    let happened = |id: u64, state: &str| EventReport {
-        id,
-        kind: name.to_owned(),
-        subject: format!("{name}/{name}"),
-        text: name.to_owned(),
-        state: state.to_owned(),
-        ..EventReport::default()
-    };
-    let events = vec![happened(1, "down"), happened(2, "")];
-    let line = LogLine { number: 7, text: name.to_owned() };
-    let request = format!("{{\"method\":{0:?},\"target\":{0:?},\"server\":{0:?},\"pool\":{0:?},\"end\":\"ok\"}}", name);
-    let parsed = LogLine { number: 8, text: request };
-    let log = Some(LogFacts { open: Some(parsed.clone()), lines: vec![line, parsed] });
-    Facts { report, timeline, events, log, role, user: name.to_owned(), is_signed_in: true }
+    Facts {
+        report,
+        timeline,
+        sessions: Some(sessions(name)),
+        events: events(name),
+        log: Some(log(name)),
+        role,
+        user: name.to_owned(),
+        is_signed_in: true,
+    }
 }
 
 fn zonefile(name: &str) -> ZonefileReport {

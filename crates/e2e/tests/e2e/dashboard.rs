@@ -16,10 +16,11 @@ use crate::metrics::{answer, get};
 use crate::setting::{QUICK_CHECK, shop};
 
 /// The views with a word that each must show.
-const VIEWS: [(&str, &str); 5] = [
+const VIEWS: [(&str, &str); 6] = [
     ("/", "Pools and servers"),
     ("/servers", "CSV"),
     ("/health", "24 hours"),
+    ("/sessions", "No pool learns sessions"),
     ("/events", "who changed what"),
     ("/log", "the role operate"),
 ];
@@ -91,19 +92,31 @@ fn axe_finds_nothing_in_either_theme() {
     let axe = std::fs::read_to_string(axe).unwrap();
     let (admin, at) = (free(), free());
     let origin = Origin::start("a", Manner::Answer);
-    let mut config = shop(at, QUICK_CHECK, &[("a", origin.at), ("gone", free()), ("idle", origin.at)]);
+    let lines = format!("{QUICK_CHECK}\nsticky query sid learn=body");
+    let mut config = shop(at, &lines, &[("a", origin.at), ("gone", free()), ("idle", origin.at)]);
     config = config.replace(&format!("server idle {}", origin.at), &format!("server idle {} maint", origin.at));
-    let balancer = Balancer::start(&format!("{config}admin {admin}\n"));
+    let scratch = Scratch::new("users");
+    let log = format!("log {}\n", scratch.file("access.log").display());
+    let balancer = Balancer::start(&format!("{log}{config}{}", with_users(admin, &scratch)));
     balancer.await_state("shop", "gone", "down");
+    get(at, "/a", "");
     let mut browser = Browser::start(1300, 900);
     browser.bypass_policy();
+    let judge = |browser: &mut Browser, what: &str| {
+        browser.value(&format!("{axe}; 0"));
+        let found = browser.text("axe.run(document).then(it => JSON.stringify(it.violations, null, 1))");
+        assert_eq!(found, "[]", "{what}");
+    };
+    browser.open(&format!("http://{admin}/login?failed=A201"));
+    judge(&mut browser, "signing in");
+    sign_in(&mut browser, "right and long");
+    browser.until("document.querySelector('.card')");
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
         for (path, _) in VIEWS {
             browser.open(&format!("http://{admin}{path}?server=shop%2Fgone"));
-            browser.value(&format!("{axe}; 0"));
-            let found = browser.text("axe.run(document).then(it => JSON.stringify(it.violations, null, 1))");
-            assert_eq!(found, "[]", "{path} in {scheme}");
+            judge(&mut browser, &format!("{path} in {scheme}"));
+            browser.picture(&format!("axe-{scheme}{}", path.replace('/', "-")));
         }
     }
 }

@@ -48,6 +48,11 @@ impl House {
         self.folder.join("control.sock")
     }
 
+    /// The access log, for the dashboard's view of it.
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join("access.log")
+    }
+
     /// What to type at the dashboard.
     pub(super) fn password(&self) -> &str {
         &self.password

@@ -191,7 +191,8 @@ impl Stage {
             WishedState::Drain => "keeps the clients it has and gets no new ones",
             WishedState::Maint => "gets no traffic at all",
         };
-        Ok(format!("ordered, and every worker sees it: {name} is {} and {what}", report.state))
+        let still = if report.state == "down" { ", once it is up again" } else { "" };
+        Ok(format!("ordered, and every worker sees it: {name} is {} and {what}{still}", report.state))
     }
 }
 
@@ -224,6 +225,7 @@ fn start(port: Option<u16>, toys: &[Toy], house: &House) -> Result<(Node, Config
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, admin)),
             pass: house.hash(),
+            log: house.log(),
             servers: toys.iter().map(|toy| (toy.name(), toy.addr())).collect(),
         };
         match start_at(&config, house) {
@@ -261,6 +263,7 @@ struct Config {
     addr: SocketAddr,
     admin: SocketAddr,
     pass: PathBuf,
+    log: PathBuf,
     servers: Vec<(&'static str, SocketAddr)>,
 }
 
@@ -272,7 +275,8 @@ impl fmt::Display for Config {
         writeln!(f, "state off")?;
         writeln!(f, "limits {{\n    workers 1\n    drain   2s\n}}")?;
         writeln!(f, "admin {} {{", self.admin)?;
-        writeln!(f, "    user {USER} role=operate pass=file:{}\n}}", self.pass.display())?;
+        writeln!(f, "    user {USER} role=operate pass=\"file:{}\"\n}}", self.pass.display())?;
+        writeln!(f, "log \"{}\"", self.log.display())?;
         writeln!(f, "http {} {{\n    route * to={POOL}\n}}", self.addr)?;
         writeln!(f, "pool {POOL} {{\n    sticky")?;
         writeln!(f, "    check   GET {CHECK_PATH} every=500ms timeout=500ms rise=2 fall=2")?;
@@ -293,7 +297,8 @@ mod tests {
         let house = House::build().unwrap();
         let addr = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let servers = vec![("amber", addr(1)), ("blue", addr(2))];
-        let text = Config { addr: addr(8080), admin: addr(9090), pass: house.hash(), servers }.to_string();
+        let text =
+            Config { addr: addr(8080), admin: addr(9090), pass: house.hash(), log: house.log(), servers }.to_string();
         let loaded = Origin::Text { name: "demo".to_owned(), text: text.clone() }.load(&Options::default()).loaded;
         assert!(loaded.diagnostics.is_empty(), "{:?} in\n{text}", loaded.diagnostics);
         let config = loaded.config.unwrap();
