@@ -2,7 +2,8 @@
 //!
 //! It knows the built program by its command line and by what goes over the wire, and no crate of the product.
 //! [`balancer`] runs the program, [`nginx`] and [`haproxy`] run real peers, [`browser`] is a
-//! Chromium, [`old`] runs balancers that clients come from, [`origin`] a server that misbehaves on order, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open.
+//! Chromium, [`old`] runs balancers that clients come from, [`origin`] a server that misbehaves on order, [`webshop`] an
+//! application with sessions, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open.
 //!
 //! The invariant: whatever a test started ends with the test, also when it panics, by the id of its process and never
 //! by its name. All traffic is on loopback, on an address that no other test process uses.
@@ -23,6 +24,7 @@ pub mod place;
 pub mod process;
 pub mod proof;
 pub mod vectors;
+pub mod webshop;
 pub mod websocket;
 pub mod wire;
 

@@ -9,6 +9,7 @@ use crate::steps::{Outcome, answers, command};
 /// A program that the tests call, the package that has it, and what it is for.
 const PROGRAMS: &[(&str, &str, &str)] = &[
     ("cc", "gcc", "linking"),
+    ("/usr/bin/python3", "python3", "an application with sessions"),
     ("nginx", "nginx-light", "servers behind the balancer"),
     ("haproxy", "haproxy", "another balancer, to prove the harness"),
     ("curl", "curl", "a client that is not ours"),

@@ -13,6 +13,7 @@ mod failures;
 mod harness;
 mod hostile;
 mod intents;
+mod learned;
 mod life;
 mod limits;
 mod logs;

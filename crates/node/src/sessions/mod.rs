@@ -27,8 +27,10 @@ pub use book::{NoSession, PoolSessions, SessionBook, SessionFilter, SessionInfo,
 const PACE: Duration = Duration::from_secs(2);
 /// Looks in which the whole of each table is swept: a session that is over goes within two minutes of it.
 const ROUND: usize = 60;
-/// A copy is made no sooner than so many times the time that the last one took: five percent of a disk at most.
-const REST: u32 = 20;
+/// A copy is made no sooner than so many times the time that the last one took, so that a slow disk has time for others.
+const REST: u32 = 10;
+/// Unless it took so long that this is enough.
+const LONGEST_REST: Duration = Duration::from_secs(30);
 /// Bytes that copies write in a second at most, on the average: a disk of flash wears by what is written to it.
 const WEAR: u64 = 512 * 1024;
 /// How long the last copy may take when the process ends.
@@ -111,7 +113,7 @@ impl SessionKeeper {
             if clock::now() >= next_copy {
                 let begun = clock::now();
                 let written = self.copy();
-                let rest = (clock::now() - begun) * REST;
+                let rest = ((clock::now() - begun) * REST).min(LONGEST_REST);
                 next_copy = clock::now() + rest.max(Duration::from_secs(written / WEAR));
             }
         }

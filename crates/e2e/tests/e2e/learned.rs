@@ -1,0 +1,186 @@
+//! Do sessions stay with a real application that keeps them in its own memory, whatever happens around them?
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use evenkeel_e2e::balancer::{Balancer, text};
+use evenkeel_e2e::place::free;
+use evenkeel_e2e::webshop::{Facts, Visitor, Webshop};
+use evenkeel_e2e::{PATIENCE, await_for, wire};
+use rustix::process::Signal;
+
+use crate::setting::{QUICK_CHECK, shop};
+
+fn named(servers: &[Webshop]) -> Vec<(&str, SocketAddr)> {
+    servers.iter().map(|server| (server.name.as_str(), server.at)).collect()
+}
+
+fn enter(at: SocketAddr, count: usize) -> Vec<Visitor> {
+    (0..count).map(|number| Visitor::enter(at, number)).collect()
+}
+
+/// Has every visitor follow a link, and expects that each kept its session.
+fn all_stay(at: SocketAddr, visitors: &mut [Visitor]) {
+    for visitor in visitors {
+        let before = visitor.facts.clone();
+        visitor.follow(at);
+        let after = &visitor.facts;
+        assert_eq!((&after.server, &after.session), (&before.server, &before.session), "a session was lost");
+        assert!(after.count > before.count);
+    }
+}
+
+fn all_on(visitors: &[Visitor], servers: &[&str]) -> bool {
+    servers.iter().all(|name| visitors.iter().any(|visitor| visitor.facts.server == *name))
+}
+
+/// The first configuration of the manual's page, with the addresses of what runs here.
+fn of_the_manual(at: SocketAddr, servers: &[Webshop]) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/how-to/url-sessions.md");
+    let page = fs::read_to_string(page).unwrap();
+    let block = page.split("```evenkeel\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut config =
+        block.replace("http :80", &format!("http {at}")).replace("GET /check", "GET /check every=200ms fall=1 rise=1");
+    for (server, written) in servers.iter().zip(["10.0.1.11:8080", "10.0.1.12:8080"]) {
+        assert!(config.contains(written), "the page has another address than {written}");
+        config = config.replace(written, &server.at.to_string());
+    }
+    config
+}
+
+#[test]
+fn sessions_in_links_outlive_drain_reload_restart_and_a_crash() {
+    let servers = [Webshop::start("a"), Webshop::start("b")];
+    let at = free();
+    let config = of_the_manual(at, &servers);
+    let mut balancer = Balancer::start(&config);
+    let mut visitors = enter(at, 24);
+    assert!(all_on(&visitors, &["a", "b"]));
+    for _ in 0..3 {
+        all_stay(at, &mut visitors);
+    }
+
+    let drained = balancer.run("drain", &["shop/a"]);
+    assert!(drained.status.success(), "{}", text(&drained));
+    all_stay(at, &mut visitors);
+    assert!(enter(at, 6).iter().all(|visitor| visitor.facts.server == "b"), "a server that drains got a new session");
+    assert!(balancer.run("ready", &["shop/a"]).status.success());
+
+    let turned = config.replacen("server    a", "server    x", 1).replacen("server    b", "server    a", 1);
+    let turned = turned.replacen("server    x", "server    b", 1);
+    let turned = turned
+        .replace(&servers[0].at.to_string(), "ADDRESS")
+        .replace(&servers[1].at.to_string(), &servers[0].at.to_string());
+    let turned = turned.replace("ADDRESS", &servers[1].at.to_string());
+    let reload = balancer.reload(&turned);
+    assert!(reload.status.success(), "{}", text(&reload));
+    all_stay(at, &mut visitors);
+
+    // A stop leaves a whole copy.
+    assert!(balancer.run("stop", &[]).status.success());
+    balancer.end(PATIENCE);
+    let mut balancer = balancer.again();
+    all_stay(at, &mut visitors);
+
+    // A crash leaves the last copy, which has everybody once it was written after they came.
+    let file = balancer.scratch().file("state/sessions.table");
+    let written = fs::metadata(&file).unwrap().modified().unwrap();
+    all_stay(at, &mut visitors);
+    // A disk that is slow gets half a minute of rest between copies.
+    await_for("a newer copy", 3 * PATIENCE, || {
+        fs::metadata(&file).is_ok_and(|file| file.modified().unwrap() > written).then_some(())
+    });
+    balancer.signal(Signal::KILL);
+    balancer.end(PATIENCE);
+    let _balancer = balancer.again();
+    all_stay(at, &mut visitors);
+}
+
+#[test]
+fn the_death_of_a_server_costs_its_own_sessions_alone() {
+    let mut servers = vec![Webshop::start("a"), Webshop::start("b"), Webshop::start("c")];
+    let at = free();
+    let lines = format!("sticky query sid learn=body\n{QUICK_CHECK}");
+    let balancer = Balancer::start(&shop(at, &lines, &named(&servers)));
+    let mut visitors = enter(at, 24);
+    all_stay(at, &mut visitors);
+    assert!(all_on(&visitors, &["a", "b", "c"]));
+    servers[2].kill();
+    balancer.await_state("shop", "c", "down");
+    let (mut lost, mut kept): (Vec<_>, Vec<_>) = visitors.into_iter().partition(|visitor| visitor.facts.server == "c");
+    all_stay(at, &mut kept);
+    for visitor in &mut lost {
+        visitor.follow(at);
+        assert_ne!(visitor.facts.server, "c");
+    }
+    // What they began anew is theirs from then on.
+    all_stay(at, &mut lost);
+    all_stay(at, &mut kept);
+}
+
+#[test]
+fn sessions_in_the_application_s_cookie_are_kept() {
+    let servers = [Webshop::start("a"), Webshop::start("b")];
+    let at = free();
+    let lines = format!("sticky learn APPSESSION\n{QUICK_CHECK}");
+    let _balancer = Balancer::start(&shop(at, &lines, &named(&servers)));
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        let first = wire::get(at, "/cookies").unwrap();
+        let cookie = first.field("set-cookie").and_then(|value| value.split(';').next()).unwrap().to_owned();
+        let facts = Facts::of(&first);
+        for count in 2..6 {
+            let again = wire::ask(at, "GET", "/cookies", &format!("Cookie: theme=dark; {cookie}\r\n"), b"").unwrap();
+            assert_eq!(Facts::of(&again), Facts { count, ..facts.clone() });
+            assert_eq!(again.field("set-cookie"), None);
+        }
+        seen.push(facts.server);
+    }
+    assert!(seen.contains(&"a".to_owned()) && seen.contains(&"b".to_owned()));
+}
+
+#[test]
+fn an_operator_sees_moves_and_drops_sessions() {
+    let servers = [Webshop::start("a"), Webshop::start("b")];
+    let at = free();
+    let lines = format!("sticky query sid learn=body\n{QUICK_CHECK}");
+    let balancer = Balancer::start(&shop(at, &lines, &named(&servers)));
+    let mut visitors = enter(at, 8);
+    all_stay(at, &mut visitors);
+    let session = |words: &[&str]| {
+        let output = balancer.run("session", &[]);
+        assert!(!output.status.success(), "a verb is missing");
+        let control = balancer.scratch().file("control.sock");
+        let mut all = vec!["session"];
+        all.extend(words);
+        all.extend(["--control", control.to_str().unwrap()]);
+        evenkeel_e2e::balancer::command(&all)
+    };
+    let list = text(&session(&["list"]));
+    assert!(list.contains("shop: a 4 (4 used), b 4 (4 used)"), "{list}");
+    let json: serde_json::Value =
+        serde_json::from_slice(&session(&["list", "--server", "a", "--json"]).stdout).unwrap();
+    assert_eq!((&json["total"], &json["sessions"][0]["server"]), (&4.into(), &"a".into()), "{json:#}");
+
+    // An id of the application names a session too, and stands nowhere afterwards.
+    let own = visitors.iter().find(|visitor| visitor.facts.server == "a").unwrap().facts.session.clone();
+    let shown = text(&session(&["show", &own]));
+    assert!(shown.contains("server    a") && shown.contains("by a request") && !shown.contains(&own), "{shown}");
+    assert_eq!(text(&session(&["move", &own, "--to", "b"])).trim(), "1 session moved to b");
+    assert!(text(&session(&["list"])).contains("shop: a 3 (3 used), b 5 (5 used)"));
+    assert_eq!(text(&session(&["drop", "--server", "b", "--pool", "shop"])).trim(), "5 sessions forgotten");
+
+    for (words, code, says) in [
+        (&["drop"][..], 2, "A305"),
+        (&["move", "--server", "a", "--to", "z"], 1, "has no server `z`"),
+        (&["list", "--pool", "cart"], 1, "no pool `cart` that learns sessions"),
+        (&["show", "nobody"], 1, "no such session"),
+        (&["list", "--client", "here"], 2, "here"),
+    ] {
+        let output = session(words);
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {}", text(&output));
+        assert!(text(&output).contains(says), "{words:?}: {}", text(&output));
+    }
+    assert!(!fs::read_to_string(balancer.scratch().file("output")).unwrap().contains(&own), "an id is in the log");
+}
