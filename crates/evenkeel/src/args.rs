@@ -365,7 +365,7 @@ pub(crate) struct SessionChoiceArgs {
     pub(crate) server: Option<String>,
     /// Those that this address spoke for last; of IPv6 its /64 counts
     #[arg(long, value_name = "ADDR")]
-    pub(crate) client: Option<std::net::IpAddr>,
+    pub(crate) client: Option<IpAddr>,
 }
 
 fn session_limit(text: &str) -> Result<usize, String> {
