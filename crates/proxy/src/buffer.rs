@@ -151,6 +151,13 @@ impl Desk {
         }
     }
 
+    /// A desk on which that head lies, which is cut where it is longer than any listener takes.
+    pub(crate) fn with_request(head: &[u8]) -> Self {
+        let mut desk = Self::new();
+        desk.input.refill(head.get(..caps::CONNECTION_BUFFER).unwrap_or(head));
+        desk
+    }
+
     /// Makes ready for the next message on the connection: what is left in `input` stays.
     pub(crate) fn reset(&mut self) {
         self.request.clear();

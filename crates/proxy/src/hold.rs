@@ -84,6 +84,11 @@ impl Deref for Hold {
 }
 
 impl HeldPool {
+    /// A hold of nobody's, for looking at a pool beside its traffic.
+    pub(crate) fn aside(part: Arc<PoolPart>) -> Self {
+        Self::new(0, part, None)
+    }
+
     fn new(worker: u64, part: Arc<PoolPart>, memory: Option<&Rc<PoolMemory>>) -> Self {
         let percent = part.config.retry.budget;
         let memory = match memory {

@@ -23,6 +23,7 @@ mod buffer;
 mod counts;
 mod error;
 mod exchange;
+mod explain;
 mod forward;
 mod guard;
 mod hold;
@@ -51,6 +52,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use explain::{Explanation, Outcome, Question, RouteTried, ServerTried};
 pub use log::{LogSink, LogSource};
 pub use pages::ErrorPages;
 pub use shared::{Shared, TrafficOutcome, TrafficReport};

@@ -4,6 +4,7 @@
 //! leaves here holds a slot of its server, and gives it back exactly once.
 
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -61,7 +62,7 @@ pub(crate) async fn seat(
         bound: exchange.stuck.bound().filter(|index| !tried.contains(*index)),
         spared: exchange.stuck.spared(),
         by_client: exchange.stuck.client_key.is_some(),
-        key: exchange.stuck.client_key.or_else(|| key(desk, exchange, pool)),
+        key: exchange.stuck.client_key.or_else(|| key(desk, exchange.client, pool)),
     };
     if seeker.bound.is_none() && stick::is_exclusive(exchange, pool) {
         return Err(Kind::SessionDown.into());
@@ -192,11 +193,11 @@ fn nobody(pool: &PoolPart) -> ProxyError {
 }
 
 /// What the pool hashes of the request, if it does and the request has it.
-fn key(desk: &Desk, exchange: &Exchange, pool: &PoolPart) -> Option<u64> {
+pub(crate) fn key(desk: &Desk, client: IpAddr, pool: &PoolPart) -> Option<u64> {
     let Balance::Hash { key, .. } = &pool.config.balance else { return None };
     let (request, buf) = (&desk.request, desk.input.written());
     let value = match key {
-        HashKey::Client => HashKeyValue::Client(exchange.client),
+        HashKey::Client => HashKeyValue::Client(client),
         HashKey::Field(name) => HashKeyValue::Bytes(request.fields().find(buf, name.as_bytes())?),
         HashKey::Cookie(name) => HashKeyValue::Bytes(cookie::values(request.fields(), buf, name.as_bytes()).next()?),
         HashKey::Query(name) => HashKeyValue::Bytes(uri::query_value(request.query(buf)?, name.as_bytes())?),

@@ -4,7 +4,7 @@
 //! decides, then the first of its routes that fits; nothing else is looked at.
 
 use evenkeel_http::{matching, uri};
-use evenkeel_model::config::{Action, RequestId};
+use evenkeel_model::config::{Action, Listener, RequestId, Site};
 
 use crate::buffer::Desk;
 use crate::error::Kind;
@@ -21,31 +21,22 @@ pub(crate) fn choose(client: &Client, desk: &mut Desk, exchange: &mut Exchange) 
     let Some((listener, part)) = snapshot.listener(exchange.place.listener) else {
         return Flow::Fail(Kind::NoSite.into());
     };
-    let Desk { request, input, normal, .. } = desk;
-    let buf = input.written();
-    let host = request.host(buf);
-    let Some(site_at) = listener.sites.iter().position(|site| matching::hosts_fit(&site.hosts, host)) else {
+    let Some(site_at) = site_of(listener, desk) else {
         return Flow::Fail(Kind::NoSite.into());
     };
     exchange.place.site = Some(site_at);
     let Some((site, site_part)) = listener.sites.get(site_at).zip(part.sites.get(site_at)) else {
         return Flow::Fail(Kind::NoSite.into());
     };
+    let Desk { request, input, .. } = &*desk;
+    let buf = input.written();
     if let RequestId::Field(name) = &site.request_id {
         exchange.id = request_id(client, exchange.is_trusted, request.fields().find(buf, name.as_bytes()));
     }
     if let Some(percent) = site.trace {
         exchange.trace = begin_trace(client, percent, request.fields().find(buf, TRACE_PARENT));
     }
-    let mut scratch = std::mem::take(normal);
-    let path = uri::normal_path(request.path(buf), &mut scratch);
-    let found = site.routes.iter().position(|route| matching::matcher_fits(&route.matcher, request, buf, path));
-    // Logs look at the normal form again, so that it is kept where it differs.
-    let is_raw = path == request.path(buf);
-    *normal = scratch;
-    if is_raw {
-        normal.clear();
-    }
+    let found = route_of(site, desk);
     let Some(route) = found.and_then(|at| site.routes.get(at)) else {
         return Flow::Fail(Kind::NoRoute.into());
     };
@@ -61,6 +52,28 @@ pub(crate) fn choose(client: &Client, desk: &mut Desk, exchange: &mut Exchange) 
             }
         }
     }
+}
+
+/// The first site of the listener that is for the request's host.
+pub(crate) fn site_of(listener: &Listener, desk: &Desk) -> Option<usize> {
+    let host = desk.request.host(desk.input.written());
+    listener.sites.iter().position(|site| matching::hosts_fit(&site.hosts, host))
+}
+
+/// The first route of the site that the request fits.
+pub(crate) fn route_of(site: &Site, desk: &mut Desk) -> Option<usize> {
+    let Desk { request, input, normal, .. } = desk;
+    let buf = input.written();
+    let mut scratch = std::mem::take(normal);
+    let path = uri::normal_path(request.path(buf), &mut scratch);
+    let found = site.routes.iter().position(|route| matching::matcher_fits(&route.matcher, request, buf, path));
+    // Logs look at the normal form again, so that it is kept where it differs.
+    let is_raw = path == request.path(buf);
+    *normal = scratch;
+    if is_raw {
+        normal.clear();
+    }
+    found
 }
 
 /// The path in normal form: kept apart where it differs from the one in the request.

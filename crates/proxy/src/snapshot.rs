@@ -224,6 +224,11 @@ impl PoolPart {
         self.servers.get(index.at())
     }
 
+    /// What is known of the server.
+    pub(crate) fn view(&self, index: ServerIndex) -> Option<&ServerView> {
+        self.views.get(index.at())
+    }
+
     /// What the server is held for.
     pub(crate) fn state(&self, index: ServerIndex) -> Option<State> {
         self.views.get(index.at()).map(|view| view.state)

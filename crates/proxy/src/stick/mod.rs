@@ -23,8 +23,7 @@ use crate::serve::h1::Client;
 use crate::snapshot::PoolPart;
 
 pub(crate) use part::{MethodPart, parts};
-use see::Reading;
-pub(crate) use see::Seen;
+pub(crate) use see::{Reading, Seen};
 pub(crate) use settle::settle;
 
 /// What a request's methods said.
@@ -103,6 +102,14 @@ pub(crate) fn recognise(desk: &Desk, exchange: &mut Exchange, pool: &HeldPool) {
     }
     let now = clock::unix_now().as_secs();
     let reading = Reading { desk, pool, now, is_secure: exchange.is_over_tls(desk), client: exchange.client };
+    let mut stuck = read(reading);
+    lend(&mut stuck, pool, now);
+    exchange.stuck = stuck;
+}
+
+/// What the request says.
+pub(crate) fn read(reading: Reading<'_>) -> Stuck {
+    let Reading { desk, pool, client, .. } = reading;
     let mut stuck = Stuck::NOTHING;
     for (place, part) in pool.sticky.iter().enumerate() {
         if see::is_skipped(desk, part) {
@@ -110,7 +117,7 @@ pub(crate) fn recognise(desk: &Desk, exchange: &mut Exchange, pool: &HeldPool) {
             continue;
         }
         if part.config.method == StickyMethod::Client {
-            stuck.client_key = Some(hash_key(&pool.hash_seed, HashKeyValue::Client(exchange.client)));
+            stuck.client_key = Some(hash_key(&pool.hash_seed, HashKeyValue::Client(client)));
             break;
         }
         let seen = see::see(reading, part);
@@ -126,8 +133,7 @@ pub(crate) fn recognise(desk: &Desk, exchange: &mut Exchange, pool: &HeldPool) {
             break;
         }
     }
-    lend(&mut stuck, pool, now);
-    exchange.stuck = stuck;
+    stuck
 }
 
 /// Lets another server serve the request where its own would be flooded.

@@ -68,15 +68,15 @@ impl Seen {
 
 /// A request that is read.
 #[derive(Clone, Copy)]
-pub(super) struct Reading<'a> {
-    pub(super) desk: &'a Desk,
-    pub(super) pool: &'a HeldPool,
+pub(crate) struct Reading<'a> {
+    pub(crate) desk: &'a Desk,
+    pub(crate) pool: &'a HeldPool,
     /// Seconds since 1970.
-    pub(super) now: u64,
+    pub(crate) now: u64,
     /// Whether the client came over TLS.
-    pub(super) is_secure: bool,
+    pub(crate) is_secure: bool,
     /// The client's address.
-    pub(super) client: IpAddr,
+    pub(crate) client: IpAddr,
 }
 
 /// Whether the method leaves the request alone.
