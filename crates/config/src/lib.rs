@@ -16,7 +16,7 @@
 //! | `explain WORD|CODE` | [`explain`] |
 //! | `config show [--json] [--defaults]` | [`show`] |
 //! | `config schema`, manual, man page, completions | [`schema`], [`reference`], [`directives`] |
-//! | what a reload changes | [`diff`] |
+//! | what a reload changes | [`diff`], and as lines of text [`unified`] |
 //!
 //! The entry points in full:
 //!
@@ -34,6 +34,7 @@
 //! explain(word_or_code: &str) -> Option<String>
 //! show(&Loaded, Show { json: bool, defaults: bool }) -> String
 //! diff(old: &Config, new: &Config) -> Vec<Change>
+//! unified((name, text): (&str, &str), (name, text): (&str, &str)) -> String
 //! flags::RunFlags { listen: Vec<String>, to: Vec<String>, sticky: Option<String>, check: Option<String> }.text() -> String
 //! schema::json() -> String        reference::markdown() -> String
 //! ```
@@ -52,6 +53,7 @@ mod explain;
 pub mod flags;
 mod format;
 pub mod json;
+mod lines;
 mod load;
 mod meaning;
 pub mod print;
@@ -69,6 +71,7 @@ pub use diagnose::{Code, Diagnostic, Diagnostics, Label, Note, Severity};
 pub use diff::diff;
 pub use explain::explain;
 pub use format::format;
+pub use lines::unified;
 pub use load::{Loaded, Options, load, load_text};
 pub use render::{Style, render, summary};
 pub use show::{Show, show};

@@ -142,6 +142,13 @@ pub const EVENTS_KEPT: usize = 2048;
 /// Events that wait for one watcher; past it the watcher is too slow, is told so and comes back.
 pub const EVENTS_WAITING: usize = 256;
 
+/// Configurations that the history keeps: weeks of a quiet site, and a bad afternoon.
+pub const HISTORY_KEPT: u64 = 20;
+
+/// Pairs of lines that are compared for the difference of two texts, 4 bytes each: files of some two thousand lines that
+/// differ throughout. Past it, what differs is shown whole.
+pub const DIFF_CELLS: usize = 4_000_000;
+
 /// Characters of an operator's reason: a line of `status`.
 pub const INTENT_WHY_CHARS: usize = 200;
 

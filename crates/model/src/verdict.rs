@@ -140,12 +140,18 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// The sentence of a server that no check has told about.
+    pub const NOT_CHECKED: &str = "no check has ended yet";
+
+    /// The sentence of a server whose last check passed.
+    pub const CHECKS_PASS: &str = "checks pass";
+
     /// The verdict on a server of which nothing is known yet.
     pub fn initial(now: Duration) -> Self {
         Self {
             state: State::Unknown,
             reason: Reason::Initial,
-            text: "no check has ended yet".to_owned(),
+            text: Self::NOT_CHECKED.to_owned(),
             last_answer: None,
             since: now,
         }

@@ -10,12 +10,28 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 mod replace;
 
 pub use replace::{Replaced, replace};
+
+/// Takes a directory for this process, as long as the file that is returned stays open; `None` where another one has it.
+/// A process that dies lets it go.
+///
+/// # Errors
+/// Where the directory cannot be opened.
+pub fn lock_dir(dir: &Path) -> io::Result<Option<File>> {
+    let file = File::open(dir)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        // Some network file systems know no locks; then nobody can be kept out.
+        Err(Errno::NOLCK | Errno::OPNOTSUPP) => Ok(Some(file)),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// A log: lines are appended, several processes may append at once, and it can be moved away and opened anew.
 #[derive(Debug)]

@@ -18,9 +18,11 @@
 pub mod tasks;
 
 mod beside;
+mod compare;
 mod crew;
 mod dns;
 mod door;
+mod history;
 mod intents;
 mod journal;
 mod keeper;
@@ -45,9 +47,11 @@ pub mod zonefile;
 mod scratch;
 
 pub use beside::{chance, run_beside};
+pub use compare::{Comparison, NoSuch, Which};
 pub use dns::{Answered, BalancedStatus, DnsAsked, DnsTotals, ZoneStatus, problems as dns_problems};
 pub use door::{AdminDoor, Doors};
-pub use evenkeel_proxy::Traffic;
+pub use evenkeel_proxy::{Explanation, Outcome, Question, RouteTried, ServerTried, Traffic};
+pub use history::Kept;
 pub use intents::{Intent, Ordered, WeightWish, Wish};
 pub use journal::{Happening, Journal};
 pub use names::unresolved;

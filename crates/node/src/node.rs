@@ -14,10 +14,13 @@ use std::thread;
 
 use evenkeel_config::Loaded;
 use evenkeel_model::config::{Ceiling, Process};
+use evenkeel_proxy::{Explanation, Question};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::compare::{Comparison, NoSuch, Sources, Which};
 use crate::dns::{Answered, DnsAsked, ZoneStatus};
 use crate::door::Doors;
+use crate::history::Kept;
 use crate::journal::Journal;
 use crate::origin::{Origin, Texts};
 use crate::prepare::Refusal;
@@ -166,6 +169,51 @@ impl Handle {
         answer.await.unwrap_or_else(|_| Err(gone(Gone)))
     }
 
+    /// Applies a configuration of the history again; the file stays as it is. `Ok` means that traffic sees it.
+    ///
+    /// # Errors
+    /// Where it is refused; the one before runs on unchanged.
+    pub async fn rollback(&self, number: u64, by: String) -> Result<Reloaded, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let gone = |_| Refusal::plain(Gone.to_string());
+        self.order(Order::Rollback { number, by, reply }).await.map_err(gone)?;
+        answer.await.unwrap_or_else(|_| Err(gone(Gone)))
+    }
+
+    /// The configurations that were applied, oldest first, and the number of the one that runs.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub async fn history(&self) -> Result<(Vec<Kept>, u64), Gone> {
+        let sources = self.sources().await?;
+        let (history, kept_as) = (sources.history, sources.kept_as);
+        Ok((blocking(move || history.all()).await.ok_or(Gone)?, kept_as))
+    }
+
+    /// What a configuration was made of: each file with its text, the entry first.
+    ///
+    /// # Errors
+    /// Where there is no such configuration.
+    pub async fn texts(&self, which: Which) -> Result<Texts, NoSuch> {
+        let sources = self.sources().await.map_err(|Gone| NoSuch::Gone)?;
+        blocking(move || sources.read(which)).await.ok_or(NoSuch::Gone)?.map(|read| read.texts)
+    }
+
+    /// Two configurations beside each other.
+    ///
+    /// # Errors
+    /// Where there is none of one.
+    pub async fn compare(&self, from: Which, to: Which) -> Result<Comparison, NoSuch> {
+        let sources = self.sources().await.map_err(|Gone| NoSuch::Gone)?;
+        blocking(move || sources.compare(from, to)).await.ok_or(NoSuch::Gone)?
+    }
+
+    async fn sources(&self) -> Result<Sources, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Sources { reply }).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
     /// Orders something of a server. `Ok` means that all traffic sees it.
     ///
     /// # Errors
@@ -175,6 +223,17 @@ impl Handle {
         let order = Order::Steer { order: Box::new(order), reply };
         self.order(order).await.map_err(|Gone| SteerError::Stopping)?;
         answer.await.unwrap_or(Err(SteerError::Stopping))
+    }
+
+    /// What would become of a request at this moment.
+    ///
+    /// # Errors
+    /// In a sentence, where no listener fits the question, or the node has ended.
+    pub async fn explain(&self, question: Question) -> Result<Explanation, String> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Explain { question: Box::new(question), reply };
+        self.order(order).await.map_err(|gone| gone.to_string())?;
+        answer.await.unwrap_or_else(|_| Err(Gone.to_string()))
     }
 
     /// What has happened.
@@ -286,6 +345,11 @@ impl Handle {
 pub(crate) fn buffers(process: &Process, workers: usize) -> u64 {
     let all = process.buffers.unwrap_or_else(|| evenkeel_net::process::memory() / 4);
     all / u64::try_from(workers.max(1)).unwrap_or(1)
+}
+
+/// Runs what reads files where that may take its time; `None` where it panicked, which the log tells.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
 }
 
 /// Client connections in all: what is configured, or half of the descriptors that are left, since a client's

@@ -33,6 +33,13 @@ pub enum Origin {
         /// The text.
         text: LiveText,
     },
+    /// What was applied once.
+    Kept {
+        /// What it is called in messages.
+        name: String,
+        /// What it was made of.
+        texts: Box<Texts>,
+    },
 }
 
 /// A text shared with whoever may replace it.
@@ -81,6 +88,7 @@ impl Origin {
             }
             Self::Text { name, text } => load_named(name, text.clone(), options),
             Self::Live { name, text } => load_named(name, text.get(), options),
+            Self::Kept { texts, .. } => Loading { loaded: texts.load(options), texts: (**texts).clone() },
         }
     }
 
@@ -88,7 +96,7 @@ impl Origin {
     pub fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::Text { name, .. } | Self::Live { name, .. } => name.clone(),
+            Self::Text { name, .. } | Self::Live { name, .. } | Self::Kept { name, .. } => name.clone(),
         }
     }
 }
@@ -102,7 +110,7 @@ fn load_named(name: &str, text: String, options: &Options) -> Loading {
 }
 
 /// Every text that a configuration was made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Texts {
     entry: String,
     is_file: bool,
@@ -119,6 +127,11 @@ impl Texts {
     /// The text of the entry file.
     pub fn entry(&self) -> &str {
         self.files.first().map(|file| file.text.as_str()).unwrap_or_default()
+    }
+
+    /// Every file with its text, the entry first.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.files.iter().map(|file| (file.path.as_path(), file.text.as_str()))
     }
 
     /// Makes a configuration of the texts again, without looking at the files.

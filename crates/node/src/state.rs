@@ -3,13 +3,16 @@
 //! The invariant: a file in it is either whole or absent (each is written beside its place and then moved there), and
 //! nobody but the process's user can read a key.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use evenkeel_net::process::User;
 use evenkeel_net::{files, process, rng};
 
+use crate::history::History;
 use crate::intents::Intents;
 use crate::keeper::SavedVerdicts;
 use crate::origin::{Texts, words};
@@ -30,23 +33,26 @@ const INTENTS: &str = "intents.json";
 const LAST_GOOD: &str = "last-good.json";
 const ZONEFILE_DEBTS: &str = "zonefile-owed.json";
 const SESSIONS: &str = "sessions.table";
+const HISTORY: &str = "history";
 
 /// The state directory, or that there is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct State {
     dir: Option<PathBuf>,
+    /// Held as long as the directory is ours.
+    _lock: Option<Arc<File>>,
 }
 
 /// The last configuration that was applied by a process with that state directory.
 pub fn last_good(dir: &Path) -> Option<Texts> {
-    let bytes = State { dir: Some(dir.to_owned()) }.read(LAST_GOOD)?;
+    let bytes = State { dir: Some(dir.to_owned()), _lock: None }.read(LAST_GOOD)?;
     serde_json::from_slice(&bytes).ok()
 }
 
 impl State {
     /// Keeps nothing.
     pub(crate) fn none() -> Self {
-        Self { dir: None }
+        Self { dir: None, _lock: None }
     }
 
     /// Whether there is a directory, so that anything is kept.
@@ -74,7 +80,9 @@ impl State {
         if !made && meta.uid() != expected && meta.uid() != 0 {
             return Err(format!("it belongs to user {} and this process runs as {expected}", meta.uid()));
         }
-        Ok(Self { dir: Some(dir.to_owned()) })
+        let lock = files::lock_dir(dir).map_err(|error| words(&error))?;
+        let lock = lock.ok_or("another evenkeel that runs uses it; each needs a directory of its own")?;
+        Ok(Self { dir: Some(dir.to_owned()), _lock: Some(Arc::new(lock)) })
     }
 
     /// The secret from which keys of sticky cookies are derived where the configuration names none. It is made once;
@@ -137,6 +145,11 @@ impl State {
     /// Where learned sessions are kept, if anywhere.
     pub(crate) fn sessions(&self) -> Option<PathBuf> {
         self.path(SESSIONS)
+    }
+
+    /// The configurations that were applied.
+    pub(crate) fn history(&self) -> History {
+        History::new(self.path(HISTORY))
     }
 
     fn secret(&self, name: &str) -> Result<Vec<u8>, String> {
@@ -208,7 +221,10 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
 
         let secret = state.sticky_secret().unwrap();
-        assert_eq!(State::open(&path, None).unwrap().sticky_secret().unwrap(), secret);
+        assert!(State::open(&path, None).unwrap_err().contains("another evenkeel"));
+        drop(state);
+        let state = State::open(&path, None).unwrap();
+        assert_eq!(state.sticky_secret().unwrap(), secret);
         assert_eq!(state.hash_seed().unwrap(), state.hash_seed().unwrap());
         let key = path.join(STICKY_KEY);
         assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);

@@ -74,6 +74,10 @@ pub struct ConfigStatus {
     pub generation: u64,
     /// When it was applied, since 1970.
     pub applied_at: Duration,
+    /// What the history calls it; 0 where nothing is kept.
+    pub kept_as: u64,
+    /// Whether it came from the history, so that the file says something else.
+    pub is_rollback: bool,
     /// Whether it is the last good one because the file was broken at the start.
     pub is_last_good: bool,
     /// The last reload, if there was any.

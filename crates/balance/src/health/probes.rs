@@ -1,6 +1,6 @@
 //! What active checks say of one server: a small machine with hysteresis.
 
-use evenkeel_model::{Reason, State};
+use evenkeel_model::{Reason, State, Verdict};
 
 use super::Thresholds;
 use super::outcome::{CheckOutcome, Failure, Number, deed};
@@ -44,7 +44,7 @@ impl Probes {
             row: 0,
             is_passing: false,
             reason: Reason::Initial,
-            text: "no check has ended yet".to_owned(),
+            text: Verdict::NOT_CHECKED.to_owned(),
             last_answer: None,
         }
     }
@@ -104,7 +104,7 @@ impl Probes {
         }
         self.found = Found::Up;
         self.reason = Reason::CheckPassed;
-        self.text = "checks pass".to_owned();
+        self.text = Verdict::CHECKS_PASS.to_owned();
     }
 
     fn fail(&mut self, failure: Failure, thresholds: Thresholds) {

@@ -231,6 +231,7 @@ async fn assemble(
 
     let named = (ready.resources.pages, ready.resources.keys);
     let mut running = first_running(&config, named, &keeper, &logs, ready.hash_seed, &shared);
+    running.texts = Arc::new(ready.texts);
     running.bound = bound(&ready.opened);
     let zonefiles = first_zonefiles(&ready.state, &handle, &config, &running)?;
     let mut sessions = SessionKeeper::new(&shared, &ready.hash_seed, ready.state.sessions());
@@ -248,8 +249,10 @@ async fn assemble(
     serve(&handle, doors, ready.service);
     follow_signals(ready.signals, &events).map_err(StartError::System)?;
     if !ready.is_last_good {
-        ready.state.save_last_good(&ready.texts);
+        ready.state.save_last_good(&running.texts);
     }
+    let by = if ready.is_last_good { "the start, from the last good copy" } else { "the start" };
+    running.kept_as = ready.state.history().keep(&running.texts, (clock::unix_now().as_secs(), by), Vec::new());
     let control = ready.control.as_ref().map(|control| control.path().to_owned());
     let (is_last_good, descriptors) = (ready.is_last_good, ready.descriptors);
     let about = About { started: clock::now(), first_config: config, is_last_good, control, descriptors };
@@ -315,6 +318,9 @@ fn first_running(
     });
     Running {
         config: Arc::clone(config),
+        texts: Arc::default(),
+        kept_as: 0,
+        is_rollback: false,
         generation: 1,
         applied_at: clock::unix_now(),
         pages,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use evenkeel_config::diff;
 use evenkeel_model::config::{Listener, Pool, Server};
-use evenkeel_model::{Change, ServerId, Verdict};
+use evenkeel_model::{Change, ServerId, State, Verdict};
 use evenkeel_net::{clock, process};
+use evenkeel_proxy::{Explanation, Outcome, Question};
 
 use super::{Supervisor, Turn};
 use crate::status::{ConfigStatus, ListenerStatus, NodeStatus, PoolStatus, ServerStatus};
@@ -44,6 +45,8 @@ impl Supervisor {
             origin: self.origin.name(),
             generation: self.running.generation,
             applied_at: self.running.applied_at,
+            kept_as: self.running.kept_as,
+            is_rollback: self.running.is_rollback,
             is_last_good: self.about.is_last_good && self.running.generation == 1,
             last_reload: turn.last_reload.clone(),
             reloads: turn.reload_counts,
@@ -57,6 +60,20 @@ impl Supervisor {
             bound: self.running.bound.get(&listener.name).copied(),
             stats: self.shared.listener_stats(&listener.name).unwrap_or_default(),
         }
+    }
+
+    /// What would become of a request, with what the servers that do not serve are held for.
+    pub(super) fn explain(&self, question: &Question) -> Result<Explanation, String> {
+        let mut explanation = self.running.snapshot.explain(question)?;
+        if let Outcome::Pool { pool, servers, .. } = &mut explanation.outcome {
+            for server in servers.iter_mut().filter(|server| !matches!(server.state, State::Up | State::Unknown)) {
+                let id = ServerId { pool: pool.clone(), server: server.name.clone() };
+                if let Some(verdict) = self.keeper.verdict(&id) {
+                    server.why = format!("{}: {}", server.why, verdict.text);
+                }
+            }
+        }
+        Ok(explanation)
     }
 
     fn describe_pool(&self, pool: &Pool, turn: &Turn) -> PoolStatus {

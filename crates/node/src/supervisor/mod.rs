@@ -29,10 +29,13 @@ use evenkeel_model::config::Config;
 use evenkeel_model::{ListenerName, ServerId};
 use evenkeel_net::clock;
 use evenkeel_net::resolve::Resolver;
-use evenkeel_proxy::{ServerView, Shared, Snapshot, SnapshotParts, TrafficOutcome, TrafficReport};
+use evenkeel_proxy::{
+    Explanation, Question, ServerView, Shared, Snapshot, SnapshotParts, TrafficOutcome, TrafficReport,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::compare::Sources;
 use crate::crew::{Crew, JOIN_PATIENCE, Silent};
 use crate::dns::{Answered, Dns, DnsAsked, ZoneStatus};
 use crate::door::AdminDoor;
@@ -42,7 +45,7 @@ use crate::keeper::{Keeper, Noted};
 use crate::logs::LogWriters;
 use crate::names::{Answer, Lookups};
 use crate::node::Ended;
-use crate::origin::Origin;
+use crate::origin::{Origin, Texts};
 use crate::pages::Pages;
 use crate::prepare::Refusal;
 use crate::prober::Probes;
@@ -92,6 +95,12 @@ pub(crate) enum Event {
 pub(crate) enum Order {
     /// Read the configuration anew.
     Reload { by: &'static str, reply: oneshot::Sender<Result<Reloaded, Refusal>> },
+    /// Apply a configuration of the history.
+    Rollback { number: u64, by: String, reply: oneshot::Sender<Result<Reloaded, Refusal>> },
+    /// Say what would become of a request.
+    Explain { question: Box<Question>, reply: oneshot::Sender<Result<Explanation, String>> },
+    /// Say what configurations there are.
+    Sources { reply: oneshot::Sender<Sources> },
     /// Order something of a server.
     Steer { order: Box<Steering>, reply: steer::Reply },
     /// Hand out the tables of learned sessions.
@@ -136,6 +145,11 @@ pub(crate) struct Supervisor {
 /// The configuration in force, with what belongs to it.
 pub(crate) struct Running {
     pub(crate) config: Arc<Config>,
+    /// What it was made of, and what the history calls it.
+    pub(crate) texts: Arc<Texts>,
+    pub(crate) kept_as: u64,
+    /// Whether it came from the history, so that the file says something else.
+    pub(crate) is_rollback: bool,
     pub(crate) generation: u64,
     pub(crate) applied_at: Duration,
     pub(crate) pages: Pages,
@@ -225,6 +239,15 @@ impl Supervisor {
                 self.resolved(&host, answer, turn);
             }
             Event::Order(Order::Reload { by, reply }) => self.order_reload(by, reply, turn),
+            Event::Order(Order::Rollback { number, by, reply }) => self.order_rollback(number, by, reply, turn),
+            Event::Order(Order::Explain { question, reply }) => {
+                // Whoever asked and left is not waited for.
+                let _ = reply.send(self.explain(&question));
+            }
+            Event::Order(Order::Sources { reply }) => {
+                // Whoever asked and left is not waited for.
+                let _ = reply.send(self.sources());
+            }
             Event::Order(Order::Steer { order, reply }) => self.steer(&order, reply, turn),
             Event::Order(Order::Sessions { reply }) => {
                 // Whoever asked may have left.

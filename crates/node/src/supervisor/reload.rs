@@ -10,10 +10,12 @@ use evenkeel_net::clock;
 use tokio::sync::oneshot;
 
 use super::{Event, Running, Supervisor, Turn};
+use crate::compare::Sources;
 use crate::crew::{Opened, Silent};
 use crate::dns;
 use crate::names::{self, Answer};
 use crate::node::{buffers, max_conns};
+use crate::origin::Origin;
 use crate::prepare::{self, Prepared, Refusal};
 use crate::status::LastReload;
 
@@ -28,6 +30,8 @@ const APPLY_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Reloaded {
     /// The number of the configuration that now runs.
     pub generation: u64,
+    /// What the history calls it; 0 where nothing is kept.
+    pub kept_as: u64,
     /// What is different, in the order of the file; empty where nothing is.
     pub changes: Vec<Change>,
     /// What the configuration warns of, a line each.
@@ -47,6 +51,9 @@ pub(crate) struct Waiting {
     /// For the next one: the file may have changed since the present one read it.
     next: Vec<Reply>,
     is_under_way: bool,
+    /// On whose order, for the history, and whether it comes from there.
+    by: String,
+    is_rollback: bool,
 }
 
 impl Supervisor {
@@ -61,13 +68,44 @@ impl Supervisor {
         }
         tracing::info!("reload of {}, by {by}", self.origin.name());
         turn.reloads.now.push(reply);
-        self.begin_reload(turn);
+        by.clone_into(&mut turn.reloads.by);
+        self.begin_reload(self.origin.clone(), turn);
     }
 
-    fn begin_reload(&mut self, turn: &mut Turn) {
+    /// Applies a configuration of the history. The file stays as it is.
+    pub(super) fn order_rollback(&mut self, number: u64, by: String, reply: Reply, turn: &mut Turn) {
+        let refused = if turn.end_at.is_some() {
+            Some("the process is stopping and takes no configuration any more".to_owned())
+        } else {
+            turn.reloads.is_under_way.then(|| "a reload is under way; try again when it is done".to_owned())
+        };
+        let kept = self.state.history().read(number);
+        let (None, Some(kept)) = (&refused, kept) else {
+            let refused = refused.unwrap_or_else(|| format!("the history holds no configuration {number}"));
+            let _ = reply.send(Err(Refusal::plain(refused)));
+            return;
+        };
+        tracing::info!("configuration {number} of the history is wanted back, by {by}");
+        turn.reloads.now.push(reply);
+        (turn.reloads.by, turn.reloads.is_rollback) = (by, true);
+        let name = format!("{} as of configuration {number}", self.origin.name());
+        self.begin_reload(Origin::Kept { name, texts: Box::new(kept.texts) }, turn);
+    }
+
+    /// What configurations there are.
+    pub(super) fn sources(&self) -> Sources {
+        Sources {
+            origin: self.origin.clone(),
+            config: Arc::clone(&self.running.config),
+            texts: Arc::clone(&self.running.texts),
+            kept_as: self.running.kept_as,
+            history: self.state.history(),
+        }
+    }
+
+    fn begin_reload(&mut self, origin: Origin, turn: &mut Turn) {
         turn.reloads.is_under_way = true;
         self.watchdog.reloading();
-        let origin = self.origin.clone();
         let config = Arc::clone(&self.running.config);
         let first = Arc::clone(&self.about.first_config);
         let (keys, pages) = (self.running.keys.clone(), self.running.pages.clone());
@@ -138,6 +176,9 @@ impl Supervisor {
             .start(resources.logs)
             .map_err(|error| Refusal::plain(format!("no thread for a log's writer: {error}")))?;
         self.running.config = Arc::new(config);
+        let texts = Arc::new(texts);
+        self.running.texts = Arc::clone(&texts);
+        self.running.is_rollback = turn.reloads.is_rollback;
         self.running.keys = resources.keys;
         self.running.pages = resources.pages;
         self.admin.send_replace(resources.admin);
@@ -154,8 +195,9 @@ impl Supervisor {
         let sinks = self.logs.sinks();
         let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);
         let acks = room.apply(&self.running.snapshot, opened, &closed);
-        let reloaded = Reloaded { generation: self.running.generation, changes, warnings };
+        let mut reloaded = Reloaded { generation: self.running.generation, kept_as: 0, changes, warnings };
         let (state, events) = (self.state.clone(), self.events.clone());
+        let (at, by) = (clock::unix_now().as_secs(), turn.reloads.by.clone());
         tokio::task::spawn_local(async move {
             let answered = acks.all(APPLY_PATIENCE).await;
             for answer in dns_answers {
@@ -163,7 +205,12 @@ impl Supervisor {
                 let _ = tokio::time::timeout(APPLY_PATIENCE, answer).await;
             }
             // A copy that cannot be written was logged; it does not undo the reload.
-            let _ = tokio::task::spawn_blocking(move || state.save_last_good(&texts)).await;
+            let told = reloaded.changes.iter().map(ToString::to_string).collect();
+            let keep = move || {
+                state.save_last_good(&texts);
+                state.history().keep(&texts, (at, &by), told)
+            };
+            reloaded.kept_as = tokio::task::spawn_blocking(keep).await.unwrap_or(0);
             let _ = events.send(Event::Applied(Box::new(reloaded), answered)).await;
         });
         Ok(())
@@ -193,6 +240,7 @@ impl Supervisor {
     pub(super) fn applied(&mut self, reloaded: Reloaded, answered: Result<(), Silent>, turn: &mut Turn) {
         let outcome = match answered {
             Ok(()) => {
+                self.running.kept_as = reloaded.kept_as;
                 self.logs.forget_unnamed(&self.running.config);
                 self.shared.forget_unnamed();
                 let changes: Vec<String> = reloaded.changes.iter().map(ToString::to_string).collect();
@@ -226,9 +274,10 @@ impl Supervisor {
             let _ = reply.send(outcome.clone());
         }
         turn.reloads.is_under_way = false;
+        turn.reloads.is_rollback = false;
         if !turn.reloads.next.is_empty() {
             turn.reloads.now = std::mem::take(&mut turn.reloads.next);
-            self.begin_reload(turn);
+            self.begin_reload(self.origin.clone(), turn);
         }
     }
 }
