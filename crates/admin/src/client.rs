@@ -14,7 +14,10 @@ use evenkeel_net::{clock, control};
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
-use crate::report::{ReloadReport, ServerReport, SessionListReport, SessionTableReport, SessionsChanged, StatusReport};
+use crate::report::{
+    ConfigDiff, ConfigText, HistoryEntry, ReloadReport, RouteFinding, ServerReport, SessionListReport,
+    SessionTableReport, SessionsChanged, StatusReport,
+};
 use crate::servers::ServerWish;
 use crate::sessions::SessionOrder;
 
@@ -164,6 +167,47 @@ impl Client {
         self.request("POST", &format!("/api/v1/sessions/{verb}"), &body, COMMAND)?.parsed()
     }
 
+    /// What would become of a request: `url`, `method`, `field`, `from` and `listener`, as the API takes them.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the reason, or where there is no answer.
+    pub fn route(&self, question: &[(&str, &str)]) -> Result<RouteFinding, ClientError> {
+        self.get(&with_query("/api/v1/routes/find", question))?.parsed()
+    }
+
+    /// What a configuration was made of: `running`, `file` or a number of the history.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] where there is none, or where there is no answer.
+    pub fn config_text(&self, which: &str) -> Result<ConfigText, ClientError> {
+        self.get(&format!("/api/v1/config/text/{}", encoded(which)))?.parsed()
+    }
+
+    /// Two configurations beside each other.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] where there is none of one, or where there is no answer.
+    pub fn config_diff(&self, from: &str, to: &str) -> Result<ConfigDiff, ClientError> {
+        self.get(&with_query("/api/v1/config/diff", &[("from", from), ("to", to)]))?.parsed()
+    }
+
+    /// The configurations that were applied, oldest first.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub fn history(&self) -> Result<Vec<HistoryEntry>, ClientError> {
+        self.get("/api/v1/config/history")?.parsed()
+    }
+
+    /// Applies a configuration of the history again; returns when all traffic sees it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the reason, or where there is no answer.
+    pub fn roll_back(&self, number: u64) -> Result<ReloadReport, ClientError> {
+        let body = format!("{{\"number\":{number}}}");
+        self.request("POST", "/api/v1/config/rollback", &body, COMMAND)?.parsed()
+    }
+
     /// Asks for a path.
     ///
     /// # Errors
@@ -220,14 +264,21 @@ impl Reply {
     }
 }
 
-/// The path of a server, with what is no letter or digit written as `%` and two digits.
-fn place(pool: &str, server: &str) -> String {
-    format!("/api/v1/pools/{}/servers/{}", encoded(pool), encoded(server))
-}
-
+/// Text as it stands in paths and queries: what is no letter or digit as `%` and two digits.
 fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") }).collect()
+}
+
+fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> =
+        parameters.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    format!("{path}?{}", pairs.join("&"))
+}
+
+/// The path of a server.
+fn place(pool: &str, server: &str) -> String {
+    format!("/api/v1/pools/{}/servers/{}", encoded(pool), encoded(server))
 }
 
 fn no_connection((path, source): (PathBuf, io::Error)) -> ClientError {

@@ -9,8 +9,9 @@ use evenkeel_model::config::Standing;
 use hyper::body::Bytes;
 
 use crate::report::{
-    DnsAnswerReport, EventReport, LogLine, ReloadRefused, ReloadReport, ServerReport, SessionListReport,
-    SessionTableReport, SessionsChanged, StatusReport, TimelineReport, ZoneReport,
+    ConfigDiff, ConfigText, DnsAnswerReport, EventReport, HistoryEntry, LogLine, ReloadRefused, ReloadReport,
+    RouteFinding, ServerReport, SessionListReport, SessionTableReport, SessionsChanged, StatusReport, TimelineReport,
+    ZoneReport,
 };
 
 /// An answer that may take a while.
@@ -149,6 +150,62 @@ pub enum Step {
     End,
 }
 
+/// A configuration that can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The one that runs.
+    Running,
+    /// The file as it is now.
+    File,
+    /// The one of that number in the history.
+    Kept(u64),
+}
+
+/// Why there is no such configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoConfig {
+    /// The history does not hold that number.
+    Unknown(u64),
+    /// The node has ended.
+    Gone,
+}
+
+/// The configurations: the one that runs, the file, the history.
+pub trait Configs: Send + Sync {
+    /// What one was made of.
+    fn text(&self, which: Which) -> Answer<'_, Result<ConfigText, NoConfig>>;
+
+    /// Two of them beside each other.
+    fn compare(&self, from: Which, to: Which) -> Answer<'_, Result<ConfigDiff, NoConfig>>;
+
+    /// Those that were applied, oldest first.
+    fn history(&self) -> Answer<'_, Vec<HistoryEntry>>;
+
+    /// Applies one of the history again; the file stays as it is.
+    fn rollback(&self, number: u64, by: String) -> Answer<'_, Result<ReloadReport, ReloadRefused>>;
+}
+
+/// A request that did not come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteQuestion {
+    /// The listener, if it is named.
+    pub listener: Option<String>,
+    /// The port of the URL.
+    pub port: u16,
+    /// Whether the URL names that port.
+    pub is_port_given: bool,
+    /// The request's head, with its empty line.
+    pub head: Vec<u8>,
+    /// The client.
+    pub client: IpAddr,
+}
+
+/// Which request goes where.
+pub trait Routes: Send + Sync {
+    /// What would become of a request; in a sentence, where no listener fits.
+    fn find(&self, question: RouteQuestion) -> Answer<'_, Result<RouteFinding, String>>;
+}
+
 /// A running node, as the API sees it. Every method may be called at any time, several at once.
 pub trait Control: Send + Sync + 'static {
     /// How the node is at this moment.
@@ -174,6 +231,12 @@ pub trait Control: Send + Sync + 'static {
 
     /// Learned sessions.
     fn sessions(&self) -> &dyn Sessions;
+
+    /// The configurations.
+    fn configs(&self) -> &dyn Configs;
+
+    /// Which request goes where.
+    fn routes(&self) -> &dyn Routes;
 
     /// What has happened, and what happens.
     fn events(&self) -> &dyn Events;

@@ -31,6 +31,6 @@ mod payload;
 pub use api::{events, openapi, servers, sessions};
 pub use caller::{Caller, Via};
 pub use control::{
-    Answer, Audit, Coming, Control, DnsControl, DnsQuestion, Events, NextStep, OrderRefused, OrderedWeight,
-    ServerOrder, Servers, SessionChoice, Sessions, SessionsRefused, Step,
+    Answer, Audit, Coming, Configs, Control, DnsControl, DnsQuestion, Events, NextStep, NoConfig, OrderRefused,
+    OrderedWeight, RouteQuestion, Routes, ServerOrder, Servers, SessionChoice, Sessions, SessionsRefused, Step, Which,
 };

@@ -4,15 +4,17 @@
 
 use std::fmt::{self, Write};
 
-use crate::report::{PoolReport, ReloadReport, ServerReport, StatusReport};
+use crate::report::{DrainReport, IntentReport, PoolReport, ReloadReport, ServerReport, StatusReport};
 
 mod dns;
+mod looking;
 mod table;
 mod top;
 mod words;
 mod zonefiles;
 
 pub use dns::{dns_answer, zones};
+pub use looking::{history, route};
 use table::Table;
 pub use top::{Order, Screen, top};
 pub(crate) use words::age;
@@ -60,7 +62,7 @@ pub fn reload(report: &ReloadReport) -> String {
 
 fn write_status(to: &mut String, report: &StatusReport, look: Look) -> fmt::Result {
     let concerns = all_concerns(report, look.colour);
-    headline(to, report)?;
+    headline(to, report, concerns.len())?;
     for concern in concerns.iter().take(CONCERNS) {
         writeln!(to, "  {concern}")?;
     }
@@ -71,25 +73,31 @@ fn write_status(to: &mut String, report: &StatusReport, look: Look) -> fmt::Resu
     facts(to, report)?;
     writeln!(to)?;
     listeners(to, report)?;
-    let used = to.lines().count();
-    let servers: usize = report.pools.iter().map(|pool| pool.servers.len()).sum();
-    let fits = used + servers + 2 <= look.lines;
-    pools(to, report, look.colour, fits)?;
-    zonefiles::records(to, report, look.colour)
+    let mut records = String::new();
+    zonefiles::records(&mut records, report, look.colour)?;
+    let used = to.lines().count().saturating_add(records.lines().count());
+    pools(to, report, look.colour, look.lines.saturating_sub(used))?;
+    to.write_str(&records)
 }
 
 /// One line that says whether all is well.
-fn headline(to: &mut String, report: &StatusReport) -> fmt::Result {
+fn headline(to: &mut String, report: &StatusReport, concerns: usize) -> fmt::Result {
     let servers: Vec<&ServerReport> = report.pools.iter().flat_map(|pool| &pool.servers).collect();
-    let serving = servers.iter().filter(|server| is_serving(server)).count();
+    let up = servers.iter().filter(|server| server.state == "up").count();
+    let unchecked = servers.iter().filter(|server| server.is_unchecked()).count();
     write!(to, "{}: ", plain(&report.node))?;
     if report.stopping {
         write!(to, "stopping, {} to finish; ", count(report.totals.connections, "connection"))?;
     }
     match servers.len() {
-        0 => writeln!(to, "no servers"),
-        all if serving == all => writeln!(to, "all well, {} up", count(all, "server")),
-        all => writeln!(to, "{serving} of {} up", count(all, "server")),
+        0 => write!(to, "no servers")?,
+        all if up == all && concerns == 0 => write!(to, "all well, {} up", count(all, "server"))?,
+        all if up == all => write!(to, "all of {} up, and there is something to look at", count(all, "server"))?,
+        all => write!(to, "{up} of {} up", count(all, "server"))?,
+    }
+    match unchecked {
+        0 => writeln!(to),
+        some => writeln!(to, ", {some} not checked yet"),
     }
 }
 
@@ -121,26 +129,41 @@ fn listeners(to: &mut String, report: &StatusReport) -> fmt::Result {
     writeln!(to, "{table}")
 }
 
-/// Every server in a row; where that is too much, pools in which all is well in a row each.
-fn pools(to: &mut String, report: &StatusReport, colour: Colour, fits: bool) -> fmt::Result {
+/// Every server in a row. Where that is too much, servers that are well share a row with the others of their pool, and
+/// what is still too much is counted.
+fn pools(to: &mut String, report: &StatusReport, colour: Colour, room: usize) -> fmt::Result {
     let mut table = Table::new(&SERVER_COLUMNS, 4);
+    let servers: usize = report.pools.iter().map(|pool| pool.servers.len()).sum();
+    let is_whole = servers < room;
+    let mut rows = Vec::new();
     for pool in &report.pools {
-        if !fits && pool.servers.iter().all(is_serving) {
-            table.row(whole(pool));
-            continue;
-        }
-        for server in &pool.servers {
-            table.row(row(pool, server, colour));
+        let is_shown = |server: &&ServerReport| is_whole || !is_well(server);
+        rows.extend(pool.servers.iter().filter(is_shown).map(|server| row(pool, server, colour)));
+        let well: Vec<&ServerReport> = pool.servers.iter().filter(|server| !is_shown(server)).collect();
+        if !well.is_empty() {
+            rows.push(whole(pool, &well));
         }
     }
-    write!(to, "{table}")
+    let shown = if rows.len() < room { rows.len() } else { room.saturating_sub(2) };
+    let hidden = rows.len().saturating_sub(shown);
+    rows.into_iter().take(shown).for_each(|row| table.row(row));
+    write!(to, "{table}")?;
+    match hidden {
+        0 => Ok(()),
+        more => writeln!(to, "and {more} more; `evenkeel status | less` shows all"),
+    }
 }
 
-fn whole(pool: &PoolReport) -> [String; 8] {
-    let sum = |of: fn(&ServerReport) -> u64| pool.servers.iter().map(of).fold(0u64, u64::saturating_add).to_string();
+fn is_well(server: &ServerReport) -> bool {
+    server.state == "up" && !server.is_doubtful()
+}
+
+fn whole(pool: &PoolReport, servers: &[&ServerReport]) -> [String; 8] {
+    let sum =
+        |of: fn(&ServerReport) -> u64| servers.iter().map(|it| of(it)).fold(0u64, u64::saturating_add).to_string();
     [
         format!("{}/*", plain(&pool.name)),
-        count(pool.servers.len(), "server"),
+        count(servers.len(), "server"),
         "up".to_owned(),
         String::new(),
         String::new(),
@@ -171,17 +194,42 @@ pub(crate) fn concerns(report: &StatusReport) -> Vec<String> {
 
 /// The same, with colours where they are wanted.
 fn all_concerns(report: &StatusReport, colour: Colour) -> Vec<String> {
-    let mut lines = config_concerns(report);
+    let is_dark = |pool: &&PoolReport| !pool.servers.is_empty() && !pool.servers.iter().any(ServerReport::is_serving);
+    let dark = report.pools.iter().filter(is_dark);
+    let mut lines: Vec<String> = dark.map(|pool| format!("pool {} {}", plain(&pool.name), darkness(pool))).collect();
+    lines.extend(config_concerns(report));
+    let mut servers: Vec<(u8, &PoolReport, &ServerReport)> = Vec::new();
     for pool in &report.pools {
-        if !pool.servers.is_empty() && !pool.servers.iter().any(is_serving) {
-            lines.push(format!("pool {} has no server that is up", plain(&pool.name)));
-        }
+        servers.extend(pool.servers.iter().filter_map(|server| gravity(server).map(|grave| (grave, pool, server))));
     }
-    for pool in &report.pools {
-        lines.extend(pool.servers.iter().filter(|server| !is_serving(server)).map(|it| concern(pool, it, colour)));
-    }
+    servers.sort_by_key(|(grave, ..)| *grave);
+    lines.extend(servers.into_iter().map(|(_, pool, server)| concern(pool, server, colour)));
     lines.extend(zonefiles::concerns(report));
+    lines.extend(own_concerns(report));
+    lines
+}
+
+/// Why a pool serves nobody.
+fn darkness(pool: &PoolReport) -> &'static str {
+    match pool.servers.iter().all(|server| server.state == "maintenance") {
+        true => "is in maintenance as a whole: its clients get the maintenance page",
+        false => "has no server that is up",
+    }
+}
+
+/// How much a server needs a look, the gravest first; `None` for one that is well or has only just begun.
+fn gravity(server: &ServerReport) -> Option<u8> {
+    match server.state.as_str() {
+        "down" => Some(0),
+        "up" | "unknown" => server.is_doubtful().then_some(1),
+        _ => Some(2),
+    }
+}
+
+/// What is wrong with ourselves.
+fn own_concerns(report: &StatusReport) -> Vec<String> {
     let totals = &report.totals;
+    let mut lines = Vec::new();
     if totals.panics > 0 {
         lines.push(format!("{} lost to a fault of ours; please report it", count(totals.panics, "connection")));
     }
@@ -191,6 +239,10 @@ fn all_concerns(report: &StatusReport, colour: Colour) -> Vec<String> {
             count(totals.log_lines_lost, "log line")
         ));
     }
+    let intents = report.pools.iter().flat_map(|pool| &pool.servers).filter_map(|server| server.intent.as_ref());
+    if intents.clone().any(|intent| !intent.is_kept) {
+        lines.push("a restart forgets what was ordered: the state directory cannot be written".to_owned());
+    }
     lines
 }
 
@@ -199,6 +251,12 @@ fn config_concerns(report: &StatusReport) -> Vec<String> {
     let mut lines = Vec::new();
     if config.is_last_good {
         lines.push("the last good configuration serves, since the file is broken".to_owned());
+    }
+    if config.is_rollback {
+        lines.push(format!(
+            "configuration {} of the history serves; the next reload or restart takes the file as it is",
+            config.kept_as
+        ));
     }
     if let Some(last) = config.last_reload.as_ref().filter(|last| !last.ok) {
         let why = last.error.as_deref().unwrap_or_default();
@@ -225,12 +283,29 @@ fn concern(pool: &PoolReport, server: &ServerReport, colour: Colour) -> String {
         line.push_str("; it last said: ");
         line.push_str(&plain(answer));
     }
+    if let Some(intent) = &server.intent {
+        line.push_str(&ordered(intent));
+    }
+    if let Some(drain) = &server.drain {
+        line.push_str(&drained(server, drain));
+    }
     line
 }
 
-/// A server that gets traffic; one that nobody has checked yet does.
-fn is_serving(server: &ServerReport) -> bool {
-    matches!(server.state.as_str(), "up" | "unknown")
+/// Who ordered it, why, and for how much longer.
+fn ordered(intent: &IntentReport) -> String {
+    let why = intent.why.as_deref().map(|why| format!(", \"{}\"", plain(why))).unwrap_or_default();
+    let left = intent.left_s.map(|left| format!(", for {} more", age(left))).unwrap_or_default();
+    format!("; by {}{why}{left}", plain(&intent.by))
+}
+
+/// What a drain still waits for.
+fn drained(server: &ServerReport, drain: &DrainReport) -> String {
+    match (drain.is_over, server.in_flight) {
+        (true, _) => "; drained".to_owned(),
+        (false, 0) => format!("; no request for {}", age(drain.quiet_s)),
+        (false, some) => format!("; {} in flight", count(some, "request")),
+    }
 }
 
 fn coloured(state: &str, colour: Colour) -> String {

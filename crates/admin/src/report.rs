@@ -3,19 +3,23 @@
 //! Names and meanings are an interface: fields are added, never renamed. Times are seconds; `at` counts from
 //! 1970-01-01 UTC. States and reasons are the words of the model.
 
+mod config;
 mod dns;
+mod route;
 mod sessions;
 mod zonefile;
 
 use std::collections::BTreeMap;
 
-use evenkeel_model::Histogram;
+use evenkeel_model::{Histogram, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::dns::{BalancedReport, DnsAnswerReport, DnsReport, ZoneReport};
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 pub use self::zonefile::{RecordReport, SetReport, SheetReport, ThenReport, ZonefileReport};
+pub use config::{ConfigDiff, ConfigText, HistoryEntry, TextFile};
+pub use route::{RouteFinding, RouteLooked, ServerFinding};
 
 /// A node at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +115,12 @@ pub struct ConfigReport {
     pub generation: u64,
     /// When it was applied.
     pub applied_at: u64,
+    /// What the history calls it; 0 where nothing is kept.
+    #[serde(default)]
+    pub kept_as: u64,
+    /// Whether it came from the history, so that the file says something else.
+    #[serde(default)]
+    pub is_rollback: bool,
     /// Whether it is the last good copy, since the file was broken at the start.
     pub is_last_good: bool,
     /// The last reload, if there was one.
@@ -263,6 +273,17 @@ impl ServerReport {
     pub fn is_serving(&self) -> bool {
         matches!(self.state.as_str(), "up" | "unknown")
     }
+
+    /// Whether no check has told about it yet.
+    pub fn is_unchecked(&self) -> bool {
+        self.state == "unknown" && self.text == Verdict::NOT_CHECKED
+    }
+
+    /// Whether it gets traffic although its last check failed, or none could be made.
+    pub fn is_doubtful(&self) -> bool {
+        let is_judged = self.is_checked && self.text != Verdict::CHECKS_PASS;
+        self.is_serving() && !self.is_unchecked() && is_judged
+    }
 }
 
 /// What the traffic of a listener, a pool or a server amounts to.
@@ -385,6 +406,9 @@ pub struct TotalsReport {
 pub struct ReloadReport {
     /// The generation that serves now.
     pub generation: u64,
+    /// What the history calls it; 0 where nothing is kept.
+    #[serde(default)]
+    pub kept_as: u64,
     /// What changed, a sentence each; empty where nothing did.
     pub changes: Vec<String>,
     /// What the new configuration was warned of.

@@ -148,6 +148,21 @@ impl Balancer {
         command(&words)
     }
 
+    /// Runs a command of several words against its control socket.
+    ///
+    /// # Panics
+    /// Where the command does not start.
+    pub fn run_words(&self, words: &[&str]) -> Output {
+        let control = self.scratch.file("control.sock");
+        let control = control.to_str().expect("the folder's name is ours, and text");
+        command(&words.iter().copied().chain(["--control", control]).collect::<Vec<_>>())
+    }
+
+    /// Writes another configuration, and nothing more.
+    pub fn rewrite(&self, config: &str) {
+        self.scratch.write("evenkeel.conf", &complete(config, &self.scratch));
+    }
+
     /// Its status as a value.
     ///
     /// # Panics

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     /// Look at the sessions that answers told, move them, end them
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Say which route, pool and server a request would get at this moment, and why
+    Route(RouteArgs),
     /// Stop the running daemon: no new connections, open ones may finish
     Stop(StopArgs),
     /// Explain a word of the configuration, or the code of a diagnostic
@@ -60,7 +62,7 @@ pub(crate) enum Command {
     },
     /// Make the hash of a password for a user of `admin`, or a token with its hash
     Passwd(PasswdArgs),
-    /// Show the configuration as it is understood
+    /// Show the configuration: as it is understood, as it runs, as it was; and go back
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show what the running daemon answers to queries of DNS
@@ -375,6 +377,26 @@ fn session_limit(text: &str) -> Result<usize, String> {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RouteArgs {
+    /// The request's URL, or its path alone
+    pub(crate) url: String,
+    /// Its method
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
+    pub(crate) method: String,
+    /// A field of its head; may be repeated
+    #[arg(short = 'H', long = "field", value_name = "NAME: VALUE")]
+    pub(crate) fields: Vec<String>,
+    /// The client's address [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<String>,
+    /// The listener, as `status` shows it [default: the one with the URL's port]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listener: Option<String>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PasswdArgs {
     /// Make a token for programs (`Authorization: Bearer`) instead of asking for a password
     #[arg(long)]
@@ -428,6 +450,35 @@ pub(crate) enum ConfigCommand {
         /// With every default that is in force
         #[arg(long)]
         defaults: bool,
+        /// What the running daemon uses, byte for byte
+        #[arg(long, conflicts_with_all = ["file", "json", "defaults"])]
+        running: bool,
+        /// The configuration of that number in the daemon's history, byte for byte
+        #[arg(long, value_name = "NUMBER", conflicts_with_all = ["file", "json", "defaults", "running"])]
+        kept: Option<u64>,
+        /// The daemon's control socket [default: the first of the customary places where one answers]
+        #[arg(long, value_name = "PATH")]
+        control: Option<PathBuf>,
+    },
+    /// Show what a reload would change; or what lies between any two configurations
+    Diff {
+        /// The first: `running`, `file` or a number of the history
+        #[arg(default_value = "running")]
+        from: String,
+        /// The second
+        #[arg(default_value = "file")]
+        to: String,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+    /// List the configurations that were applied
+    History(RemoteArgs),
+    /// Apply a configuration of the history again; the file stays as it is
+    Rollback {
+        /// Its number [default: the one before the one that runs]
+        number: Option<u64>,
+        #[command(flatten)]
+        remote: RemoteArgs,
     },
     /// Print the JSON schema of the JSON twin
     Schema,

@@ -13,7 +13,7 @@ use evenkeel_admin::report::{
 };
 use evenkeel_admin::serve::{self, Door};
 use evenkeel_admin::watch::Watch;
-use evenkeel_admin::{Answer, Audit, Control, DnsControl, Events, Servers, Sessions};
+use evenkeel_admin::{Answer, Audit, Configs, Control, DnsControl, Events, Routes, Servers, Sessions};
 use evenkeel_model::ListenerName;
 use evenkeel_node::{
     AdminDoor, ConfigStatus, Doors, Handle, LogTail, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic,
@@ -102,6 +102,14 @@ impl Control for Running {
         self
     }
 
+    fn configs(&self) -> &dyn Configs {
+        self
+    }
+
+    fn routes(&self) -> &dyn Routes {
+        self
+    }
+
     fn events(&self) -> &dyn Events {
         self
     }
@@ -138,17 +146,8 @@ impl Control for Running {
 
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>> {
         Box::pin(async {
-            match self.handle.reload("the control socket").await {
-                Ok(done) => Ok(ReloadReport {
-                    generation: done.generation,
-                    changes: done.changes.iter().map(ToString::to_string).collect(),
-                    warnings: done.warnings,
-                }),
-                Err(refusal) => {
-                    let generation = self.handle.status().await.map_or(0, |status| status.config.generation);
-                    Err(ReloadRefused { generation, errors: vec![refusal.report] })
-                }
-            }
+            let outcome = self.handle.reload("the control socket").await;
+            self.reloaded(outcome).await
         })
     }
 
@@ -205,6 +204,8 @@ fn config(config: &ConfigStatus) -> ConfigReport {
         path: config.origin.clone(),
         generation: config.generation,
         applied_at: config.applied_at.as_secs(),
+        kept_as: config.kept_as,
+        is_rollback: config.is_rollback,
         is_last_good: config.is_last_good,
         last_reload: config.last_reload.as_ref().map(|last| LastReload {
             ok: last.refused.is_none(),

@@ -14,6 +14,7 @@ mod control;
 mod demo;
 mod exit;
 mod logging;
+mod looking;
 mod opening;
 mod output;
 mod sessions;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Ready(args) => steer::ready(&args),
         Command::Weight(args) => steer::weight(&args),
         Command::Session(command) => session::session(&command),
+        Command::Route(args) => remote::route(&args),
         Command::Passwd(args) => passwd::passwd(&args),
         Command::Config(command) => config::config(&command),
         Command::Dns(command) => dns::dns(&command),

@@ -3,6 +3,7 @@
 //! A noun is a module here with its rows ([`Operation`]); [`NOUNS`] names it, and a small trait in `control` says what it
 //! asks of the node. The invariant: what is not in the catalogue is not served, and what is in it is described.
 
+mod config;
 mod dns;
 pub mod events;
 mod health;
@@ -14,6 +15,7 @@ pub mod openapi;
 mod pages;
 mod pools;
 mod process;
+mod routes;
 pub mod servers;
 pub mod sessions;
 mod status;
@@ -46,6 +48,8 @@ static NOUNS: &[&[Operation]] = &[
     pools::OPERATIONS,
     servers::OPERATIONS,
     sessions::OPERATIONS,
+    routes::OPERATIONS,
+    config::OPERATIONS,
     events::OPERATIONS,
     zonefiles::OPERATIONS,
     process::OPERATIONS,

@@ -22,6 +22,7 @@ fn server(name: &str, state: &str) -> ServerReport {
         in_flight: 2,
         requests: 1000,
         failures: 3,
+        is_checked: true,
         ..ServerReport::default()
     }
 }
@@ -58,7 +59,7 @@ fn report(servers: Vec<ServerReport>) -> StatusReport {
 
 #[test]
 fn a_well_node_says_so_first() {
-    let text = status(&report(vec![server("a", "up"), server("bb", "unknown")]), PLAIN);
+    let text = status(&report(vec![server("a", "up"), server("bb", "up")]), PLAIN);
     assert_eq!(
         text,
         "lb1: all well, 2 servers up\n\
@@ -69,9 +70,53 @@ fn a_well_node_says_so_first() {
          LISTENER  CONNECTIONS  REQUESTS\n\
          :80                12      2000\n\
          \n\
-         SERVER   ADDRESS        STATE    SINCE  WEIGHT  IN FLIGHT  REQUESTS  FAILURES\n\
-         shop/a   10.0.0.11:801  up       3m12s       1          2      1000         3\n\
-         shop/bb  10.0.0.11:802  unknown  3m12s       1          2      1000         3\n"
+         SERVER   ADDRESS        STATE  SINCE  WEIGHT  IN FLIGHT  REQUESTS  FAILURES\n\
+         shop/a   10.0.0.11:801  up     3m12s       1          2      1000         3\n\
+         shop/bb  10.0.0.11:802  up     3m12s       1          2      1000         3\n"
+    );
+}
+
+#[test]
+fn a_server_whose_first_checks_fail_is_not_well() {
+    let mut failing = server("a", "unknown");
+    failing.text = "1 check was refused, and 3 in a row would take it out".to_owned();
+    let mut fresh = server("b", "unknown");
+    fresh.text = evenkeel_model::Verdict::NOT_CHECKED.to_owned();
+    let text = status(&report(vec![failing, fresh.clone(), server("c", "up")]), PLAIN);
+    let first: Vec<&str> = text.lines().take(3).collect();
+    assert_eq!(first[0], "lb1: 1 of 3 servers up, 1 not checked yet");
+    assert!(first[1].starts_with("  shop/a is unknown") && first[1].contains("would take it out"), "{first:?}");
+    assert_eq!(first[2], "");
+    // A start is no trouble, and not all well either.
+    assert!(status(&report(vec![fresh]), PLAIN).starts_with("lb1: 0 of 1 server up, 1 not checked yet\n\n"));
+}
+
+#[test]
+fn a_refused_reload_is_not_all_well() {
+    let mut report = report(vec![server("a", "up")]);
+    report.config.last_reload = Some(LastReload { ok: false, at: 1, error: None });
+    assert!(status(&report, PLAIN).starts_with("lb1: all of 1 server up, and there is something to look at\n"));
+}
+
+#[test]
+fn an_order_says_who_why_and_how_much_longer() {
+    let mut drained = server("a", "draining");
+    drained.reason = "operator".to_owned();
+    drained.text = "an operator orders draining".to_owned();
+    drained.intent = Some(IntentReport {
+        by: "ops".to_owned(),
+        why: Some("new kernel".to_owned()),
+        left_s: Some(3600),
+        is_kept: true,
+        ..IntentReport::default()
+    });
+    drained.drain = Some(DrainReport { quiet_s: 5, is_over: false });
+    let text = status(&report(vec![drained, server("b", "down")]), PLAIN);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[2].starts_with("  shop/b is down"), "{text}");
+    assert!(
+        lines[3].ends_with("orders draining; by ops, \"new kernel\", for 1h00m more; 2 requests in flight"),
+        "{text}"
     );
 }
 
@@ -114,10 +159,12 @@ fn a_large_node_fits_the_screen_as_long_as_all_is_well() {
     let row = text.lines().last().unwrap().split_ascii_whitespace().collect::<Vec<_>>();
     assert_eq!(row, ["shop/*", "300", "servers", "up", "600", "300000", "900"]);
 
-    let broken: Vec<ServerReport> = (0..30).map(|index| server(&format!("s{index}"), "down")).collect();
+    let broken_again = || (0..30).map(|index| server(&format!("s{index}"), "down")).collect();
+    let broken: Vec<ServerReport> = broken_again();
     let text = status(&report(broken), Look { lines: 24, ..PLAIN });
     assert!(text.contains("\n  and 21 more\n"), "{text}");
-    assert!(text.contains("shop/s29 "), "{text}");
+    assert!(text.lines().count() <= 24, "{text}");
+    assert!(status(&report(broken_again()), PLAIN).contains("shop/s29 "));
 }
 
 #[test]
@@ -143,6 +190,7 @@ fn colours_do_not_shift_the_columns() {
 fn a_reload_says_what_changed() {
     let report = ReloadReport {
         generation: 5,
+        kept_as: 9,
         changes: vec!["pool a added".to_owned(), "server a/x added".to_owned()],
         warnings: vec!["a route is never reached".to_owned()],
     };

@@ -36,7 +36,12 @@ impl Control for Node {
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>> {
         Box::pin(async {
             match self.reloads.fetch_add(1, Ordering::Relaxed) % 2 {
-                0 => Ok(ReloadReport { generation: 2, changes: vec!["pool a added".to_owned()], warnings: vec![] }),
+                0 => Ok(ReloadReport {
+                    generation: 2,
+                    kept_as: 2,
+                    changes: vec!["pool a added".to_owned()],
+                    warnings: vec![],
+                }),
                 _ => Err(ReloadRefused { generation: 2, errors: vec!["error: unknown word".to_owned()] }),
             }
         })
@@ -58,6 +63,14 @@ impl Control for Node {
     fn audit(&self, _: &crate::Audit) {}
 
     fn servers(&self) -> &dyn crate::Servers {
+        self
+    }
+
+    fn configs(&self) -> &dyn crate::Configs {
+        self
+    }
+
+    fn routes(&self) -> &dyn crate::Routes {
         self
     }
 
@@ -112,6 +125,41 @@ impl crate::Sessions for Node {
 
     fn forget(&self, _: SessionChoice) -> Answer<'_, Result<SessionsChanged, crate::SessionsRefused>> {
         Box::pin(async { Ok(SessionsChanged { changed: 2 }) })
+    }
+}
+
+impl crate::Configs for Node {
+    fn text(&self, _: crate::Which) -> Answer<'_, Result<crate::report::ConfigText, crate::NoConfig>> {
+        Box::pin(async { Ok(crate::report::ConfigText::default()) })
+    }
+
+    fn compare(
+        &self,
+        from: crate::Which,
+        _: crate::Which,
+    ) -> Answer<'_, Result<crate::report::ConfigDiff, crate::NoConfig>> {
+        Box::pin(async move {
+            match from {
+                crate::Which::Kept(number) => Err(crate::NoConfig::Unknown(number)),
+                _ => Ok(crate::report::ConfigDiff::default()),
+            }
+        })
+    }
+
+    fn history(&self) -> Answer<'_, Vec<crate::report::HistoryEntry>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn rollback(&self, _: u64, _: String) -> Answer<'_, Result<ReloadReport, ReloadRefused>> {
+        self.reload()
+    }
+}
+
+impl crate::Routes for Node {
+    fn find(&self, question: crate::RouteQuestion) -> Answer<'_, Result<crate::report::RouteFinding, String>> {
+        let text = String::from_utf8_lossy(&question.head).into_owned();
+        let listener = format!("{} {} {}", question.port, question.is_port_given, question.client);
+        Box::pin(async move { Ok(crate::report::RouteFinding { listener, text, ..Default::default() }) })
     }
 }
 

@@ -17,6 +17,7 @@ mod learned;
 mod life;
 mod limits;
 mod logs;
+mod looking;
 mod metrics;
 mod moving;
 mod papers;

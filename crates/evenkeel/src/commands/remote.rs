@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use evenkeel_admin::client::{Client, ClientError};
+use evenkeel_admin::problem::Problem;
 use evenkeel_admin::render::{self, Colour, Look};
 use serde::Serialize;
 
 use super::load;
-use crate::args::{DEFAULT_FILE, RemoteArgs, StopArgs};
+use crate::args::{DEFAULT_FILE, RemoteArgs, RouteArgs, StopArgs};
 use crate::exit::Exit;
 use crate::output;
 
@@ -34,17 +35,40 @@ pub(crate) fn reload(args: &RemoteArgs) -> Exit {
     match client(args.control.as_deref()).reload() {
         Ok(report) if args.json => print_json(&report),
         Ok(report) => output::print(render::reload(&report)),
-        Err(ClientError::Refused(problem)) => {
-            if args.json {
-                print_json(&problem);
-            } else {
-                let errors = problem.refused.as_ref().map(|refused| refused.errors.join("\n"));
-                output::say(errors.unwrap_or_else(|| problem.detail.clone()));
-                output::say("the reload is refused; the configuration that ran before still does");
-            }
-            if problem.refused.is_some() { Exit::Bad } else { Exit::Failed }
-        }
+        Err(ClientError::Refused(problem)) => refused_reload(&problem, args.json),
         Err(error) => failed(&error),
+    }
+}
+
+/// A configuration that was not taken.
+pub(super) fn refused_reload(problem: &Problem, json: bool) -> Exit {
+    if json {
+        print_json(problem);
+    } else {
+        let errors = problem.refused.as_ref().map(|refused| refused.errors.join("\n"));
+        output::say(errors.unwrap_or_else(|| problem.detail.clone()));
+        output::say("the reload is refused; the configuration that ran before still does");
+    }
+    if problem.refused.is_some() { Exit::Bad } else { Exit::Failed }
+}
+
+/// What would become of a request.
+pub(crate) fn route(args: &RouteArgs) -> Exit {
+    let fields = args.fields.iter().map(|field| ("field", field.as_str()));
+    let from = args.from.iter().map(|from| ("from", from.as_str()));
+    let listener = args.listener.iter().map(|listener| ("listener", listener.as_str()));
+    let fixed = [("url", args.url.as_str()), ("method", args.method.as_str())];
+    let question: Vec<(&str, &str)> = fixed.into_iter().chain(fields).chain(from).chain(listener).collect();
+    match client(args.remote.control.as_deref()).route(&question) {
+        Ok(finding) if args.remote.json => print_json(&finding),
+        Ok(finding) => output::print(render::route(&finding)),
+        Err(error) => {
+            let exit = failed(&error);
+            match &error {
+                ClientError::Refused(problem) if problem.code == "A103" => Exit::Bad,
+                _ => exit,
+            }
+        }
     }
 }
 
