@@ -133,11 +133,17 @@ async fn run((operation, path): Found, head: &Parts, body: Incoming, asked: Aske
     let Asked { control, caller, gate } = asked;
     let call = Call { control, caller, gate, head: &head.headers, path, query, body: body.clone() };
     let answer = (operation.run)(call).await.unwrap_or_else(|problem| refusal(head, &problem));
-    if operation.method != Method::GET {
+    if operation.method != Method::GET && !is_noise(operation, answer.status()) {
         let what = format!("{} {}{}", head.method, head.uri.path(), shown(operation, &body));
         control.audit(&Audit { who: caller.to_string(), what, status: answer.status().as_u16() });
     }
     answer
+}
+
+/// What strangers could fill the log and the kept events with, as fast as they can send.
+fn is_noise(operation: &Operation, status: StatusCode) -> bool {
+    let says_nothing = matches!(status, StatusCode::BAD_REQUEST | StatusCode::TOO_MANY_REQUESTS);
+    operation.needs == Needs::Nobody && (says_nothing || status == StatusCode::UNSUPPORTED_MEDIA_TYPE)
 }
 
 /// The body for the line of audit: on one line, cut, and not at all where it holds a password.
