@@ -4,6 +4,7 @@ use evenkeel_model::Variable;
 
 use crate::Code;
 use crate::table::{self, Context, Directive, FOREIGN, LATER, Phase};
+use crate::value::nearest;
 use crate::value::template::{NAMED, known};
 
 /// The text for a word of the language, a path of words (`pool.check.every`), a code, or `variables`. `None` for what is none of them.
@@ -27,6 +28,13 @@ pub fn explain(topic: &str) -> Option<String> {
     }
     let foreign = FOREIGN.iter().find(|foreign| foreign.word == topic)?;
     Some(format!("{}: a word of {}. Here it is {}.\n", foreign.word, foreign.of, foreign.ours))
+}
+
+/// The word of the language or of another program that was probably meant, if one is near enough.
+pub fn meant(topic: &str) -> Option<&'static str> {
+    let name = topic.rsplit('.').next().unwrap_or_default();
+    let words = table::directives().map(|directive| directive.name);
+    nearest(name, words.chain(FOREIGN.iter().map(|foreign| foreign.word)))
 }
 
 /// Every meaning of a word, or the one at the end of a path.

@@ -69,7 +69,7 @@ mod value;
 
 pub use diagnose::{Code, Diagnostic, Diagnostics, Label, Note, Severity};
 pub use diff::diff;
-pub use explain::explain;
+pub use explain::{explain, meant};
 pub use format::format;
 pub use lines::unified;
 pub use load::{Loaded, Options, load, load_text};

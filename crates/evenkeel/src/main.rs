@@ -81,9 +81,14 @@ fn explain(word: &str) -> Exit {
     }
     match evenkeel_config::explain(word) {
         Some(text) => output::print(text),
-        None => output::fail(format_args!(
-            "`{word}` is neither a word of the configuration nor a code of a diagnostic; `evenkeel config schema` has \
-             every word"
-        )),
+        None => {
+            let next = match evenkeel_config::meant(word) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "`evenkeel config schema` has every word".to_owned(),
+            };
+            output::fail(format_args!(
+                "`{word}` is neither a word of the configuration nor a code of a diagnostic; {next}"
+            ))
+        }
     }
 }
