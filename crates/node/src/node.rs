@@ -26,7 +26,7 @@ use crate::origin::{Origin, Texts};
 use crate::prepare::Refusal;
 use crate::sessions::SessionBook;
 use crate::status::{NodeStatus, ServerStatus};
-use crate::supervisor::{Event, Order, Reloaded, SteerError, Steering};
+use crate::supervisor::{Again, Event, Order, Reloaded, SteerError, Steering};
 
 /// Descriptors that are no client connections: listeners, logs, probes, the runtime's own, and some to spare.
 const OWN_DESCRIPTORS: u64 = 256;
@@ -291,12 +291,13 @@ impl Handle {
         answer.await.map_err(|_| Gone)
     }
 
-    /// Begins a stop: no new connections, and the open ones have `limits.drain` to finish. A second time, at once.
+    /// Begins a stop: no new connections, and the open ones have `limits.drain` to finish. Ordered twice, it
+    /// is as once; only a second signal hurries.
     ///
     /// # Errors
     /// Where the node has ended.
     pub async fn stop(&self, by: &'static str) -> Result<(), Gone> {
-        self.order(Order::Stop { by }).await
+        self.order(Order::Stop { by, again: Again::IsTheSame }).await
     }
 
     /// Has the log files opened anew.
@@ -322,7 +323,7 @@ impl Handle {
     /// # Errors
     /// Where the node has ended.
     pub fn stop_blocking(&self, by: &'static str) -> Result<(), Gone> {
-        self.events.blocking_send(Event::Order(Order::Stop { by })).map_err(|_| Gone)
+        self.events.blocking_send(Event::Order(Order::Stop { by, again: Again::IsTheSame })).map_err(|_| Gone)
     }
 
     /// [`Handle::reload`] for callers without a runtime. It must not be called on one.

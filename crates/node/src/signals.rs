@@ -7,7 +7,7 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::supervisor::{Event, Order};
+use crate::supervisor::{Again, Event, Order};
 
 /// The signals that we listen to, from the moment this exists.
 pub(crate) struct Signals {
@@ -35,8 +35,8 @@ impl Signals {
     pub(crate) async fn listen(mut self, events: mpsc::Sender<Event>) {
         loop {
             let order = tokio::select! {
-                _ = self.terminate.recv() => Order::Stop { by: "SIGTERM" },
-                _ = self.interrupt.recv() => Order::Stop { by: "SIGINT" },
+                _ = self.terminate.recv() => Order::Stop { by: "SIGTERM", again: Again::Hurries },
+                _ = self.interrupt.recv() => Order::Stop { by: "SIGINT", again: Again::Hurries },
                 // Whoever sends a signal reads the outcome in the log.
                 _ = self.hangup.recv() => Order::Reload { by: "SIGHUP", reply: oneshot::channel().0 },
                 _ = self.reopen.recv() => Order::Reopen,

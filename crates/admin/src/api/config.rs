@@ -66,7 +66,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         needs: Needs::Role(Role::Admin),
         takes: Some(Shape::of::<Rollback>()),
         gives: Gives::Json(Shape::of::<ReloadReport>()),
-        problems: &[Code::A401, Code::A402],
+        problems: &[Code::A401, Code::A402, Code::A403],
         run: |call| Box::pin(roll_back(call)),
         ..ROW
     },
@@ -102,6 +102,9 @@ async fn roll_back(call: Call<'_>) -> Reply {
     }
     match configs.rollback(wanted.number, call.caller.name.clone()).await {
         Ok(report) => Ok(json(&report)),
+        Err(_) if call.control.status().await.stopping => {
+            Err(Problem::new(Code::A403, "it takes no configuration any more"))
+        }
         Err(refused) => {
             let detail = format!("configuration {} of the history cannot be had any more", wanted.number);
             let mut problem = Problem::new(Code::A401, detail);

@@ -46,6 +46,9 @@ struct Stopping {
 async fn reload(call: Call<'_>) -> Reply {
     match call.control.reload().await {
         Ok(report) => Ok(json(&report)),
+        Err(_) if call.control.status().await.stopping => {
+            Err(Problem::new(Code::A403, "it takes no configuration any more"))
+        }
         Err(refused) => {
             let detail = format!("generation {} goes on serving, untouched", refused.generation);
             Err(Problem { refused: Some(refused), ..Problem::new(Code::A401, detail) })

@@ -107,14 +107,23 @@ pub(crate) enum Order {
     Sessions { reply: oneshot::Sender<SessionBook> },
     /// Say how things are.
     Status { reply: oneshot::Sender<NodeStatus> },
-    /// Stop; ordered again, at once.
-    Stop { by: &'static str },
+    /// Stop; ordered again by a signal, at once.
+    Stop { by: &'static str, again: Again },
     /// Open the log files anew.
     Reopen,
     /// Say what a query of DNS gets now.
     DnsQuery { asked: DnsAsked, reply: oneshot::Sender<Answered> },
     /// Say which zones there are.
     DnsZones { reply: oneshot::Sender<Vec<ZoneStatus>> },
+}
+
+/// What a stop means that is ordered while one is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Nothing new: a command is as good twice as once.
+    IsTheSame,
+    /// To end at once: who signals twice is in a hurry.
+    Hurries,
 }
 
 /// What a start hands to the supervisor.
@@ -271,7 +280,7 @@ impl Supervisor {
                 tracing::info!("log files are opened anew");
                 self.logs.reopen();
             }
-            Event::Order(Order::Stop { by }) => return self.stop(by, turn),
+            Event::Order(Order::Stop { by, again }) => return self.stop(by, again, turn),
             Event::Prepared(outcome) => self.prepared(*outcome, turn).await,
             Event::Applied(reloaded, answered) => self.applied(*reloaded, answered, turn),
             Event::Drained { cut } => return Some(Ended { cut, failed: None }),
@@ -407,8 +416,11 @@ impl Supervisor {
         due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
-    fn stop(&mut self, by: &str, turn: &mut Turn) -> Option<Ended> {
+    fn stop(&mut self, by: &str, again: Again, turn: &mut Turn) -> Option<Ended> {
         if turn.end_at.is_some() {
+            if again == Again::IsTheSame {
+                return None;
+            }
             tracing::warn!("{by} again: stopping at once");
             turn.is_hurried = true;
             return Some(Ended { cut: self.shared.connections(), failed: None });
