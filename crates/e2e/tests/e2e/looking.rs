@@ -70,8 +70,12 @@ fn what_route_says_is_what_happens() {
     let told = said(&balancer, &["route", &url("/shop/"), "-H", &field], 0);
     assert!(told.contains(&format!("binds it to {owner}, which may not serve (down)")), "{told}");
     assert!(told.contains("it is down: "), "{told}");
+}
 
-    // What cannot be asked is refused with the way out.
+#[test]
+fn what_cannot_be_asked_is_refused_with_the_way_out() {
+    let servers = Nginx::start_many(1);
+    let balancer = Balancer::start(&shop(free(), QUICK_CHECK, &named(&servers)));
     for (arguments, code, wanted) in [
         (&["route", "no url"][..], 2, "no URL"),
         (&["route", "*"], 2, "begins with `/`"),

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests of processes wait and may panic
 
+mod api;
 mod balance;
 mod commands;
 mod daemon;
@@ -20,6 +21,7 @@ mod logs;
 mod looking;
 mod metrics;
 mod moving;
+mod night;
 mod papers;
 mod proofs;
 mod protocol;
