@@ -68,11 +68,11 @@ impl Browser {
         let session = String::new();
         let complaints = VecDeque::new();
         let mut browser = Self { child, orders, messages, session, number: 0, complaints, profile };
-        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
-        let attached = browser.call("Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
+        let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }))["targetId"].clone();
+        let attached = browser.call("Target.attachToTarget", &json!({ "targetId": target, "flatten": true }));
         browser.session = attached["sessionId"].as_str().expect("a session has an id").to_owned();
         for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
-            browser.call(domain, json!({}));
+            browser.call(domain, &json!({}));
         }
         browser.resize(width, height);
         browser
@@ -81,23 +81,23 @@ impl Browser {
     /// Gives the page another size; below 600 it is a phone's.
     pub fn resize(&mut self, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
-        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Emulation.setDeviceMetricsOverride", &size);
     }
 
     /// Whether the page is to be dark.
     pub fn prefer(&mut self, scheme: &str) {
         let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        self.call("Emulation.setEmulatedMedia", feature);
+        self.call("Emulation.setEmulatedMedia", &feature);
     }
 
     /// Switches scripts of pages off or on, from the next page on.
     pub fn allow_scripts(&mut self, are_allowed: bool) {
-        self.call("Emulation.setScriptExecutionDisabled", json!({ "value": !are_allowed }));
+        self.call("Emulation.setScriptExecutionDisabled", &json!({ "value": !are_allowed }));
     }
 
     /// Lets what is evaluated here pass the page's policy.
     pub fn bypass_policy(&mut self) {
-        self.call("Page.setBypassCSP", json!({ "enabled": true }));
+        self.call("Page.setBypassCSP", &json!({ "enabled": true }));
     }
 
     /// Goes to a page and waits until it is there.
@@ -105,7 +105,7 @@ impl Browser {
     /// # Panics
     /// Where it does not come.
     pub fn open(&mut self, url: &str) {
-        let answer = self.call("Page.navigate", json!({ "url": url }));
+        let answer = self.call("Page.navigate", &json!({ "url": url }));
         assert!(answer.get("errorText").is_none(), "{url}: {answer}");
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
@@ -116,7 +116,7 @@ impl Browser {
     /// Where it throws.
     pub fn value(&mut self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let answer = self.call("Runtime.evaluate", asked);
+        let answer = self.call("Runtime.evaluate", &asked);
         assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer:#}");
         answer["result"]["value"].clone()
     }
@@ -159,14 +159,14 @@ impl Browser {
     pub fn press(&mut self, key: &str, code: u32) {
         for kind in ["rawKeyDown", "keyUp"] {
             let event = json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code });
-            self.call("Input.dispatchKeyEvent", event);
+            self.call("Input.dispatchKeyEvent", &event);
         }
     }
 
     /// What the page complained of since this was asked last.
     pub fn complaints(&mut self) -> Vec<String> {
         // Everything that was said before this answer has arrived with it.
-        self.call("Runtime.evaluate", json!({ "expression": "1" }));
+        self.call("Runtime.evaluate", &json!({ "expression": "1" }));
         self.complaints.drain(..).collect()
     }
 
@@ -176,13 +176,13 @@ impl Browser {
     /// Where it cannot be written.
     pub fn picture(&mut self, name: &str) {
         let Some(folder) = std::env::var_os("EVENKEEL_SCREENSHOTS") else { return };
-        let shot = self.call("Page.captureScreenshot", json!({ "format": "png" }));
+        let shot = self.call("Page.captureScreenshot", &json!({ "format": "png" }));
         let bytes = decoded(shot["data"].as_str().unwrap_or_default());
         let path = Path::new(&folder).join(format!("{name}.png"));
         std::fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
-    fn call(&mut self, method: &str, parameters: Value) -> Value {
+    fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.number += 1;
         let mut message = json!({ "id": self.number, "method": method, "params": parameters });
         if !self.session.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use evenkeel_admin::client::Client;
@@ -184,7 +184,7 @@ impl Stage {
     async fn order(&mut self, order: WishedState) -> Result<String, String> {
         let Some(name) = self.toys.get(self.chosen).map(Toy::name) else { return Ok(String::new()) };
         let socket = self.house.socket();
-        let asked = tokio::task::spawn_blocking(move || toggle(socket, name, order)).await;
+        let asked = tokio::task::spawn_blocking(move || toggle(&socket, name, order)).await;
         let (ordered, report) = asked.map_err(|panic| panic.to_string())??;
         let what = match ordered {
             WishedState::Ready => "takes clients again",
@@ -197,8 +197,8 @@ impl Stage {
 }
 
 /// Orders it, or lifts it where it is ordered already, by whomever.
-fn toggle(socket: PathBuf, name: &str, order: WishedState) -> Result<(WishedState, ServerReport), String> {
-    let client = Client::new(Some(&socket));
+fn toggle(socket: &Path, name: &str, order: WishedState) -> Result<(WishedState, ServerReport), String> {
+    let client = Client::new(Some(socket));
     let words = |error: evenkeel_admin::client::ClientError| error.to_string();
     let now = client.server(POOL, name).map_err(words)?.intent.and_then(|intent| intent.state);
     let is_ordered = match order {
