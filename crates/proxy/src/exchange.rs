@@ -88,6 +88,8 @@ pub(crate) struct Exchange {
     pub(crate) is_hinted: bool,
     /// Whether the server's connection was used before.
     pub(crate) was_reused: bool,
+    /// Whether an attempt ended at a kept connection that its server had closed meanwhile.
+    pub(crate) was_stale: bool,
     /// Whether `rest` is true: nothing of the request's body is left to read.
     pub(crate) is_read: bool,
     pub(crate) rest: Rest,
@@ -197,6 +199,7 @@ impl Exchange {
             ends_by_close: false,
             is_hinted: false,
             was_reused: false,
+            was_stale: false,
             is_read: !desk.request.framing().has_body(),
             rest: Rest::At(desk.request.len()),
             status: 0,
@@ -223,6 +226,11 @@ impl Exchange {
         let said =
             |desk: &Desk| desk.request.fields().first(desk.input.written(), Known::XForwardedProto) == Some(b"https");
         self.is_trusted && said(desk)
+    }
+
+    /// Attempts that count against those that the pool allows: the look at a kept connection is none.
+    pub(crate) fn spent(&self) -> u32 {
+        self.retries.saturating_sub(u32::from(self.was_stale))
     }
 
     /// The server that is being asked.
@@ -309,6 +317,7 @@ async fn proxy(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) ->
         if let Some(failed) = exchange.server.filter(|_| pool.config.retry.elsewhere && !is_stale) {
             tried.insert(failed);
         }
+        exchange.was_stale |= is_stale;
         failed = Some(error);
         exchange.retries += 1;
         upload.rewind(Instant::now());

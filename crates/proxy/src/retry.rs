@@ -23,7 +23,7 @@ pub(crate) fn may_repeat(
     error: &ProxyError,
 ) -> bool {
     let rule = &pool.config.retry;
-    if exchange.retries >= u32::from(rule.attempts) || !is_asked(error, &rule.on, exchange.was_reused) {
+    if exchange.spent() >= u32::from(rule.attempts) || !is_asked(error, &rule.on, exchange.was_reused) {
         return false;
     }
     let attempt = retry::Attempt {

@@ -69,7 +69,7 @@ pub(crate) async fn attempt(
 fn refuse_status(desk: &Desk, exchange: &Exchange, upload: &Pipe, attempt: &Attempt<'_>) -> Result<(), ProxyError> {
     let status = desk.response.status();
     let rule = &attempt.pool.config.retry;
-    let is_worth_it = exchange.retries < u32::from(rule.attempts)
+    let is_worth_it = exchange.spent() < u32::from(rule.attempts)
         && rule.on.contains(&RetryOn::Status(status))
         && desk.request.method().is_idempotent()
         && upload.is_whole()

@@ -467,3 +467,30 @@ fn a_client_that_sends_in_bursts_is_waited_for() {
         assert_eq!(client.answer().await.text(), "whole");
     });
 }
+
+#[test]
+fn a_server_that_died_with_its_kept_connection_costs_one_retry_and_not_two() {
+    run(async {
+        let alive = Origin::saying("alive").await;
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut shop = pool(&[]);
+        shop.servers.push(server("dies", socket.local_addr().unwrap()));
+        // So heavy that it is the first choice again as long as it is one.
+        shop.servers[0].weight = 1000;
+        shop.servers.push(server("alive", alive.addr));
+        shop.retry.attempts = 1;
+        let life = tokio::task::spawn_local(async move {
+            let (mut stream, _) = socket.accept().await.unwrap();
+            let mut head = [0; 1024];
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut head).await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, &ok("last words")).await.unwrap();
+            // Read, and never answered.
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut head).await.unwrap();
+        });
+        let rig = Rig::start(config(shop)).await;
+        let mut client = Client::connect(&rig).await;
+        assert_eq!(client.get("/").await.text(), "last words");
+        assert_eq!(client.get("/").await.text(), "alive");
+        life.await.unwrap();
+    });
+}
