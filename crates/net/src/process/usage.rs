@@ -33,7 +33,7 @@ pub fn usage() -> Usage {
 /// Bytes of memory that this process may take: the machine's, or its control group's where that has less.
 pub fn memory() -> u64 {
     let machine = rustix::system::sysinfo();
-    let machine = u64::try_from(machine.totalram).unwrap_or(u64::MAX).saturating_mul(u64::from(machine.mem_unit));
+    let machine = machine.totalram.saturating_mul(u64::from(machine.mem_unit));
     let group = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own = group.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
     // Within a container the group's own folder is the root of what is to be seen.
