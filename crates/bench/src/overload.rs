@@ -47,7 +47,7 @@ fn start(
     let addr = peers::free_addr()?;
     let shown = dir.display();
     let config = format!(
-        "state {shown}/state\ncontrol {shown}/evenkeel.sock\nlimits workers=1\nhttp {addr} {{\n    log {shown}/access.log\n    to all\n}}\n\
+        "state {shown}/state\ncontrol {shown}/evenkeel.sock\nlimits workers=1\nhttp {addr} {{\n    log {shown}/access.log\n    route * to=all\n}}\n\
          pool all {{\n    check off\n    queue max=64 timeout=500ms\n    server one {server} {bound}\n}}\n"
     );
     Ok((peers::start_evenkeel(evenkeel, dir, &config, addr, PROXY_CORE)?, addr))

@@ -79,7 +79,7 @@ fn measure(evenkeel: &Path, dir: &Path, server: SocketAddr, row: &Row, time: Dur
     let addr = peers::free_addr()?;
     let shown = dir.display();
     let config = format!(
-        "state {shown}/state\ncontrol {shown}/evenkeel.sock\nlimits workers=1\nhttp {addr} {{\n    log off\n    request-id off\n    to all\n}}\n\
+        "state {shown}/state\ncontrol {shown}/evenkeel.sock\nlimits workers=1\nhttp {addr} {{\n    log off\n    request-id off\n    route * to=all\n}}\n\
          pool all {{\n    check off\n    {}\n    server one {server}\n}}\n",
         row.lines
     );
