@@ -10,11 +10,15 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod addresses;
+pub mod announce;
+pub mod beat;
 pub mod clock;
 pub mod control;
 pub mod files;
 pub mod listen;
 pub mod memory;
+pub mod ping;
 pub mod process;
 pub mod resolve;
 pub mod rng;

@@ -1,5 +1,6 @@
 //! The process itself: what it may open, whom it runs as, whom it tells about its life, and what machine it is on.
 
+mod companion;
 mod identity;
 mod service;
 mod tree;
@@ -12,6 +13,7 @@ use evenkeel_model::caps;
 use evenkeel_model::config::Ceiling;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+pub use companion::{Companion, Tie, ignore_end_signals};
 pub use identity::{User, become_user, is_root, lookup_user, uid};
 pub use service::{Notice, notify, watchdog_interval};
 pub use tree::kill_tree;

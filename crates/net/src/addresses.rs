@@ -1,0 +1,343 @@
+//! Service addresses of this machine over rtnetlink(7): held for a finite time, found again, watched.
+//!
+//! The kernel drops an address whose lifetime ends, whatever became of the process that put it there. Its clock for that
+//! has whole seconds, and was measured to be late by up to 0.35 s. Every call waits for the kernel's own answer, which it
+//! gives at once, without any disk or network.
+//!
+//! Invariant: no address is held without an end, and each carries [`TAG`].
+
+mod wire;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
+};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use rustix::io::Errno;
+
+use wire::{Conversation, family};
+
+/// What our addresses carry as their origin (`IFA_PROTO`, Linux 5.18; older kernels leave it out). `ip address` shows
+/// `proto 0xec`.
+pub const TAG: u8 = 0xec;
+
+/// The main routing table.
+const MAIN_TABLE: u32 = 254;
+
+/// An address on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The address.
+    pub addr: IpAddr,
+    /// Its prefix, in bits.
+    pub prefix: u8,
+    /// The device's index.
+    pub device: u32,
+}
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its Ethernet address; `None` for what has none, as the loopback device.
+    pub mac: Option<[u8; 6]>,
+    /// Whether it is up and has a carrier.
+    pub is_up: bool,
+}
+
+/// What the kernel tells of addresses and devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// An address is gone from a device.
+    Removed {
+        /// Which.
+        addr: IpAddr,
+        /// The device's index.
+        device: u32,
+    },
+    /// Duplicate address detection found another holder of an IPv6 address.
+    Duplicate {
+        /// Which.
+        addr: IpAddr,
+        /// The device's index.
+        device: u32,
+    },
+    /// A device is there, or has changed.
+    Device(Device),
+    /// A device is gone.
+    DeviceGone(u32),
+    /// The kernel had more to tell than was read: everything has to be looked at again.
+    Missed,
+}
+
+/// Speaks to the kernel of addresses. One for each thread.
+pub struct Addresses {
+    kernel: Conversation,
+}
+
+impl fmt::Debug for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Addresses").finish_non_exhaustive()
+    }
+}
+
+impl Addresses {
+    /// Opens a conversation with the kernel.
+    ///
+    /// # Errors
+    /// Where the system has no descriptor to give.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self { kernel: Conversation::open()? })
+    }
+
+    /// Puts the address on its device for that long, or lets it live on from now. Seconds are rounded up.
+    ///
+    /// # Errors
+    /// Where the kernel refuses: without `CAP_NET_ADMIN`, without the device, and for an address that somebody else put
+    /// there for ever with another prefix.
+    pub fn hold(&mut self, place: Place, lifetime: Duration) -> io::Result<()> {
+        let mut message = describe(place);
+        let seconds = u32::try_from(lifetime.as_millis().div_ceil(1000)).unwrap_or(u32::MAX - 1).max(1);
+        let mut times = CacheInfo::default();
+        times.ifa_valid = seconds;
+        // Not preferred: the machine's own connections do not leave from an address that will move.
+        times.ifa_preferred = if place.addr.is_ipv6() { 0 } else { seconds };
+        message.attributes.push(AddressAttribute::CacheInfo(times));
+        message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(TAG)));
+        if place.addr.is_ipv6() {
+            // Detection of duplicates takes a second, and gives the address up if its last owner is late to go.
+            message.header.flags = AddressHeaderFlags::Nodad;
+            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        }
+        self.kernel.ask(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE, |_| {})
+    }
+
+    /// Takes the address away. One that is not there is no error.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn remove(&mut self, place: Place) -> io::Result<()> {
+        match self.kernel.ask(RouteNetlinkMessage::DelAddress(describe(place)), 0, |_| {}) {
+            Err(error) if is_gone(&error) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Every address of the machine that carries our tag.
+    ///
+    /// # Errors
+    /// Where the kernel does not answer.
+    pub fn tagged(&mut self) -> io::Result<Vec<Place>> {
+        let mut places = Vec::new();
+        self.kernel.ask(RouteNetlinkMessage::GetAddress(AddressMessage::default()), NLM_F_DUMP, |answer| {
+            if let RouteNetlinkMessage::NewAddress(message) = answer
+                && message.attributes.contains(&AddressAttribute::Protocol(AddressProtocol::Other(TAG)))
+            {
+                places.extend(place_of(&message));
+            }
+        })?;
+        Ok(places)
+    }
+
+    /// Every device of the machine.
+    ///
+    /// # Errors
+    /// Where the kernel does not answer.
+    pub fn devices(&mut self) -> io::Result<Vec<Device>> {
+        let mut devices = Vec::new();
+        self.kernel.ask(RouteNetlinkMessage::GetLink(LinkMessage::default()), NLM_F_DUMP, |answer| {
+            if let RouteNetlinkMessage::NewLink(message) = answer {
+                devices.push(device_of(&message));
+            }
+        })?;
+        Ok(devices)
+    }
+
+    /// Where the routes of the main table would put the address: the device and prefix of the closest route to it. A
+    /// default route gives its device, and the address alone as the prefix.
+    ///
+    /// # Errors
+    /// Where the kernel does not answer.
+    pub fn place_by_route(&mut self, addr: IpAddr) -> io::Result<Option<Place>> {
+        let mut best: Option<(u8, u32, u32)> = None;
+        let mut request = RouteMessage::default();
+        request.header.address_family = family(addr);
+        self.kernel.ask(RouteNetlinkMessage::GetRoute(request), NLM_F_DUMP, |answer| {
+            let RouteNetlinkMessage::NewRoute(route) = answer else { return };
+            let Some((bits, metric, device)) = covering(&route, addr) else { return };
+            let is_closer = best.is_none_or(|(best, known, _)| bits > best || (bits == best && metric < known));
+            if is_closer {
+                best = Some((bits, metric, device));
+            }
+        })?;
+        let whole = if addr.is_ipv4() { 32 } else { 128 };
+        Ok(best.map(|(bits, _, device)| Place { addr, prefix: if bits == 0 { whole } else { bits }, device }))
+    }
+}
+
+/// Hears what the kernel tells of addresses and devices.
+pub struct Watch {
+    kernel: Conversation,
+    waiting: Vec<News>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// Where the system has no descriptor to give.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self { kernel: Conversation::open_watch()?, waiting: Vec::new() })
+    }
+
+    /// The next news, without waiting for any.
+    ///
+    /// # Errors
+    /// Where the socket fails.
+    pub fn next(&mut self) -> io::Result<Option<News>> {
+        while self.waiting.is_empty() {
+            let waiting = &mut self.waiting;
+            match self.kernel.hear(|answer| waiting.extend(news_of(&answer))) {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => return Ok(Some(News::Missed)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((!self.waiting.is_empty()).then(|| self.waiting.remove(0)))
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.kernel.as_fd()
+    }
+}
+
+fn describe(place: Place) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(place.addr);
+    message.header.prefix_len = place.prefix;
+    message.header.index = place.device;
+    message.attributes.push(AddressAttribute::Address(place.addr));
+    message.attributes.push(AddressAttribute::Local(place.addr));
+    if let IpAddr::V4(addr) = place.addr
+        && place.prefix < 31
+    {
+        let hosts = u32::MAX.checked_shr(place.prefix.into()).unwrap_or(0);
+        message.attributes.push(AddressAttribute::Broadcast((u32::from(addr) | hosts).into()));
+    }
+    message
+}
+
+fn place_of(message: &AddressMessage) -> Option<Place> {
+    let local = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(addr) => Some(*addr),
+        _ => None,
+    });
+    let addr = local.or_else(|| {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(addr) => Some(*addr),
+            _ => None,
+        })
+    })?;
+    Some(Place { addr, prefix: message.header.prefix_len, device: message.header.index })
+}
+
+fn device_of(message: &LinkMessage) -> Device {
+    let mut device = Device {
+        index: message.header.index,
+        name: String::new(),
+        mac: None,
+        is_up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => device.name.clone_from(name),
+            LinkAttribute::Address(bytes) => {
+                device.mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().filter(|mac| *mac != [0; 6]);
+            }
+            _ => {}
+        }
+    }
+    device
+}
+
+fn news_of(message: &RouteNetlinkMessage) -> Option<News> {
+    match message {
+        RouteNetlinkMessage::DelAddress(message) => {
+            place_of(message).map(|place| News::Removed { addr: place.addr, device: place.device })
+        }
+        RouteNetlinkMessage::NewAddress(message) if is_duplicate(message) => {
+            place_of(message).map(|place| News::Duplicate { addr: place.addr, device: place.device })
+        }
+        RouteNetlinkMessage::NewLink(message) => Some(News::Device(device_of(message))),
+        RouteNetlinkMessage::DelLink(message) => Some(News::DeviceGone(message.header.index)),
+        _ => None,
+    }
+}
+
+fn is_duplicate(message: &AddressMessage) -> bool {
+    let in_attribute = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Dadfailed));
+    message.header.flags.contains(AddressHeaderFlags::Dadfailed) || message.attributes.iter().any(in_attribute)
+}
+
+/// Bits, metric and device of a route that covers the address.
+fn covering(route: &RouteMessage, addr: IpAddr) -> Option<(u8, u32, u32)> {
+    let (mut device, mut metric, mut table) = (None, 0, u32::from(route.header.table));
+    let mut destination = None;
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => device = Some(*index),
+            RouteAttribute::Priority(value) => metric = *value,
+            RouteAttribute::Table(value) => table = *value,
+            RouteAttribute::Destination(value) => destination = wire::ip_of(value),
+            _ => {}
+        }
+    }
+    let bits = route.header.destination_prefix_length;
+    let is_covered = match destination {
+        Some(net) => wire::share_prefix(net, addr, bits),
+        None => bits == 0,
+    };
+    (is_covered && table == MAIN_TABLE).then_some((bits, metric, device?))
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::NODEV))
+}
+
+/// The descriptor of a netlink socket, which its library gives as a number alone.
+fn borrow(socket: &impl AsRawFd) -> BorrowedFd<'_> {
+    // SAFETY: the descriptor belongs to `socket`, which stays borrowed, and thus open, as long as the result lives.
+    #[allow(unsafe_code)]
+    unsafe {
+        BorrowedFd::borrow_raw(socket.as_raw_fd())
+    }
+}
+
+/// Devices by their index.
+pub fn by_index(devices: Vec<Device>) -> HashMap<u32, Device> {
+    devices.into_iter().map(|device| (device.index, device)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+use std::thread;
+
+use super::*;
+use crate::beat::{readable, wait};
+use crate::clock;
+use crate::process::is_root;
+
+/// Runs in a network namespace of its own, which ends with the thread.
+fn alone(test: &'static str, run: impl FnOnce(&mut Addresses) + Send + 'static) {
+    if !is_root() {
+        println!("\nSKIPPED {test}: needs root for a network namespace");
+        return;
+    }
+    let inside = move || {
+        // SAFETY: the thread shares no descriptors of a namespace with others, and ends with this closure.
+        #[allow(unsafe_code)]
+        let unshared = unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) };
+        if let Err(error) = unshared {
+            println!("\nSKIPPED {test}: no network namespace to be had: {error}");
+            return;
+        }
+        run(&mut Addresses::open().unwrap());
+    };
+    thread::spawn(inside).join().unwrap();
+}
+
+fn place(addr: &str, prefix: u8) -> Place {
+    // The loopback device is the first of every namespace.
+    Place { addr: addr.parse().unwrap(), prefix, device: 1 }
+}
+
+fn sorted(mut places: Vec<Place>) -> Vec<Place> {
+    places.sort_by_key(|place| place.addr);
+    places
+}
+
+#[test]
+fn what_is_held_is_found_by_its_tag_and_can_be_taken_away() {
+    alone("what_is_held_is_found_by_its_tag_and_can_be_taken_away", |addresses| {
+        let (four, six) = (place("10.8.0.1", 24), place("2001:db8::8", 64));
+        for place in [four, six, four] {
+            addresses.hold(place, Duration::from_millis(20_500)).unwrap();
+        }
+        assert_eq!(sorted(addresses.tagged().unwrap()), [four, six]);
+        addresses.remove(four).unwrap();
+        addresses.remove(four).unwrap();
+        assert_eq!(addresses.tagged().unwrap(), [six]);
+        let nowhere = Place { device: 99, ..four };
+        assert!(addresses.hold(nowhere, Duration::from_secs(1)).is_err());
+    });
+}
+
+#[test]
+fn the_kernel_drops_what_nobody_renews_and_says_so() {
+    alone("the_kernel_drops_what_nobody_renews_and_says_so", |addresses| {
+        let mut watch = Watch::open().unwrap();
+        let (kept, lost) = (place("10.8.0.1", 32), place("10.8.0.2", 32));
+        addresses.hold(kept, Duration::from_secs(1)).unwrap();
+        addresses.hold(lost, Duration::from_secs(1)).unwrap();
+        let deadline = clock::now() + Duration::from_secs(20);
+        loop {
+            assert!(clock::now() < deadline, "the address stays");
+            addresses.hold(kept, Duration::from_secs(1)).unwrap();
+            wait(&mut [readable(watch.as_fd())], Duration::from_millis(100)).unwrap();
+            let mut is_lost = false;
+            while let Some(news) = watch.next().unwrap() {
+                is_lost |= news == News::Removed { addr: lost.addr, device: 1 };
+            }
+            if is_lost {
+                break;
+            }
+        }
+        assert_eq!(addresses.tagged().unwrap(), [kept]);
+    });
+}
+
+#[test]
+fn devices_have_names_and_the_loopback_has_no_ethernet_address() {
+    alone("devices_have_names_and_the_loopback_has_no_ethernet_address", |addresses| {
+        let devices = addresses.devices().unwrap();
+        let loopback = devices.iter().find(|device| device.index == 1).unwrap();
+        assert_eq!((loopback.name.as_str(), loopback.mac, loopback.is_up), ("lo", None, false));
+    });
+}
+
+#[test]
+fn the_closest_route_decides_over_device_and_prefix() {
+    let mut addresses = Addresses::open().unwrap();
+    // Without a route of its own an address goes where the default route leads, or nowhere.
+    if let Some(found) = addresses.place_by_route("203.0.113.77".parse().unwrap()).unwrap() {
+        assert!(found.device > 0 && found.prefix > 0);
+    }
+    assert!(wire::share_prefix("10.8.0.1".parse().unwrap(), "10.8.0.200".parse().unwrap(), 24));
+    assert!(!wire::share_prefix("10.8.0.1".parse().unwrap(), "10.8.0.200".parse().unwrap(), 25));
+    assert!(!wire::share_prefix("10.8.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap(), 0));
+    assert!(wire::share_prefix("2001:db8::1".parse().unwrap(), "2001:db8::ffff".parse().unwrap(), 64));
+}

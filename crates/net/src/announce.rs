@@ -1,0 +1,117 @@
+//! Tells neighbours that an address is here: gratuitous ARP in both forms, unsolicited neighbour advertisements.
+//!
+//! Some equipment heeds only ARP requests, some only replies, so both are sent (RFC 5227 section 3 describes the
+//! request's form). IPv6 has one form (RFC 4861 section 7.2.6). Frames are written here whole: an address must be
+//! announced from a device that may have it only this moment, and the kernel would ask first.
+//!
+//! Invariant: an announcement names the device's own Ethernet address, or is not sent.
+
+mod frame;
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
+
+use crate::addresses::Device;
+
+pub use frame::{Frame, arp_reply, arp_request, neighbour_advertisement};
+
+/// `ETH_P_ARP` of linux/if_ether.h.
+const ETHERTYPE_ARP: u16 = 0x0806;
+
+/// Another station that says it has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// The address.
+    pub addr: IpAddr,
+    /// Who says so.
+    pub mac: [u8; 6],
+}
+
+/// Announces on one device, and hears the ARP of others there.
+#[derive(Debug)]
+pub struct Announcer {
+    socket: Socket,
+    mac: [u8; 6],
+}
+
+impl Announcer {
+    /// For a device that has an Ethernet address.
+    ///
+    /// # Errors
+    /// Without `CAP_NET_RAW`, or where the device is gone.
+    pub fn open(device: &Device, mac: [u8; 6]) -> io::Result<Self> {
+        let protocol = i32::from(ETHERTYPE_ARP.to_be());
+        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(protocol)))?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&link_address(device.index)?)?;
+        Ok(Self { socket, mac })
+    }
+
+    /// Says once that the address is here: for IPv4 in both forms, for IPv6 in its one.
+    ///
+    /// # Errors
+    /// Where the frame does not leave.
+    pub fn announce(&self, addr: IpAddr) -> io::Result<()> {
+        match addr {
+            IpAddr::V4(addr) => {
+                self.send(&arp_request(self.mac, addr))?;
+                self.send(&arp_reply(self.mac, addr))
+            }
+            IpAddr::V6(addr) => self.send(&neighbour_advertisement(self.mac, addr)),
+        }
+    }
+
+    fn send(&self, frame: &Frame) -> io::Result<()> {
+        self.socket.send(frame.bytes()).map(|_| ())
+    }
+
+    /// The next claim of another station to an IPv4 address, without waiting for any.
+    ///
+    /// # Errors
+    /// Where the socket fails; a device that is down is no failure.
+    pub fn heard(&self) -> io::Result<Option<Sighting>> {
+        let mut bytes = [0; 128];
+        loop {
+            let length = match rustix::net::recv(&self.socket, &mut bytes, rustix::net::RecvFlags::empty()) {
+                Ok((length, _)) => length,
+                Err(Errno::AGAIN | Errno::NETDOWN) => return Ok(None),
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let claim = bytes.get(..length).and_then(frame::claim);
+            if let Some((addr, mac)) = claim.filter(|(_, mac)| *mac != self.mac) {
+                return Ok(Some(Sighting { addr: addr.into(), mac }));
+            }
+        }
+    }
+}
+
+impl AsFd for Announcer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The address that binds a packet socket to a device (packet(7)).
+fn link_address(device: u32) -> io::Result<SockAddr> {
+    let index = i32::try_from(device).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut storage = SockAddrStorage::zeroed();
+    let length = u32::try_from(size_of::<libc::sockaddr_ll>()).map_err(io::Error::other)?;
+    // SAFETY: `sockaddr_ll` is a socket address of the system, for which all zeros are a value, and fits the storage.
+    #[allow(unsafe_code)]
+    let link = unsafe { storage.view_as::<libc::sockaddr_ll>() };
+    link.sll_family = libc::AF_PACKET as libc::sa_family_t;
+    link.sll_protocol = ETHERTYPE_ARP.to_be();
+    link.sll_ifindex = index;
+    // SAFETY: the storage holds a `sockaddr_ll` whose family says so, and `length` is its size.
+    #[allow(unsafe_code)]
+    let address = unsafe { SockAddr::new(storage, length) };
+    Ok(address)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! The sockets of heartbeats, a bell for their thread, and waiting for all of them at once.
+//!
+//! Invariant: nothing here blocks but [`wait`], and that no longer than it is told.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Class selector 6, network control, in the place of the type of service (RFC 2474, RFC 4594 section 3.1).
+const NETWORK_CONTROL: u32 = 0xc0;
+
+/// One way on which nodes hear each other: an own address, and each peer's.
+#[derive(Debug)]
+pub struct Path {
+    socket: UdpSocket,
+    peers: Vec<SocketAddr>,
+}
+
+impl Path {
+    /// A socket on the own address of the path, and whom it speaks to. The address need not be there yet.
+    ///
+    /// # Errors
+    /// Where the port is taken, or the family is not to be had.
+    pub fn open(own: SocketAddr, peers: Vec<SocketAddr>) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(own), Type::DGRAM, Some(Protocol::UDP))?;
+        if own.is_ipv4() {
+            socket.set_freebind_v4(true)?;
+            socket.set_tos_v4(NETWORK_CONTROL)?;
+        } else {
+            socket.set_freebind_v6(true)?;
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&own.into())?;
+        Ok(Self { socket: socket.into(), peers })
+    }
+
+    /// Sends the same to every peer. What cannot leave is lost, like any datagram.
+    pub fn send(&self, bytes: &[u8]) {
+        for peer in &self.peers {
+            // A peer that is down answers through ICMP, which comes back here as an error of the next call.
+            if self.socket.send_to(bytes, peer).is_err() {
+                let _ = self.socket.send_to(bytes, peer);
+            }
+        }
+    }
+
+    /// The next datagram, without waiting for any: its length, and who sent it.
+    pub fn receive(&self, buffer: &mut [u8]) -> Option<(usize, IpAddr)> {
+        loop {
+            match self.socket.recv_from(buffer) {
+                Ok((length, from)) => return Some((length, from.ip())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                // An ICMP error that an earlier packet met; the next call gives what is waiting.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The socket itself, to hand to another process.
+    ///
+    /// # Errors
+    /// Where no descriptor is left.
+    pub fn own_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+impl AsFd for Path {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Wakes a thread that waits.
+#[derive(Debug)]
+pub struct Bell(OwnedFd);
+
+impl Bell {
+    /// A bell that was not rung.
+    ///
+    /// # Errors
+    /// Where no descriptor is left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    /// Rings. Rung several times before it was heard, it is heard once.
+    pub fn ring(&self) {
+        // It fails only when its count is full, and then it has been rung.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Hears the bell: afterwards it is quiet again.
+    pub fn hear(&self) {
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Waits until one of them has something to read, or the time has passed.
+///
+/// # Errors
+/// Where the system refuses to wait.
+pub fn wait(these: &mut [PollFd<'_>], within: Duration) -> io::Result<()> {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(within.subsec_nanos()),
+    };
+    match poll(these, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What to wait for: that there is something to read.
+pub fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(fd, PollFlags::IN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_carries_datagrams_both_ways_and_a_dead_peer_stops_nothing() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let one = Path::open(any, Vec::new()).unwrap();
+        let dead = Path::open(any, Vec::new()).unwrap().own_addr().unwrap();
+        let other = Path::open(any, vec![dead, one.own_addr().unwrap()]).unwrap();
+        for round in 0..5_u8 {
+            other.send(&[round; 40]);
+            wait(&mut [readable(one.as_fd())], Duration::from_secs(5)).unwrap();
+            let mut buffer = [0; 64];
+            let (length, from) = one.receive(&mut buffer).unwrap();
+            assert_eq!((length, from), (40, any.ip()));
+            assert_eq!(buffer[0], round);
+        }
+        assert!(one.receive(&mut [0; 8]).is_none());
+    }
+
+    #[test]
+    fn a_bell_rung_twice_is_heard_once() {
+        let bell = Bell::new().unwrap();
+        bell.ring();
+        bell.ring();
+        wait(&mut [readable(bell.as_fd())], Duration::from_secs(5)).unwrap();
+        bell.hear();
+        let mut quiet = [readable(bell.as_fd())];
+        wait(&mut quiet, Duration::from_millis(1)).unwrap();
+        assert!(quiet[0].revents().is_empty());
+    }
+}
