@@ -198,6 +198,14 @@ codes! {
          line `user NAME role=ROLE pass=SECRET`, or listen on 127.0.0.1.";
     E417 "a user without a password"
         "A user of `admin` needs `pass=`, which names the hash that `evenkeel passwd` prints.";
+    E418 "a cluster without a key"
+        "Heartbeats are sealed: without a key anybody in the network could take the addresses. `evenkeel cluster key` makes one.";
+    E419 "a cluster that cannot be"
+        "The nodes, times or groups of the cluster do not fit each other. The message says which, and what to do.";
+    E420 "a group without resources"
+        "A group moves what it holds, and this one holds nothing. Give it an address.";
+    E421 "an unknown node"
+        "No `node` line of the cluster has that name, or the node cannot own a group.";
     E426 "a part that needs another one"
         "A `dns` block needs a zone; a zone needs a `file=` or its `ns`; `answer=pool` needs a `pool=`, and answers with peers need `peers=`.\n\
          The message says what is missing.";
@@ -226,6 +234,8 @@ codes! {
     W510 "passwords that can be read on the way"
         "The admin listener speaks plain HTTP. On another address than loopback, passwords and tokens cross the network in the clear: let it\n\
          listen on 127.0.0.1 and reach it through a tunnel (`ssh -L`) or a proxy with TLS.";
+    W512 "a slow cluster"
+        "Clients wait for the dead time and a little more when a node dies without a word. Heartbeats are small and cost next to nothing.";
 }
 
 impl Code {

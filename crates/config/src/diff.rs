@@ -35,6 +35,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         changes.push(Change::DnsChanged);
     }
     diff_process(&old.process, &new.process, &mut changes);
+    if old.cluster != new.cluster {
+        changes.push(Change::ProcessChanged { word: "cluster", needs_restart: true });
+    }
     if old.admin != new.admin {
         changes.push(Change::ProcessChanged { word: "admin", needs_restart: false });
     }

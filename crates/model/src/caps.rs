@@ -234,6 +234,9 @@ pub const CLUSTER_SENT: usize = 256;
 /// fills these places at most.
 pub const CLUSTER_CANDIDATES: usize = 4;
 
+/// Commands that wait for the heartbeat thread, which takes them many times a second.
+pub const CLUSTER_COMMANDS: usize = 256;
+
 /// Attempts to stop a resource before the group counts as stuck.
 pub const GROUP_STOP_ATTEMPTS: u8 = 3;
 

@@ -129,3 +129,18 @@ pub const DNS_TCP_IDLE: Duration = Duration::from_secs(10);
 pub const DNS_TCP_PER_CLIENT: u32 = 16;
 /// `tcp.conns`
 pub const DNS_TCP_CONNS: u32 = 1000;
+
+/// `port` of a cluster: UDP, registered for nothing else, above the privileged ones.
+pub const CLUSTER_PORT: u16 = 6940;
+/// `beat.every`: between two heartbeats.
+pub const BEAT_EVERY: Duration = Duration::from_millis(200);
+/// `beat.warn`: after this much silence a node is late.
+pub const BEAT_WARN: Duration = Duration::from_millis(600);
+/// `beat.dead`: after this much silence a node is dead: five heartbeats.
+pub const BEAT_DEAD: Duration = Duration::from_secs(1);
+/// `beat.init`: how long a node that starts waits for the others, as a multiple of `beat.dead`.
+pub const BEAT_INIT_DEAD_TIMES: u32 = 3;
+/// The shortest time that the kernel keeps a service address which nobody renews: it counts in seconds.
+pub const ADDRESS_LIFETIME: Duration = Duration::from_secs(1);
+/// `timeout` of a service address: the kernel answers at once.
+pub const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@
 //! nobody gets to see it.
 
 mod admin;
+mod cluster;
 mod dns;
 mod edit;
 mod listener;
@@ -58,6 +59,7 @@ pub(crate) fn build(top: &Entries, out: &mut Diagnostics) -> (Config, Places) {
     building.config.process = process::process(top);
     building.pools_and_listeners();
     admin::admin(&mut building);
+    cluster::cluster(&mut building);
     dns::build(&mut building);
     building.check_wanted();
     building.complain_of_defaults();

@@ -31,6 +31,10 @@ pub enum Kind {
     Server,
     /// An address with an optional port, of a name server.
     Resolver,
+    /// An address.
+    Ip,
+    /// An address that moves, with its prefix.
+    ServiceAddress,
     /// An address or a range of them.
     Network,
     /// A duration within these bounds.
@@ -45,8 +49,6 @@ pub enum Kind {
     Integer(u64, u64),
     /// A whole number within these bounds, or `off`.
     IntegerOrOff(u64, u64),
-    /// An address.
-    Ip,
     /// A name of DNS.
     DnsName,
     /// A name server's name, with its addresses.
@@ -138,6 +140,7 @@ impl Kind {
             Self::Listen => "`:PORT`, `ADDRESS:PORT` or `[IPV6]:PORT`",
             Self::Server => "`ADDRESS:PORT`, `[IPV6]:PORT` or `NAME:PORT`",
             Self::Resolver => "`ADDRESS`, `ADDRESS:PORT` or `[IPV6]:PORT`",
+            Self::ServiceAddress => "an address such as `10.8.0.1`, or one with its prefix such as `10.8.0.1/24`",
             Self::Network => "an address, or a range such as `10.0.0.0/8`",
             Self::Statuses => "statuses and ranges of them: `200`, `200..399`",
             Self::RetryOn => "`lost`, `timeout`, `malformed`, or a status from 400 to 599",

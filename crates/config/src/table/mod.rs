@@ -4,6 +4,7 @@
 //! The invariant: a word is described once, and what is described is what is obeyed.
 
 mod admin;
+mod cluster;
 mod dns;
 mod http;
 mod kind;
@@ -30,6 +31,16 @@ pub enum Context {
     Admin,
     /// `user` in an `admin` block.
     AdminUser,
+    /// `cluster`
+    Cluster,
+    /// `beat`
+    Beat,
+    /// `ping`
+    Ping,
+    /// `group` in a `cluster`.
+    Group,
+    /// `ip` in a `group`.
+    ServiceIp,
     /// `http`
     Http,
     /// `route` in an `http` block.
@@ -98,11 +109,16 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 41] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
         Self::AdminUser,
+        Self::Cluster,
+        Self::Beat,
+        Self::Ping,
+        Self::Group,
+        Self::ServiceIp,
         Self::Http,
         Self::Route,
         Self::Redirect,
@@ -144,6 +160,11 @@ impl Context {
             Self::Limits => "limits",
             Self::Admin => "admin",
             Self::AdminUser => "user",
+            Self::Cluster => "cluster",
+            Self::Beat => "beat",
+            Self::Ping => "ping",
+            Self::Group => "group",
+            Self::ServiceIp => "ip",
             Self::Http => "http",
             Self::Route => "route",
             Self::Redirect => "redirect",
@@ -296,8 +317,17 @@ const fn any(name: &'static str, kind: Kind) -> Arg {
     Arg { name, kind, count: Count::Any }
 }
 
-static TABLE: [&[Directive]; 8] =
-    [top::ROWS, admin::ROWS, http::ROWS, route::ROWS, pool::ROWS, sticky::ROWS, zonefile::ROWS, dns::ROWS];
+static TABLE: [&[Directive]; 9] = [
+    top::ROWS,
+    admin::ROWS,
+    cluster::ROWS,
+    http::ROWS,
+    route::ROWS,
+    pool::ROWS,
+    sticky::ROWS,
+    zonefile::ROWS,
+    dns::ROWS,
+];
 
 /// Every word of the language.
 pub fn directives() -> impl Iterator<Item = &'static Directive> {
@@ -367,7 +397,16 @@ impl Context {
     pub fn has_options(self) -> bool {
         !matches!(
             self,
-            Self::Top | Self::Admin | Self::Http | Self::Route | Self::Pool | Self::Log | Self::Dns | Self::Zone
+            Self::Top
+                | Self::Admin
+                | Self::Cluster
+                | Self::Group
+                | Self::Http
+                | Self::Route
+                | Self::Pool
+                | Self::Log
+                | Self::Dns
+                | Self::Zone
         )
     }
 }

@@ -58,6 +58,9 @@ fn around(context: Context, example: &str) -> String {
             format!("zonefile /z {{\n {example}\n}}\n{pool}")
         }
         Context::Zonefile => example.to_owned(),
+        Context::Cluster | Context::Beat | Context::Ping | Context::Group | Context::ServiceIp => {
+            around_in_cluster(example)
+        }
         Context::Top | Context::Limits => format!("{example}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n"),
         Context::Http | Context::Respond | Context::Redirect if example.starts_with("http ") => example.to_owned(),
         Context::Http if find(example.split(' ').next().unwrap(), Context::Pool).is_some() => {
@@ -106,6 +109,19 @@ fn around_dns(example: &str) -> String {
     format!("dns :5353 {{\n {zone}\n}}\n{pools}")
 }
 
+fn around_in_cluster(example: &str) -> String {
+    let needs_group = example.starts_with("ip");
+    let (open, close) = if needs_group { ("group g {\n", "\n}\n") } else { ("", "\n") };
+    let key = if example.starts_with("key") { "" } else { "key cred:k\n" };
+    let paths = if example.starts_with("node lb1") { " 10.0.9.1" } else { "" };
+    let node = |name: &str, last: u8| match example.starts_with(&format!("node {name} ")) {
+        true => String::new(),
+        false => format!("node {name} 192.168.2.{last}{paths}\n"),
+    };
+    let nodes = [node("lb1", 1), node("lb2", 2), node("lb3", 3)].concat();
+    format!("cluster c {{\n{key}{nodes}{open}{example}{close}}}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n")
+}
+
 #[test]
 fn every_example_is_accepted_where_its_word_stands() {
     for directive in directives() {
@@ -125,6 +141,5 @@ fn every_example_is_accepted_where_its_word_stands() {
 fn named_words_take_a_name_first() {
     for directive in directives().filter(|directive| directive.repeat == Repeat::Named) {
         assert!(matches!(directive.args[0].kind, Kind::Name | Kind::DnsName), "{}", directive.name);
-        assert!(directive.opens.is_some());
     }
 }

@@ -121,10 +121,36 @@ pub(super) fn ip(word: &Word, out: &mut Diagnostics) -> Option<IpAddr> {
     }
     let report = out.report(Code::E306, word.span, format!("`{text}` is not an address"));
     match text.parse::<SocketAddr>() {
-        Ok(addr) => report.help(format!("write `{}`: a record has no port", addr.ip())),
+        Ok(addr) => report.help(format!("write `{}`: a port has no place here", addr.ip())),
         Err(_) => report.note("an address is `198.51.100.10` or `2001:db8::10`; names are not looked up here"),
     };
     None
+}
+
+/// An address with or without its prefix.
+pub(super) fn service(word: &Word, out: &mut Diagnostics) -> Option<(IpAddr, Option<u8>)> {
+    let text = word.text.as_str();
+    let (addr, prefix) = text.split_once('/').map_or((text, None), |(addr, prefix)| (addr, Some(prefix)));
+    let Ok(addr) = addr.parse::<IpAddr>() else {
+        out.report(Code::E306, word.span, format!("`{text}` is not an address")).note(
+            "an address is `10.8.0.1` or `2001:db8::10`, with its prefix behind a `/` where the route does not tell it",
+        );
+        return None;
+    };
+    let most = if addr.is_ipv4() { 32 } else { 128 };
+    let bits = prefix.map(|prefix| prefix.parse::<u8>().ok().filter(|bits| (1..=most).contains(bits)));
+    if bits == Some(None) {
+        out.report(Code::E306, word.span, format!("`/{}` is no prefix", prefix.unwrap_or_default()))
+            .note(format!("a prefix is the number of bits of the network, 1 to {most}"));
+        return None;
+    }
+    let is_usable = !addr.is_unspecified() && !addr.is_multicast() && !addr.is_loopback();
+    if !is_usable {
+        out.report(Code::E306, word.span, format!("`{addr}` cannot move between nodes"))
+            .note("the address of a group is one that clients reach");
+        return None;
+    }
+    Some((addr, bits.flatten()))
 }
 
 pub(super) fn network(word: &Word, out: &mut Diagnostics) -> Option<Network> {

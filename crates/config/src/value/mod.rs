@@ -37,6 +37,7 @@ pub(crate) enum Value {
     Socket(SocketAddr),
     Ip(IpAddr),
     NameServer(NameServer),
+    ServiceAddress(IpAddr, Option<u8>),
     Network(Network),
     Duration(Duration),
     Size(u64),
@@ -56,6 +57,7 @@ pub(crate) enum Value {
 }
 
 /// Reads one value. `None` where it cannot be read, which is then reported.
+// long: a table, one row a kind
 pub(crate) fn read(kind: Kind, word: &Word, out: &mut Diagnostics) -> Option<Value> {
     let off = word.text == "off";
     Some(match kind {
@@ -82,6 +84,10 @@ pub(crate) fn read(kind: Kind, word: &Word, out: &mut Diagnostics) -> Option<Val
         Kind::Listen => Value::Listen(address::listen(word, out)?),
         Kind::Server => Value::Server(address::server(word, out)?),
         Kind::Resolver => Value::Socket(address::resolver(word, out)?),
+        Kind::ServiceAddress => {
+            let (addr, prefix) = address::service(word, out)?;
+            Value::ServiceAddress(addr, prefix)
+        }
         Kind::Network => Value::Network(address::network(word, out)?),
         Kind::Duration(least, most) | Kind::DurationOrOff(least, most) => {
             Value::Duration(number::duration(word, least, most, out)?)

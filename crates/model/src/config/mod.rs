@@ -3,6 +3,7 @@
 //! It is a value: it holds no handle, no socket and no running part, and two that are equal behave alike.
 
 mod admin;
+mod cluster;
 mod dns;
 mod log;
 mod pool;
@@ -12,6 +13,7 @@ mod sticky;
 mod zonefile;
 
 pub use admin::{Admin, AdminUser, Role};
+pub use cluster::{Beat, Cluster, ClusterNode, Group, GroupMode, GroupResource, Ping, ResourceKind, ServiceAddress};
 pub use dns::{
     BalancedName, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsListener, DnsLog, DnsMode, DnsRate, DnsSpread, DnsTcp,
     DnsZone, MadeZone, NameServer, Notify, Transfer, ZoneSource,
@@ -40,6 +42,8 @@ pub struct Config {
     pub process: Process,
     /// The admin listener, if there is one.
     pub admin: Option<Admin>,
+    /// The cluster that this node belongs to, if there is one.
+    pub cluster: Option<Cluster>,
     /// Where traffic comes in, in written order; one for each address.
     pub listeners: Vec<Listener>,
     /// The pools, in written order; those that listeners' own `to` lines make come where the listener stands.

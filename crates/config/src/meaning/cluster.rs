@@ -1,0 +1,302 @@
+//! `cluster`: nodes that stand in for one another.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_model::config::{
+    Beat, Cluster, ClusterNode, Group, GroupMode, GroupResource, Ping, ResourceKind, SecretRef, ServiceAddress,
+};
+use evenkeel_model::{caps, defaults};
+
+use super::Building;
+use crate::Code;
+use crate::entry::Entry;
+use crate::print;
+use crate::value::Value;
+
+pub(super) fn cluster(building: &mut Building<'_>) {
+    let Some(entry) = building.all("cluster").next() else { return };
+    let Some(Value::Text(name)) = entry.value(0) else { return };
+    let Some(key) = key(building, entry) else { return };
+    let serving = entry.all("node").filter_map(|entry| node(entry, false));
+    let nodes: Vec<ClusterNode> = serving.chain(entry.all("witness").filter_map(|entry| node(entry, true))).collect();
+    let port = match entry.option("port") {
+        Some(Value::Integer(port)) => u16::try_from(*port).unwrap_or(defaults::CLUSTER_PORT),
+        _ => defaults::CLUSTER_PORT,
+    };
+    let groups = entry.all("group").filter_map(|entry| group(building, entry, &nodes)).collect();
+    let cluster = Cluster {
+        name: Arc::from(name.as_str()),
+        key,
+        accept: entry.all("accept").flat_map(Entry::read_values).filter_map(secret).collect(),
+        beat: beat(building, entry),
+        ping: entry.entry("ping").map(|entry| ping(building, entry)),
+        nodes,
+        port,
+        groups,
+    };
+    complain(building, entry, &cluster);
+    building.config.cluster = Some(cluster);
+}
+
+fn key(building: &mut Building<'_>, entry: &Entry) -> Option<SecretRef> {
+    let Some(key) = entry.entry("key") else {
+        if !entry.flawed {
+            building
+                .out
+                .report(Code::E418, entry.span, "this cluster has no key")
+                .help("make one on the first node: `evenkeel cluster key > /etc/evenkeel/cluster.key`, then `chmod 0600` it")
+                .help("copy it to the others, and name it: `key=file:/etc/evenkeel/cluster.key`");
+        }
+        return None;
+    };
+    key.value(0).and_then(secret)
+}
+
+fn secret(value: &Value) -> Option<SecretRef> {
+    match value {
+        Value::Secret(secret) => Some(secret.clone()),
+        _ => None,
+    }
+}
+
+fn addresses(entry: &Entry) -> Vec<IpAddr> {
+    let ip = |value: &Value| match value {
+        Value::Ip(addr) => Some(*addr),
+        _ => None,
+    };
+    entry.read_values().filter_map(ip).collect()
+}
+
+fn node(entry: &Entry, is_witness: bool) -> Option<ClusterNode> {
+    let Some(Value::Text(name)) = entry.value(0) else { return None };
+    Some(ClusterNode { name: Arc::from(name.as_str()), addrs: addresses(entry), is_witness })
+}
+
+fn beat(building: &mut Building<'_>, cluster: &Entry) -> Beat {
+    let entry = cluster.entry("beat");
+    let time = |name: &'static str| match entry.and_then(|entry| entry.option(name)) {
+        Some(Value::Duration(time)) => Some(*time),
+        _ => None,
+    };
+    let every = time("every").unwrap_or(defaults::BEAT_EVERY);
+    let dead = time("dead").unwrap_or_else(|| defaults::BEAT_DEAD.max(every * 5));
+    let warn = time("warn").unwrap_or_else(|| defaults::BEAT_WARN.clamp(every * 2, dead.max(every * 2)).min(dead));
+    let init = time("init").unwrap_or(dead * defaults::BEAT_INIT_DEAD_TIMES);
+    let beat = Beat { every, warn, dead, init };
+    if let Some(entry) = entry {
+        complain_of_beat(building, entry, beat);
+    }
+    beat
+}
+
+fn complain_of_beat(building: &mut Building<'_>, entry: &Entry, beat: Beat) {
+    let Beat { every, warn, dead, init } = beat;
+    let show = print::duration;
+    let mut wrong = |what: String, help: String| {
+        building.out.report(Code::E419, entry.span, what).help(help);
+    };
+    if dead < every * 3 {
+        wrong(
+            format!(
+                "`dead` is {} with heartbeats every {}: one lost packet or two would move everything",
+                show(dead),
+                show(every)
+            ),
+            format!("give it at least {}", show(every * 3)),
+        );
+    } else if warn <= every || warn > dead {
+        wrong(
+            format!(
+                "`warn` is {}, and has to lie between `every` ({}) and `dead` ({})",
+                show(warn),
+                show(every),
+                show(dead)
+            ),
+            "leave it out, and it follows the others".to_owned(),
+        );
+    } else if init < dead {
+        wrong(
+            format!(
+                "`init` is {} and shorter than `dead` ({}): a node that starts could not hear the others first",
+                show(init),
+                show(dead)
+            ),
+            format!("give it at least {}", show(dead)),
+        );
+    }
+}
+
+fn ping(building: &mut Building<'_>, entry: &Entry) -> Ping {
+    let addrs = addresses(entry);
+    let need = match entry.option("need") {
+        Some(Value::Integer(need)) => usize::try_from(*need).unwrap_or(usize::MAX),
+        _ => 1,
+    };
+    if need > addrs.len() && entry.is_sound() {
+        let count = addrs.len();
+        building
+            .out
+            .report(Code::E419, entry.span, format!("`need` is {need}, and the addresses are {count}"))
+            .help(format!("say `need={count}`, or give more addresses"));
+    }
+    Ping { addrs, need }
+}
+
+fn group(building: &mut Building<'_>, entry: &Entry, nodes: &[ClusterNode]) -> Option<Group> {
+    let Some(Value::Text(name)) = entry.value(0) else { return None };
+    let mut prefer = Vec::new();
+    for preferred in entry.all("prefer") {
+        for (value, argument) in preferred.read_values().zip(&preferred.values) {
+            let Value::Text(wanted) = value else { continue };
+            match nodes.iter().position(|node| *node.name == **wanted) {
+                Some(place) if nodes.get(place).is_some_and(|node| node.is_witness) => {
+                    building
+                        .out
+                        .report(Code::E421, argument.word.span, format!("`{wanted}` is a witness and owns nothing"))
+                        .help("prefer a node that is none");
+                }
+                Some(place) => prefer.push(place),
+                None => no_node(building, argument.word.span, wanted, nodes),
+            }
+        }
+    }
+    let failback = match entry.option("failback") {
+        Some(Value::Duration(hold)) => Some(*hold),
+        _ => None,
+    };
+    let mode = match entry.option("mode") {
+        Some(Value::Choice("safe")) => GroupMode::Safe,
+        _ => GroupMode::Available,
+    };
+    let resources: Vec<GroupResource> = entry.all("ip").filter_map(address).collect();
+    if resources.is_empty() && entry.is_sound() {
+        building
+            .out
+            .report(Code::E420, entry.span, format!("group `{name}` has nothing that could move"))
+            .help("give it an address: `ip 10.8.0.1/24`");
+    }
+    Some(Group { name: Arc::from(name.as_str()), prefer, failback, mode, resources })
+}
+
+fn no_node(building: &mut Building<'_>, span: crate::Span, wanted: &str, nodes: &[ClusterNode]) {
+    let names: Vec<&str> = nodes.iter().map(|node| &*node.name).collect();
+    let report = building.out.report(Code::E421, span, format!("there is no node `{wanted}`"));
+    if let Some(near) = crate::value::nearest(wanted, names.iter().copied()) {
+        report.help(format!("did you mean `{near}`?"));
+    }
+    if !names.is_empty() {
+        report.note(format!("nodes: {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")));
+    }
+}
+
+fn address(entry: &Entry) -> Option<GroupResource> {
+    let Some(Value::ServiceAddress(addr, prefix)) = entry.value(0) else { return None };
+    let device = match entry.option("dev") {
+        Some(Value::Text(device)) => Some(device.clone()),
+        _ => None,
+    };
+    let kind = ResourceKind::Address(ServiceAddress { addr: *addr, prefix: *prefix, device });
+    Some(GroupResource { kind, timeout: defaults::ADDRESS_TIMEOUT })
+}
+
+fn complain(building: &mut Building<'_>, entry: &Entry, cluster: &Cluster) {
+    if !entry.is_sound() {
+        return;
+    }
+    let count = cluster.nodes.len();
+    if !(2..=caps::CLUSTER_NODES).contains(&count) {
+        building
+            .out
+            .report(
+                Code::E419,
+                entry.span,
+                format!("a cluster has 2 to {} nodes, and this one has {count}", caps::CLUSTER_NODES),
+            )
+            .help("name every node with its address: `node lb1 192.168.1.1`");
+    }
+    complain_of_paths(building, entry, cluster);
+    for group in entry.all("group") {
+        let is_safe = matches!(group.option("mode"), Some(Value::Choice("safe")));
+        if is_safe && count == 2 {
+            building
+                .out
+                .report(Code::E419, group.span, "two nodes have no majority, which `mode safe` needs")
+                .help("add a third one that only votes: `witness w1 192.168.2.9`")
+                .help("or take `mode available`: each side of a split then serves");
+        }
+    }
+    let seen: Vec<(IpAddr, &Group)> = cluster
+        .groups
+        .iter()
+        .flat_map(|group| group.resources.iter().map(move |resource| (resource, group)))
+        .map(|(resource, group)| match &resource.kind {
+            ResourceKind::Address(address) => (address.addr, group),
+        })
+        .collect();
+    for (at, (addr, group)) in seen.iter().enumerate() {
+        if let Some((_, other)) = seen.iter().take(at).find(|(other, _)| other == addr) {
+            building
+                .out
+                .report(
+                    Code::E419,
+                    entry.span,
+                    format!("{addr} stands in group `{}` and in group `{}`", other.name, group.name),
+                )
+                .help("an address moves with one group");
+        }
+    }
+}
+
+/// Every node needs the same number of addresses, of the same families in the same places, each once.
+fn complain_of_paths(building: &mut Building<'_>, cluster_entry: &Entry, cluster: &Cluster) {
+    let Some(first) = cluster.nodes.first() else { return };
+    let shape = |node: &ClusterNode| node.addrs.iter().map(IpAddr::is_ipv4).collect::<Vec<_>>();
+    for (entry, node) in cluster_entry.all("node").chain(cluster_entry.all("witness")).zip(&cluster.nodes) {
+        if node.addrs.len() > caps::CLUSTER_PATHS {
+            building
+                .out
+                .report(
+                    Code::E419,
+                    entry.span,
+                    format!(
+                        "`{}` has {} addresses, and {} are possible",
+                        node.name,
+                        node.addrs.len(),
+                        caps::CLUSTER_PATHS
+                    ),
+                )
+                .help("one for each network that the nodes share");
+        } else if shape(node) != shape(first) {
+            building
+                .out
+                .report(
+                    Code::E419,
+                    entry.span,
+                    format!("`{}` and `{}` do not have the same paths", first.name, node.name),
+                )
+                .help("give each node as many addresses, of the same kinds in the same order");
+        }
+        let moving = cluster.service_addresses().find(|address| node.addrs.contains(&address.addr));
+        if let Some(address) = moving {
+            building
+                .out
+                .report(
+                    Code::E419,
+                    entry.span,
+                    format!("{} is this node's own address and one that moves", address.addr),
+                )
+                .help("nodes hear each other under addresses that stay: give the node's own");
+        }
+    }
+    let silence = cluster.beat.dead > Duration::from_secs(30);
+    if silence {
+        let span = cluster_entry.entry("beat").map_or(cluster_entry.span, |entry| entry.span);
+        let dead = print::duration(cluster.beat.dead);
+        building
+            .out
+            .report(Code::W512, span, format!("clients wait for {dead} when a node dies"))
+            .help("heartbeats are small: `beat every=200ms dead=1s` is the default");
+    }
+}

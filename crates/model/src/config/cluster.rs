@@ -1,0 +1,135 @@
+//! A cluster: nodes that stand in for one another, and the groups of resources that move between them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::SecretRef;
+
+/// `cluster NAME key=SECRET { … }`. The same on every node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name. Heartbeats of another cluster are none of ours.
+    pub name: Arc<str>,
+    /// `key=`: the secret under which heartbeats are sealed.
+    pub key: SecretRef,
+    /// `accept=`: secrets that are accepted beside it, while keys are changed.
+    pub accept: Vec<SecretRef>,
+    /// Every node, in written order. At least two.
+    pub nodes: Vec<ClusterNode>,
+    /// `port`: the UDP port of heartbeats, the same on every node.
+    pub port: u16,
+    /// `beat`: when a node counts as late, dead, ready.
+    pub beat: Beat,
+    /// `ping`: what a node must reach to be worth as much as one that does.
+    pub ping: Option<Ping>,
+    /// The groups, in written order.
+    pub groups: Vec<Group>,
+}
+
+impl Cluster {
+    /// The place of the node of that name among the nodes.
+    pub fn node(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| &*node.name == name)
+    }
+
+    /// Every service address of every group.
+    pub fn service_addresses(&self) -> impl Iterator<Item = &ServiceAddress> {
+        self.groups.iter().flat_map(|group| &group.resources).map(|resource| match &resource.kind {
+            ResourceKind::Address(address) => address,
+        })
+    }
+}
+
+/// `node NAME ADDRESS…`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterNode {
+    /// Its name: the machine's own, as `uname -n` gives it, or what `--node` says.
+    pub name: Arc<str>,
+    /// Its addresses, one for each path. The first of each node make the first path, and so on.
+    pub addrs: Vec<IpAddr>,
+    /// `witness` instead of `node`: it only votes, and owns nothing.
+    pub is_witness: bool,
+}
+
+/// `beat every= warn= dead= init=`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// Between two heartbeats.
+    pub every: Duration,
+    /// After this much silence a node is late.
+    pub warn: Duration,
+    /// After this much silence a node is dead.
+    pub dead: Duration,
+    /// How long a node that starts waits for the others.
+    pub init: Duration,
+}
+
+/// `ping ADDRESS… need=N`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ping {
+    /// Addresses that answer echo requests, a router for instance.
+    pub addrs: Vec<IpAddr>,
+    /// How many of them have to answer.
+    pub need: usize,
+}
+
+/// What matters more when nodes cannot hear each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GroupMode {
+    /// That somebody serves.
+    Available,
+    /// That never two do.
+    Safe,
+}
+
+/// `group NAME { … }`: resources that move together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `prefer`: places of nodes, the most wanted first.
+    pub prefer: Vec<usize>,
+    /// `failback`: after how long of good health the preferred node gets the group back; `None` where it stays.
+    pub failback: Option<Duration>,
+    /// `mode`
+    pub mode: GroupMode,
+    /// In the order in which they start.
+    pub resources: Vec<GroupResource>,
+}
+
+/// One resource of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupResource {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// `timeout=`: how long a start or stop may take.
+    pub timeout: Duration,
+}
+
+/// What moves.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ResourceKind {
+    /// `ip`
+    Address(ServiceAddress),
+}
+
+impl ResourceKind {
+    /// What it is called in messages.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Address(address) => address.addr.to_string(),
+        }
+    }
+}
+
+/// `ip ADDRESS[/PREFIX] [dev=DEVICE]`: an address that moves.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServiceAddress {
+    /// The address.
+    pub addr: IpAddr,
+    /// Its prefix; `None`: that of the route to it.
+    pub prefix: Option<u8>,
+    /// `dev=`: its device; `None`: that of the route to it.
+    pub device: Option<String>,
+}
