@@ -13,9 +13,10 @@ use evenkeel_model::caps;
 use evenkeel_net::{clock, control};
 use serde::de::DeserializeOwned;
 
+use crate::cluster::GroupWish;
 use crate::problem::Problem;
 use crate::report::{
-    ConfigDiff, ConfigText, HistoryEntry, ReloadReport, RouteFinding, ServerReport, SessionListReport,
+    ClusterReport, ConfigDiff, ConfigText, HistoryEntry, ReloadReport, RouteFinding, ServerReport, SessionListReport,
     SessionTableReport, SessionsChanged, StatusReport,
 };
 use crate::servers::ServerWish;
@@ -206,6 +207,23 @@ impl Client {
     pub fn roll_back(&self, number: u64) -> Result<ReloadReport, ClientError> {
         let body = format!("{{\"number\":{number}}}");
         self.request("POST", "/api/v1/config/rollback", &body, COMMAND)?.parsed()
+    }
+
+    /// The cluster as the node sees it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] without a cluster, or where there is no answer.
+    pub fn cluster(&self) -> Result<ClusterReport, ClientError> {
+        self.request("GET", "/api/v1/cluster", "", QUESTION)?.parsed()
+    }
+
+    /// Orders something of a group.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the reason, or where there is no answer.
+    pub fn order_group(&self, group: &str, wish: GroupWish) -> Result<ClusterReport, ClientError> {
+        let body = serde_json::to_string(&wish).unwrap_or_default();
+        self.request("POST", &format!("/api/v1/cluster/groups/{}", encoded(group)), &body, COMMAND)?.parsed()
     }
 
     /// Asks for a path.

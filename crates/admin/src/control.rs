@@ -9,9 +9,9 @@ use evenkeel_model::config::Standing;
 use hyper::body::Bytes;
 
 use crate::report::{
-    ConfigDiff, ConfigText, DnsAnswerReport, EventReport, HistoryEntry, LogLine, ReloadRefused, ReloadReport,
-    RouteFinding, ServerReport, SessionListReport, SessionTableReport, SessionsChanged, StatusReport, TimelineReport,
-    ZoneReport,
+    ClusterReport, ConfigDiff, ConfigText, DnsAnswerReport, EventReport, HistoryEntry, LogLine, ReloadRefused,
+    ReloadReport, RouteFinding, ServerReport, SessionListReport, SessionTableReport, SessionsChanged, StatusReport,
+    TimelineReport, ZoneReport,
 };
 
 /// An answer that may take a while.
@@ -119,6 +119,37 @@ pub enum SessionsRefused {
     },
     /// The node is stopping.
     Stopping,
+}
+
+/// What can be asked and ordered of the cluster.
+pub trait Cluster: Send + Sync {
+    /// The cluster as this node sees it; `None` without one.
+    fn report(&self) -> Answer<'_, Option<ClusterReport>>;
+
+    /// Orders something of a group. That it was taken does not say that it was followed: the report does.
+    fn order(&self, group: String, order: GroupOrder, by: String) -> Answer<'_, Result<(), GroupRefused>>;
+}
+
+/// What is ordered of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupOrder {
+    /// This node is to own it.
+    Takeover,
+    /// Another node is to own it.
+    Standby,
+    /// What was ordered or has failed here counts no more.
+    Ready,
+}
+
+/// Why an order for a group was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupRefused {
+    /// There is no cluster.
+    NoCluster,
+    /// There is no such group.
+    NoGroup,
+    /// Nobody takes orders at the moment.
+    Silent,
 }
 
 /// What has happened, and what happens.
@@ -237,6 +268,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// Which request goes where.
     fn routes(&self) -> &dyn Routes;
+
+    /// The cluster.
+    fn cluster(&self) -> &dyn Cluster;
 
     /// What has happened, and what happens.
     fn events(&self) -> &dyn Events;

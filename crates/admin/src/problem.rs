@@ -138,6 +138,10 @@ codes! {
          decide anew."
     A305 UNPROCESSABLE_ENTITY "the order contradicts itself"
         "An order has one state at most, and a duration only where there is something to end."
+    A306 NOT_FOUND "no cluster"
+        "The configuration of this node has no `cluster` block: it stands alone."
+    A307 NOT_FOUND "no such group"
+        "The cluster has no group of that name. `evenkeel cluster status` lists them."
     A401 UNPROCESSABLE_ENTITY "the configuration is refused"
         "The file has errors, or names something that cannot be had. What ran before runs on, untouched; `evenkeel check` shows the \
          same errors."

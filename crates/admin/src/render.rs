@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 
 use crate::report::{DrainReport, IntentReport, PoolReport, ReloadReport, ServerReport, StatusReport};
 
+mod cluster;
 mod dns;
 mod looking;
 mod table;
@@ -13,6 +14,7 @@ mod top;
 mod words;
 mod zonefiles;
 
+pub use cluster::cluster;
 pub use dns::{dns_answer, zones};
 pub use looking::{history, route};
 use table::Table;

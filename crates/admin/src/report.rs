@@ -3,6 +3,7 @@
 //! Names and meanings are an interface: fields are added, never renamed. Times are seconds; `at` counts from
 //! 1970-01-01 UTC. States and reasons are the words of the model.
 
+mod cluster;
 mod config;
 mod dns;
 mod route;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use self::dns::{BalancedReport, DnsAnswerReport, DnsReport, ZoneReport};
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 pub use self::zonefile::{RecordReport, SetReport, SheetReport, ThenReport, ZonefileReport};
+pub use cluster::{ClusterReport, GroupReport, NodeReport, PathReport};
 pub use config::{ConfigDiff, ConfigText, HistoryEntry, TextFile};
 pub use route::{RouteFinding, RouteLooked, ServerFinding};
 

@@ -37,5 +37,5 @@ pub use action::{Action, Change, Outcome};
 pub use event::{Cause, Event};
 pub use key::{Key, KeyError, Keyring};
 pub use node::{GroupView, Hearing, Node, PathView, PeerView, View};
-pub use packet::{BootId, Phase, Role};
+pub use packet::{BootId, PacketError, Phase, Role};
 pub use settings::{Group, InvalidCluster, Member, Mode, Resource, Settings, Timing, name_id};

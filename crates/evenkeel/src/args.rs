@@ -60,6 +60,12 @@ pub(crate) enum Command {
         /// The word (`sticky`) or code (`E104`)
         word: String,
     },
+    /// Look at the cluster, and move its groups between nodes
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Hold service addresses for the process that started this one
+    #[command(name = "address-guard", hide = true)]
+    AddressGuard,
     /// Make the hash of a password for a user of `admin`, or a token with its hash
     Passwd(PasswdArgs),
     /// Show the configuration: as it is understood, as it runs, as it was; and go back
@@ -110,6 +116,9 @@ pub(crate) struct RunArgs {
     /// Put the control socket here, whatever the configuration says
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
+    /// Which node of its cluster this is [default: the one with the machine's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
     /// How much to say on the standard error
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LogLevel,
@@ -299,6 +308,28 @@ pub(crate) struct OrderArgs {
     /// Why, for whoever looks at `status` later
     #[arg(long, value_name = "TEXT")]
     pub(crate) why: Option<String>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Show the nodes, who hears whom, and who owns what
+    Status(RemoteArgs),
+    /// Have this node own a group; done when it does
+    Takeover(GroupArgs),
+    /// Have another node own a group; done when one does
+    Standby(GroupArgs),
+    /// Let this node own a group again, after `standby` or after a failure
+    Ready(GroupArgs),
+    /// Make a secret for the nodes of a cluster
+    Key,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GroupArgs {
+    /// The group [default: all]
+    pub(crate) group: Option<String>,
     #[command(flatten)]
     pub(crate) remote: RemoteArgs,
 }

@@ -13,7 +13,7 @@ use evenkeel_admin::report::{
 };
 use evenkeel_admin::serve::{self, Door};
 use evenkeel_admin::watch::Watch;
-use evenkeel_admin::{Answer, Audit, Configs, Control, DnsControl, Events, Routes, Servers, Sessions};
+use evenkeel_admin::{Answer, Audit, Cluster, Configs, Control, DnsControl, Events, Routes, Servers, Sessions};
 use evenkeel_model::ListenerName;
 use evenkeel_node::{
     AdminDoor, ConfigStatus, Doors, Handle, LogTail, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic,
@@ -111,6 +111,10 @@ impl Control for Running {
     }
 
     fn events(&self) -> &dyn Events {
+        self
+    }
+
+    fn cluster(&self) -> &dyn Cluster {
         self
     }
 

@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod args;
+mod cluster_view;
 mod commands;
 mod control;
 mod demo;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
-use commands::{check, config, dns, fmt, papers, passwd, remote, run, session, steer, top, zonefile};
+use commands::{check, cluster, config, dns, fmt, papers, passwd, remote, run, session, steer, top, zonefile};
 use exit::Exit;
 
 /// The name of the script that `zonefile` replaces.
@@ -53,6 +54,11 @@ fn main() -> ExitCode {
         Command::Weight(args) => steer::weight(&args),
         Command::Session(command) => session::session(&command),
         Command::Route(args) => remote::route(&args),
+        Command::Cluster(command) => cluster::cluster(&command),
+        Command::AddressGuard => match evenkeel_node::cluster::run_address_guard() {
+            Ok(()) => Exit::Done,
+            Err(error) => output::fail(format_args!("the address guard: {error}")),
+        },
         Command::Passwd(args) => passwd::passwd(&args),
         Command::Config(command) => config::config(&command),
         Command::Dns(command) => dns::dns(&command),

@@ -17,6 +17,8 @@
 
 pub mod tasks;
 
+pub mod cluster;
+
 mod beside;
 mod compare;
 mod crew;

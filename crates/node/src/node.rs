@@ -26,7 +26,7 @@ use crate::origin::{Origin, Texts};
 use crate::prepare::Refusal;
 use crate::sessions::SessionBook;
 use crate::status::{NodeStatus, ServerStatus};
-use crate::supervisor::{Again, Event, Order, Reloaded, SteerError, Steering};
+use crate::supervisor::{Again, ClusterStatus, Event, GroupOrder, GroupRefused, Order, Reloaded, SteerError, Steering};
 
 /// Descriptors that are no client connections: listeners, logs, probes, the runtime's own, and some to spare.
 const OWN_DESCRIPTORS: u64 = 256;
@@ -49,6 +49,10 @@ pub struct Start {
     pub service: Option<Service>,
     /// Whether signals are this node's.
     pub signals: SignalUse,
+    /// Which node of its cluster this is; `None`: the one that is called as the machine is.
+    pub node: Option<String>,
+    /// The program whose hidden command is the address guard; `None`: this very one.
+    pub guard: Option<PathBuf>,
 }
 
 /// Where the control socket is.
@@ -298,6 +302,28 @@ impl Handle {
     /// Where the node has ended.
     pub async fn stop(&self, by: &'static str) -> Result<(), Gone> {
         self.order(Order::Stop { by, again: Again::IsTheSame }).await
+    }
+
+    /// How the cluster is; `None` without one.
+    ///
+    /// # Errors
+    /// Where the node has ended.
+    pub async fn cluster(&self) -> Result<Option<ClusterStatus>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Cluster { reply }).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Orders something of a group of the cluster. `Ok` means that the order was taken; [`Self::cluster`] shows what
+    /// came of it.
+    ///
+    /// # Errors
+    /// Where there is no such group, or the node has ended.
+    pub async fn order_group(&self, group: String, order: GroupOrder, by: String) -> Result<(), GroupRefused> {
+        let (reply, answer) = oneshot::channel();
+        let gone = |_| GroupRefused::Deaf;
+        self.order(Order::Group { group, order, by, reply }).await.map_err(gone)?;
+        answer.await.unwrap_or(Err(GroupRefused::Deaf))
     }
 
     /// Has the log files opened anew.

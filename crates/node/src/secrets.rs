@@ -161,6 +161,19 @@ pub(crate) fn read(secret: &SecretRef) -> Result<Vec<u8>, String> {
     }
 }
 
+/// [`read`] for a secret that is worth more than one client's session: a file that others can read is refused.
+pub(crate) fn read_private(secret: &SecretRef) -> Result<Vec<u8>, String> {
+    if let SecretRef::File(path) = secret {
+        let fail = |error: std::io::Error| format!("`{}`: {}", path.display(), words(&error));
+        let mode = std::fs::metadata(path).map_err(fail)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let path = path.display();
+            return Err(format!("the key `{path}` can be read by others (mode {mode:04o}): run `chmod 0600 {path}`"));
+        }
+    }
+    read(secret)
+}
+
 fn read_file(path: &PathBuf) -> Result<Vec<u8>, String> {
     let fail = |error: std::io::Error| format!("`{}`: {}", path.display(), words(&error));
     let meta = std::fs::metadata(path).map_err(fail)?;

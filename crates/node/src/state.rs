@@ -3,6 +3,7 @@
 //! The invariant: a file in it is either whole or absent (each is written beside its place and then moved there), and
 //! nobody but the process's user can read a key.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -30,6 +31,7 @@ const STICKY_KEY: &str = "sticky.key";
 const HASH_SEED: &str = "hash.seed";
 const VERDICTS: &str = "verdicts.json";
 const INTENTS: &str = "intents.json";
+const CLAIMS: &str = "claims.json";
 const LAST_GOOD: &str = "last-good.json";
 const ZONEFILE_DEBTS: &str = "zonefile-owed.json";
 const SESSIONS: &str = "sessions.table";
@@ -150,6 +152,25 @@ impl State {
     /// The configurations that were applied.
     pub(crate) fn history(&self) -> History {
         History::new(self.path(HISTORY))
+    }
+
+    /// The highest claim to a cluster's group that was kept; 0 where none was.
+    pub(crate) fn claim(&self, cluster: &str, group: &str) -> u64 {
+        self.claims().get(&format!("{cluster}/{group}")).copied().unwrap_or(0)
+    }
+
+    /// Keeps a claim to a group, so that this node knows after a restart that it was made.
+    pub(crate) fn save_claim(&self, cluster: &str, group: &str, claim: u64) {
+        let mut claims = self.claims();
+        claims.insert(format!("{cluster}/{group}"), claim);
+        if let Ok(bytes) = serde_json::to_vec(&claims) {
+            let _is_written = self.write(CLAIMS, &bytes);
+        }
+    }
+
+    fn claims(&self) -> BTreeMap<String, u64> {
+        let text = self.read(CLAIMS);
+        text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
     fn secret(&self, name: &str) -> Result<Vec<u8>, String> {

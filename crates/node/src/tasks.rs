@@ -141,9 +141,31 @@ pub const DNS_STREAMS: Task = Task {
     end: "its channel of commands closes",
 };
 
+/// The heartbeat thread.
+pub const HEARTBEAT: Task = Task {
+    name: "heartbeat",
+    place: Place::Thread,
+    owner: "the cluster",
+    does: "hears the other nodes, and decides what this one owns",
+    end: "the node has left the cluster",
+};
+
 /// The table.
-pub const TASKS: [Task; 12] =
-    [CONTROL, WORKER, DNS, DNS_STREAMS, LOG_WRITER, SESSIONS, SIGNALS, PROBE, LOOKUP, WATCHDOG, SERVICE, ZONEFILE];
+pub const TASKS: [Task; 13] = [
+    CONTROL,
+    WORKER,
+    DNS,
+    DNS_STREAMS,
+    LOG_WRITER,
+    SESSIONS,
+    SIGNALS,
+    PROBE,
+    LOOKUP,
+    WATCHDOG,
+    SERVICE,
+    ZONEFILE,
+    HEARTBEAT,
+];
 
 /// Tells when threads have ended: each holds a [`Token`] and lets it go with its last step.
 pub(crate) struct Ending {

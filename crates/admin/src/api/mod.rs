@@ -3,6 +3,7 @@
 //! A noun is a module here with its rows ([`Operation`]); [`NOUNS`] names it, and a small trait in `control` says what it
 //! asks of the node. The invariant: what is not in the catalogue is not served, and what is in it is described.
 
+pub mod cluster;
 mod config;
 mod dns;
 pub mod events;
@@ -50,6 +51,7 @@ static NOUNS: &[&[Operation]] = &[
     sessions::OPERATIONS,
     routes::OPERATIONS,
     config::OPERATIONS,
+    cluster::OPERATIONS,
     events::OPERATIONS,
     zonefiles::OPERATIONS,
     process::OPERATIONS,

@@ -40,7 +40,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
             Parameter { name: "limit", doc: "How many to show.", shape: Shape::of::<usize>(), required: false },
         ],
         gives: Gives::Json(Shape::of::<SessionListReport>()),
-        problems: &[Code::A302, Code::A403],
+        problems: &[Code::A302],
         run: |call| Box::pin(list(call)),
         ..ROW
     },
@@ -62,7 +62,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         needs: Needs::Role(Role::Operate),
         takes: Some(Shape::of::<SessionOrder>()),
         gives: Gives::Json(Shape::of::<SessionsChanged>()),
-        problems: &[Code::A301, Code::A302, Code::A305, Code::A403],
+        problems: &[Code::A301, Code::A302, Code::A305],
         run: |call| Box::pin(move_to(call)),
         ..ROW
     },
@@ -75,7 +75,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         needs: Needs::Role(Role::Operate),
         takes: Some(Shape::of::<SessionOrder>()),
         gives: Gives::Json(Shape::of::<SessionsChanged>()),
-        problems: &[Code::A302, Code::A305, Code::A403],
+        problems: &[Code::A302, Code::A305],
         run: |call| Box::pin(forget(call)),
         ..ROW
     },

@@ -78,6 +78,10 @@ impl Control for Node {
         self
     }
 
+    fn cluster(&self) -> &dyn crate::Cluster {
+        self
+    }
+
     fn sessions(&self) -> &dyn crate::Sessions {
         self
     }
@@ -86,6 +90,16 @@ impl Control for Node {
         Box::pin(async {
             self.stops.fetch_add(1, Ordering::Relaxed);
         })
+    }
+}
+
+impl crate::Cluster for Node {
+    fn report(&self) -> Answer<'_, Option<crate::report::ClusterReport>> {
+        Box::pin(async { None })
+    }
+
+    fn order(&self, _: String, _: crate::GroupOrder, _: String) -> Answer<'_, Result<(), crate::GroupRefused>> {
+        Box::pin(async { Err(crate::GroupRefused::NoCluster) })
     }
 }
 

@@ -44,7 +44,9 @@ impl Node {
         } else if self.claim_time(now, group).is_some_and(|time| time <= now) {
             let last = self.duties.get(group).and_then(|duty| duty.last_holder);
             let cause = match last {
-                Some(member) if self.is_heard(now, member) => Cause::OwnerLeft(self.name(member)),
+                Some(member) if self.is_heard(now, member) || self.has_left_us(member) => {
+                    Cause::OwnerLeft(self.name(member))
+                }
                 Some(member) if member != self.settings.me => Cause::OwnerDead(self.name(member)),
                 _ => Cause::Vacant,
             };

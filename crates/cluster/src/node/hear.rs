@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{MoodState, Node};
 use crate::event::Event;
-use crate::packet::{Beat, Kind, PacketError, Prelude, Role};
+use crate::packet::{Beat, Kind, PacketError, Phase, Prelude, Role};
 use crate::peer::{Heard, Us};
 use crate::vote::Vote;
 
@@ -140,6 +140,11 @@ impl Node {
         }
     }
 
+    /// Whether the member has resigned, and was not heard since.
+    pub(super) fn has_left_us(&self, member: usize) -> bool {
+        self.moods.get(member).is_some_and(|mood| mood.state == MoodState::Left)
+    }
+
     fn tell(&mut self, member: usize, (state, is_deaf): (MoodState, bool), silent: Duration) {
         let Some(mood) = self.moods.get_mut(member) else { return };
         let before = std::mem::replace(mood, super::Mood { state, is_deaf });
@@ -164,6 +169,7 @@ impl Node {
     }
 }
 
+/// Whether it was the last word: said for a process that died, or by one that has handed over all that it owned.
 fn has_resigned(beat: &Beat) -> bool {
-    beat.kind == Kind::Resignation
+    beat.kind == Kind::Resignation || beat.phase == Phase::Leaving
 }

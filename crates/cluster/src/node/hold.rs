@@ -153,10 +153,12 @@ impl Node {
             return;
         };
         let overlaps = self.settings.groups.get(group).is_some_and(crate::Group::overlaps);
+        let has_failback = self.settings.groups.get(group).is_some_and(|group| group.failback.is_some());
         let name = self.group_name(group);
         let Some(duty) = self.duties.get_mut(group) else { return };
         duty.target = Some(candidate.member);
-        duty.is_away |= cause == Cause::Order;
+        // Or the preference that failback follows would undo the order.
+        duty.is_away |= cause == Cause::Order && has_failback;
         duty.cause = cause.clone();
         let heir = self.name(candidate.member);
         self.note(Event::Yields(name, heir, cause.clone()));

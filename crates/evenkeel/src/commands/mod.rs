@@ -1,6 +1,7 @@
 //! The commands, one file for each kind.
 
 pub(crate) mod check;
+pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod dns;
 pub(crate) mod fmt;

@@ -45,6 +45,8 @@ pub(crate) fn run(args: RunArgs) -> Exit {
         control: args.control.map_or(ControlPlace::Configured, ControlPlace::At),
         service: Some(control::service()),
         signals: SignalUse::Take,
+        node: args.node,
+        guard: None,
     };
     match Node::start(start) {
         Ok(node) => serve(node, from_flags),

@@ -248,6 +248,8 @@ fn start_at(config: &Config, house: &House) -> Result<Node, String> {
         control: ControlPlace::At(house.socket()),
         service: Some(control::service()),
         signals: SignalUse::Leave,
+        node: None,
+        guard: None,
     };
     Node::start(start).map_err(|error| error.to_string())
 }

@@ -21,6 +21,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
 use super::{ControlPlace, Ended, Handle, Node, Service, SignalUse, Start, StartError, buffers, max_conns};
+use crate::cluster;
 use crate::crew::{Crew, Opened, Silent};
 use crate::dns::{self, Dns};
 use crate::door::{AdminDoor, Doors};
@@ -57,6 +58,7 @@ struct Ready {
     state: State,
     own_secret: Vec<u8>,
     hash_seed: [u8; 16],
+    cluster: Option<cluster::Ready>,
     control: Option<ControlSocket>,
     service: Option<Service>,
     signals: SignalUse,
@@ -85,7 +87,7 @@ pub(super) fn start(start: Start) -> Result<Node, StartError> {
 
 /// Everything that can be refused.
 fn get_ready(start: Start) -> Result<Ready, StartError> {
-    let Start { origin, loaded, texts, is_last_good, state, control, service, signals } = start;
+    let Start { origin, loaded, texts, is_last_good, state, control, service, signals, node, guard } = start;
     let Some(config) = loaded.config.clone() else {
         return Err(Refusal::plain("the configuration holds errors").into());
     };
@@ -100,6 +102,8 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         .map_err(|found| Refusal::of_diagnostics(&found, &loaded.sources))?;
     let state_dir = state.or_else(|| process.state.clone());
     let state = open_state(state_dir.as_deref(), user.as_ref())?;
+    let cluster = config.cluster.as_ref();
+    let cluster = cluster.map(|it| cluster::ready(it, node.as_deref(), guard.as_deref(), &state)).transpose()?;
     if let Some(user) = &user {
         process::become_user(user).map_err(|error| refused(&error))?;
     }
@@ -121,6 +125,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         state,
         own_secret,
         hash_seed,
+        cluster,
         control,
         service,
         signals,
@@ -243,6 +248,8 @@ async fn assemble(
     dns.follow(&config, &running.views, keeper.is_settled(), None);
     dns.start(ready.resources.dns, ready.dns_opened, logs.sinks(), ready.workers).map_err(StartError::System)?;
 
+    // Last, so that nothing is owned before it is served.
+    let cluster = ready.cluster.map(|cluster| cluster.start(&events)).transpose().map_err(StartError::System)?;
     let (admin, admin_now) = watch::channel(ready.resources.admin);
     let control = ready.control.as_ref().map(ControlSocket::listener).transpose().map_err(StartError::System)?;
     let doors = Doors { control, admin: admin_now, log: logs.tail() };
@@ -277,6 +284,7 @@ async fn assemble(
         watchdog: Watchdog::new(),
         admin,
         events,
+        cluster,
         about,
     };
     Ok((supervisor, ready.control))

@@ -13,6 +13,7 @@
 //!
 //! The invariant: a configuration is applied whole or not at all, and whoever asked is answered when traffic sees it.
 
+mod cluster;
 mod describe;
 mod reload;
 mod steer;
@@ -35,6 +36,7 @@ use evenkeel_proxy::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::cluster::{Cluster, Told};
 use crate::compare::Sources;
 use crate::crew::{Crew, JOIN_PATIENCE, Silent};
 use crate::dns::{Answered, Dns, DnsAsked, ZoneStatus};
@@ -56,6 +58,7 @@ use crate::status::{LastReload, NodeStatus, Phase, ReloadCounts};
 use crate::watchdog::Watchdog;
 use crate::zonefile::{Zonefiles, pool_verdicts};
 
+pub use cluster::{ClusterStatus, GroupOrder, GroupRefused};
 pub use reload::Reloaded;
 pub(crate) use reload::{Readied, Waiting};
 pub use steer::{SteerError, Steering};
@@ -89,6 +92,8 @@ pub(crate) enum Event {
     Panicked { task: &'static str },
     /// A worker has ended.
     WorkerEnded { index: usize, panicked: bool },
+    /// The heartbeat thread tells something.
+    Cluster(Box<Told>),
 }
 
 /// What is ordered over the control socket or by a signal.
@@ -107,6 +112,10 @@ pub(crate) enum Order {
     Sessions { reply: oneshot::Sender<SessionBook> },
     /// Say how things are.
     Status { reply: oneshot::Sender<NodeStatus> },
+    /// Say how the cluster is.
+    Cluster { reply: oneshot::Sender<Option<ClusterStatus>> },
+    /// Order something of a group of the cluster.
+    Group { group: String, order: GroupOrder, by: String, reply: oneshot::Sender<Result<(), GroupRefused>> },
     /// Stop; ordered again by a signal, at once.
     Stop { by: &'static str, again: Again },
     /// Open the log files anew.
@@ -148,6 +157,7 @@ pub(crate) struct Supervisor {
     pub(crate) watchdog: Watchdog,
     pub(crate) admin: watch::Sender<AdminDoor>,
     pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) about: About,
 }
 
@@ -233,6 +243,7 @@ impl Supervisor {
         ended
     }
 
+    // long: one arm an event
     async fn take(&mut self, event: Event, turn: &mut Turn) -> Option<Ended> {
         let now = clock::now();
         match event {
@@ -276,6 +287,12 @@ impl Supervisor {
             Event::Order(Order::DnsZones { reply }) => {
                 let _ = reply.send(self.dns.zones());
             }
+            Event::Order(Order::Cluster { reply }) => self.tell_cluster(reply),
+            Event::Order(Order::Group { group, order, by, reply }) => {
+                // Whoever ordered may have left.
+                let _ = reply.send(self.order_group(&group, order, &by));
+            }
+            Event::Cluster(told) => return self.hear_cluster(*told, turn),
             Event::Order(Order::Reopen) => {
                 tracing::info!("log files are opened anew");
                 self.logs.reopen();
@@ -340,6 +357,7 @@ impl Supervisor {
             turn.publish_at = None;
             turn.published_at = Some(Instant::now());
             turn.is_lagging = !self.publish(turn.is_lagging);
+            self.grade();
             if turn.is_lagging {
                 turn.publish_soon();
             }
@@ -435,15 +453,23 @@ impl Supervisor {
         self.journal.note("node", "", format!("{by} stops the node"));
         self.dns.step_aside();
         self.follow_health();
-        let deadline = Instant::now() + drain;
-        turn.end_at = Some(deadline + DRAIN_GRACE);
+        turn.end_at = Some(Instant::now() + drain + DRAIN_GRACE);
+        // What is served here under an address of the cluster goes on until the other node has it.
+        if !self.leave_cluster(drain / 2) {
+            self.drain(turn);
+        }
+        None
+    }
+
+    /// Has the workers accept nothing more and their connections finish.
+    fn drain(&mut self, turn: &Turn) {
+        let deadline = turn.end_at.map_or_else(Instant::now, |end| end - DRAIN_GRACE);
         let (drained, events) = (self.crew.drain(deadline), self.events.clone());
         tokio::task::spawn_local(async move {
             let cut = drained.await;
             // If nobody takes it, the process has ended otherwise.
             let _ = events.send(Event::Drained { cut }).await;
         });
-        None
     }
 
     /// A worker that ends although nobody told it to takes its listeners' share of the clients with it. The process
@@ -472,7 +498,11 @@ impl Supervisor {
 
     /// Leaves everything in order: verdicts on paper, workers and log writers ended. Whoever is in a hurry waits for
     /// neither; their threads end with the process.
-    fn finish(self, turn: &Turn) {
+    fn finish(mut self, turn: &Turn) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.leave(Duration::ZERO);
+            cluster.finish();
+        }
         self.state.save_verdicts(&self.keeper.save(clock::now(), clock::unix_now()));
         if turn.is_hurried {
             return;

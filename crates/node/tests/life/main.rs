@@ -39,6 +39,8 @@ impl Running {
             control: ControlPlace::Nowhere,
             service: None,
             signals: SignalUse::Leave,
+            node: None,
+            guard: None,
         })?;
         Ok(Self { node: Some(node), text: live })
     }

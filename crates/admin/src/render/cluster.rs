@@ -1,0 +1,137 @@
+//! The cluster on a terminal: what is wrong first, then groups, then nodes.
+
+use std::fmt::{self, Write};
+
+use super::table::Table;
+use super::words::{age, plain};
+use crate::report::{ClusterReport, NodeReport};
+
+/// The cluster as text.
+pub fn cluster(report: &ClusterReport) -> String {
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let _ = write(&mut text, report);
+    text
+}
+
+fn write(to: &mut String, report: &ClusterReport) -> fmt::Result {
+    writeln!(to, "cluster {}, seen by node {} ({})", plain(&report.name), plain(&report.node), plain(&report.phase))?;
+    for concern in concerns(report) {
+        writeln!(to, "! {concern}")?;
+    }
+    if !report.groups.is_empty() {
+        let mut table = Table::new(&["GROUP", "OWNER", "HERE", "SINCE", "NEXT", "WHY"], 6);
+        for group in &report.groups {
+            let owner = if group.owners.is_empty() { "nobody".to_owned() } else { plain(&group.owners.join(" and ")) };
+            let here = if group.standby { format!("{}, standby", group.role) } else { group.role.clone() };
+            let next = group.next.as_deref().unwrap_or("nobody");
+            table.row([plain(&group.name), owner, here, age(group.since_s), plain(next), plain(&group.why)]);
+        }
+        write!(to, "\n{table}")?;
+    }
+    let mut table = Table::new(&["NODE", "STATE", "HEARS US", "PATHS", "SCORE", "NETWORK"], 6);
+    for node in &report.nodes {
+        let heard =
+            node.age_ms.map(|age| format!("{}, {age} ms ago", node.state)).unwrap_or_else(|| node.state.clone());
+        let hears = if node.hears_us { "yes" } else { "no" };
+        let network = if node.reaches { "reached" } else { "not reached" };
+        table.row([
+            plain(&node.name),
+            heard,
+            hears.to_owned(),
+            paths(node),
+            format!("{}%", node.score),
+            network.to_owned(),
+        ]);
+    }
+    write!(to, "\n{table}")
+}
+
+fn paths(node: &NodeReport) -> String {
+    let path = |(number, path): (usize, &crate::report::PathReport)| match (&path.trouble, path.age_ms) {
+        (Some(trouble), _) => format!("{}: {}", number + 1, plain(trouble)),
+        (None, Some(age)) => format!("{}: {age} ms ago, {}% lost", number + 1, path.loss),
+        (None, None) => format!("{}: silent", number + 1),
+    };
+    let paths: Vec<String> = node.paths.iter().enumerate().map(path).collect();
+    if paths.is_empty() { "none".to_owned() } else { paths.join("; ") }
+}
+
+/// What somebody should look at, a sentence each.
+fn concerns(report: &ClusterReport) -> Vec<String> {
+    let mut concerns = Vec::new();
+    if report.phase == "silent" {
+        concerns.push("the heartbeat thread does not answer".to_owned());
+    }
+    for node in &report.nodes {
+        let name = plain(&node.name);
+        match node.state.as_str() {
+            "never" => concerns.push(format!("{name} was never heard: is it running, and does UDP reach this node?")),
+            "late" => concerns.push(format!("{name} is late")),
+            "dead" => concerns.push(format!("{name} is silent")),
+            _ => {}
+        }
+        if node.state == "up" && !node.hears_us {
+            concerns.push(format!("{name} does not hear this node: look at the way from here to there"));
+        }
+        if node.other_config {
+            concerns.push(format!("{name} has another `cluster` block: make them the same"));
+        }
+        for trouble in node.paths.iter().filter_map(|path| path.trouble.as_deref()) {
+            concerns.push(format!("{name}: {}", plain(trouble)));
+        }
+    }
+    for group in &report.groups {
+        let name = plain(&group.name);
+        match group.owners.as_slice() {
+            [] if report.phase != "silent" => concerns.push(format!("nobody owns group {name}")),
+            [_, _, ..] => {
+                concerns.push(format!("group {name} has several owners: {}", plain(&group.owners.join(", "))))
+            }
+            _ => {}
+        }
+        if matches!(group.role.as_str(), "failed" | "stuck") {
+            concerns.push(format!("group {name} is {} here: {}", group.role, plain(&group.why)));
+        }
+    }
+    concerns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::GroupReport;
+
+    #[test]
+    fn what_is_wrong_comes_first() {
+        let node = |name: &str, state: &str, hears_us: bool| NodeReport {
+            name: name.to_owned(),
+            state: state.to_owned(),
+            hears_us,
+            score: 100,
+            reaches: true,
+            ..NodeReport::default()
+        };
+        let group = GroupReport {
+            name: "web".to_owned(),
+            role: "owner".to_owned(),
+            owners: vec!["lb1".to_owned(), "lb2".to_owned()],
+            why: "no node owned it".to_owned(),
+            ..GroupReport::default()
+        };
+        let report = ClusterReport {
+            name: "edge".to_owned(),
+            node: "lb1".to_owned(),
+            phase: "active".to_owned(),
+            nodes: vec![node("lb2", "up", false), node("lb3", "dead", false)],
+            groups: vec![group],
+        };
+        let text = cluster(&report);
+        let expected = "cluster edge, seen by node lb1 (active)\n\
+                        ! lb2 does not hear this node: look at the way from here to there\n\
+                        ! lb3 is silent\n\
+                        ! group web has several owners: lb1, lb2\n";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.contains("web    lb1 and lb2  owner  0s     nobody  no node owned it"), "{text}");
+    }
+}

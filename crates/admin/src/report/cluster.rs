@@ -1,0 +1,81 @@
+//! The cluster as a node sees it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The cluster as this node sees it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterReport {
+    /// The cluster's name.
+    pub name: String,
+    /// This node's name in it.
+    pub node: String,
+    /// How far this node is: `listening`, `active`, `doubting`, `leaving`; `silent` where its heartbeat thread does not
+    /// answer.
+    pub phase: String,
+    /// The other nodes, in written order.
+    pub nodes: Vec<NodeReport>,
+    /// The groups, in written order.
+    pub groups: Vec<GroupReport>,
+}
+
+/// Another node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeReport {
+    /// Its name.
+    pub name: String,
+    /// How well it is heard: `never`, `up`, `late`, `dead`, `left`.
+    pub state: String,
+    /// How long ago it surely lived, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// Whether it hears this node.
+    pub hears_us: bool,
+    /// How far it is, by its own word.
+    pub phase: String,
+    /// Percent of its capacity that it can serve with.
+    pub score: u8,
+    /// Whether it reaches its ping nodes.
+    pub reaches: bool,
+    /// Whether its `cluster` block is another one than ours.
+    pub other_config: bool,
+    /// Heartbeats of it that were too old to count: replayed, or much delayed.
+    pub refused: u64,
+    /// Its paths in written order, those on which anything ever came.
+    pub paths: Vec<PathReport>,
+}
+
+/// One path from another node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PathReport {
+    /// How long ago a heartbeat came, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// Percent of the latest heartbeats that did not come.
+    pub loss: u32,
+    /// What is wrong with what comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// A group.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupReport {
+    /// Its name.
+    pub name: String,
+    /// This node's part: `idle`, `asking`, `starting`, `owner`, `yielding`, `doubting`, `stopping`, `failed`, `stuck`.
+    pub role: String,
+    /// For how long it has had it.
+    pub since_s: u64,
+    /// Who owns it, as far as is heard here. Two names: both think so.
+    pub owners: Vec<String>,
+    /// The highest claim that is known.
+    pub claim: u64,
+    /// Why this node's part is what it is.
+    pub why: String,
+    /// Whether an operator sent it away from here.
+    pub standby: bool,
+    /// Who would own it if its owner died at this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}

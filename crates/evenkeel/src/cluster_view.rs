@@ -1,0 +1,109 @@
+//! The cluster, between the node and the API.
+
+use std::time::Duration;
+
+use evenkeel_admin::report::{ClusterReport, GroupReport, NodeReport, PathReport};
+use evenkeel_admin::{Answer, Cluster, GroupOrder, GroupRefused};
+use evenkeel_node::cluster::{self as node, ClusterStatus, GroupView, Hearing, PathView, PeerView, Phase, Role};
+
+use crate::control::Running;
+
+impl Cluster for Running {
+    fn report(&self) -> Answer<'_, Option<ClusterReport>> {
+        // A node that ends just now has no cluster any more.
+        Box::pin(async { self.handle.cluster().await.ok().flatten().map(|status| report(&status)) })
+    }
+
+    fn order(&self, group: String, order: GroupOrder, by: String) -> Answer<'_, Result<(), GroupRefused>> {
+        let order = match order {
+            GroupOrder::Takeover => node::GroupOrder::Takeover,
+            GroupOrder::Standby => node::GroupOrder::Standby,
+            GroupOrder::Ready => node::GroupOrder::Ready,
+        };
+        Box::pin(async move {
+            self.handle.order_group(group, order, by).await.map_err(|refused| match refused {
+                node::GroupRefused::NoCluster => GroupRefused::NoCluster,
+                node::GroupRefused::NoGroup => GroupRefused::NoGroup,
+                node::GroupRefused::Deaf => GroupRefused::Silent,
+            })
+        })
+    }
+}
+
+fn report(status: &ClusterStatus) -> ClusterReport {
+    let view = status.view.as_ref();
+    ClusterReport {
+        name: status.name.clone(),
+        node: status.node.clone(),
+        phase: view.map_or("silent", |view| phase(view.phase)).to_owned(),
+        nodes: view.map(|view| view.peers.iter().map(peer).collect()).unwrap_or_default(),
+        groups: view.map(|view| view.groups.iter().map(group).collect()).unwrap_or_default(),
+    }
+}
+
+fn peer(peer: &PeerView) -> NodeReport {
+    let state = match peer.hearing {
+        Hearing::Never => "never",
+        Hearing::Up => "up",
+        Hearing::Late => "late",
+        Hearing::Dead => "dead",
+        Hearing::Left => "left",
+    };
+    NodeReport {
+        name: peer.name.to_string(),
+        state: state.to_owned(),
+        age_ms: peer.age.map(millis),
+        hears_us: peer.hears_us,
+        phase: phase(peer.phase).to_owned(),
+        score: peer.score,
+        reaches: peer.reaches,
+        other_config: peer.is_other_config,
+        refused: peer.refused,
+        paths: peer.paths.iter().map(path).collect(),
+    }
+}
+
+fn path(path: &PathView) -> PathReport {
+    PathReport {
+        age_ms: path.age.map(millis),
+        loss: path.loss,
+        trouble: path.trouble.map(|trouble| trouble.to_string()),
+    }
+}
+
+fn group(group: &GroupView) -> GroupReport {
+    let role = match group.role {
+        Role::Idle => "idle",
+        Role::Asking => "asking",
+        Role::Starting => "starting",
+        Role::Owner => "owner",
+        Role::Yielding => "yielding",
+        Role::Doubting => "doubting",
+        Role::Stopping => "stopping",
+        Role::Failed => "failed",
+        Role::Stuck => "stuck",
+    };
+    GroupReport {
+        name: group.name.to_string(),
+        role: role.to_owned(),
+        since_s: group.since.as_secs(),
+        owners: group.owners.iter().map(ToString::to_string).collect(),
+        claim: group.epoch,
+        why: group.cause.to_string(),
+        standby: group.is_away,
+        next: group.next.as_ref().map(ToString::to_string),
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Listening => "listening",
+        Phase::Active => "active",
+        Phase::Doubting => "doubting",
+        Phase::Leaving => "leaving",
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,108 @@
+//! `cluster`: how it is, and moving its groups; done when the group is where it was ordered.
+
+use std::time::Duration;
+
+use evenkeel_admin::client::{Client, ClientError};
+use evenkeel_admin::cluster::{GroupWish, WishedMove};
+use evenkeel_admin::render;
+use evenkeel_admin::report::{ClusterReport, GroupReport};
+
+use super::remote::{client, failed, print_json};
+use crate::args::{ClusterCommand, GroupArgs, RemoteArgs};
+use crate::exit::Exit;
+use crate::output;
+
+/// How often a move that was ordered is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a move is waited for: as long as the node itself keeps the order, and some.
+const LOOKS: u32 = 400;
+
+pub(crate) fn cluster(command: &ClusterCommand) -> Exit {
+    match command {
+        ClusterCommand::Status(args) => status(args),
+        ClusterCommand::Takeover(args) => order(args, WishedMove::Takeover),
+        ClusterCommand::Standby(args) => order(args, WishedMove::Standby),
+        ClusterCommand::Ready(args) => order(args, WishedMove::Ready),
+        ClusterCommand::Key => key(),
+    }
+}
+
+fn status(args: &RemoteArgs) -> Exit {
+    match client(args.control.as_deref()).cluster() {
+        Ok(report) if args.json => print_json(&report),
+        Ok(report) => output::print(render::cluster(&report).trim_end()),
+        Err(error) => failed(&error),
+    }
+}
+
+/// A secret that nobody can guess, on one line.
+fn key() -> Exit {
+    let secret: String = evenkeel_node::chance().iter().map(|byte| format!("{byte:02x}")).collect();
+    output::print(secret)
+}
+
+fn order(args: &GroupArgs, wish: WishedMove) -> Exit {
+    let client = client(args.remote.control.as_deref());
+    let groups = match groups(&client, args) {
+        Ok(groups) => groups,
+        Err(exit) => return exit,
+    };
+    let mut exit = Exit::Done;
+    for group in groups {
+        match order_one(&client, &group, wish) {
+            Ok(report) if args.remote.json => {
+                print_json(&report);
+            }
+            Ok(report) => {
+                output::print(sentence(&report));
+                if !is_there(&report, wish) {
+                    exit = Exit::Partial;
+                }
+            }
+            Err(error) => return failed(&error),
+        }
+    }
+    exit
+}
+
+/// The group that was named, or all.
+fn groups(client: &Client, args: &GroupArgs) -> Result<Vec<String>, Exit> {
+    if let Some(group) = &args.group {
+        return Ok(vec![group.clone()]);
+    }
+    let report = client.cluster().map_err(|error| failed(&error))?;
+    Ok(report.groups.into_iter().map(|group| group.name).collect())
+}
+
+/// Orders, and looks until the group is where it should be, or does not come there.
+fn order_one(client: &Client, name: &str, wish: WishedMove) -> Result<GroupReport, ClientError> {
+    let find = |report: ClusterReport| report.groups.into_iter().find(|group| group.name == name).unwrap_or_default();
+    let mut group = find(client.order_group(name, GroupWish { order: wish })?);
+    for _ in 0..LOOKS {
+        if is_there(&group, wish) {
+            break;
+        }
+        let pause = async { tokio::time::sleep(LOOK).await };
+        if evenkeel_node::run_beside(pause).is_err() {
+            break;
+        }
+        group = find(client.cluster()?);
+    }
+    Ok(group)
+}
+
+fn is_there(group: &GroupReport, wish: WishedMove) -> bool {
+    match wish {
+        WishedMove::Takeover => group.role == "owner",
+        WishedMove::Standby => group.standby && group.role == "idle" && !group.owners.is_empty(),
+        WishedMove::Ready => !group.standby,
+    }
+}
+
+fn sentence(group: &GroupReport) -> String {
+    let owner = match group.owners.as_slice() {
+        [] => "nobody owns it".to_owned(),
+        owners => format!("owned by {}", owners.join(" and ")),
+    };
+    format!("group {}: {owner}; here it is {}: {}", group.name, group.role, group.why)
+}

@@ -1,0 +1,328 @@
+//! The addresses that are held, and what has to be done to keep them.
+//!
+//! The invariant: an address is on its device only if it was started, its group is not withdrawn, and the other side is
+//! not silent.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use evenkeel_net::addresses::{Addresses, Device, Place, by_index};
+use evenkeel_net::announce::Announcer;
+
+use super::super::hand::{Address, Report, Setup};
+use super::announcing::Announcing;
+
+/// The shortest time between two reports of foreign owners of a group: a neighbour at war with us is loud.
+const SIGHTINGS: Duration = Duration::from_millis(200);
+
+pub(super) struct Holding {
+    kernel: Addresses,
+    devices: HashMap<u32, Device>,
+    announcers: HashMap<u32, Announcer>,
+    groups: Vec<Group>,
+    lifetime: Duration,
+    patience: Duration,
+    is_silenced: bool,
+}
+
+struct Group {
+    held: Vec<Option<Held>>,
+    is_withdrawn: bool,
+    sighted_at: Option<Duration>,
+}
+
+struct Held {
+    configured: Address,
+    /// Where it is, while it is started.
+    place: Option<Place>,
+    announcing: Announcing,
+}
+
+impl Group {
+    fn started(&self) -> impl Iterator<Item = Place> {
+        self.held.iter().flatten().filter_map(|held| held.place)
+    }
+}
+
+impl Holding {
+    /// Begins with a clean machine: what a dead process left is taken away.
+    pub(super) fn new(setup: Setup) -> io::Result<Self> {
+        let mut kernel = Addresses::open()?;
+        for place in kernel.tagged()? {
+            kernel.remove(place)?;
+        }
+        let devices = by_index(kernel.devices()?);
+        let held = |address: Option<Address>| {
+            address.map(|configured| Held { configured, place: None, announcing: Announcing::default() })
+        };
+        let group = |addresses: Vec<Option<Address>>| Group {
+            held: addresses.into_iter().map(held).collect(),
+            is_withdrawn: false,
+            sighted_at: None,
+        };
+        Ok(Self {
+            kernel,
+            devices,
+            announcers: HashMap::new(),
+            groups: setup.groups.into_iter().map(group).collect(),
+            lifetime: setup.lifetime,
+            patience: setup.patience,
+            is_silenced: false,
+        })
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    pub(super) fn is_silenced(&self) -> bool {
+        self.is_silenced
+    }
+
+    /// When the next announcement is due.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        self.groups.iter().flat_map(|group| &group.held).flatten().filter_map(|held| held.announcing.due()).min()
+    }
+
+    pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.announcers.values().map(AsFd::as_fd)
+    }
+
+    /// Puts an address there.
+    pub(super) fn start(&mut self, now: Duration, group: usize, resource: usize) -> Result<(), String> {
+        self.is_silenced = false;
+        let configured = self.held(group, resource).map(|held| held.configured.clone());
+        let configured = configured.ok_or_else(|| "there is no such address".to_owned())?;
+        let place = self.find(&configured)?;
+        let device = self.devices.get(&place.device).cloned();
+        if device.as_ref().is_some_and(|device| !device.is_up) {
+            let name = device.map(|device| device.name).unwrap_or_default();
+            return Err(format!("{name} is down or has no carrier"));
+        }
+        self.kernel.hold(place, self.lifetime).map_err(|error| refused(&error))?;
+        self.open_announcer(place.device);
+        if let Some(group) = self.groups.get_mut(group) {
+            group.is_withdrawn = false;
+        }
+        if let Some(held) = self.held_mut(group, resource) {
+            held.place = Some(place);
+            held.announcing.begin(now);
+        }
+        self.announce_due(now);
+        Ok(())
+    }
+
+    /// Takes an address away.
+    pub(super) fn stop(&mut self, group: usize, resource: usize) -> Result<(), String> {
+        let Some(held) = self.held_mut(group, resource) else { return Ok(()) };
+        held.announcing.end();
+        match held.place.take() {
+            Some(place) => self.kernel.remove(place).map_err(|error| refused(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes all addresses of the group away, and remembers them.
+    pub(super) fn withdraw(&mut self, group: usize) {
+        let Some(group) = self.groups.get_mut(group) else { return };
+        group.is_withdrawn = true;
+        for held in group.held.iter_mut().flatten() {
+            held.announcing.end();
+            if let Some(place) = held.place {
+                // What stays although it should go is dropped by the kernel when its lifetime ends.
+                let _ = self.kernel.remove(place);
+            }
+        }
+    }
+
+    pub(super) fn withdraw_all(&mut self) {
+        (0..self.groups.len()).for_each(|group| self.withdraw(group));
+    }
+
+    /// The other side is silent: its addresses go until it decides over them.
+    pub(super) fn silence(&mut self) {
+        if !self.is_silenced {
+            self.withdraw_all();
+            self.is_silenced = true;
+        }
+    }
+
+    /// Puts the group's addresses back.
+    pub(super) fn restore(&mut self, now: Duration, group: usize) -> Vec<Report> {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.is_withdrawn = false;
+        }
+        self.is_silenced = false;
+        let reports = self.renew(group);
+        self.announce(now, group);
+        reports
+    }
+
+    /// Lets the group's addresses live on.
+    pub(super) fn renew(&mut self, index: usize) -> Vec<Report> {
+        let Some(group) = self.groups.get(index).filter(|group| !group.is_withdrawn) else { return Vec::new() };
+        let mut reports = Vec::new();
+        for place in group.started() {
+            if let Err(error) = self.kernel.hold(place, self.lifetime) {
+                reports.push(Report::Lost { group: index, addr: place.addr, cause: refused(&error) });
+            }
+        }
+        reports
+    }
+
+    /// Announces the group's addresses from the beginning.
+    pub(super) fn announce(&mut self, now: Duration, group: usize) {
+        let Some(group) = self.groups.get_mut(group).filter(|group| !group.is_withdrawn) else { return };
+        for held in group.held.iter_mut().flatten().filter(|held| held.place.is_some()) {
+            held.announcing.begin(now);
+        }
+        self.announce_due(now);
+    }
+
+    /// Sends every announcement that is due.
+    pub(super) fn announce_due(&mut self, now: Duration) {
+        for held in self.groups.iter_mut().flat_map(|group| &mut group.held).flatten() {
+            let Some(place) = held.place.filter(|_| held.announcing.take(now)) else { continue };
+            if let Some(announcer) = self.announcers.get(&place.device) {
+                // A frame that does not leave is one of several; the device's state is watched on its own.
+                let _ = announcer.announce(place.addr);
+            }
+        }
+    }
+
+    /// An address is gone from a device: if it should be there, it is put back.
+    pub(super) fn removed(&mut self, now: Duration, addr: IpAddr, device: u32) -> Vec<Report> {
+        let mut reports = Vec::new();
+        for (index, group) in self.groups.iter_mut().enumerate().filter(|(_, group)| !group.is_withdrawn) {
+            let here = |held: &&mut Held| held.place.is_some_and(|place| (place.addr, place.device) == (addr, device));
+            for held in group.held.iter_mut().flatten().filter(here) {
+                let Some(place) = held.place else { continue };
+                reports.push(match self.kernel.hold(place, self.lifetime) {
+                    Ok(()) => {
+                        held.announcing.begin(now);
+                        Report::Restored { group: index, addr }
+                    }
+                    Err(error) => Report::Lost { group: index, addr, cause: refused(&error) },
+                });
+            }
+        }
+        self.announce_due(now);
+        reports
+    }
+
+    /// The kernel had more news than were read: everything is put there once more.
+    pub(super) fn refresh(&mut self) -> Vec<Report> {
+        if let Ok(devices) = self.kernel.devices() {
+            self.devices = by_index(devices);
+        }
+        (0..self.groups.len()).flat_map(|group| self.renew(group)).collect()
+    }
+
+    /// A device is there, or has changed.
+    pub(super) fn device(&mut self, now: Duration, device: Device) -> Vec<Report> {
+        let (index, is_up) = (device.index, device.is_up);
+        let was_up = self.devices.insert(index, device).is_some_and(|before| before.is_up);
+        match (was_up, is_up) {
+            (true, false) => self.carrier_lost(index),
+            (false, true) => {
+                let back: Vec<usize> = self.groups_on(index).collect();
+                back.into_iter().for_each(|group| self.announce(now, group));
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn device_gone(&mut self, index: u32) -> Vec<Report> {
+        self.devices.remove(&index);
+        self.announcers.remove(&index);
+        self.carrier_lost(index)
+    }
+
+    fn carrier_lost(&self, device: u32) -> Vec<Report> {
+        self.groups_on(device).map(|group| Report::CarrierLost { group }).collect()
+    }
+
+    fn groups_on(&self, device: u32) -> impl Iterator<Item = usize> {
+        let is_on = move |group: &Group| group.started().any(|place| place.device == device);
+        self.groups.iter().enumerate().filter(move |(_, group)| is_on(group)).map(|(index, _)| index)
+    }
+
+    /// Other stations that claim an address of ours.
+    pub(super) fn sightings(&mut self, now: Duration) -> Vec<Report> {
+        let mut reports = Vec::new();
+        for announcer in self.announcers.values() {
+            while let Ok(Some(sighting)) = announcer.heard() {
+                for (index, group) in self.groups.iter_mut().enumerate().filter(|(_, group)| !group.is_withdrawn) {
+                    let is_ours = group.started().any(|place| place.addr == sighting.addr);
+                    let is_news = group.sighted_at.is_none_or(|at| now.saturating_sub(at) >= SIGHTINGS);
+                    if is_ours && is_news {
+                        group.sighted_at = Some(now);
+                        reports.push(Report::ForeignOwner { group: index, addr: sighting.addr, mac: sighting.mac });
+                    }
+                }
+            }
+        }
+        reports
+    }
+
+    /// Where an address goes: as configured, and as the routes say where nothing is.
+    fn find(&mut self, address: &Address) -> Result<Place, String> {
+        let by_route = if address.prefix.is_none() || address.device.is_none() {
+            self.kernel.place_by_route(address.addr).map_err(|error| refused(&error))?
+        } else {
+            None
+        };
+        let device = match &address.device {
+            Some(name) => self.device_named(name)?,
+            None => by_route
+                .map(|place| place.device)
+                .ok_or_else(|| format!("no route leads to {}: name its device with `dev=`", address.addr))?,
+        };
+        let whole = if address.addr.is_ipv4() { 32 } else { 128 };
+        let routed = by_route.filter(|place| place.device == device).map(|place| place.prefix);
+        Ok(Place { addr: address.addr, prefix: address.prefix.or(routed).unwrap_or(whole), device })
+    }
+
+    fn device_named(&mut self, name: &str) -> Result<u32, String> {
+        let find =
+            |devices: &HashMap<u32, Device>| devices.values().find(|device| device.name == name).map(|it| it.index);
+        if let Some(index) = find(&self.devices) {
+            return Ok(index);
+        }
+        self.devices = by_index(self.kernel.devices().map_err(|error| refused(&error))?);
+        find(&self.devices).ok_or_else(|| format!("there is no device `{name}`"))
+    }
+
+    fn open_announcer(&mut self, index: u32) {
+        let device = self.devices.get(&index).and_then(|device| Some((device, device.mac?)));
+        let Some((device, mac)) = device.filter(|_| !self.announcers.contains_key(&index)) else { return };
+        match Announcer::open(device, mac) {
+            Ok(announcer) => {
+                self.announcers.insert(index, announcer);
+            }
+            Err(error) => tracing::error!("addresses on {} cannot be announced: {error}", device.name),
+        }
+    }
+
+    fn held(&self, group: usize, resource: usize) -> Option<&Held> {
+        self.groups.get(group)?.held.get(resource)?.as_ref()
+    }
+
+    fn held_mut(&mut self, group: usize, resource: usize) -> Option<&mut Held> {
+        self.groups.get_mut(group)?.held.get_mut(resource)?.as_mut()
+    }
+}
+
+fn refused(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "this process may not change addresses: it needs CAP_NET_ADMIN and CAP_NET_RAW, or to be started by root"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
+}

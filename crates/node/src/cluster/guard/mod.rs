@@ -1,0 +1,176 @@
+//! The address guard: a small process that keeps root's rights over addresses, so that the one that serves need not,
+//! and that outlives it by a moment.
+//!
+//! ```text
+//!   the tie breaks ─────────────────▶ addresses are withdrawn, the last word goes out, the guard ends
+//!   no sign of life for dead time ──▶ addresses are withdrawn; the next sign of life decides over them
+//!   somebody else takes an address ─▶ it is put back and announced
+//!   all of this process stops ──────▶ the kernel drops the addresses when their lifetime ends
+//! ```
+//!
+//! The invariant: an address is here only while the node that owns it lives and says so.
+
+mod announcing;
+mod holding;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use evenkeel_net::addresses::{News, Watch};
+use evenkeel_net::beat::{Path, readable, wait};
+use evenkeel_net::clock;
+use evenkeel_net::process::{Tie, ignore_end_signals};
+
+use super::hand::{LARGEST, Order, Report, Setup};
+use holding::Holding;
+
+/// How often the last word goes out over each path.
+const LAST_WORDS: usize = 3;
+/// The longest wait while nothing is due.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Runs the guard until the process that started it has ended, or told it to.
+///
+/// # Errors
+/// Where it was not started by evenkeel, or the system refuses what every process may have.
+pub fn run_address_guard() -> io::Result<()> {
+    ignore_end_signals();
+    let tie = Tie::of_companion()?;
+    let mut buffer = vec![0; LARGEST];
+    let setup = first_order(&tie, &mut buffer)?;
+    let mut guard = Guard {
+        paths: setup.paths.iter().map(|(own, peers)| open_path(*own, peers.clone())).collect::<io::Result<_>>()?,
+        holding: Holding::new(setup)?,
+        watch: Watch::open()?,
+        tie,
+        heard_at: clock::now(),
+        last_word: Vec::new(),
+    };
+    while guard.turn(&mut buffer)? {}
+    Ok(())
+}
+
+/// The port of heartbeats is the other process's: the last word leaves from any.
+fn open_path(own: SocketAddr, peers: Vec<SocketAddr>) -> io::Result<Path> {
+    Path::open(SocketAddr::new(own.ip(), 0), peers)
+}
+
+fn first_order(tie: &Tie, buffer: &mut [u8]) -> io::Result<Setup> {
+    wait(&mut [readable(tie.as_fd())], Duration::from_secs(10))?;
+    let length = tie.receive(buffer)?.unwrap_or(0);
+    match buffer.get(..length).and_then(Order::read) {
+        Some(Order::Setup(setup)) => Ok(setup),
+        _ => Err(io::Error::other("the address guard was not told what to do")),
+    }
+}
+
+struct Guard {
+    tie: Tie,
+    watch: Watch,
+    paths: Vec<Path>,
+    holding: Holding,
+    /// The last sign of life.
+    heard_at: Duration,
+    last_word: Vec<u8>,
+}
+
+impl Guard {
+    /// One turn. Whether there is to be another.
+    fn turn(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        let now = clock::now();
+        let silence_ends = (!self.holding.is_silenced()).then(|| self.heard_at + self.holding.patience());
+        let due = [silence_ends, self.holding.next_due()].into_iter().flatten().min();
+        let within = due.map_or(IDLE, |due| due.saturating_sub(now));
+        {
+            let mut these = vec![readable(self.tie.as_fd()), readable(self.watch.as_fd())];
+            these.extend(self.holding.sockets().map(readable));
+            wait(&mut these, within)?;
+        }
+        while let Some(length) = self.tie.receive(buffer)? {
+            if !self.obey(buffer.get(..length).unwrap_or_default()) {
+                return Ok(false);
+            }
+        }
+        let now = clock::now();
+        if now.saturating_sub(self.heard_at) > self.holding.patience() {
+            self.holding.silence();
+        }
+        while let Some(news) = self.watch.next()? {
+            let reports = match news {
+                News::Removed { addr, device } | News::Duplicate { addr, device } => {
+                    self.holding.removed(now, addr, device)
+                }
+                News::Device(device) => self.holding.device(now, device),
+                News::DeviceGone(index) => self.holding.device_gone(index),
+                News::Missed => self.holding.refresh(),
+            };
+            self.report(reports);
+        }
+        let sightings = self.holding.sightings(now);
+        self.report(sightings);
+        self.holding.announce_due(now);
+        Ok(true)
+    }
+
+    /// Follows one order. Whether to go on.
+    fn obey(&mut self, bytes: &[u8]) -> bool {
+        let now = clock::now();
+        self.heard_at = now;
+        if bytes.is_empty() {
+            self.resign();
+            return false;
+        }
+        match Order::read(bytes) {
+            Some(Order::Start { group, resource, number }) => {
+                let failed = self.holding.start(now, group.into(), resource.into()).err();
+                self.report(vec![Report::Done { number, failed }]);
+            }
+            Some(Order::Stop { group, resource, number }) => {
+                let failed = self.holding.stop(group.into(), resource.into()).err();
+                self.report(vec![Report::Done { number, failed }]);
+            }
+            Some(Order::Withdraw { group }) => self.holding.withdraw(group.into()),
+            Some(Order::Restore { group }) => {
+                let reports = self.holding.restore(now, group.into());
+                self.report(reports);
+            }
+            Some(Order::Announce { group }) => self.holding.announce(now, group.into()),
+            Some(Order::Renew { group }) => {
+                let reports = self.holding.renew(group.into());
+                self.report(reports);
+            }
+            Some(Order::Resignation(bytes)) => {
+                self.last_word.clear();
+                self.last_word.extend_from_slice(bytes);
+            }
+            Some(Order::Leave) => {
+                self.holding.withdraw_all();
+                return false;
+            }
+            // A setup comes once, and what is none of ours came from nobody: both ends are one program.
+            Some(Order::Setup(_)) | None => {}
+        }
+        true
+    }
+
+    /// The process that served is dead: its addresses go, and its peers hear of it.
+    fn resign(&mut self) {
+        self.holding.withdraw_all();
+        for _ in 0..LAST_WORDS {
+            for path in self.paths.iter().filter(|_| !self.last_word.is_empty()) {
+                path.send(&self.last_word);
+            }
+        }
+    }
+
+    fn report(&self, reports: Vec<Report>) {
+        for report in reports {
+            if let Ok(bytes) = serde_json::to_vec(&report) {
+                // A process that does not read is dying or hangs; its silence is seen elsewhere.
+                let _ = self.tie.send(&bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What the heartbeat thread and the address guard say to each other: one message, one packet.
+//!
+//! The first byte says what it is; numbers follow in the machine's own order, since both ends are one program on one
+//! machine. The invariant: bytes that are not exactly one message are none.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The most bytes of a message: the setup of the largest cluster.
+pub(super) const LARGEST: usize = 128 * 1024;
+
+/// What the guard is told first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Setup {
+    /// For each group, for each of its resources: the service address, where it is one.
+    pub(super) groups: Vec<Vec<Option<Address>>>,
+    /// How long the kernel keeps an address that is not renewed.
+    pub(super) lifetime: Duration,
+    /// How long the other side may be silent before the addresses are withdrawn.
+    pub(super) patience: Duration,
+    /// For each path: the own address, and the peers'.
+    pub(super) paths: Vec<(SocketAddr, Vec<SocketAddr>)>,
+}
+
+/// A service address as it was configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Address {
+    pub(super) addr: IpAddr,
+    pub(super) prefix: Option<u8>,
+    pub(super) device: Option<String>,
+}
+
+/// An order to the guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Order<'a> {
+    /// The first message.
+    Setup(Setup),
+    /// Put the address there, announce it, and report.
+    Start { group: u8, resource: u8, number: u32 },
+    /// Take the address away, and report.
+    Stop { group: u8, resource: u8, number: u32 },
+    /// Take all started addresses of the group away, until they are restored.
+    Withdraw { group: u8 },
+    /// Put them back, and announce them.
+    Restore { group: u8 },
+    /// Announce them anew.
+    Announce { group: u8 },
+    /// They live on from now.
+    Renew { group: u8 },
+    /// A sign of life, with what is to be sent over every path if it was the last.
+    Resignation(&'a [u8]),
+    /// An orderly end: nothing is to be sent.
+    Leave,
+}
+
+impl<'a> Order<'a> {
+    /// Writes the order in the place of what `out` held.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.clear();
+        let mut step = |tag: u8, group: u8, resource: u8, number: u32| {
+            out.extend([tag, group, resource]);
+            out.extend(number.to_ne_bytes());
+        };
+        match self {
+            Self::Setup(setup) => {
+                out.push(b'U');
+                out.extend(serde_json::to_vec(setup).unwrap_or_default());
+            }
+            Self::Start { group, resource, number } => step(b'S', *group, *resource, *number),
+            Self::Stop { group, resource, number } => step(b'P', *group, *resource, *number),
+            Self::Withdraw { group } => out.extend([b'W', *group]),
+            Self::Restore { group } => out.extend([b'R', *group]),
+            Self::Announce { group } => out.extend([b'A', *group]),
+            Self::Renew { group } => out.extend([b'N', *group]),
+            Self::Resignation(bytes) => {
+                out.push(b'B');
+                out.extend(*bytes);
+            }
+            Self::Leave => out.push(b'L'),
+        }
+    }
+
+    /// Reads an order.
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        Some(match (tag, rest) {
+            (b'U', json) => Self::Setup(serde_json::from_slice(json).ok()?),
+            (b'S', [group, resource, a, b, c, d]) => {
+                Self::Start { group: *group, resource: *resource, number: u32::from_ne_bytes([*a, *b, *c, *d]) }
+            }
+            (b'P', [group, resource, a, b, c, d]) => {
+                Self::Stop { group: *group, resource: *resource, number: u32::from_ne_bytes([*a, *b, *c, *d]) }
+            }
+            (b'W', [group]) => Self::Withdraw { group: *group },
+            (b'R', [group]) => Self::Restore { group: *group },
+            (b'A', [group]) => Self::Announce { group: *group },
+            (b'N', [group]) => Self::Renew { group: *group },
+            (b'B', bytes) => Self::Resignation(bytes),
+            (b'L', []) => Self::Leave,
+            _ => return None,
+        })
+    }
+}
+
+/// What the guard reports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// A start or stop has ended; what failed, in words.
+    Done { number: u32, failed: Option<String> },
+    /// The network of the group's addresses is gone here.
+    CarrierLost { group: usize },
+    /// Another station claims an address of the group.
+    ForeignOwner { group: usize, addr: IpAddr, mac: [u8; 6] },
+    /// An address had been taken away by somebody else, and is back.
+    Restored { group: usize, addr: IpAddr },
+    /// An address could not be put back or kept.
+    Lost { group: usize, addr: IpAddr, cause: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_order_is_read_as_it_was_written() {
+        let address = Address { addr: "10.8.0.1".parse().unwrap(), prefix: Some(24), device: None };
+        let setup = Setup {
+            groups: vec![vec![Some(address), None]],
+            lifetime: Duration::from_secs(1),
+            patience: Duration::from_millis(80),
+            paths: vec![("10.0.0.1:1".parse().unwrap(), vec!["[fe80::1]:2".parse().unwrap()])],
+        };
+        let orders = [
+            Order::Setup(setup),
+            Order::Start { group: 0, resource: 1, number: 7 },
+            Order::Stop { group: 3, resource: 0, number: u32::MAX },
+            Order::Withdraw { group: 1 },
+            Order::Restore { group: 2 },
+            Order::Announce { group: 3 },
+            Order::Renew { group: 4 },
+            Order::Resignation(b"the last word"),
+            Order::Leave,
+        ];
+        let mut bytes = Vec::new();
+        for order in orders {
+            order.write(&mut bytes);
+            assert_eq!(Order::read(&bytes), Some(order));
+        }
+    }
+
+    #[test]
+    fn what_is_no_order_is_none() {
+        for bytes in [&b""[..], b"S", b"S123", b"W", b"W12", b"L1", b"U{", b"?"] {
+            assert_eq!(Order::read(bytes), None, "{bytes:?}");
+        }
+    }
+}

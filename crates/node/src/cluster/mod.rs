@@ -1,0 +1,302 @@
+//! The cluster: this node among the others, from its sockets to what operators see.
+//!
+//! ```text
+//!   supervisor ──commands──▶ heartbeat thread ──orders──▶ address guard (another process) ──▶ kernel
+//!              ◀──events────                  ◀─reports──
+//! ```
+//!
+//! What is decided is decided by `evenkeel-cluster`; here are its clock, its sockets and its hands. The invariant:
+//! sockets are bound and the guard is started before the process gives its rights up, and no thread waits for the other.
+
+mod guard;
+mod hand;
+mod thread;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use evenkeel_cluster::{BootId, Change, Group, Key, Keyring, Member, Mode, Node, Resource, Settings, Timing};
+use evenkeel_model::config::{self, GroupMode, ResourceKind};
+use evenkeel_model::{caps, defaults};
+use evenkeel_net::beat::{Bell, Path};
+use evenkeel_net::ping::Ping;
+use evenkeel_net::process::Companion;
+use evenkeel_net::{clock, process, rng};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::prepare::Refusal;
+use crate::secrets;
+use crate::state::State;
+use crate::supervisor::Event;
+use crate::tasks::{self, Ending};
+
+use hand::{Address, Order, Setup};
+use thread::{Command, Heart, Line, PingNode};
+
+pub use crate::supervisor::{ClusterStatus, GroupOrder, GroupRefused};
+pub use evenkeel_cluster::{Cause, GroupView, Hearing, PacketError, PathView, PeerView, Phase, Role, View};
+pub use guard::run_address_guard;
+pub(crate) use hand::Report;
+pub(crate) use thread::Told;
+
+/// The name of the hidden command that is the address guard.
+pub const GUARD_COMMAND: &str = "address-guard";
+/// How long the thread may take to say how things are.
+const VIEW_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Everything that the cluster needs and that can be refused, had before the process gives its rights up.
+pub(crate) struct Ready {
+    node: Node,
+    paths: Vec<Path>,
+    peers: Vec<Vec<IpAddr>>,
+    guard: Companion,
+    pings: Vec<PingNode>,
+    need: usize,
+    dead: Duration,
+    name: Arc<str>,
+}
+
+/// The running cluster.
+pub(crate) struct Cluster {
+    line: Line,
+    ending: Option<Ending>,
+    /// This node's name in it.
+    pub(crate) name: Arc<str>,
+    /// Percent of the capacity that was last told.
+    score: u8,
+}
+
+/// Gets everything ready. `name` is this node's, as `--node` gives it; else it is the machine's.
+///
+/// # Errors
+/// Where this node is none of the cluster's, a key or socket cannot be had, or the guard does not start.
+pub(crate) fn ready(
+    cluster: &config::Cluster,
+    name: Option<&str>,
+    program: Option<&FilePath>,
+    state: &State,
+) -> Result<Ready, Refusal> {
+    let me = find_self(cluster, name)?;
+    let settings =
+        settings(cluster, me).map_err(|error| Refusal::plain(format!("cluster `{}`: {error}", cluster.name)))?;
+    let keys = keys(cluster)?;
+    let routes = routes(cluster, me);
+    let mut paths = Vec::with_capacity(routes.len());
+    for (own, peers) in &routes {
+        let path = Path::open(*own, peers.clone()).map_err(|error| {
+            Refusal::plain(format!("cluster `{}`: no heartbeats from {own}: {error}", cluster.name))
+        })?;
+        paths.push(path);
+    }
+    let pings = pings(cluster)?;
+    let guard = start_guard(cluster, program, &routes).map_err(|error| {
+        Refusal::plain(format!("cluster `{}`: the address guard does not start: {error}", cluster.name))
+    })?;
+    let mut node = Node::new(settings, keys, BootId(boot_id()), clock::now());
+    for (index, group) in cluster.groups.iter().enumerate() {
+        node.remember_epoch(index, state.claim(&cluster.name, &group.name));
+    }
+    let peers = routes.iter().map(|(_, peers)| peers.iter().map(|peer| peer.ip().to_canonical()).collect()).collect();
+    Ok(Ready {
+        node,
+        paths,
+        peers,
+        guard,
+        pings,
+        need: cluster.ping.as_ref().map_or(0, |ping| ping.need),
+        dead: cluster.beat.dead,
+        name: cluster.nodes.get(me).map(|node| Arc::clone(&node.name)).unwrap_or_default(),
+    })
+}
+
+impl Ready {
+    /// Starts the heartbeat thread.
+    ///
+    /// # Errors
+    /// Where the system has no thread or descriptor to give.
+    pub(crate) fn start(self, events: &mpsc::Sender<Event>) -> io::Result<Cluster> {
+        let bell = Arc::new(Bell::new()?);
+        let (commands, received) = sync_channel(caps::CLUSTER_COMMANDS);
+        let ending = Ending::new();
+        let name = Arc::clone(&self.name);
+        let line = Line::new(commands, Arc::clone(&bell));
+        let heart = self.heart(received, bell, events.clone(), &ending);
+        tasks::start_thread(tasks::HEARTBEAT, None, move || heart.run())?;
+        Ok(Cluster { line, ending: Some(ending), name, score: 100 })
+    }
+
+    fn heart(
+        self,
+        commands: Receiver<Command>,
+        bell: Arc<Bell>,
+        events: mpsc::Sender<Event>,
+        ending: &Ending,
+    ) -> Heart {
+        let Self { node, paths, peers, guard, pings, need, dead, name: _ } = self;
+        Heart { node, paths, peers, guard, pings, need, dead, commands, bell, events, _token: ending.token() }
+    }
+}
+
+impl Cluster {
+    /// Tells the node something. Whether it takes it.
+    pub(crate) fn change(&self, change: Change) -> bool {
+        self.line.tell(Command::Change(change))
+    }
+
+    /// Tells what percent of its capacity this node can serve with.
+    pub(crate) fn grade(&mut self, score: u8) {
+        if self.score != score && self.change(Change::Score(score)) {
+            self.score = score;
+        }
+    }
+
+    /// How things are; `None` from a thread that does not answer.
+    pub(crate) fn view(&self) -> impl Future<Output = Option<View>> + 'static {
+        let (reply, answer) = oneshot::channel();
+        let is_asked = self.line.tell(Command::View { reply });
+        async move {
+            if !is_asked {
+                return None;
+            }
+            tokio::time::timeout(VIEW_PATIENCE, answer).await.ok()?.ok()
+        }
+    }
+
+    /// Has the node hand over what it owns, and end. [`Told::Left`] says when.
+    pub(crate) fn leave(&self, within: Duration) {
+        self.line.tell(Command::Leave { by: clock::now() + within });
+    }
+
+    /// Waits for the thread's end after it was told to leave.
+    pub(crate) fn finish(&mut self) {
+        if let Some(ending) = self.ending.take()
+            && !ending.wait(crate::crew::JOIN_PATIENCE)
+        {
+            tracing::error!("the heartbeat thread has not ended after {} s", crate::crew::JOIN_PATIENCE.as_secs());
+        }
+    }
+}
+
+/// This node among the cluster's: by the name it was given, or the machine's with or without its domain.
+fn find_self(cluster: &config::Cluster, name: Option<&str>) -> Result<usize, Refusal> {
+    let host = process::host_name();
+    let wanted = name.unwrap_or(&host);
+    let short = wanted.split('.').next().unwrap_or(wanted);
+    let found = cluster.node(wanted).or_else(|| cluster.node(short).filter(|_| name.is_none()));
+    found.ok_or_else(|| {
+        let known: Vec<String> = cluster.nodes.iter().map(|node| format!("`{}`", node.name)).collect();
+        Refusal::with_hint(
+            format!("this node is `{wanted}`, and cluster `{}` has the nodes {}", cluster.name, known.join(", ")),
+            Some("say which one it is with `--node NAME`, or name it in the `cluster` block"),
+        )
+    })
+}
+
+fn settings(cluster: &config::Cluster, me: usize) -> Result<Settings, evenkeel_cluster::InvalidCluster> {
+    let member = |node: &config::ClusterNode| Member { name: Arc::clone(&node.name), is_witness: node.is_witness };
+    let resource = |resource: &config::GroupResource| Resource {
+        name: resource.kind.name().into(),
+        is_address: matches!(resource.kind, ResourceKind::Address(_)),
+        timeout: resource.timeout,
+    };
+    let group = |group: &config::Group| Group {
+        name: Arc::clone(&group.name),
+        prefer: group.prefer.clone(),
+        failback: group.failback,
+        mode: match group.mode {
+            GroupMode::Available => Mode::Available,
+            GroupMode::Safe => Mode::Safe,
+        },
+        resources: group.resources.iter().map(resource).collect(),
+    };
+    let config::Beat { every, warn, dead, init } = cluster.beat;
+    Settings::new(
+        &cluster.name,
+        me,
+        cluster.nodes.iter().map(member).collect(),
+        Timing { every, warn, dead, init, lifetime: lifetime(dead) },
+        cluster.groups.iter().map(group).collect(),
+    )
+}
+
+/// How long the kernel keeps an address that nobody renews: whole seconds, no less than the dead time.
+fn lifetime(dead: Duration) -> Duration {
+    Duration::from_secs(u64::try_from(dead.as_millis().div_ceil(1000)).unwrap_or(u64::MAX))
+        .max(defaults::ADDRESS_LIFETIME)
+}
+
+fn keys(cluster: &config::Cluster) -> Result<Keyring, Refusal> {
+    let key = |secret: &config::SecretRef| {
+        let bytes = secrets::read_private(secret)?;
+        Key::derive(&bytes).map_err(|error| error.to_string())
+    };
+    let refused = |cause: String| Refusal::plain(format!("cluster `{}`: {cause}", cluster.name));
+    let keys = std::iter::once(&cluster.key).chain(&cluster.accept).map(key).collect::<Result<Vec<_>, _>>();
+    Keyring::new(keys.map_err(refused)?).map_err(|error| refused(error.to_string()))
+}
+
+/// For each path the own address, and those of the peers that have it.
+fn routes(cluster: &config::Cluster, me: usize) -> Vec<(SocketAddr, Vec<SocketAddr>)> {
+    let own = cluster.nodes.get(me).map(|node| node.addrs.as_slice()).unwrap_or_default();
+    let at = |addr: &IpAddr| SocketAddr::new(*addr, cluster.port);
+    let route = |(index, addr): (usize, &IpAddr)| {
+        let others = cluster.nodes.iter().enumerate().filter(|(other, _)| *other != me);
+        (at(addr), others.filter_map(|(_, node)| node.addrs.get(index).map(at)).collect())
+    };
+    own.iter().enumerate().map(route).collect()
+}
+
+fn pings(cluster: &config::Cluster) -> Result<Vec<PingNode>, Refusal> {
+    let Some(config) = &cluster.ping else { return Ok(Vec::new()) };
+    let open = |addr: &IpAddr| {
+        let ping = Ping::open(*addr).map_err(|error| {
+            Refusal::with_hint(
+                format!("cluster `{}`: no echo requests to {addr}: {error}", cluster.name),
+                Some("start as root, with CAP_NET_RAW, or set net.ipv4.ping_group_range"),
+            )
+        })?;
+        // Taken for reachable until it had time to answer.
+        Ok(PingNode { ping, answered_at: Some(clock::now()) })
+    };
+    config.addrs.iter().map(open).collect()
+}
+
+fn start_guard(
+    cluster: &config::Cluster,
+    program: Option<&FilePath>,
+    routes: &[(SocketAddr, Vec<SocketAddr>)],
+) -> io::Result<Companion> {
+    let program = match program {
+        Some(program) => program.to_owned(),
+        None => own_program()?,
+    };
+    let guard = Companion::start(&program, &[GUARD_COMMAND])?;
+    let address = |resource: &config::GroupResource| match &resource.kind {
+        ResourceKind::Address(address) => {
+            Some(Address { addr: address.addr, prefix: address.prefix, device: address.device.clone() })
+        }
+    };
+    let setup = Setup {
+        groups: cluster.groups.iter().map(|group| group.resources.iter().map(address).collect()).collect(),
+        lifetime: lifetime(cluster.beat.dead),
+        patience: cluster.beat.dead,
+        paths: routes.to_vec(),
+    };
+    let mut message = Vec::new();
+    Order::Setup(setup).write(&mut message);
+    guard.tie.send(&message)?;
+    Ok(guard)
+}
+
+/// This very program, also after its file was replaced by a newer one.
+fn own_program() -> io::Result<PathBuf> {
+    Ok(PathBuf::from("/proc/self/exe"))
+}
+
+fn boot_id() -> [u8; 16] {
+    rng::seed().first_chunk::<16>().copied().unwrap_or_default()
+}

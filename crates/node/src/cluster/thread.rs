@@ -1,0 +1,285 @@
+//! The heartbeat thread: it moves packets, time and orders into the node of the cluster, and carries out what comes out.
+//!
+//! It touches no disk and asks no name server, and what it has to tell goes out only where there is room. Addresses are
+//! the guard's. The invariant: between two heartbeats nothing here waits for anything but packets.
+
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::time::Duration;
+
+use evenkeel_cluster::{Action, Change, Event, Node, Outcome, View};
+use evenkeel_net::beat::{Bell, Path, readable, wait};
+use evenkeel_net::clock;
+use evenkeel_net::ping::Ping;
+use evenkeel_net::process::Companion;
+use tokio::sync::{mpsc, oneshot};
+
+use super::hand::{Order, Report};
+use crate::supervisor;
+use crate::tasks::Token;
+
+/// Packets that are read from one path before the others get their turn.
+const BATCH: usize = 64;
+/// Bytes of a datagram that are read; a longer one is no heartbeat.
+const DATAGRAM: usize = 2048;
+/// The pause between echo requests to a ping node, as a part of the dead time.
+const PINGS: u32 = 4;
+
+/// What the thread is told.
+pub(crate) enum Command {
+    /// A change, of health or by an operator or by the runner.
+    Change(Change),
+    /// Says how things are.
+    View { reply: oneshot::Sender<View> },
+    /// Ends, once it owns nothing any more or that moment has come.
+    Leave { by: Duration },
+}
+
+/// Speaks to the thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    commands: SyncSender<Command>,
+    bell: Arc<Bell>,
+}
+
+impl Line {
+    pub(super) fn new(commands: SyncSender<Command>, bell: Arc<Bell>) -> Self {
+        Self { commands, bell }
+    }
+
+    /// Tells the thread something. Whether it will hear of it: it does not when it has ended, or hangs.
+    pub(crate) fn tell(&self, command: Command) -> bool {
+        let is_taken = self.commands.try_send(command).is_ok();
+        self.bell.ring();
+        is_taken
+    }
+}
+
+/// What the thread tells.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// Something that happened.
+    Event(Event),
+    /// What the guard saw.
+    Report(Report),
+    /// The guard has ended. Without it addresses cannot be held.
+    GuardLost,
+    /// The node has left the cluster.
+    Left,
+}
+
+/// One ping node.
+pub(super) struct PingNode {
+    pub(super) ping: Ping,
+    pub(super) answered_at: Option<Duration>,
+}
+
+/// Everything that the thread holds.
+pub(super) struct Heart {
+    pub(super) node: Node,
+    pub(super) paths: Vec<Path>,
+    /// For each path, the peers' addresses: what comes from elsewhere is not read.
+    pub(super) peers: Vec<Vec<IpAddr>>,
+    pub(super) guard: Companion,
+    pub(super) pings: Vec<PingNode>,
+    pub(super) need: usize,
+    pub(super) dead: Duration,
+    pub(super) commands: Receiver<Command>,
+    pub(super) bell: Arc<Bell>,
+    pub(super) events: mpsc::Sender<supervisor::Event>,
+    pub(super) _token: Token,
+}
+
+/// What changes from turn to turn beside the node itself.
+#[derive(Default)]
+struct Turn {
+    message: Vec<u8>,
+    ping_due: Duration,
+    reaches: bool,
+    leave_by: Option<Duration>,
+    is_guard_lost: bool,
+}
+
+impl Heart {
+    /// Beats until the node has left, or everybody who could command it is gone.
+    pub(super) fn run(mut self) {
+        let mut turn = Turn { message: Vec::with_capacity(DATAGRAM), reaches: true, ..Turn::default() };
+        let mut buffer = vec![0; DATAGRAM];
+        loop {
+            self.wait(&turn);
+            self.receive(&mut buffer);
+            self.hear_guard(&mut buffer, &mut turn);
+            self.bell.hear();
+            if !self.obey(&mut turn) {
+                break;
+            }
+            let now = clock::now();
+            self.ping(now, &mut turn);
+            if now >= self.node.poll_timeout() {
+                self.node.handle_timeout(now);
+            }
+            self.act(&mut turn);
+            let is_late = turn.leave_by.is_some_and(|by| by <= clock::now());
+            if turn.leave_by.is_some() && (self.node.has_left() || is_late) {
+                break;
+            }
+        }
+        self.say(&mut turn, &Order::Leave);
+        self.tell(Told::Left);
+        self.guard.finish();
+    }
+
+    fn wait(&self, turn: &Turn) {
+        let now = clock::now();
+        let mut due = self.node.poll_timeout();
+        if !self.pings.is_empty() {
+            due = due.min(turn.ping_due);
+        }
+        if let Some(by) = turn.leave_by {
+            due = due.min(by);
+        }
+        let mut these = vec![readable(self.bell.as_fd())];
+        if !turn.is_guard_lost {
+            these.push(readable(self.guard.tie.as_fd()));
+        }
+        these.extend(self.paths.iter().map(|path| readable(path.as_fd())));
+        these.extend(self.pings.iter().map(|node| readable(node.ping.as_fd())));
+        // Where the system does not let us wait we go on without: late is worse than busy.
+        let _ = wait(&mut these, due.saturating_sub(now));
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) {
+        for (index, path) in self.paths.iter().enumerate() {
+            for _ in 0..BATCH {
+                let Some((length, from)) = path.receive(buffer) else { break };
+                let is_peer = self.peers.get(index).is_some_and(|peers| peers.contains(&from.to_canonical()));
+                if let Some(bytes) = buffer.get(..length).filter(|_| is_peer) {
+                    // What is wrong with a packet is shown per peer and path.
+                    let _ = self.node.handle_packet(clock::now(), index, bytes);
+                }
+            }
+        }
+    }
+
+    fn hear_guard(&mut self, buffer: &mut [u8], turn: &mut Turn) {
+        while !turn.is_guard_lost {
+            let length = match self.guard.tie.receive(buffer) {
+                Ok(None) => return,
+                Ok(Some(0)) | Err(_) => {
+                    turn.is_guard_lost = true;
+                    return self.tell(Told::GuardLost);
+                }
+                Ok(Some(length)) => length,
+            };
+            let report = buffer.get(..length).and_then(|bytes| serde_json::from_slice::<Report>(bytes).ok());
+            let Some(report) = report else { continue };
+            let change = match &report {
+                Report::Done { number, failed } => {
+                    let outcome = if failed.is_none() { Outcome::Ok } else { Outcome::Failed };
+                    Some(Change::Done { number: *number, outcome })
+                }
+                Report::CarrierLost { group } => Some(Change::CarrierLost { group: *group }),
+                Report::ForeignOwner { group, .. } => Some(Change::ForeignOwner { group: *group }),
+                Report::Restored { .. } | Report::Lost { .. } => None,
+            };
+            if let Some(change) = change {
+                self.node.apply(clock::now(), change);
+            }
+            if !matches!(report, Report::Done { failed: None, .. }) {
+                self.tell(Told::Report(report));
+            }
+        }
+    }
+
+    /// Whether to go on.
+    fn obey(&mut self, turn: &mut Turn) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Change(change)) => self.node.apply(clock::now(), change),
+                Ok(Command::View { reply }) => {
+                    // Whoever asked and left is not waited for.
+                    let _ = reply.send(self.node.view(clock::now()));
+                }
+                Ok(Command::Leave { by }) => {
+                    turn.leave_by = Some(turn.leave_by.map_or(by, |known| known.min(by)));
+                    self.node.apply(clock::now(), Change::Leave);
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn ping(&mut self, now: Duration, turn: &mut Turn) {
+        if self.pings.is_empty() {
+            return;
+        }
+        for node in &mut self.pings {
+            if node.ping.is_answered() {
+                node.answered_at = Some(now);
+            }
+        }
+        if now >= turn.ping_due {
+            turn.ping_due = now + self.dead / PINGS;
+            self.pings.iter_mut().for_each(|node| node.ping.ask());
+        }
+        let is_alive = |node: &&PingNode| node.answered_at.is_some_and(|at| now.saturating_sub(at) <= self.dead);
+        let reaches = self.pings.iter().filter(is_alive).count() >= self.need;
+        if reaches != turn.reaches {
+            turn.reaches = reaches;
+            self.node.apply(now, Change::Reaches(reaches));
+        }
+    }
+
+    fn act(&mut self, turn: &mut Turn) {
+        while let Some(action) = self.node.poll_action() {
+            match action {
+                Action::Beat => {
+                    self.paths.iter().for_each(|path| path.send(self.node.heartbeat()));
+                    let mut message = std::mem::take(&mut turn.message);
+                    Order::Resignation(self.node.resignation()).write(&mut message);
+                    turn.message = message;
+                    self.send(turn);
+                }
+                Action::Start { group, resource, number } => {
+                    if let (Ok(group), Ok(resource)) = (u8::try_from(group), u8::try_from(resource)) {
+                        self.say(turn, &Order::Start { group, resource, number });
+                    }
+                }
+                Action::Stop { group, resource, number } => {
+                    if let (Ok(group), Ok(resource)) = (u8::try_from(group), u8::try_from(resource)) {
+                        self.say(turn, &Order::Stop { group, resource, number });
+                    }
+                }
+                Action::Withdraw { group } => self.say_of(turn, group, |group| Order::Withdraw { group }),
+                Action::Restore { group } => self.say_of(turn, group, |group| Order::Restore { group }),
+                Action::Announce { group } => self.say_of(turn, group, |group| Order::Announce { group }),
+                Action::Renew { group } => self.say_of(turn, group, |group| Order::Renew { group }),
+                Action::Note(event) => self.tell(Told::Event(event)),
+            }
+        }
+    }
+
+    fn say_of(&self, turn: &mut Turn, group: usize, order: impl FnOnce(u8) -> Order<'static>) {
+        if let Ok(group) = u8::try_from(group) {
+            self.say(turn, &order(group));
+        }
+    }
+
+    fn say(&self, turn: &mut Turn, order: &Order<'_>) {
+        order.write(&mut turn.message);
+        self.send(turn);
+    }
+
+    fn send(&self, turn: &Turn) {
+        // It fails when the guard is gone, which is heard of, or does not read, which the kernel's lifetime ends.
+        let _ = self.guard.tie.send(&turn.message);
+    }
+
+    /// Events that find no room are lost: whoever looks sees the state itself.
+    fn tell(&self, told: Told) {
+        let _ = self.events.try_send(supervisor::Event::Cluster(Box::new(told)));
+    }
+}
