@@ -1,6 +1,7 @@
 //! The harness of the end-to-end tests: real peers, counted requests, and nothing left behind.
 //!
 //! It knows the built program by its command line and by what goes over the wire, and no crate of the product.
+//! [`network`] makes machines that can be cut off,
 //! [`balancer`] runs the program, [`nginx`] and [`haproxy`] run real peers, [`browser`] is a
 //! Chromium, [`old`] runs balancers that clients come from, [`origin`] a server that misbehaves on order, [`webshop`] an
 //! application with sessions, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open.
@@ -17,6 +18,7 @@ pub mod browser;
 pub mod haproxy;
 pub mod load;
 pub mod named;
+pub mod network;
 pub mod nginx;
 pub mod old;
 pub mod origin;

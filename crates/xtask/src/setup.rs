@@ -22,6 +22,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("prometheus", "prometheus", "reading our metrics, and promtool, which judges them"),
     ("tmux", "tmux", "a terminal for `top`"),
     ("openssl", "openssl", "digests in cookies, to compare with ours"),
+    ("ip", "iproute2", "machines on a network of their own"),
 ];
 
 /// Where system programs lie that a user's path may lack.

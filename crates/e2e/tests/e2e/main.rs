@@ -7,6 +7,7 @@
 
 mod api;
 mod balance;
+mod cluster;
 mod commands;
 mod daemon;
 mod dashboard;

@@ -1,0 +1,195 @@
+//! A network of its own: namespaces on one bridge, each a machine with an address.
+//!
+//! The invariant: namespaces carry this process's id in their names, and go away with their owner, with everything in
+//! them.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// How often the observer asks.
+const LOOK: Duration = Duration::from_millis(2);
+/// How long one of its requests may take before it counts as failed.
+const REQUEST: Duration = Duration::from_secs(2);
+
+/// Machines on one bridge. The bridge itself is one more namespace.
+#[derive(Debug)]
+pub struct Network {
+    name: String,
+    hosts: u8,
+}
+
+impl Network {
+    /// So many machines, with 10.77.0.1 and so on, each on its `eth0`.
+    ///
+    /// # Panics
+    /// Where there are none to be had.
+    pub fn new(hosts: u8) -> Self {
+        let name = format!("ek{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let network = Self { name, hosts };
+        let bridge = network.bridge();
+        ip(&["netns", "add", &bridge]);
+        ip(&["-n", &bridge, "link", "add", "br0", "type", "bridge"]);
+        ip(&["-n", &bridge, "link", "set", "br0", "up"]);
+        for host in 1..=hosts {
+            let space = network.space(host);
+            let port = format!("port{host}");
+            ip(&["netns", "add", &space]);
+            ip(&["link", "add", &port, "netns", &bridge, "type", "veth", "peer", "name", "eth0", "netns", &space]);
+            ip(&["-n", &bridge, "link", "set", &port, "master", "br0", "up"]);
+            ip(&["-n", &space, "link", "set", "lo", "up"]);
+            ip(&["-n", &space, "link", "set", "eth0", "up"]);
+            ip(&["-n", &space, "addr", "add", &format!("{}/24", network.address(host)), "dev", "eth0"]);
+        }
+        network
+    }
+
+    fn bridge(&self) -> String {
+        format!("{}br", self.name)
+    }
+
+    /// The namespace of a machine, counted from 1.
+    pub fn space(&self, host: u8) -> String {
+        format!("{}h{host}", self.name)
+    }
+
+    /// Its address.
+    pub fn address(&self, host: u8) -> IpAddr {
+        Ipv4Addr::new(10, 77, 0, host).into()
+    }
+
+    /// Pulls its cable out of the bridge, or puts it back. The machine itself sees no difference.
+    pub fn cut(&self, host: u8, is_cut: bool) {
+        let port = format!("port{host}");
+        match is_cut {
+            true => ip(&["-n", &self.bridge(), "link", "set", &port, "nomaster"]),
+            false => ip(&["-n", &self.bridge(), "link", "set", &port, "master", "br0"]),
+        };
+    }
+
+    /// Takes an address from its `eth0`, as another program would.
+    pub fn take_address(&self, host: u8, addr: &str) {
+        ip(&["-n", &self.space(host), "addr", "del", addr, "dev", "eth0"]);
+    }
+
+    /// Takes its carrier away, or gives it back.
+    pub fn set_carrier(&self, host: u8, is_up: bool) {
+        ip(&["-n", &self.bridge(), "link", "set", &format!("port{host}"), if is_up { "up" } else { "down" }]);
+    }
+
+    /// Whether a machine has an address.
+    pub fn has(&self, host: u8, addr: &str) -> bool {
+        let listed = ip(&["-n", &self.space(host), "-o", "addr", "show", "dev", "eth0"]);
+        listed.split_whitespace().any(|word| word.split('/').next() == Some(addr))
+    }
+
+    /// The machines that have an address.
+    pub fn owners(&self, addr: &str) -> Vec<u8> {
+        (1..=self.hosts).filter(|host| self.has(*host, addr)).collect()
+    }
+
+    /// Begins to ask for `/` at that address from a machine, again and again.
+    ///
+    /// # Panics
+    /// Where the thread cannot go there.
+    pub fn observe(&self, host: u8, addr: SocketAddr) -> Observer {
+        let space = File::open(format!("/run/netns/{}", self.space(host))).expect("the namespace was made before");
+        let is_over = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&is_over);
+        let thread = std::thread::spawn(move || {
+            move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may go there");
+            observe(addr, &stop)
+        });
+        Observer { thread: Some(thread), is_over }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for host in 1..=self.hosts {
+            let _ = Command::new("ip").args(["netns", "del", &self.space(host)]).status();
+        }
+        let _ = Command::new("ip").args(["netns", "del", &self.bridge()]).status();
+    }
+}
+
+/// Asks until it is told to end.
+#[derive(Debug)]
+pub struct Observer {
+    thread: Option<JoinHandle<Seen>>,
+    is_over: Arc<AtomicBool>,
+}
+
+/// What an observer has seen.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Requests that were answered.
+    pub answered: u64,
+    /// Those that were not.
+    pub failed: u64,
+    /// The longest time between two answers.
+    pub outage: Duration,
+}
+
+impl Observer {
+    /// Ends it.
+    ///
+    /// # Panics
+    /// Where it has failed itself.
+    pub fn end(mut self) -> Seen {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.take().map(|thread| thread.join().expect("the observer does not panic")).unwrap_or_default()
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn observe(addr: SocketAddr, is_over: &AtomicBool) -> Seen {
+    let mut seen = Seen::default();
+    let mut last = Instant::now();
+    while !is_over.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        if is_answered(addr) {
+            seen.answered += 1;
+            seen.outage = seen.outage.max(last.elapsed());
+            last = Instant::now();
+        } else {
+            seen.failed += 1;
+        }
+        std::thread::sleep(LOOK.saturating_sub(began.elapsed()));
+    }
+    seen.outage = seen.outage.max(last.elapsed());
+    seen
+}
+
+fn is_answered(addr: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect_timeout(&addr, REQUEST) else { return false };
+    let request = b"GET / HTTP/1.1\r\nHost: service.example\r\nConnection: close\r\n\r\n";
+    let mut answer = [0; 12];
+    stream.set_read_timeout(Some(REQUEST)).is_ok()
+        && stream.write_all(request).is_ok()
+        && stream.read_exact(&mut answer).is_ok()
+        && answer == *b"HTTP/1.1 200"
+}
+
+fn ip(arguments: &[&str]) -> String {
+    let output =
+        Command::new("ip").args(arguments).output().unwrap_or_else(|error| panic!("ip does not start: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {}: {said}", arguments.join(" "));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

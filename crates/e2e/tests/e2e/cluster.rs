@@ -1,0 +1,278 @@
+//! Two nodes and one address: who has it, and what a client sees, while nodes are ordered, killed, stopped and cut off.
+//!
+//! How long an interruption is depends on the machine, and is measured elsewhere; here it only has to end.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use evenkeel_e2e::balancer::program;
+use evenkeel_e2e::network::Network;
+use evenkeel_e2e::place::Scratch;
+use evenkeel_e2e::process::Process;
+use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
+use rustix::process::Signal;
+use serde_json::Value;
+
+const SERVICE: &str = "10.77.0.50";
+const CLIENT: u8 = 3;
+
+/// Two nodes in their own namespaces, and a client.
+struct Pair {
+    nodes: Vec<Process>,
+    network: Network,
+    scratch: Scratch,
+}
+
+impl Pair {
+    fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With further lines at the top of the file.
+    fn start_with(top: &str) -> Self {
+        let network = Network::new(CLIENT);
+        let scratch = Scratch::new("cluster");
+        let key = scratch.write("key", &"k".repeat(40));
+        let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&key, owner_alone).unwrap();
+        let config = format!(
+            "{top}http :80 {{\n    respond 200\n}}\ncluster edge key=file:{} {{\n    node lb1 10.77.0.1\n    node lb2 10.77.0.2\n    \
+             group web prefer=lb1 {{\n        ip {SERVICE}/24\n    }}\n}}\n",
+            key.display()
+        );
+        scratch.write("evenkeel.conf", &config);
+        let mut pair = Self { nodes: Vec::new(), network, scratch };
+        for node in 1..=2 {
+            let process = pair.launch(node);
+            pair.nodes.push(process);
+        }
+        pair.await_owner(1);
+        pair
+    }
+
+    fn launch(&self, node: u8) -> Process {
+        let space = self.network.space(node);
+        let name = format!("lb{node}");
+        let file = self.scratch.file("evenkeel.conf").display().to_string();
+        let state = self.scratch.file(&format!("state{node}")).display().to_string();
+        let control = self.control(node);
+        let program = program().display().to_string();
+        let run = ["run", &file, "--node", &name, "--state", &state, "--control", &control];
+        let arguments: Vec<&str> = ["netns", "exec", &space, &program].into_iter().chain(run).collect();
+        let output = self.scratch.file(&format!("output{node}"));
+        Process::start(&name, "ip".as_ref(), &arguments, self.scratch.path(), output)
+    }
+
+    fn control(&self, node: u8) -> String {
+        self.scratch.file(&format!("control{node}")).display().to_string()
+    }
+
+    fn node(&mut self, node: u8) -> &mut Process {
+        &mut self.nodes[usize::from(node) - 1]
+    }
+
+    /// A command of `cluster`, and whether it succeeded.
+    fn order(&self, node: u8, words: &[&str]) -> bool {
+        let control = self.control(node);
+        let run = Command::new(program()).arg("cluster").args(words).args(["--control", &control]).output().unwrap();
+        run.status.success()
+    }
+
+    fn report(&self, node: u8) -> Option<Value> {
+        let control = self.control(node);
+        let run =
+            Command::new(program()).args(["cluster", "status", "--json", "--control", &control]).output().unwrap();
+        serde_json::from_slice(&run.stdout).ok()
+    }
+
+    /// Waits until this node alone has the address, and says so.
+    fn await_owner(&self, node: u8) {
+        await_for(&format!("lb{node} alone to have the address"), PATIENCE, || {
+            let is_alone = self.network.owners(SERVICE) == [node];
+            let report = self.report(node).filter(|_| is_alone)?;
+            (report["groups"][0]["role"] == "owner").then_some(())
+        });
+    }
+
+    fn client(&self) -> evenkeel_e2e::network::Observer {
+        let addr = SocketAddr::new(SERVICE.parse().unwrap(), 80);
+        let observer = self.network.observe(CLIENT, addr);
+        std::thread::sleep(Duration::from_millis(300));
+        observer
+    }
+}
+
+#[test]
+fn a_group_moves_on_order_and_clients_hardly_notice() {
+    if !is_root_or_skips("a_group_moves_on_order_and_clients_hardly_notice", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    let client = pair.client();
+    for round in 0..4 {
+        let to = if round % 2 == 0 { 2 } else { 1 };
+        assert!(pair.order(to, &["takeover", "web"]));
+        pair.await_owner(to);
+    }
+    assert!(pair.order(1, &["standby"]));
+    pair.await_owner(2);
+    assert!(pair.order(1, &["ready"]));
+    let seen = client.end();
+    // A connection that is open at the moment of a move is lost with it; the next one is not.
+    assert!(seen.answered > 100 && seen.failed <= 5, "{seen:?}");
+    assert!(seen.outage < Duration::from_secs(2), "{seen:?}");
+}
+
+#[test]
+fn a_killed_process_gives_its_address_up_at_once_and_a_killed_machine_soon() {
+    let name = "a_killed_process_gives_its_address_up_at_once_and_a_killed_machine_soon";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    let client = pair.client();
+    pair.node(1).kill();
+    // Its guard is still there: it takes the address away and tells the other node.
+    pair.await_owner(2);
+    let seen = client.end();
+    assert!(seen.outage < Duration::from_secs(5), "{seen:?}");
+    let told = pair.nodes[1].output();
+    assert!(told.contains("node lb1 has resigned"), "{told}");
+
+    let again = pair.launch(1);
+    pair.nodes[0] = again;
+    await_for("lb1 to be back", PATIENCE, || {
+        pair.report(2).filter(|report| report["nodes"][0]["state"] == "up").map(|_| ())
+    });
+    // It stays where it is: `failback` is off.
+    pair.await_owner(2);
+
+    // Guard and process die together, as with the whole machine: nobody is left to say so.
+    let guard = guard_of(pair.nodes[1].id());
+    pair.node(2).signal(Signal::STOP);
+    let _ = Command::new("kill").args(["-KILL", &guard.to_string()]).status();
+    pair.node(2).kill();
+    pair.await_owner(1);
+}
+
+#[test]
+fn a_stopped_process_loses_the_address_and_does_not_take_it_back() {
+    if !is_root_or_skips("a_stopped_process_loses_the_address_and_does_not_take_it_back", "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    let client = pair.client();
+    pair.node(1).signal(Signal::STOP);
+    let mut both = Duration::ZERO;
+    let began = Instant::now();
+    let mut last = Instant::now();
+    await_for("lb2 to have the address", PATIENCE, || {
+        let owners = pair.network.owners(SERVICE);
+        if owners == [1, 2] {
+            both += last.elapsed();
+        }
+        last = Instant::now();
+        (owners == [2] && began.elapsed() > Duration::from_secs(3)).then_some(())
+    });
+    assert!(both < Duration::from_secs(3), "two owners for {both:?}");
+    pair.node(1).signal(Signal::CONT);
+    std::thread::sleep(Duration::from_secs(2));
+    pair.await_owner(2);
+    let seen = client.end();
+    assert!(seen.outage < Duration::from_secs(8), "{seen:?}");
+    assert!(pair.nodes[0].output().contains("this node was paused for"), "{}", pair.nodes[0].output());
+}
+
+#[test]
+fn a_split_heals_with_one_owner_and_without_an_interruption() {
+    if !is_root_or_skips("a_split_heals_with_one_owner_and_without_an_interruption", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    pair.network.cut(1, true);
+    await_for("each side to own the group", PATIENCE, || (pair.network.owners(SERVICE) == [1, 2]).then_some(()));
+    let client = pair.client();
+    pair.network.cut(1, false);
+    await_for("one owner", PATIENCE, || (pair.network.owners(SERVICE).len() == 1).then_some(()));
+    std::thread::sleep(Duration::from_secs(1));
+    let seen = client.end();
+    assert_eq!(pair.network.owners(SERVICE).len(), 1);
+    assert!(seen.outage < Duration::from_secs(3), "{seen:?}");
+}
+
+#[test]
+fn an_address_that_another_program_takes_is_put_back() {
+    if !is_root_or_skips("an_address_that_another_program_takes_is_put_back", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    for _ in 0..3 {
+        pair.network.take_address(1, &format!("{SERVICE}/24"));
+        pair.await_owner(1);
+    }
+    assert!(pair.nodes[0].output().contains("was taken away by another program and is back"));
+}
+
+#[test]
+fn a_cable_that_is_pulled_moves_the_group() {
+    if !is_root_or_skips("a_cable_that_is_pulled_moves_the_group", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    pair.network.set_carrier(1, false);
+    pair.await_owner(2);
+    pair.network.set_carrier(1, true);
+    await_for("lb1 to be back", PATIENCE, || {
+        pair.report(2).filter(|report| report["nodes"][0]["state"] == "up").map(|_| ())
+    });
+    pair.await_owner(2);
+}
+
+#[test]
+fn a_node_with_another_key_is_named_as_that_and_moves_nothing() {
+    if !is_root_or_skips("a_node_with_another_key_is_named_as_that_and_moves_nothing", "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    pair.node(2).kill();
+    std::fs::write(pair.scratch.file("key"), "another".repeat(8)).unwrap();
+    let again = pair.launch(2);
+    pair.nodes[1] = again;
+    let trouble = await_for("the trouble to be told", PATIENCE, || {
+        pair.report(1)?["nodes"][0]["paths"][0]["trouble"].as_str().map(str::to_owned)
+    });
+    assert!(trouble.contains("key"), "{trouble}");
+}
+
+#[test]
+fn a_process_without_rights_holds_addresses_through_its_guard() {
+    if !is_root_or_skips("a_process_without_rights_holds_addresses_through_its_guard", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start_with("user nobody\n");
+    assert_eq!(pair.nodes[0].status("CapEff"), "0000000000000000");
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
+}
+
+#[test]
+fn a_node_that_stops_hands_over_first() {
+    if !is_root_or_skips("a_node_that_stops_hands_over_first", "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    let client = pair.client();
+    pair.node(1).signal(Signal::TERM);
+    assert!(pair.node(1).end(PATIENCE).success());
+    pair.await_owner(2);
+    let seen = client.end();
+    assert!(seen.failed <= 2 && seen.outage < Duration::from_secs(2), "{seen:?}");
+    assert!(pair.nodes[1].output().contains("node lb1 has resigned"), "{}", pair.nodes[1].output());
+}
+
+/// The process that a node has started.
+fn guard_of(node: u32) -> u32 {
+    let children = std::fs::read_to_string(format!("/proc/{node}/task/{node}/children")).unwrap();
+    children.split_whitespace().next().expect("a node has a guard").parse().unwrap()
+}
