@@ -1,6 +1,7 @@
 //! The words that a body is searched for: names of parameters that carry sessions, and `<base`.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::packed;
+use aho_corasick::{AhoCorasick, MatchKind, Span};
 
 /// A parameter that carries a session's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub(super) enum Word {
 pub struct IdNames {
     words: Vec<Word>,
     searcher: AhoCorasick,
+    /// The same with vectors alone, where the machine has them: it tells by several bytes at once, and so is not slowed by
+    /// the many `<` of a page.
+    vectors: Option<packed::Searcher>,
     longest: usize,
 }
 
@@ -57,12 +61,19 @@ impl IdNames {
         let longest = texts.iter().map(|text| text.len()).max()?;
         // The longest: where one name begins another, the shorter is not followed by what follows a name.
         let searcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&texts).ok()?;
-        Some(Self { words: names.into_iter().map(Word::Name).chain(base).collect(), searcher, longest })
+        let longest_first = packed::MatchKind::LeftmostLongest;
+        let vectors = packed::Config::new().match_kind(longest_first).builder().extend(&texts).build();
+        Some(Self { words: names.into_iter().map(Word::Name).chain(base).collect(), searcher, vectors, longest })
     }
 
     /// The first find at or behind `from`: what, and where.
     pub(super) fn find(&self, text: &[u8], from: usize) -> Option<(&Word, usize)> {
-        let found = self.searcher.find(text.get(from..)?)?;
+        let rest = text.get(from..)?;
+        let found = match &self.vectors {
+            // The shortest that the vectors take; what is shorter is looked at byte by byte.
+            Some(vectors) if rest.len() >= vectors.minimum_len() => vectors.find_in(rest, Span::from(0..rest.len()))?,
+            _ => self.searcher.find(rest)?,
+        };
         Some((self.words.get(found.pattern().as_usize())?, from.saturating_add(found.start())))
     }
 
