@@ -20,6 +20,7 @@ use evenkeel_model::config::{
 };
 use evenkeel_model::{ListenerName, PoolName};
 
+use super::delegation::Delegation;
 use super::tally::ZoneNumbers;
 use crate::origin::words;
 use crate::secrets;
@@ -41,6 +42,8 @@ pub(crate) struct Block {
     pub(super) keys: Arc<Vec<Key>>,
     pub(super) transfers: Arc<Vec<Allowed>>,
     pub(super) zones_told: Vec<Told>,
+    /// What the parent zones should say.
+    pub(super) delegations: Vec<Delegation>,
     /// The numbers under which queries of the zones are counted, in the order of [`Zones::all`].
     numbers: Vec<u16>,
     /// The same by the zone's name, as on the wire in lower case.
@@ -94,8 +97,7 @@ fn block(config: &Config, dns: &Dns, own: &[u8], loaded: &Loaded) -> Result<Bloc
                 continue;
             }
         };
-        let name = served.zone().origin().clone();
-        let mut secondaries = Vec::new();
+        let (name, mut secondaries) = (served.zone().origin().clone(), Vec::new());
         let mut read = |secret: &Option<SecretRef>| match secret.as_ref().map(key) {
             None => Some(None),
             Some(Ok(key)) => Some(Some(key)),
@@ -138,9 +140,21 @@ fn block(config: &Config, dns: &Dns, own: &[u8], loaded: &Loaded) -> Result<Bloc
         keys: Arc::new(keys),
         transfers: Arc::new(transfers),
         zones_told: told,
+        delegations: delegations(config, dns),
         numbers: Vec::new(),
         numbers_by_name: HashMap::new(),
     })
+}
+
+/// What the parents of made zones should say, where there is a resolver to ask.
+fn delegations(config: &Config, dns: &Dns) -> Vec<Delegation> {
+    let Some(resolver) = config.process.resolvers.first().copied() else { return Vec::new() };
+    let of = |zone: &DnsZone| {
+        let ZoneSource::Made(made) = &zone.source else { return None };
+        let servers = made.servers.iter().filter_map(|server| Some((name(&server.name).ok()?, server.addrs.clone())));
+        Some(Delegation { zone: name(&zone.name).ok()?, servers: servers.collect(), resolver })
+    };
+    dns.zones.iter().filter_map(of).collect()
 }
 
 /// The secret of the cookies.

@@ -1,11 +1,12 @@
 //! DNS on the wire: threads that answer, what they answer with, and how that follows the configuration and verdicts.
 //!
 //! [`load`] makes zones of a configuration; [`view`] puts them together with what is healthy; [`worker`] is a thread
-//! that answers datagrams, `stream` the thread for TCP, `notice` tells secondaries of changes, `long` is the way of
+//! that answers datagrams, `stream` the thread for TCP, `notice` tells secondaries of changes, `delegation` looks what the parent zone says, `long` is the way of
 //! what is not common. The invariant: every thread answers from one [`View`], which is swapped whole; sockets stay
 //! open over a reload that keeps their address.
 
 mod answered;
+mod delegation;
 mod load;
 mod long;
 mod notice;
@@ -39,6 +40,7 @@ pub(crate) use load::load;
 pub use load::problems;
 pub use tally::DnsTotals;
 
+use delegation::Delegation;
 use stream::Streams;
 use tally::{Tally, ZoneNumbers};
 use view::{HealthView, View};
@@ -75,6 +77,8 @@ pub(crate) struct Dns {
     /// Serials that secondaries were told of.
     told: HashMap<String, u32>,
     counted: ZoneNumbers,
+    /// Delegations that were looked at.
+    tested: Vec<Delegation>,
 }
 
 /// Binds the addresses of `dns` blocks that `now` lacks: all of them or none.
@@ -143,6 +147,7 @@ impl Dns {
             events,
             told: HashMap::new(),
             counted: ZoneNumbers::default(),
+            tested: Vec::new(),
         }
     }
 
@@ -211,6 +216,7 @@ impl Dns {
             }
         }
         self.tell_secondaries();
+        self.test_delegations();
         answers
     }
 
@@ -265,6 +271,16 @@ impl Dns {
         let mut answers: Vec<_> = self.workers.iter().filter_map(|worker| worker.view(&self.view)).collect();
         answers.extend(self.streams.as_ref().and_then(|streams| streams.view(&self.view)));
         answers
+    }
+
+    /// Has the delegations looked at that were not yet.
+    fn test_delegations(&mut self) {
+        let Some(streams) = &self.streams else { return };
+        let wanted: Vec<Delegation> = self.blocks.iter().flat_map(|block| &block.delegations).cloned().collect();
+        for delegation in wanted.iter().filter(|delegation| !self.tested.contains(delegation)) {
+            streams.test(delegation.clone());
+        }
+        self.tested = wanted;
     }
 
     /// Tells the secondaries of zones whose serial is another one than they were told of.

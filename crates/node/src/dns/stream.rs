@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::delegation::{self, Delegation};
 use super::long::{self, Outcome};
 use super::notice::{self, Notice};
 use super::tally::Tally;
@@ -41,6 +42,7 @@ enum Command {
     Open(ListenerName, TcpListener, oneshot::Sender<()>),
     Close(ListenerName),
     Tell(Box<Notice>),
+    Test(Box<Delegation>),
 }
 
 /// The thread, as the supervisor holds it. It ends when this is dropped.
@@ -89,6 +91,11 @@ impl Streams {
     /// Tells a secondary server of a change.
     pub(super) fn tell(&self, notice: Notice) {
         self.send(Command::Tell(Box::new(notice)));
+    }
+
+    /// Has a delegation looked at.
+    pub(super) fn test(&self, delegation: Delegation) {
+        self.send(Command::Test(Box::new(delegation)));
     }
 
     fn send(&self, command: Command) -> bool {
@@ -140,6 +147,9 @@ async fn serve(mut commands: mpsc::Receiver<Command>, tally: Arc<Tally>) {
             }
             Command::Tell(notice) => {
                 tokio::task::spawn_local(notice::send(*notice));
+            }
+            Command::Test(delegation) => {
+                tokio::task::spawn_local(delegation::check(*delegation));
             }
         }
     }
