@@ -120,7 +120,20 @@ fn facts(to: &mut String, report: &StatusReport) -> fmt::Result {
     if !classes.is_empty() {
         write!(to, " ({})", classes.join(", "))?;
     }
-    writeln!(to, " · {}", count(totals.retries, "retry"))
+    writeln!(to, " · {}", count(totals.retries, "retry"))?;
+    let Some(dns) = &report.dns else { return Ok(()) };
+    let asked = dns.udp.saturating_add(dns.tcp);
+    let rcodes: Vec<String> = dns
+        .rcodes
+        .iter()
+        .filter(|(_, number)| **number > 0)
+        .map(|(rcode, number)| format!("{number} {rcode}"))
+        .collect();
+    write!(to, "DNS: {asked} asked")?;
+    if !rcodes.is_empty() {
+        write!(to, " ({})", rcodes.join(", "))?;
+    }
+    writeln!(to, " · {} limited", dns.limited)
 }
 
 fn listeners(to: &mut String, report: &StatusReport) -> fmt::Result {

@@ -47,6 +47,12 @@ fn write(out: &mut String, status: &NodeStatus, from_flags: bool) -> std::fmt::R
     for listener in &status.listeners {
         writeln!(out, "  listen   {}", listen(listener))?;
     }
+    for dns in &status.running.dns {
+        let addresses: Vec<String> = dns.listeners.iter().map(|listener| listener.name.to_string()).collect();
+        let zones: Vec<&str> = dns.zones.iter().map(|zone| zone.name.as_str()).take(LISTED).collect();
+        let more = if dns.zones.len() > zones.len() { ", …" } else { "" };
+        writeln!(out, "  dns      {}  {}{more}", addresses.join(" "), zones.join(", "))?;
+    }
     for pool in &status.pools {
         write_pool(out, pool)?;
     }
