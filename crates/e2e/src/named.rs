@@ -39,6 +39,8 @@ pub enum Role {
     Dynamic,
     /// From that primary.
     Secondary(SocketAddr),
+    /// From that primary, which wants the key.
+    SignedSecondary(SocketAddr),
 }
 
 impl NameServer {
@@ -59,9 +61,10 @@ impl NameServer {
                 to.port()
             ),
             Role::Dynamic => "type primary; file \"example.org.db\"; notify no; update-policy { grant lb-key name www.example.org. A AAAA; };".to_owned(),
-            Role::Secondary(from) => {
+            Role::Secondary(from) | Role::SignedSecondary(from) => {
                 let _ = fs::remove_file(&file);
-                format!("type secondary; file \"copy.db\"; primaries {{ {} port {}; }};", from.ip(), from.port())
+                let key = if matches!(role, Role::SignedSecondary(_)) { " key lb-key" } else { "" };
+                format!("type secondary; file \"copy.db\"; primaries {{ {} port {}{key}; }};", from.ip(), from.port())
             }
         };
         let config = format!(

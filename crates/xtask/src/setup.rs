@@ -17,6 +17,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("rndc", "bind9-utils", "the command after a change, and `named-checkzone`"),
     ("dig", "bind9-dnsutils", "a client of name servers"),
     ("knotd", "knot", "another server that takes dynamic updates"),
+    ("dnsperf", "dnsperf", "load on name servers"),
     ("kzonecheck", "knot-dnssecutils", "another judge of zones"),
     ("chromium", "chromium", "the dashboard as a browser shows it"),
     ("prometheus", "prometheus", "reading our metrics, and promtool, which judges them"),

@@ -11,6 +11,7 @@ mod cluster;
 mod commands;
 mod daemon;
 mod dashboard;
+mod dns;
 mod failures;
 mod harness;
 mod hostile;
