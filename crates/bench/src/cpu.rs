@@ -26,6 +26,18 @@ pub(crate) fn usage(pid: u32) -> Usage {
     total
 }
 
+/// Time on a processor of the process and of all that descend from it.
+pub(crate) fn tree_run(pid: u32) -> Duration {
+    let mut pids = vec![pid];
+    let mut at = 0;
+    while let Some(next) = pids.get(at).copied() {
+        let children: Vec<u32> = family(next).into_iter().filter(|child| !pids.contains(child)).collect();
+        pids.extend(children);
+        at += 1;
+    }
+    pids.into_iter().map(|pid| Duration::from_nanos(run_nanos(pid))).sum()
+}
+
 /// The process and its direct children.
 pub(crate) fn family(pid: u32) -> Vec<u32> {
     let mut pids = vec![pid];

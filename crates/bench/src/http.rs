@@ -174,7 +174,7 @@ fn measure(peer: Peer, row: &Row, time: Duration, place: &Place<'_>) -> io::Resu
 }
 
 /// Tries again what the machine spoilt.
-fn again<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn again<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let mut last = io::Error::other("never tried");
     for _ in 0..TRIES {
         match work() {

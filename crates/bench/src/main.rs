@@ -9,6 +9,7 @@
 
 mod account;
 mod cpu;
+mod dns;
 mod http;
 mod load;
 mod memory;
@@ -31,7 +32,8 @@ const LIMIT: Duration = Duration::from_secs(3600);
 const USAGE: &str = "usage: evenkeel-bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench overload [--seconds N] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench sticky [--short] [--rounds N] [--seconds N] [--write FILE] [--evenkeel PROGRAM]
-       evenkeel-bench origin ADDR | relay ADDR SERVER | load ADDR CONNECTIONS RATE SECONDS PATH";
+       evenkeel-bench dns [--short] [--rounds N] [--seconds N] [--only TEXT] [--write FILE] [--evenkeel PROGRAM]
+       evenkeel-bench origin ADDR | reflect ADDR | relay ADDR SERVER | load ADDR CONNECTIONS RATE SECONDS PATH";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
             parse(addr).and_then(|addr| parse(server).and_then(|server| text(relay::serve(addr, server, LIMIT))))
         }
         ["load", addr, connections, rate, seconds, path] => load_once(addr, connections, rate, seconds, path),
+        ["reflect", addr] => parse(addr).and_then(|addr| text(dns::reflect::serve(addr, LIMIT))),
+        ["dns", options @ ..] => bench_dns(options),
         ["http", options @ ..] => bench_http(options),
         ["overload", options @ ..] => bench_overload(options),
         ["sticky", options @ ..] => bench_sticky(options),
@@ -171,6 +175,36 @@ fn put(path: &Path, place: &str, found: &str) -> Result<(), String> {
     let to = old[from..].find(&end).ok_or_else(|| fault("it has no place for it"))? + from;
     let new = format!("{}\n{}\n\n{}", &old[..from], found.trim(), &old[to..]);
     std::fs::write(path, new).map_err(|error| fault(&error.to_string()))
+}
+
+fn bench_dns(words: &[&str]) -> Result<(), String> {
+    let mut options = dns::Options {
+        evenkeel: beside_this("evenkeel"),
+        rounds: 5,
+        time: Duration::from_secs(3),
+        only: String::new(),
+    };
+    let mut write = None;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().copied().ok_or_else(|| format!("`{word}` wants a value\n{USAGE}"));
+        match *word {
+            "--evenkeel" => options.evenkeel = PathBuf::from(value()?),
+            "--rounds" => options.rounds = parse(value()?)?,
+            "--seconds" => options.time = Duration::from_secs_f64(parse(value()?)?),
+            "--only" => options.only = value()?.to_owned(),
+            "--write" => write = Some(PathBuf::from(value()?)),
+            "--short" => (options.rounds, options.time) = (2, Duration::from_secs(1)),
+            _ => return Err(format!("`{word}` is no option\n{USAGE}")),
+        }
+    }
+    let found = dns::run(&options).map_err(|error| error.to_string())?;
+    let page = dns::page(&found, &options.evenkeel);
+    println!("{page}");
+    match write {
+        Some(path) => std::fs::write(&path, page).map_err(|error| format!("{}: {error}", path.display())),
+        None => Ok(()),
+    }
 }
 
 /// As many descriptors as the system allows: thousands of connections are held, and what is started inherits it.

@@ -1,0 +1,34 @@
+//! The floor: a socket that sends every datagram back with the bit set that makes it an answer.
+//!
+//! It receives and sends in batches, by the same calls as evenkeel, and understands nothing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use evenkeel_model::config::ListenAddr;
+use evenkeel_net::udp::{self, Batch, Waker};
+
+/// Datagrams in one batch from which on another one is probably there already.
+const BUSY: usize = 4;
+
+/// Reflects until the time is over.
+pub(crate) fn serve(addr: SocketAddr, limit: Duration) -> io::Result<()> {
+    let ports = udp::bind(ListenAddr::One(addr), 1).map_err(io::Error::other)?;
+    let (mut batch, waker, end) = (Batch::new(), Waker::new()?, Instant::now() + limit);
+    let Some(port) = ports.first() else { return Ok(()) };
+    while Instant::now() < end {
+        let count = batch.exchange(port, &mut |datagram, out| {
+            let Some(room) = out.get_mut(..datagram.bytes.len()) else { return 0 };
+            room.copy_from_slice(datagram.bytes);
+            if let Some(flags) = room.get_mut(2) {
+                *flags |= 0x80;
+            }
+            room.len()
+        })?;
+        if count < BUSY {
+            udp::wait(ports.iter(), &waker, Duration::from_secs(1))?;
+        }
+    }
+    Ok(())
+}
