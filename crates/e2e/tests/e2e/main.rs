@@ -28,6 +28,7 @@ mod papers;
 mod proofs;
 mod protocol;
 mod reload;
+mod resolvers;
 mod sessions;
 mod setting;
 mod steady;
