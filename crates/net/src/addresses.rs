@@ -212,7 +212,7 @@ impl Watch {
     ///
     /// # Errors
     /// Where the socket fails.
-    pub fn next(&mut self) -> io::Result<Option<News>> {
+    pub fn poll(&mut self) -> io::Result<Option<News>> {
         while self.waiting.is_empty() {
             let waiting = &mut self.waiting;
             match self.kernel.hear(|answer| waiting.extend(news_of(&answer))) {

@@ -48,7 +48,7 @@ fn line(row: &str, server: &str, own: &[Sample], floor: &[Sample], page: &mut St
     let _ = writeln!(
         page,
         "| {row} | {server} | {:.2} ({low:.2} – {high:.2}) | {:.2} ({:.2} – {:.2}) | {:.0} | {} | {} |",
-        median(micros.clone()),
+        median(micros),
         median(ratios.clone()),
         range(&ratios).0,
         range(&ratios).1,

@@ -63,7 +63,7 @@ fn the_kernel_drops_what_nobody_renews_and_says_so() {
             addresses.hold(kept, Duration::from_secs(1)).unwrap();
             wait(&mut [readable(watch.as_fd())], Duration::from_millis(100)).unwrap();
             let mut is_lost = false;
-            while let Some(news) = watch.next().unwrap() {
+            while let Some(news) = watch.poll().unwrap() {
                 is_lost |= news == News::Removed { addr: lost.addr, device: 1 };
             }
             if is_lost {

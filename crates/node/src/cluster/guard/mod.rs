@@ -97,7 +97,7 @@ impl Guard {
         if now.saturating_sub(self.heard_at) > self.holding.patience() {
             self.holding.silence();
         }
-        while let Some(news) = self.watch.next()? {
+        while let Some(news) = self.watch.poll()? {
             let reports = match news {
                 News::Removed { addr, device } | News::Duplicate { addr, device } => {
                     self.holding.removed(now, addr, device)
