@@ -79,6 +79,11 @@ impl Write for Lines {
     }
 }
 
+/// Says something that is no event, as long as the standard error takes it at once: who waits here holds up whoever logs.
+pub(crate) fn tell(text: &str) {
+    let _is_taken = put(&mut io::stderr().lock(), format!("{}\n", text.trim_end()).as_bytes());
+}
+
 /// Writes a line; says whether all of it was taken.
 fn put(error: &mut StderrLock<'_>, line: &[u8]) -> bool {
     line.chunks(PIECE).all(|piece| takes(error) && error.write_all(piece).is_ok())

@@ -59,7 +59,7 @@ pub(crate) fn run(args: RunArgs) -> Exit {
 
 fn serve(node: Node, from_flags: bool) -> Exit {
     if let Some(status) = opening::settled(&node.handle()) {
-        output::say(opening::text(&status, from_flags));
+        logging::tell(&opening::text(&status, from_flags));
     }
     let ended = node.wait();
     if ended.cut > 0 {
