@@ -94,76 +94,97 @@ fn beside_this(name: &str) -> PathBuf {
     std::env::current_exe().map(|path| path.with_file_name(name)).unwrap_or_else(|_| PathBuf::from(name))
 }
 
-fn bench_http(words: &[&str]) -> Result<(), String> {
-    let mut options = http::Options {
-        evenkeel: beside_this("evenkeel"),
-        rounds: 5,
-        time: Duration::from_secs(2),
-        only: String::new(),
-        counts: true,
-    };
-    let mut write = None;
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let mut value = || words.next().copied().ok_or_else(|| format!("`{word}` wants a value\n{USAGE}"));
-        match *word {
-            "--evenkeel" => options.evenkeel = PathBuf::from(value()?),
-            "--rounds" => options.rounds = parse(value()?)?,
-            "--seconds" => options.time = Duration::from_secs_f64(parse(value()?)?),
-            "--only" => options.only = value()?.to_owned(),
-            "--write" => write = Some(PathBuf::from(value()?)),
-            "--short" => (options.rounds, options.time, options.counts) = (2, Duration::from_secs(1), false),
-            "--no-counts" => options.counts = false,
-            _ => return Err(format!("`{word}` is no option\n{USAGE}")),
+/// What a bench is told.
+struct Options {
+    evenkeel: PathBuf,
+    rounds: usize,
+    time: Duration,
+    only: String,
+    counts: bool,
+    write: Option<PathBuf>,
+}
+
+impl Options {
+    /// Reads them. Those of another bench than this one are refused: `knows` holds the ones that it has, beside
+    /// `--evenkeel`, `--seconds` and `--write`, which all have.
+    fn read(words: &[&str], rounds: usize, seconds: u64, knows: &[&str]) -> Result<Self, String> {
+        let mut options = Self {
+            evenkeel: beside_this("evenkeel"),
+            rounds,
+            time: Duration::from_secs(seconds),
+            only: String::new(),
+            counts: true,
+            write: None,
+        };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().copied().ok_or_else(|| format!("`{word}` wants a value\n{USAGE}"));
+            match *word {
+                "--evenkeel" => options.evenkeel = PathBuf::from(value()?),
+                "--seconds" => options.time = Duration::from_secs_f64(parse(value()?)?),
+                "--write" => options.write = Some(PathBuf::from(value()?)),
+                word if !knows.contains(&word) => return Err(format!("`{word}` is no option of it\n{USAGE}")),
+                "--rounds" => options.rounds = parse(value()?)?,
+                "--only" => options.only = value()?.to_owned(),
+                "--no-counts" => options.counts = false,
+                _ => (options.rounds, options.time, options.counts) = (2, Duration::from_secs(1), false),
+            }
+        }
+        raise_descriptors();
+        Ok(options)
+    }
+
+    /// Shows a page, and writes it where that was asked for.
+    fn give_page(&self, page: &str) -> Result<(), String> {
+        println!("{page}");
+        match &self.write {
+            Some(path) => std::fs::write(path, page).map_err(|error| format!("{}: {error}", path.display())),
+            None => Ok(()),
         }
     }
-    raise_descriptors();
-    let found = http::run(&options).map_err(|error| error.to_string())?;
-    let page = page::page(&found, &options.evenkeel);
-    println!("{page}");
-    match write {
-        Some(path) => std::fs::write(&path, page).map_err(|error| format!("{}: {error}", path.display())),
-        None => Ok(()),
+
+    /// Shows a table, and puts it into its place on a page where that was asked for.
+    fn give_table(&self, place: &str, found: &str) -> Result<(), String> {
+        println!("{found}");
+        self.write.as_ref().map_or(Ok(()), |path| put(path, place, found))
     }
+}
+
+fn bench_http(words: &[&str]) -> Result<(), String> {
+    let options = Options::read(words, 5, 2, &["--short", "--rounds", "--only", "--no-counts"])?;
+    let asked = http::Options {
+        evenkeel: options.evenkeel.clone(),
+        rounds: options.rounds,
+        time: options.time,
+        only: options.only.clone(),
+        counts: options.counts,
+    };
+    let found = http::run(&asked).map_err(|error| error.to_string())?;
+    options.give_page(&page::page(&found, &asked.evenkeel))
 }
 
 fn bench_overload(words: &[&str]) -> Result<(), String> {
-    let (mut evenkeel, mut time, mut write) = (beside_this("evenkeel"), Duration::from_secs(10), None);
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let mut value = || words.next().copied().ok_or_else(|| format!("`{word}` wants a value\n{USAGE}"));
-        match *word {
-            "--evenkeel" => evenkeel = PathBuf::from(value()?),
-            "--seconds" => time = Duration::from_secs_f64(parse(value()?)?),
-            "--write" => write = Some(PathBuf::from(value()?)),
-            _ => return Err(format!("`{word}` is no option\n{USAGE}")),
-        }
-    }
-    raise_descriptors();
-    let found = overload::run(&evenkeel, time).map_err(|error| error.to_string())?;
-    println!("{found}");
-    write.map_or(Ok(()), |path| put(&path, "overload", &found))
+    let options = Options::read(words, 1, 10, &[])?;
+    let found = overload::run(&options.evenkeel, options.time).map_err(|error| error.to_string())?;
+    options.give_table("overload", &found)
 }
 
 fn bench_sticky(words: &[&str]) -> Result<(), String> {
-    let (mut evenkeel, mut write) = (beside_this("evenkeel"), None);
-    let (mut rounds, mut time) = (7, Duration::from_secs(2));
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let mut value = || words.next().copied().ok_or_else(|| format!("`{word}` wants a value\n{USAGE}"));
-        match *word {
-            "--evenkeel" => evenkeel = PathBuf::from(value()?),
-            "--rounds" => rounds = parse(value()?)?,
-            "--seconds" => time = Duration::from_secs_f64(parse(value()?)?),
-            "--short" => (rounds, time) = (2, Duration::from_secs(1)),
-            "--write" => write = Some(PathBuf::from(value()?)),
-            _ => return Err(format!("`{word}` is no option\n{USAGE}")),
-        }
-    }
-    raise_descriptors();
-    let found = sticky::run(&evenkeel, rounds, time).map_err(|error| error.to_string())?;
-    println!("{found}");
-    write.map_or(Ok(()), |path| put(&path, "stickiness", &found))
+    let options = Options::read(words, 7, 2, &["--short", "--rounds"])?;
+    let found = sticky::run(&options.evenkeel, options.rounds, options.time).map_err(|error| error.to_string())?;
+    options.give_table("stickiness", &found)
+}
+
+fn bench_dns(words: &[&str]) -> Result<(), String> {
+    let options = Options::read(words, 5, 3, &["--short", "--rounds", "--only"])?;
+    let asked = dns::Options {
+        evenkeel: options.evenkeel.clone(),
+        rounds: options.rounds,
+        time: options.time,
+        only: options.only.clone(),
+    };
+    let found = dns::run(&asked).map_err(|error| error.to_string())?;
+    options.give_page(&dns::page(&found, &asked.evenkeel))
 }
 
 /// Puts a table into its place on a page.
@@ -175,36 +196,6 @@ fn put(path: &Path, place: &str, found: &str) -> Result<(), String> {
     let to = old[from..].find(&end).ok_or_else(|| fault("it has no place for it"))? + from;
     let new = format!("{}\n{}\n\n{}", &old[..from], found.trim(), &old[to..]);
     std::fs::write(path, new).map_err(|error| fault(&error.to_string()))
-}
-
-fn bench_dns(words: &[&str]) -> Result<(), String> {
-    let mut options = dns::Options {
-        evenkeel: beside_this("evenkeel"),
-        rounds: 5,
-        time: Duration::from_secs(3),
-        only: String::new(),
-    };
-    let mut write = None;
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let mut value = || words.next().copied().ok_or_else(|| format!("`{word}` wants a value\n{USAGE}"));
-        match *word {
-            "--evenkeel" => options.evenkeel = PathBuf::from(value()?),
-            "--rounds" => options.rounds = parse(value()?)?,
-            "--seconds" => options.time = Duration::from_secs_f64(parse(value()?)?),
-            "--only" => options.only = value()?.to_owned(),
-            "--write" => write = Some(PathBuf::from(value()?)),
-            "--short" => (options.rounds, options.time) = (2, Duration::from_secs(1)),
-            _ => return Err(format!("`{word}` is no option\n{USAGE}")),
-        }
-    }
-    let found = dns::run(&options).map_err(|error| error.to_string())?;
-    let page = dns::page(&found, &options.evenkeel);
-    println!("{page}");
-    match write {
-        Some(path) => std::fs::write(&path, page).map_err(|error| format!("{}: {error}", path.display())),
-        None => Ok(()),
-    }
 }
 
 /// As many descriptors as the system allows: thousands of connections are held, and what is started inherits it.
