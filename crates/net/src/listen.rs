@@ -34,10 +34,10 @@ pub struct Holder {
 /// # Errors
 /// Where the address cannot be had; see [`NetError`] for the causes. Another process of the same user that also
 /// shares its port is no reason to share ours with it: that is [`NetError::PortInUse`].
-pub fn bind(addr: ListenAddr, count: usize) -> Result<Vec<TcpListener>, NetError> {
+pub fn bind(addr: ListenAddr, count: usize, presence: Presence) -> Result<Vec<TcpListener>, NetError> {
     let mut outcome = Ok(Vec::new());
     for (candidate, families) in candidates(addr) {
-        outcome = bind_all(candidate, families, count);
+        outcome = bind_all(candidate, families, count, presence);
         if !outcome.as_ref().is_err_and(lacks_family) {
             break;
         }
@@ -61,6 +61,15 @@ pub(crate) fn candidates(addr: ListenAddr) -> Vec<(SocketAddr, Families)> {
     }
 }
 
+/// Whether an address has to be there to be listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is one of the machine's: else it is a mistake.
+    Here,
+    /// It comes and goes (`IP_FREEBIND`): the socket waits for it, and serves it from its first packet.
+    Moves,
+}
+
 /// Which families an IPv6 socket takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Families {
@@ -68,11 +77,16 @@ pub(crate) enum Families {
     Both,
 }
 
-fn bind_all(mut addr: SocketAddr, families: Families, count: usize) -> io::Result<Vec<TcpListener>> {
-    claim(addr, families)?;
+fn bind_all(
+    mut addr: SocketAddr,
+    families: Families,
+    count: usize,
+    presence: Presence,
+) -> io::Result<Vec<TcpListener>> {
+    claim(addr, families, presence)?;
     let mut sockets = Vec::with_capacity(count);
     for _ in 0..count {
-        let socket = open(addr, families)?;
+        let socket = open(addr, families, presence)?;
         socket.set_reuse_port(true)?;
         socket.bind(&SockAddr::from(addr))?;
         socket.listen(BACKLOG)?;
@@ -87,11 +101,11 @@ fn bind_all(mut addr: SocketAddr, families: Families, count: usize) -> io::Resul
 /// Makes sure that nobody else listens there. `SO_REUSEPORT` alone would let two processes of one user share the
 /// port, each getting part of the traffic; a socket without it conflicts as it should. Our own sockets, which a
 /// reload may leave on an overlapping address, are no conflict.
-fn claim(addr: SocketAddr, families: Families) -> io::Result<()> {
+fn claim(addr: SocketAddr, families: Families, presence: Presence) -> io::Result<()> {
     if addr.port() == 0 {
         return Ok(());
     }
-    match open(addr, families)?.bind(&SockAddr::from(addr)) {
+    match open(addr, families, presence)?.bind(&SockAddr::from(addr)) {
         Err(error) if is_in_use(&error) => {
             let ours = holder(ListenAddr::One(addr)).is_some_and(|holder| holder.pid == std::process::id());
             if ours { Ok(()) } else { Err(error) }
@@ -100,13 +114,18 @@ fn claim(addr: SocketAddr, families: Families) -> io::Result<()> {
     }
 }
 
-fn open(addr: SocketAddr, families: Families) -> io::Result<Socket> {
+fn open(addr: SocketAddr, families: Families, presence: Presence) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     // Connections of an earlier process in TIME_WAIT must not keep the next one from starting.
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
     if addr.is_ipv6() {
         socket.set_only_v6(families == Families::Own)?;
+    }
+    match presence {
+        Presence::Here => {}
+        Presence::Moves if addr.is_ipv4() => socket.set_freebind_v4(true)?,
+        Presence::Moves => socket.set_freebind_v6(true)?,
     }
     Ok(socket)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use evenkeel_config::{Diagnostic, Loaded};
 use evenkeel_model::config::{Admin, AdminUser, ListenAddr};
-use evenkeel_net::listen;
+use evenkeel_net::listen::{self, Presence};
 use tokio::sync::watch;
 
 use crate::secrets;
@@ -74,7 +74,7 @@ impl AdminDoor {
 }
 
 fn bind(addr: ListenAddr, loaded: &Loaded) -> Result<TcpListener, Box<Diagnostic>> {
-    let bound = listen::bind(addr, 1).map(|sockets| sockets.into_iter().next());
+    let bound = listen::bind(addr, 1, Presence::Here).map(|sockets| sockets.into_iter().next());
     let (cause, hint) = match bound {
         Ok(Some(socket)) => return Ok(socket),
         Ok(None) => ("the system gave no socket".to_owned(), None),

@@ -8,9 +8,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use evenkeel_config::{Diagnostic, Loaded, Options, SourceMap, Style, diff, render};
-use evenkeel_model::config::{Config, ListenAddr, LogTarget};
+use evenkeel_model::config::{Cluster, Config, ListenAddr, LogTarget};
 use evenkeel_model::{Change, ListenerName};
-use evenkeel_net::{NetError, listen};
+use evenkeel_net::NetError;
+use evenkeel_net::listen::{self, Presence};
 
 use crate::crew::Opened;
 use crate::dns;
@@ -128,7 +129,7 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
 pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded) -> Result<Vec<Opened>, Refusal> {
     let added = next.listeners.iter().filter(|listener| !is_bound(now, &listener.name, listener.addr));
     added
-        .map(|listener| match listen::bind(listener.addr, workers) {
+        .map(|listener| match listen::bind(listener.addr, workers, presence(next, listener.addr)) {
             Ok(sockets) => Ok((listener.name.clone(), sockets)),
             Err(error) => {
                 let mut found = loaded.unbindable(&listener.name, &error.cause());
@@ -142,6 +143,13 @@ pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded)
             }
         })
         .collect()
+}
+
+/// Service addresses are elsewhere most of the time, and listened on all the same: what moves is then served at once.
+fn presence(config: &Config, addr: ListenAddr) -> Presence {
+    let ListenAddr::One(addr) = addr else { return Presence::Here };
+    let mut moving = config.cluster.iter().flat_map(Cluster::service_addresses);
+    if moving.any(|service| service.addr == addr.ip()) { Presence::Moves } else { Presence::Here }
 }
 
 /// Reads pages and keys, and opens logs that do not run yet.

@@ -257,6 +257,21 @@ fn a_process_without_rights_holds_addresses_through_its_guard() {
 }
 
 #[test]
+fn a_listener_on_the_moving_address_is_ready_before_it_comes() {
+    if !is_root_or_skips("a_listener_on_the_moving_address_is_ready_before_it_comes", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start_with(&format!("http {SERVICE}:8080 {{\n    respond 200\n}}\n"));
+    let client = pair.network.observe(CLIENT, SocketAddr::new(SERVICE.parse().unwrap(), 8080));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
+    std::thread::sleep(Duration::from_millis(300));
+    let seen = client.end();
+    assert!(seen.answered > 20 && seen.failed <= 2 && seen.outage < Duration::from_secs(2), "{seen:?}");
+}
+
+#[test]
 fn a_node_that_stops_hands_over_first() {
     if !is_root_or_skips("a_node_that_stops_hands_over_first", "for network namespaces") {
         return;

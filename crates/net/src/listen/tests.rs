@@ -16,7 +16,7 @@ fn one(text: &str) -> ListenAddr {
 
 #[test]
 fn the_workers_sockets_share_the_port_that_the_system_chose() {
-    let sockets = bind(one("127.0.0.1:0"), 4).unwrap();
+    let sockets = bind(one("127.0.0.1:0"), 4, Presence::Here).unwrap();
     let ports: Vec<u16> = sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
     assert_eq!(ports.len(), 4);
     assert!(ports.iter().all(|port| *port == ports[0] && *port != 0), "{ports:?}");
@@ -24,7 +24,7 @@ fn the_workers_sockets_share_the_port_that_the_system_chose() {
 
 #[test]
 fn every_address_means_both_families() {
-    let sockets = bind(ListenAddr::Every(0), 1).unwrap();
+    let sockets = bind(ListenAddr::Every(0), 1, Presence::Here).unwrap();
     let bound = sockets[0].local_addr().unwrap();
     assert!(TcpStream::connect(("127.0.0.1", bound.port())).is_ok());
     if bound.is_ipv6() {
@@ -36,7 +36,7 @@ fn every_address_means_both_families() {
 
 #[test]
 fn a_single_ipv6_wildcard_leaves_ipv4_alone() {
-    match bind(one("[::]:0"), 1) {
+    match bind(one("[::]:0"), 1, Presence::Here) {
         Ok(sockets) => {
             let port = sockets[0].local_addr().unwrap().port();
             assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
@@ -49,7 +49,7 @@ fn a_single_ipv6_wildcard_leaves_ipv4_alone() {
 fn a_held_port_names_its_holder() {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = ListenAddr::One(held.local_addr().unwrap());
-    let Err(NetError::PortInUse { holder, .. }) = bind(addr, 2) else { panic!("the port was free") };
+    let Err(NetError::PortInUse { holder, .. }) = bind(addr, 2, Presence::Here) else { panic!("the port was free") };
     assert_eq!(holder.unwrap().pid, std::process::id());
 }
 
@@ -57,7 +57,7 @@ fn a_held_port_names_its_holder() {
 #[test]
 #[ignore = "is run by another test, in a process of its own"]
 fn holds_a_port_as_we_would() {
-    let sockets = bind(one("127.0.0.1:0"), 2).unwrap();
+    let sockets = bind(one("127.0.0.1:0"), 2, Presence::Here).unwrap();
     println!("\nport {}", sockets[0].local_addr().unwrap().port());
     io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
@@ -72,7 +72,7 @@ fn a_port_is_not_shared_with_another_process_that_would_share_it() {
         .unwrap();
     let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
     let port = lines.find_map(|line| line.unwrap().strip_prefix("port ").map(str::to_owned)).unwrap();
-    let outcome = bind(one(&format!("127.0.0.1:{port}")), 1);
+    let outcome = bind(one(&format!("127.0.0.1:{port}")), 1, Presence::Here);
     drop(other.stdin.take());
     let pid = other.id();
     assert!(other.wait().unwrap().success());
@@ -82,15 +82,15 @@ fn a_port_is_not_shared_with_another_process_that_would_share_it() {
 
 #[test]
 fn our_own_socket_on_an_overlapping_address_is_no_conflict() {
-    let first = bind(one("127.0.0.1:0"), 1).unwrap();
+    let first = bind(one("127.0.0.1:0"), 1, Presence::Here).unwrap();
     let port = first[0].local_addr().unwrap().port();
-    let second = bind(ListenAddr::Every(port), 1).unwrap();
+    let second = bind(ListenAddr::Every(port), 1, Presence::Here).unwrap();
     assert_eq!(second[0].local_addr().unwrap().port(), port);
 }
 
 #[test]
 fn an_address_of_another_machine_is_named_as_such() {
-    let error = bind(one("192.0.2.1:8080"), 1).unwrap_err();
+    let error = bind(one("192.0.2.1:8080"), 1, Presence::Here).unwrap_err();
     assert!(matches!(error, NetError::AddressAbsent { .. }), "{error}");
     assert_eq!(error.to_string(), "cannot listen on 192.0.2.1:8080: no interface of this machine has that address");
 }
@@ -148,4 +148,17 @@ fn the_holder_is_the_process_that_has_the_socket_open() {
     assert_eq!(find(one("10.0.0.1:8080"), proc.as_ref()), holder);
     assert_eq!(find(ListenAddr::Every(8080), proc.as_ref()), holder);
     assert_eq!(find(one("10.0.0.1:8081"), proc.as_ref()), None);
+}
+
+#[test]
+fn an_address_that_moves_is_listened_on_before_it_is_here() {
+    for addr in ["192.0.2.1:0", "[2001:db8::1]:0"] {
+        let Ok(sockets) = bind(one(addr), 2, Presence::Moves) else {
+            assert!(addr.starts_with('['), "only a machine without IPv6 may refuse");
+            continue;
+        };
+        let bound: Vec<_> = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
+        assert_eq!(bound[0], bound[1]);
+        assert_eq!(bound[0].ip(), addr.parse::<SocketAddr>().unwrap().ip());
+    }
 }

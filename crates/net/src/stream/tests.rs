@@ -4,7 +4,7 @@ use super::*;
 use evenkeel_model::config::ListenAddr;
 
 fn listener(addr: ListenAddr) -> (TcpListener, SocketAddr) {
-    let socket = crate::listen::bind(addr, 1).unwrap().remove(0);
+    let socket = crate::listen::bind(addr, 1, crate::listen::Presence::Here).unwrap().remove(0);
     let listener = TcpListener::from_std(socket).unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, SocketAddr::from(([127, 0, 0, 1], port)))

@@ -24,8 +24,9 @@ use std::time::Duration;
 use evenkeel_config::Loaded;
 use evenkeel_model::config::{Config, LogTarget};
 use evenkeel_model::{ListenerName, PoolName, ServerId, State};
+use evenkeel_net::listen::{self, Presence};
+use evenkeel_net::udp;
 use evenkeel_net::udp::Port;
-use evenkeel_net::{listen, udp};
 use evenkeel_proxy::ServerView;
 use evenkeel_proxy::log::LogSink;
 use tokio::sync::{mpsc, oneshot};
@@ -96,7 +97,7 @@ pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded)
         let both = ports.and_then(|ports| {
             // With port 0 the system's choice for datagrams is the one for streams as well.
             let addr = ports.first().map_or(listener.addr, |port| with_port(listener.addr, port.addr().port()));
-            listen::bind(addr, 1).map(|streams| (ports, streams))
+            listen::bind(addr, 1, Presence::Here).map(|streams| (ports, streams))
         });
         match both {
             Ok((ports, streams)) => {
