@@ -121,8 +121,8 @@ impl Supervisor {
         }
         self.journal.note("cluster", subject, text);
         if let (Event::Claimed(group, _, claim), Some(cluster)) = (event, &self.about.first_config.cluster) {
-            let (state, name, group, claim) = (self.state.clone(), cluster.name.clone(), group.clone(), *claim);
-            tokio::task::spawn_blocking(move || state.save_claim(&name, &group, claim));
+            // Here and not beside: of two claims written at once one would be lost.
+            self.state.save_claim(&cluster.name, group, *claim);
         }
     }
 
