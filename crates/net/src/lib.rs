@@ -15,6 +15,7 @@ pub mod announce;
 pub mod beat;
 pub mod clock;
 pub mod control;
+pub mod duplex;
 pub mod files;
 pub mod listen;
 pub mod memory;

@@ -1,13 +1,14 @@
-//! A byte stream to a client or a server: TCP today, with room for TLS behind the same type.
+//! A byte stream to a client or a server: over TCP, or one of many that a connection carries.
 //!
 //! It moves bytes and knows its two ends; it does not know what the bytes mean, nor how long to wait.
 //! Invariant: every stream is non-blocking, has `TCP_NODELAY`, and its addresses are plain IPv4 where they are IPv4.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use evenkeel_model::Reason;
@@ -15,15 +16,25 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::duplex::Half;
 
 /// One connection.
 #[derive(Debug)]
 pub struct Stream {
-    tcp: TcpStream,
+    transport: Transport,
     peer: SocketAddr,
     local: SocketAddr,
+}
+
+/// What carries a stream.
+#[derive(Debug)]
+enum Transport {
+    Tcp(TcpStream),
+    /// One stream of a connection that carries many.
+    Memory(Half),
 }
 
 /// Takes the next connection of a socket from [`listen::bind`](crate::listen::bind).
@@ -34,7 +45,7 @@ pub struct Stream {
 pub async fn accept(listener: &TcpListener) -> io::Result<Stream> {
     let (tcp, peer) = listener.accept().await?;
     let local = tcp.local_addr()?;
-    Ok(Stream { tcp, peer: plain(peer), local: plain(local) })
+    Ok(Stream { transport: Transport::Tcp(tcp), peer: plain(peer), local: plain(local) })
 }
 
 /// Whether a connection waits at the socket to be taken.
@@ -66,7 +77,7 @@ fn connected(tcp: TcpStream, addr: SocketAddr) -> Result<Stream, ConnectError> {
         return Err(ConnectError::from(io::Error::from(Errno::CONNREFUSED)));
     }
     tcp.set_nodelay(true)?;
-    Ok(Stream { tcp, peer: plain(addr), local: plain(local) })
+    Ok(Stream { transport: Transport::Tcp(tcp), peer: plain(addr), local: plain(local) })
 }
 
 /// Whether the system has run out of something that accepting needs (descriptors, memory). Trying again at once
@@ -76,12 +87,25 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
 }
 
 impl Stream {
+    /// A stream of a connection between these two ends.
+    pub fn in_memory(half: Half, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self { transport: Transport::Memory(half), peer, local }
+    }
+
+    /// Whether it is one stream of a connection that carries many, and ends with its one exchange.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.transport, Transport::Memory(_))
+    }
+
     /// Waits until there is something to read: bytes, an end, or an error. May return without cause.
     ///
     /// # Errors
     /// Where the runtime is going away.
     pub async fn readable(&self) -> io::Result<()> {
-        self.tcp.readable().await
+        match &self.transport {
+            Transport::Tcp(tcp) => tcp.readable().await,
+            Transport::Memory(half) => poll_fn(|cx| half.poll_read_ready(cx)).await,
+        }
     }
 
     /// Waits until something can be written, or the connection broke. May return without cause.
@@ -89,35 +113,40 @@ impl Stream {
     /// # Errors
     /// Where the runtime is going away.
     pub async fn writable(&self) -> io::Result<()> {
-        self.tcp.writable().await
-    }
-
-    /// Waits for either.
-    ///
-    /// # Errors
-    /// Where the runtime is going away.
-    pub async fn ready(&self, interest: Interest) -> io::Result<tokio::io::Ready> {
-        self.tcp.ready(interest).await
+        match &self.transport {
+            Transport::Tcp(tcp) => tcp.writable().await,
+            Transport::Memory(half) => poll_fn(|cx| half.poll_write_ready(cx)).await,
+        }
     }
 
     /// Like [`readable`](Self::readable), for hand-written futures. Keeps the last waker only.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp.poll_read_ready(cx)
+        match &self.transport {
+            Transport::Tcp(tcp) => tcp.poll_read_ready(cx),
+            Transport::Memory(half) => half.poll_read_ready(cx),
+        }
     }
 
     /// Like [`writable`](Self::writable), for hand-written futures. Keeps the last waker only.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp.poll_write_ready(cx)
+        match &self.transport {
+            Transport::Tcp(tcp) => tcp.poll_write_ready(cx),
+            Transport::Memory(half) => half.poll_write_ready(cx),
+        }
     }
 
     /// Ready once the connection broke: reset by the peer, or given up by the system. A peer that only ended its sending
     /// may still read, and its end is none here. Keeps the last waker of those that wait to read only, so that while
     /// unread bytes or an end of sending stand in the socket nothing wakes the task, and a break is seen at the next call.
     pub fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.tcp.poll_read_ready(cx) {
+        let tcp = match &self.transport {
+            Transport::Tcp(tcp) => tcp,
+            Transport::Memory(half) => return half.poll_broken(cx),
+        };
+        match tcp.poll_read_ready(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(_)) => Poll::Ready(()),
-            Poll::Ready(Ok(())) => match self.tcp.take_error() {
+            Poll::Ready(Ok(())) => match tcp.take_error() {
                 Ok(None) => Poll::Pending,
                 Ok(Some(_)) | Err(_) => Poll::Ready(()),
             },
@@ -129,7 +158,10 @@ impl Stream {
     /// # Errors
     /// `WouldBlock` where nothing is there yet, otherwise what the system said.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.tcp.try_read(buffer)
+        match &self.transport {
+            Transport::Tcp(tcp) => tcp.try_read(buffer),
+            Transport::Memory(half) => half.try_read(buffer),
+        }
     }
 
     /// Writes as much as the system takes.
@@ -137,7 +169,10 @@ impl Stream {
     /// # Errors
     /// `WouldBlock` where it takes nothing now, otherwise what the system said.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.tcp.try_write(bytes)
+        match &self.transport {
+            Transport::Tcp(tcp) => tcp.try_write(bytes),
+            Transport::Memory(half) => half.try_write_vectored(&[IoSlice::new(bytes)]),
+        }
     }
 
     /// Writes as much of several pieces as the system takes, in one call.
@@ -145,7 +180,10 @@ impl Stream {
     /// # Errors
     /// As [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.tcp.try_write_vectored(pieces)
+        match &self.transport {
+            Transport::Tcp(tcp) => tcp.try_write_vectored(pieces),
+            Transport::Memory(half) => half.try_write_vectored(pieces),
+        }
     }
 
     /// Says that nothing more will be sent; reading goes on.
@@ -153,13 +191,22 @@ impl Stream {
     /// # Errors
     /// Where the connection is already gone.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        SockRef::from(&self.tcp).shutdown(Shutdown::Write)
+        match &self.transport {
+            Transport::Tcp(tcp) => SockRef::from(tcp).shutdown(Shutdown::Write),
+            Transport::Memory(half) => {
+                half.shutdown_write();
+                Ok(())
+            }
+        }
     }
 
     /// Ends the connection with a reset: the peer learns that what it has is not whole, and no port lingers.
     pub fn reset(self) {
         // A socket that cannot be told to is gone already.
-        let _ = self.tcp.set_zero_linger();
+        match self.transport {
+            Transport::Tcp(tcp) => drop(tcp.set_zero_linger()),
+            Transport::Memory(half) => half.break_off(io::ErrorKind::ConnectionReset),
+        }
     }
 
     /// The other end.
@@ -175,9 +222,13 @@ impl Stream {
     /// Whether an idle connection is of no more use: the peer closed it, it broke, or there are bytes that nobody
     /// asked for. Asks the system, so the answer is as fresh as one can be.
     pub fn is_closed_or_readable(&self) -> bool {
+        let tcp = match &self.transport {
+            Transport::Tcp(tcp) => tcp,
+            Transport::Memory(half) => return half.is_closed_or_readable(),
+        };
         let mut byte = [0u8; 1];
         !matches!(
-            rustix::net::recv(&self.tcp, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT),
+            rustix::net::recv(tcp, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT),
             Err(Errno::AGAIN | Errno::INTR)
         )
     }
@@ -185,13 +236,23 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_read(cx, buffer)
+        match &mut self.get_mut().transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Transport::Memory(half) => {
+                let count = ready!(half.poll_read(cx, buffer.initialize_unfilled()))?;
+                buffer.advance(count);
+                Poll::Ready(Ok(()))
+            }
+        }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write(cx, bytes)
+        match &mut self.get_mut().transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Transport::Memory(half) => half.poll_write_vectored(cx, &[IoSlice::new(bytes)]),
+        }
     }
 
     fn poll_write_vectored(
@@ -199,19 +260,31 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write_vectored(cx, pieces)
+        match &mut self.get_mut().transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, pieces),
+            Transport::Memory(half) => half.poll_write_vectored(cx, pieces),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+        match &mut self.get_mut().transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Transport::Memory(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+        match &mut self.get_mut().transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Transport::Memory(half) => {
+                half.shutdown_write();
+                Poll::Ready(Ok(()))
+            }
+        }
     }
 }
 

@@ -19,8 +19,10 @@ async fn pair() -> (Stream, Stream) {
 #[tokio::test]
 async fn both_ends_send_at_once() {
     let (client, server) = pair().await;
-    assert!(client.tcp.nodelay().unwrap());
-    assert!(server.tcp.nodelay().unwrap());
+    for stream in [client, server] {
+        let Transport::Tcp(tcp) = &stream.transport else { panic!("it came over TCP") };
+        assert!(tcp.nodelay().unwrap());
+    }
 }
 
 #[tokio::test]
