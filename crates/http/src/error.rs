@@ -101,6 +101,35 @@ causes! {
 }
 
 causes! {
+    /// Why the head of a request that came in a stream of HTTP/2 is refused before it becomes an HTTP/1.1 head. What that
+    /// head itself is refused for is a [`RequestError`].
+    StreamError {
+        /// The method is not a token.
+        BadMethod, 400, "http2-bad-method", "the request's method is not a token";
+        /// A pseudo-field is missing, or does not belong.
+        BadPseudoField, 400, "http2-bad-pseudo-field", "the request's pseudo-fields are not those that its method has";
+        /// The scheme is neither http nor https.
+        BadScheme, 400, "http2-bad-scheme", "`:scheme` is neither `http` nor `https`";
+        /// The authority has bytes that no line can hold.
+        BadAuthority, 400, "http2-bad-authority", "`:authority` has a control character or a blank at an end";
+        /// The path has bytes that no request line can hold, or does not begin with a slash.
+        BadPath, 400, "http2-bad-path", "`:path` does not begin with a slash, or has a blank or control character";
+        /// A CONNECT for another protocol than WebSocket.
+        UnknownProtocol, 501, "http2-unknown-protocol", "`:protocol` is not `websocket`, the only one that is switched to";
+        /// More fields than the bound, each crumb of a cookie counted.
+        TooManyFields, 431, "http2-too-many-fields", "the request has more fields than `max.fields`";
+        /// A field's name is not a token in lower case.
+        BadFieldName, 400, "http2-bad-field-name", "a field's name is not a token in lower case";
+        /// A field's value has a control character, or a blank at an end.
+        BadFieldValue, 400, "http2-bad-field-value", "a field's value has a control character or a blank at an end";
+        /// A field that is about an HTTP/1.1 connection.
+        ConnectionField, 400, "http2-connection-field", "a field of HTTP/1.1 connections stands in a stream's head";
+        /// The stream ends where its length says that a body comes.
+        LengthMismatch, 400, "http2-length-mismatch", "the stream's length is not what Content-Length says";
+    }
+}
+
+causes! {
     /// Why an answer's head is refused. The client is told 502 whatever the cause.
     ResponseError {
         /// A line ends without carriage return, or a carriage return stands elsewhere.
@@ -163,11 +192,12 @@ mod tests {
     fn codes_are_unique_words() {
         let lists = [
             RequestError::ALL.iter().map(|e| e.code()).collect::<Vec<_>>(),
+            StreamError::ALL.iter().map(|e| e.code()).collect(),
             ResponseError::ALL.iter().map(|e| e.code()).collect(),
             BodyError::ALL.iter().map(|e| e.code()).collect(),
         ];
         for mut codes in lists {
-            assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+            assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b == b'2')));
             let all = codes.len();
             codes.sort_unstable();
             codes.dedup();

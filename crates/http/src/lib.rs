@@ -6,7 +6,7 @@
 //! whatever stands behind us sees exactly the requests that we saw.
 //!
 //! The tour, in the order of a request: [`request`] and what it leans on (`head`, [`field`], [`known`], [`authority`],
-//! [`uri`]) · [`matching`] · [`forwarded`], [`cookie`] · [`mod@write`] · [`body`] and [`encode`] · [`response`] · [`learn`] · [`retry`] ·
+//! [`uri`]) · [`matching`] · [`forwarded`], [`cookie`] · [`mod@write`] · [`body`] and [`encode`] · [`response`] · [`learn`] · [`retry`] · [`http2`] ·
 //! [`status`], [`date`] for answers of our own.
 //!
 //! Not here: connections, time, files, luck. The invariant: no input makes these functions panic, and no verdict depends
@@ -24,6 +24,7 @@ pub mod error;
 pub mod field;
 pub mod fields;
 pub mod forwarded;
+pub mod http2;
 pub mod known;
 pub mod learn;
 pub mod matching;
@@ -43,7 +44,7 @@ mod head;
 pub use body::{BodyDecoder, Keep, Piece, Run, RunState};
 pub use date::{DATE_BYTES, format_http_date};
 pub use encode::{CHUNK_HEAD_MAX, CRLF, chunk_head, write_chunk_head, write_last_chunk};
-pub use error::{BodyError, RequestError, ResponseError};
+pub use error::{BodyError, RequestError, ResponseError, StreamError};
 pub use fields::{Field, Fields};
 pub use known::Known;
 pub use message::{Framing, Limits, Method, Version};

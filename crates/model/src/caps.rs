@@ -36,6 +36,49 @@ pub const BODY_BUFFER: usize = 64 * 1024;
 /// Most free buffers of each kind that a worker keeps for reuse; above it they go back to the allocator.
 pub const FREE_BUFFERS_PER_WORKER: usize = 256;
 
+/// Bytes of an HTTP/2 connection's bodies that may be under way to us before anything took them: what the protocol grants
+/// every connection from its first byte.
+pub const HTTP2_WINDOW: u32 = 65_535;
+
+/// The same while requests with large bodies come, as long as there is memory: 80 Mbit/s from a client 100 ms away.
+pub const HTTP2_UPLOAD_WINDOW: u32 = 1024 * 1024;
+
+/// The same for one stream: a quarter of what the connection has, so that one whose server does not read leaves the others
+/// theirs.
+pub const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
+
+/// Bytes between a stream and whoever serves it, in each direction.
+pub const HTTP2_STREAM_BUFFER: usize = 32 * 1024;
+
+/// Bytes that wait to be sent on one HTTP/2 connection before its streams have to wait: what one call to the system
+/// takes.
+pub const HTTP2_SEND_BUFFER: usize = 64 * 1024;
+
+/// Streams that an HTTP/2 client may reset in a second; a person who types into a search field resets a few.
+pub const HTTP2_RESET_RATE: u32 = 100;
+
+/// Streams that an HTTP/2 client may reset without having been answered, each answer in between earning one more: rapid
+/// reset (CVE-2023-44487) lives on resets that cost it nothing.
+pub const HTTP2_RESETS_UNANSWERED: u32 = 100;
+
+/// Streams that faults of an HTTP/2 client may make us reset on one connection (CVE-2025-8671).
+pub const HTTP2_RESETS_OURS: usize = 200;
+
+/// PING frames that an HTTP/2 peer may send in a second: gRPC measures the line with them under load.
+pub const HTTP2_PING_RATE: u32 = 500;
+
+/// SETTINGS frames that an HTTP/2 peer may send in a second; they change once or twice in a connection's life.
+pub const HTTP2_SETTINGS_RATE: u32 = 20;
+
+/// Empty DATA frames that an HTTP/2 peer may send in a second without ending a stream: nothing needs them.
+pub const HTTP2_EMPTY_DATA_RATE: u32 = 50;
+
+/// PRIORITY and unknown frames that an HTTP/2 peer may send in a second: browsers send some for each page.
+pub const HTTP2_IDLE_RATE: u32 = 500;
+
+/// WINDOW_UPDATE frames that an HTTP/2 peer may send in a second: one for each 16 KiB at 2.6 Gbit/s.
+pub const HTTP2_WINDOW_RATE: u32 = 20_000;
+
 /// Most interim (1xx) answers to one request: a server that sends more is broken or hostile.
 pub const INTERIM_RESPONSES: u32 = 8;
 

@@ -1,0 +1,213 @@
+//! A request of a stream, written as an HTTP/1.1 request.
+//!
+//! Not here: what HTTP/1.1 itself refuses. Whatever can be written without ambiguity is written, and the parser that
+//! reads it judges it as it judges all (`request`): hosts, targets, lengths, methods. Here is refused what no text can say,
+//! and what the text would hide: a length that the stream itself contradicts, fields of the connection, crumbs of
+//! cookies beyond the number of fields.
+//!
+//! The invariant: the text is one request line, lines `name: value` without a control character in them, and one framing
+//! that fits the stream; whoever reads it finds the end of the head where the stream's fields ended.
+
+use crate::encode::CRLF;
+use crate::error::StreamError;
+use crate::field;
+use crate::known::Known;
+
+/// The pseudo-fields of a request (RFC 9113 section 8.3.1), as they came.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StreamLine<'a> {
+    /// `:method`
+    pub method: &'a [u8],
+    /// `:scheme`
+    pub scheme: Option<&'a [u8]>,
+    /// `:authority`
+    pub authority: Option<&'a [u8]>,
+    /// `:path`
+    pub path: Option<&'a [u8]>,
+    /// `:protocol` of an extended CONNECT (RFC 8441).
+    pub protocol: Option<&'a [u8]>,
+}
+
+/// Whether the stream's head was all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It ended with its head: there is no body.
+    Here,
+    /// Bytes of a body, or of a tunnel, may follow.
+    Later,
+}
+
+/// How the bytes behind the head are put into the text's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// There are none.
+    None,
+    /// As they come, exactly so many.
+    Exactly(u64),
+    /// In chunks.
+    Chunks,
+    /// As they come, once the other side has switched protocols.
+    Tunnel,
+}
+
+/// A request whose fields are being written.
+#[derive(Debug)]
+pub struct Downgrade {
+    out: Vec<u8>,
+    cookie: Vec<u8>,
+    /// `:authority`, until a `Host` field was compared with it.
+    authority: Vec<u8>,
+    fields: usize,
+    most_fields: usize,
+    length: Option<u64>,
+    is_websocket: bool,
+}
+
+impl Downgrade {
+    /// Begins with the request line. `most_fields` is how many fields the stream may have, crumbs of cookies counted
+    /// each; `key` is what a WebSocket's handshake gets for its key, which HTTP/2 has none of.
+    ///
+    /// # Errors
+    /// Where the pseudo-fields do not make a request.
+    pub fn begin(line: &StreamLine<'_>, most_fields: usize, key: &[u8]) -> Result<Self, StreamError> {
+        if !field::is_token(line.method) {
+            return Err(StreamError::BadMethod);
+        }
+        let authority = line.authority.unwrap_or_default();
+        if !is_plain(authority) {
+            return Err(StreamError::BadAuthority);
+        }
+        let mut out = Vec::with_capacity(512);
+        let mut new = Self {
+            cookie: Vec::new(),
+            authority: authority.to_vec(),
+            fields: 0,
+            most_fields,
+            length: None,
+            is_websocket: false,
+            out: Vec::new(),
+        };
+        match (line.method == b"CONNECT", line.protocol) {
+            (true, Some(protocol)) if protocol.eq_ignore_ascii_case(b"websocket") => new.is_websocket = true,
+            (true, Some(_)) => return Err(StreamError::UnknownProtocol),
+            (false, Some(_)) => return Err(StreamError::BadPseudoField),
+            // Written as it is meant, and refused like any CONNECT.
+            (true, None) if line.path.is_some() || line.scheme.is_some() => return Err(StreamError::BadPseudoField),
+            (true, None) | (false, None) => {}
+        }
+        let method = if new.is_websocket { b"GET" } else { line.method };
+        let target = match line.path {
+            _ if line.method == b"CONNECT" && !new.is_websocket => authority,
+            Some(path) => path,
+            None => return Err(StreamError::BadPseudoField),
+        };
+        let is_known_scheme = |scheme: &[u8]| [&b"http"[..], b"https"].iter().any(|it| scheme.eq_ignore_ascii_case(it));
+        if line.path.is_some() && !line.scheme.is_some_and(is_known_scheme) {
+            return Err(StreamError::BadScheme);
+        }
+        if target.is_empty() || !target.iter().all(|byte| matches!(byte, 0x21..=0x7e)) {
+            return Err(StreamError::BadPath);
+        }
+        // RFC 9113 section 8.3.1: a path begins with a slash, or is the asterisk of OPTIONS.
+        if line.path.is_some_and(|path| path.first() != Some(&b'/') && path != b"*") {
+            return Err(StreamError::BadPath);
+        }
+        for piece in [method, b" ", target, b" HTTP/1.1\r\n"] {
+            out.extend_from_slice(piece);
+        }
+        if !authority.is_empty() {
+            write_field(&mut out, b"Host", authority);
+        }
+        if new.is_websocket {
+            out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+            write_field(&mut out, b"Sec-WebSocket-Key", key);
+        }
+        new.out = out;
+        Ok(new)
+    }
+
+    /// Writes one field.
+    ///
+    /// # Errors
+    /// Where no request may carry it.
+    pub fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), StreamError> {
+        self.fields = self.fields.saturating_add(1);
+        if self.fields > self.most_fields {
+            return Err(StreamError::TooManyFields);
+        }
+        // RFC 9113 section 8.2.1: no upper case, and no colon, which no token has.
+        if !field::is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
+            return Err(StreamError::BadFieldName);
+        }
+        if !is_plain(value) {
+            return Err(StreamError::BadFieldValue);
+        }
+        match Known::of(name) {
+            // Section 8.2.2: fields of the connection are no part of a stream's message.
+            Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::TransferEncoding
+            | Known::Upgrade => {
+                return Err(StreamError::ConnectionField);
+            }
+            Known::Te if !value.eq_ignore_ascii_case(b"trailers") => return Err(StreamError::ConnectionField),
+            Known::Host if !self.authority.is_empty() && self.authority.eq_ignore_ascii_case(value) => {
+                // Said twice is said once; said a third time it stays, and is refused as more than one.
+                self.authority.clear();
+                return Ok(());
+            }
+            Known::Cookie => {
+                // Section 8.2.3: crumbs are one cookie field.
+                if !self.cookie.is_empty() {
+                    self.cookie.extend_from_slice(b"; ");
+                }
+                self.cookie.extend_from_slice(value);
+                return Ok(());
+            }
+            Known::ContentLength => self.length = self.length.or_else(|| field::strict_number(value)),
+            // A handshake over a stream has none, so that one cannot be meant.
+            _ if self.is_websocket && name == b"sec-websocket-key" => return Ok(()),
+            _ => {}
+        }
+        write_field(&mut self.out, name, value);
+        Ok(())
+    }
+
+    /// Ends the head: the text, and how the body goes on from there.
+    ///
+    /// # Errors
+    /// Where the stream contradicts what its fields say.
+    pub fn finish(mut self, end: End) -> Result<(Vec<u8>, Body), StreamError> {
+        if !self.cookie.is_empty() {
+            let cookie = std::mem::take(&mut self.cookie);
+            write_field(&mut self.out, b"Cookie", &cookie);
+        }
+        let body = match (self.is_websocket, end, self.length) {
+            (true, End::Later, None) => Body::Tunnel,
+            (true, ..) => return Err(StreamError::BadPseudoField),
+            // RFC 9113 section 8.1.1: a length that is not the sum of the DATA frames makes the message malformed.
+            (false, End::Here, Some(length)) if length > 0 => return Err(StreamError::LengthMismatch),
+            (false, End::Here, _) => Body::None,
+            (false, End::Later, Some(length)) => Body::Exactly(length),
+            (false, End::Later, None) => {
+                self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                Body::Chunks
+            }
+        };
+        self.out.extend_from_slice(CRLF);
+        Ok((self.out, body))
+    }
+}
+
+/// Whether a value can stand in a line as it is: no control character, and no blank at an end, which whoever reads the
+/// line would take away (RFC 9113 section 8.2.1).
+fn is_plain(value: &[u8]) -> bool {
+    field::is_value(value) && field::trim(value).len() == value.len()
+}
+
+fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for piece in [name, b": ", value, CRLF] {
+        out.extend_from_slice(piece);
+    }
+}
