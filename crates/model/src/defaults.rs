@@ -33,6 +33,8 @@ pub const MAX_FIELDS: u16 = 100;
 pub const MAX_TARGET: u64 = 8 * 1024;
 /// `max.requests`: requests on one connection.
 pub const MAX_REQUESTS: u32 = 10_000;
+/// `max.streams`: what HAProxy and most browsers take for enough, and each holds what a connection of its own would.
+pub const MAX_STREAMS: u32 = 100;
 
 /// `timeout.connect` of a pool: three times a lost SYN's first repetition.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

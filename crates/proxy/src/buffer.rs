@@ -262,6 +262,16 @@ impl FreeList {
         }
     }
 
+    /// Counts bytes that are held elsewhere. Whoever takes much asks [`Self::is_full`] before.
+    pub(crate) fn hold(&self, bytes: u64) {
+        self.held.set(self.held.get().saturating_add(bytes));
+    }
+
+    /// Counts them no more.
+    pub(crate) fn release(&self, bytes: u64) {
+        self.held.set(self.held.get().saturating_sub(bytes));
+    }
+
     /// Gives a desk room for a server's answer, where it has none.
     pub(crate) fn lend_answer(&self, answer: &mut Buffer) {
         if answer.capacity() == 0 {

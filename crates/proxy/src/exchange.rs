@@ -43,6 +43,8 @@ pub(crate) enum Next {
     Linger,
     /// It is reset: an end would make the answer look whole.
     Reset,
+    /// It carries HTTP/2: its first bytes, still on the desk, say so.
+    Http2,
 }
 
 /// Where in the desk's input the next request begins.
@@ -71,6 +73,8 @@ pub(crate) struct Exchange {
     /// The client: the peer, or whom a trusted proxy names.
     pub(crate) client: IpAddr,
     pub(crate) is_trusted: bool,
+    /// Whether it came in a stream of HTTP/2.
+    pub(crate) is_stream: bool,
     pub(crate) id: RequestIdText,
     /// The trace that began with this request.
     pub(crate) trace: Option<TraceParent>,
@@ -188,6 +192,7 @@ impl Exchange {
             peer: client.stream.peer_addr(),
             client: address,
             is_trusted,
+            is_stream: client.is_stream,
             id: RequestIdText::none(),
             trace: None,
             stuck: Stuck::NOTHING,

@@ -17,6 +17,9 @@ use crate::route::TRACE_PARENT;
 use evenkeel_http::RequestHead;
 use tokio::time::Instant;
 
+/// What a request that came in a stream says it speaks.
+const HTTP2: &[u8] = b"HTTP/2.0";
+
 /// One exchange, as templates see it.
 pub(crate) struct Scene<'a> {
     pub(crate) exchange: &'a Exchange,
@@ -67,6 +70,11 @@ impl Scene<'_> {
             Variable::Peer => number(out, exchange.peer.ip()),
             Variable::Xff => bytes(out, self.field(Known::XForwardedFor)),
             Variable::User => self.field(Known::Authorization).is_some_and(|value| write_basic_user(value, out)),
+            Variable::Request if exchange.is_stream => {
+                let parts = [request.method_text(buf), b" ", request.target(buf), b" ", HTTP2];
+                parts.into_iter().for_each(|part| out.extend_from_slice(part));
+                true
+            }
             Variable::Request => bytes(out, Some(request.line(buf))),
             Variable::Method => bytes(out, Some(request.method_text(buf))),
             Variable::Target => bytes(out, Some(request.target(buf))),
@@ -77,7 +85,7 @@ impl Scene<'_> {
                 true
             }
             Variable::Scheme => bytes(out, Some(b"http")),
-            Variable::Protocol => bytes(out, Some(protocol(request.version()))),
+            Variable::Protocol => bytes(out, Some(self.protocol())),
             Variable::Listener => bytes(out, self.listener_name().map(str::as_bytes)),
             Variable::RequestId => bytes(out, Some(exchange.id.as_bytes())),
             Variable::TraceParent => match &exchange.trace {
@@ -149,6 +157,15 @@ impl Scene<'_> {
         }
     }
 
+    /// What the client speaks, as request lines have it.
+    pub(crate) fn protocol(&self) -> &'static [u8] {
+        match (self.exchange.is_stream, self.request.version()) {
+            (true, _) => HTTP2,
+            (false, Version::Http10) => b"HTTP/1.0",
+            (false, Version::Http11) => b"HTTP/1.1",
+        }
+    }
+
     pub(crate) fn listener_name(&self) -> Option<&str> {
         self.exchange.snapshot.listener(self.exchange.place.listener).map(|(config, _)| config.name.as_str())
     }
@@ -175,14 +192,6 @@ pub(crate) struct Spans {
     pub(crate) connect: Option<Duration>,
     pub(crate) first: Option<Duration>,
     pub(crate) total: Duration,
-}
-
-/// The version as a request line has it.
-pub(crate) fn protocol(version: Version) -> &'static [u8] {
-    match version {
-        Version::Http10 => b"HTTP/1.0",
-        Version::Http11 => b"HTTP/1.1",
-    }
 }
 
 fn bytes(out: &mut Vec<u8>, value: Option<&[u8]>) -> bool {

@@ -139,6 +139,9 @@ fn limits(shared: &Shared<'_>, out: &mut Diagnostics) -> ClientLimits {
     if let Some(Value::Integer(requests)) = shared.value("requests", out) {
         limits.requests = u32::try_from(requests).unwrap_or(limits.requests);
     }
+    if let Some(Value::Integer(streams)) = shared.value("streams", out) {
+        limits.streams = u32::try_from(streams).unwrap_or(limits.streams);
+    }
     limits
 }
 

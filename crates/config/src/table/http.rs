@@ -292,6 +292,16 @@ pub(super) static ROWS: &[Directive] = &[
         ..ROW
     },
     Directive {
+        name: "streams",
+        within: &[Context::Max],
+        args: &[one("NUMBER", Kind::Integer(1, 1000))],
+        default: Some(|| defaults::MAX_STREAMS.to_string()),
+        doc: "Requests at one time on one HTTP/2 connection.",
+        more: "Clients are told, and wait; one that does not is refused. Each takes as much memory as a busy connection.",
+        example: "max streams=32",
+        ..ROW
+    },
+    Directive {
         name: "request-header",
         within: &[Context::Http, Context::Route],
         args: &[

@@ -91,6 +91,8 @@ pub struct ClientLimits {
     pub body: Option<u64>,
     /// Requests on one connection; the last one's answer closes it.
     pub requests: u32,
+    /// Requests at one time on one HTTP/2 connection; more are refused unread.
+    pub streams: u32,
 }
 
 impl Default for ClientLimits {
@@ -101,6 +103,7 @@ impl Default for ClientLimits {
             target: defaults::MAX_TARGET,
             body: None,
             requests: defaults::MAX_REQUESTS,
+            streams: defaults::MAX_STREAMS,
         }
     }
 }

@@ -10,7 +10,7 @@ use evenkeel_model::config::LogFormat;
 use evenkeel_model::{TemplatePart, Variable};
 
 use super::{escape, time};
-use crate::variable::{Scene, protocol, word};
+use crate::variable::{Scene, word};
 
 // Writing into a Vec cannot fail, so that the results of `write!` below carry nothing.
 
@@ -139,7 +139,7 @@ fn json(scene: &Scene<'_>, out: &mut Vec<u8>) {
     text(out, "method", Some(request.method_text(buf)));
     text(out, "host", Some(request.host(buf)));
     text(out, "target", Some(request.target(buf)));
-    text(out, "protocol", (!request.line(buf).is_empty()).then(|| protocol(request.version())));
+    text(out, "protocol", (!request.line(buf).is_empty()).then(|| scene.protocol()));
     count(out, "status", u64::from(exchange.status));
     count(out, "bytes", exchange.sent);
     count(out, "body_bytes", exchange.body_sent);

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use evenkeel_http::http2;
 use evenkeel_model::config::{ClientLimits, ClientTimeouts};
 use evenkeel_model::{ListenerName, caps};
 use tokio::sync::futures::Notified;
@@ -19,6 +20,7 @@ use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::{self, Exchange, Next};
 use crate::hold::Hold;
+use crate::serve::h2;
 use crate::serve::room::Served;
 use crate::sleepers::Bed;
 use crate::snapshot::Snapshot;
@@ -47,10 +49,26 @@ pub(crate) struct Client {
     pub(crate) requests: u32,
     pub(crate) timeouts: ClientTimeouts,
     pub(crate) limits: ClientLimits,
+    /// Whether it is a stream of an HTTP/2 connection, which carries one request.
+    pub(crate) is_stream: bool,
     opened: Instant,
     bed: Rc<Bed>,
+    /// What a stream falls back on once its listener is gone: it was asked for before its client knew.
+    hold: Option<Rc<Hold>>,
     /// Where the listener stands in the snapshot of that generation.
     place: (u64, usize),
+}
+
+/// What a stream's client has from its connection.
+pub(crate) struct Branch {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) listener: ListenerName,
+    pub(crate) hold: Rc<Hold>,
+    pub(crate) timeouts: ClientTimeouts,
+    pub(crate) limits: ClientLimits,
+    pub(crate) opened: Instant,
+    /// Requests before this one.
+    pub(crate) requests: u32,
 }
 
 /// What an idle connection was woken by.
@@ -72,13 +90,28 @@ pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, strea
         // What serving takes is fetched for as long as bytes are in hand, so that an idle connection is small.
         let (served, desk, next) = bell.rooms.serve(client, worker.free.desk()).await;
         client = served;
+        let early = if next == Next::Http2 { desk.input.filled().to_vec() } else { Vec::new() };
         worker.free.return_desk(desk);
         match next {
             Next::Keep => {}
             Next::Close => return,
             Next::Reset => return client.stream.reset(),
             Next::Linger => return Box::pin(client.linger()).await,
+            Next::Http2 => {
+                drop(turned);
+                return Box::pin(h2::connection(client, &early)).await;
+            }
         }
+    }
+}
+
+/// Serves the one request of a stream, and ends the stream as the answer wants.
+pub(crate) async fn one(client: Client) {
+    let worker = Rc::clone(&client.worker);
+    let (client, desk, next) = worker.rooms.serve(client, worker.free.desk()).await;
+    worker.free.return_desk(desk);
+    if next == Next::Reset {
+        client.stream.reset();
     }
 }
 
@@ -104,9 +137,36 @@ impl Client {
             stream,
             listener,
             requests: 0,
+            is_stream: false,
             opened: now,
             bed: Rc::default(),
+            hold: None,
         })
+    }
+
+    /// The client of a stream.
+    pub(crate) fn of_stream(stream: Stream, branch: Branch) -> Self {
+        let place = branch.hold.listener_place(&branch.listener).unwrap_or(usize::MAX);
+        Self {
+            timer: Timer::new(Instant::now() + branch.timeouts.head),
+            peer: stream.peer_addr().ip(),
+            timeouts: branch.timeouts,
+            limits: branch.limits,
+            place: (branch.hold.generation(), place),
+            worker: branch.worker,
+            stream,
+            listener: branch.listener,
+            requests: branch.requests,
+            is_stream: true,
+            opened: branch.opened,
+            bed: Rc::default(),
+            hold: Some(branch.hold),
+        }
+    }
+
+    /// When the connection was accepted.
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// Waits for bytes without holding a buffer.
@@ -151,6 +211,9 @@ impl Client {
             Poll::Ready(Ok(count)) if count > 0 => {}
             Poll::Ready(_) => return Next::Close,
         }
+        if self.requests == 0 && !self.is_stream && self.begins_as_http2(desk).await {
+            return Next::Http2;
+        }
         loop {
             let started = Instant::now();
             let Some(snapshot) = self.refresh() else { return Next::Close };
@@ -184,6 +247,24 @@ impl Client {
             desk.input.grow(count);
         }
         read
+    }
+
+    /// Whether the client speaks HTTP/2 without having asked (RFC 9113 section 3.3). Reads on only as long as its first
+    /// bytes may become that; what they are else is seen later.
+    async fn begins_as_http2(&mut self, desk: &mut Desk) -> bool {
+        let deadline = Instant::now() + self.timeouts.head;
+        loop {
+            match http2::opening(desk.input.filled()) {
+                http2::Opening::Http2 => return true,
+                http2::Opening::Other => return false,
+                http2::Opening::Perhaps => {}
+            }
+            let (stream, input) = (&mut self.stream, &mut desk.input);
+            match self.timer.until(deadline, poll_fn(|cx| stream.poll_read(cx, input.room(usize::MAX)))).await {
+                Ok(Ok(count)) if count > 0 => desk.input.grow(count),
+                _ => return false,
+            }
+        }
     }
 
     /// Reads until a head is whole. `None`: the client left without a word, or said nothing for too long.
@@ -227,7 +308,7 @@ impl Client {
     fn refresh(&mut self) -> Option<Rc<Hold>> {
         let snapshot = self.worker.snapshot()?;
         if self.place.0 != snapshot.generation() {
-            let place = snapshot.listener_place(&self.listener)?;
+            let Some(place) = snapshot.listener_place(&self.listener) else { return self.hold.clone() };
             let (config, _) = snapshot.listener(place)?;
             self.timeouts = config.timeouts;
             self.limits = config.limits;
@@ -243,7 +324,8 @@ impl Client {
 
     /// Whether the connection may carry another request after the one under way.
     pub(crate) fn may_stay(&self) -> bool {
-        !self.worker.is_draining()
+        !self.is_stream
+            && !self.worker.is_draining()
             && self.requests < self.limits.requests
             && self.opened.elapsed() < self.timeouts.life
             && self.is_listened_to()

@@ -3,6 +3,8 @@
 mod bodies;
 mod counts;
 mod failures;
+mod http2;
+mod http2_abuse;
 mod keeping;
 mod learning;
 mod life;

@@ -1,0 +1,236 @@
+//! An HTTP/2 connection of a client: each of its streams becomes an exchange like any other.
+//!
+//! A stream is served as if it were a connection of its own ([`stream`]): its head is written as an HTTP/1.1 head, its
+//! body in HTTP/1.1's framing, into a connection in memory that `serve::h1` reads; what comes back is read like a
+//! server's answer and becomes frames again. So there is one path for requests, one parser and one framing machine.
+//!
+//! Not here: frames and their state machines (the `h2` library), and what of them is too much ([`gate`] has it counted
+//! by `evenkeel_http::http2::Sentry`). The invariants: streams of a connection share its thread and no more than its
+//! share of memory; a connection ends only when its streams have, or the deadline of a drain has passed; a client is
+//! told before (GOAWAY in two steps, RFC 9113 section 6.8), so that no request is lost in between.
+
+mod answer;
+mod gate;
+mod stream;
+mod trunk;
+mod upload;
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use evenkeel_model::caps;
+use h2::Reason;
+use h2::server::Connection;
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
+
+use self::gate::Gate;
+use self::trunk::Trunk;
+use crate::serve::h1::Client;
+use crate::sleepers::Nap;
+use crate::worker::Worker;
+
+/// How long a connection without streams stands after its client was told that it ends: a round trip around the world
+/// and some.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+type Frames = Connection<Gate, Bytes>;
+
+/// Serves a connection to its end. `early` is what of it was read already.
+pub(crate) async fn connection(client: Client, early: &[u8]) {
+    let trunk = Trunk::new(client, early);
+    let deadline = Instant::now() + trunk.timeouts.get().head;
+    let handshake = pin!(settings(&trunk).handshake::<_, Bytes>(Gate::new(&trunk)));
+    let frames = {
+        let mut timer = trunk.timer.borrow_mut().take();
+        let Some(timer) = timer.as_mut() else { return };
+        let shaken = timer.until(deadline, handshake).await;
+        match shaken {
+            Ok(Ok(frames)) => frames,
+            // Whoever begins like HTTP/2 and goes on otherwise gets no word that it could understand.
+            Ok(Err(_)) | Err(_) => return trunk.worker.shared.reject("http2-handshake"),
+        }
+    };
+    let worker = Rc::clone(&trunk.worker);
+    let turned = pin!(worker.turn.notified());
+    Keeper::new(&trunk, &worker, frames, turned).keep().await;
+    trunk.emptied().await;
+}
+
+/// What a connection allows its client.
+fn settings(trunk: &Trunk) -> h2::server::Builder {
+    let limits = trunk.limits.get();
+    // HTTP/2 counts 32 bytes for each field beside its name and value (RFC 9113 section 6.5.2).
+    let list = limits.head.saturating_add(32 * u64::from(limits.fields));
+    let mut settings = h2::server::Builder::new();
+    settings
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
+        .initial_window_size(caps::HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(caps::HTTP2_WINDOW)
+        .max_send_buffer_size(caps::HTTP2_SEND_BUFFER)
+        .max_local_error_reset_streams(Some(caps::HTTP2_RESETS_OURS))
+        .enable_connect_protocol();
+    settings
+}
+
+/// A connection at work.
+struct Keeper<'k, 'w> {
+    trunk: Rc<Trunk>,
+    worker: &'w Worker,
+    frames: Frames,
+    turned: Pin<&'k mut Notified<'w>>,
+    nap: Option<Nap<'w>>,
+    /// Since when there is no stream.
+    idle_since: Option<Instant>,
+    /// Whether the client was told that the connection ends.
+    is_leaving: bool,
+    /// Whether it was told that it ends at once.
+    is_cut: bool,
+    timer: crate::timer::Timer,
+}
+
+impl<'k, 'w> Keeper<'k, 'w> {
+    fn new(trunk: &Rc<Trunk>, worker: &'w Worker, frames: Frames, turned: Pin<&'k mut Notified<'w>>) -> Self {
+        Self {
+            trunk: Rc::clone(trunk),
+            worker,
+            frames,
+            turned,
+            nap: None,
+            idle_since: None,
+            is_leaving: false,
+            is_cut: false,
+            timer: crate::timer::Timer::new(Instant::now() + trunk.timeouts.get().idle),
+        }
+    }
+
+    /// Accepts streams until the connection is over.
+    async fn keep(mut self) {
+        poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.trunk.listen(cx);
+        loop {
+            let is_over = self.poll_frames(cx);
+            if self.trunk.poll_push(cx).is_err() || is_over {
+                // What was lost with the connection its streams learn from the library.
+                return Poll::Ready(());
+            }
+            if self.poll_turns(cx) {
+                continue;
+            }
+            let deadline = match self.deadline() {
+                // Its client was told, and had its time.
+                Some(deadline) if deadline <= Instant::now() && (self.is_cut || self.is_leaving) => {
+                    return Poll::Ready(());
+                }
+                Some(deadline) => deadline,
+                None => return Poll::Pending,
+            };
+            if self.timer.poll_passed(cx, deadline).is_pending() {
+                return Poll::Pending;
+            }
+            self.on_deadline();
+        }
+    }
+
+    /// Moves frames, and begins the streams that came; whether the connection is over.
+    fn poll_frames(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            match self.frames.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    let wants_window = stream::begin(&self.trunk, request, respond);
+                    if wants_window && self.trunk.borrow_window() {
+                        self.frames.set_target_window_size(caps::HTTP2_UPLOAD_WINDOW);
+                    }
+                    if self.trunk.is_worn() {
+                        self.leave();
+                    }
+                }
+                Poll::Ready(Some(Err(_)) | None) => return true,
+                Poll::Pending => match self.trunk.flood.take() {
+                    Some(flood) => {
+                        self.worker.shared.reject(flood.code());
+                        self.cut(Reason::ENHANCE_YOUR_CALM);
+                    }
+                    None => return false,
+                },
+            }
+        }
+    }
+
+    /// Looks at what others tell the connection; whether it did something about it.
+    fn poll_turns(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.turned.as_mut().poll(cx).is_ready() {
+            // A fresh ear before the questions below, so that no call in between is missed.
+            self.turned.set(self.worker.turn.notified());
+        }
+        let mut is_changed = false;
+        if self.worker.is_cut() && !self.is_cut {
+            self.cut(Reason::NO_ERROR);
+            is_changed = true;
+        }
+        if !self.is_leaving && !self.trunk.may_stay() {
+            self.leave();
+            is_changed = true;
+        }
+        if self.trunk.is_empty() {
+            self.idle_since.get_or_insert_with(Instant::now);
+            self.trunk.fall_silent();
+            let nap = self.nap.get_or_insert_with(|| self.worker.sleepers.lie_down(&self.trunk.bed));
+            if !self.is_leaving && nap.is_over(cx) {
+                self.leave();
+                is_changed = true;
+            }
+        } else {
+            self.idle_since = None;
+            self.nap = None;
+        }
+        is_changed
+    }
+
+    /// When the connection has stood for long enough as it stands; `None` while its streams are at work, which have
+    /// deadlines of their own.
+    fn deadline(&self) -> Option<Instant> {
+        let timeouts = self.trunk.timeouts.get();
+        let owed = self.trunk.owes_fields_since().map(|since| since + timeouts.head);
+        let idle = self.idle_since.map(|since| match self.is_leaving || self.is_cut {
+            true => since.max(self.trunk.told.get().unwrap_or(since)) + FAREWELL,
+            false => since + timeouts.idle,
+        });
+        [owed, idle].into_iter().flatten().min()
+    }
+
+    fn on_deadline(&mut self) {
+        if self.trunk.owes_fields_since().is_some() {
+            self.worker.shared.reject("head-timeout");
+            self.cut(Reason::ENHANCE_YOUR_CALM);
+        } else {
+            self.leave();
+        }
+    }
+
+    /// Tells the client that the connection takes no more requests, once it has heard so.
+    fn leave(&mut self) {
+        if !self.is_leaving {
+            self.is_leaving = true;
+            self.trunk.told.set(Some(Instant::now()));
+            self.frames.graceful_shutdown();
+        }
+    }
+
+    /// Ends the connection with all that is on it.
+    fn cut(&mut self, reason: Reason) {
+        if !self.is_cut {
+            self.is_cut = true;
+            self.trunk.told.set(Some(Instant::now()));
+            self.frames.abrupt_shutdown(reason);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! One stream: its head becomes text, its body follows, its answer goes back.
+//!
+//! Not here: what is done with the request (`serve::h1`, on the other end of the connection in memory). The invariant:
+//! the stream's task ends when the exchange is recorded and the client has its answer, has none coming, or took none of
+//! it for too long.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use evenkeel_http::http2::downgrade::Body;
+use evenkeel_http::http2::{Downgrade, End, StreamLine, websocket};
+use evenkeel_http::{Method, RequestFacts, StreamError, Version};
+use evenkeel_model::caps;
+use evenkeel_net::duplex::{self, Half};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use tokio::time::Instant;
+
+use super::answer::{Answer, Outcome};
+use super::trunk::{Place, Trunk};
+use super::upload::{Upload, UploadError};
+use crate::serve::h1::{self, Branch, Client};
+use crate::timer::Timer;
+use crate::wire::Stream;
+
+/// Bodies above this are worth a larger window.
+const SMALL_BODY: u64 = caps::HTTP2_WINDOW as u64;
+
+/// A request as it goes on from its stream.
+struct Text {
+    head: Vec<u8>,
+    body: Body,
+    facts: RequestFacts,
+    proof: Option<Vec<u8>>,
+}
+
+/// Begins to serve a stream; whether its body would do with a larger window.
+pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> bool {
+    let number = trunk.next_request();
+    if trunk.is_full() {
+        respond.send_reset(Reason::REFUSED_STREAM);
+        return false;
+    }
+    let Some(hold) = trunk.refresh() else {
+        respond.send_reset(Reason::REFUSED_STREAM);
+        return false;
+    };
+    if trunk.worker.free.is_full() {
+        trunk.worker.shared.reject("memory");
+        answer_at_once(&mut respond, 503);
+        return false;
+    }
+    let (parts, recv) = request.into_parts();
+    let end = if recv.is_end_stream() { End::Here } else { End::Later };
+    let text = match write(trunk, &parts, end) {
+        Ok(text) => text,
+        Err(error) => {
+            trunk.worker.shared.reject(error.code());
+            answer_at_once(&mut respond, error.status());
+            return false;
+        }
+    };
+    let wants_window = match text.body {
+        Body::Chunks => true,
+        Body::Exactly(length) => length > SMALL_BODY,
+        Body::None | Body::Tunnel => false,
+    };
+    let (near, far) = duplex::pair(caps::HTTP2_STREAM_BUFFER);
+    near.begin_with(BytesMut::from(Bytes::from(text.head)));
+    let stream = Stream::in_memory(far, trunk.peer, trunk.local);
+    let client = Client::of_stream(
+        stream,
+        Branch {
+            worker: Rc::clone(&trunk.worker),
+            listener: trunk.listener.clone(),
+            hold,
+            timeouts: trunk.timeouts.get(),
+            limits: trunk.limits.get(),
+            opened: trunk.opened,
+            requests: number.saturating_sub(1),
+        },
+    );
+    let flow = Flow {
+        place: Place::take(trunk),
+        trunk: Rc::clone(trunk),
+        near,
+        upload: Upload::new(recv, text.body),
+        answer: Answer::new(respond, text.facts, text.proof),
+    };
+    tokio::task::spawn_local(flow.run(client));
+    wants_window
+}
+
+/// Writes the head of the stream's request as an HTTP/1.1 head.
+fn write(trunk: &Trunk, parts: &http::request::Parts, end: End) -> Result<Text, StreamError> {
+    let uri = &parts.uri;
+    let protocol = parts.extensions.get::<h2::ext::Protocol>();
+    let line = StreamLine {
+        method: parts.method.as_str().as_bytes(),
+        scheme: uri.scheme_str().map(str::as_bytes),
+        authority: uri.authority().map(|authority| authority.as_str().as_bytes()),
+        path: uri.path_and_query().map(|path| path.as_str().as_bytes()),
+        protocol: protocol.map(|protocol| protocol.as_str().as_bytes()),
+    };
+    let key = protocol.map(|_| websocket::key(&trunk.chance())).unwrap_or_default();
+    let mut head = Downgrade::begin(&line, usize::from(trunk.limits.get().fields), &key)?;
+    for (name, value) in &parts.headers {
+        head.field(name.as_str().as_bytes(), value.as_bytes())?;
+    }
+    let (head, body) = head.finish(end)?;
+    let is_tunnel = body == Body::Tunnel;
+    let method = if is_tunnel { Method::Get } else { Method::of(line.method) };
+    let facts = RequestFacts { method, version: Version::Http11, websocket: is_tunnel };
+    Ok(Text { head, body, facts, proof: is_tunnel.then(|| websocket::proof(&key)) })
+}
+
+/// Answers with a status and nothing else.
+fn answer_at_once(respond: &mut SendResponse<Bytes>, status: u16) {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // It fails where the client has left meanwhile.
+    let _ = respond.send_response(response, true);
+}
+
+/// A stream between its client and the exchange that serves it.
+struct Flow {
+    place: Place,
+    trunk: Rc<Trunk>,
+    near: Half,
+    upload: Upload,
+    answer: Answer,
+}
+
+impl Flow {
+    async fn run(self, client: Client) {
+        let Self { place, trunk, near, mut upload, mut answer } = self;
+        let mut exchange = pin!(h1::one(client));
+        let (mut is_served, mut is_lost) = (false, false);
+        let mut stall = Stall::default();
+        let outcome = poll_fn(|cx| {
+            let uploaded = upload.poll(cx, &near, answer.is_switched());
+            if !is_served {
+                is_served = exchange.as_mut().poll(cx).is_ready();
+            }
+            let was_switched = answer.is_switched();
+            let mut answered = answer.poll(cx, &near);
+            if let Poll::Ready(Err(error)) = uploaded {
+                is_lost = true;
+                answer.reset(fault(error));
+                answered = answer.poll(cx, &near);
+            }
+            if !was_switched && answer.is_switched() {
+                // The bytes that waited for the switch may go now.
+                cx.waker().wake_by_ref();
+            }
+            is_lost |= matches!(answered, Poll::Ready(Outcome::Reset | Outcome::Gone));
+            if is_lost && !is_served {
+                // Whoever asks a server for somebody who is gone stops.
+                near.break_off(io::ErrorKind::ConnectionReset);
+                is_served = exchange.as_mut().poll(cx).is_ready();
+            }
+            match answered {
+                Poll::Ready(outcome) if is_served => Poll::Ready(outcome),
+                Poll::Pending if is_served => stall.poll(cx, &trunk, answer.waiting()).map(|()| Outcome::Reset),
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+        match outcome {
+            Outcome::Sent => trunk.sentry.borrow_mut().answered(),
+            // It had its time to take what is there.
+            Outcome::Reset => answer.reset(Reason::CANCEL),
+            Outcome::Gone => {}
+        }
+        drop((upload, answer, near, place));
+    }
+}
+
+fn fault(error: UploadError) -> Reason {
+    match error {
+        UploadError::Gone => Reason::CANCEL,
+        UploadError::Length => Reason::PROTOCOL_ERROR,
+    }
+}
+
+/// How long a client takes nothing of an answer that waits for it alone.
+#[derive(Default)]
+struct Stall {
+    timer: Option<Timer>,
+    deadline: Option<Instant>,
+}
+
+impl Stall {
+    /// Ready once the client took too long. It gets the time without a byte, and what the rest takes at the slowest rate:
+    /// who opens its window byte by byte gains nothing by it.
+    fn poll(&mut self, cx: &mut Context<'_>, trunk: &Trunk, waiting: usize) -> Poll<()> {
+        let timeouts = trunk.timeouts.get();
+        let deadline = *self.deadline.get_or_insert_with(|| {
+            let worth = timeouts.rate.and_then(|rate| (waiting as u64).checked_div(rate)).unwrap_or(0);
+            Instant::now() + timeouts.send + Duration::from_secs(worth)
+        });
+        self.timer.get_or_insert_with(|| Timer::new(deadline)).poll_passed(cx, deadline)
+    }
+}
