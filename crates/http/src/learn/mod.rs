@@ -7,6 +7,7 @@
 //! The invariants: every cut of the same body gives the same ids; no bytes make it panic, loop or hold more than a few
 //! kilobytes.
 
+mod brotli;
 mod decode;
 mod hit;
 mod link;
