@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use evenkeel_balance::sessions::{Bounds, ClientMark, SessionKey, SessionTable, Source};
 use evenkeel_balance::{ServerIndex, ServerUid};
+use evenkeel_http::Known;
+use evenkeel_http::cookie::{self, Told};
 use evenkeel_http::learn::{self, Coding, IdNames, OwnHosts, PageReader};
-use evenkeel_http::{Known, cookie};
 use evenkeel_model::caps;
 use evenkeel_model::config::{Carrier, HostPattern, Learn, LearnFrom, Pool, StickyMethod};
 use evenkeel_net::clock;
@@ -137,10 +138,10 @@ impl Learning {
             for from in &method.from {
                 match (from, &method.carrier) {
                     (LearnFrom::SetCookie, carrier) => {
-                        match learn::in_set_cookie(fields, buf, name_of(carrier).as_bytes()) {
-                            Some(b"") => self.end(desk, carrier, now),
-                            Some(value) => learn::id::in_field(value).into_iter().for_each(told),
-                            None => {}
+                        match cookie::told(fields, buf, name_of(carrier).as_bytes(), now) {
+                            Told::Deleted => self.end(desk, carrier, now),
+                            Told::Set(value) => learn::id::in_field(value).into_iter().for_each(told),
+                            Told::Nothing => {}
                         }
                     }
                     (LearnFrom::Field(name), _) => {

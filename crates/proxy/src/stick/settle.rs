@@ -2,7 +2,7 @@
 
 use evenkeel_balance::sticky::{Answered, Bond, Dated, StickyOutcome, app_session};
 use evenkeel_balance::{ServerIndex, Token};
-use evenkeel_http::cookie::{self, SameSite, SetCookie, SetCookieAction, SetCookieRule};
+use evenkeel_http::cookie::{self, SameSite, SetCookie, SetCookieAction, SetCookieRule, Told};
 use evenkeel_http::{Known, Method};
 use evenkeel_model::caps;
 use evenkeel_model::config::{CookieValue, Insert, SameSite as Rule, SetBy, StickyCookie};
@@ -269,12 +269,10 @@ impl<'a> Writer<'a> {
     /// The application's session as it will be after this answer.
     fn session(&self, cookie: &StickyCookie) -> Answered {
         let Some(name) = cookie.bond.as_ref().map(String::as_bytes) else { return Answered::Silent };
-        let set = self.desk.response.fields().known(self.desk.answer.filled(), Known::SetCookie);
-        let mut own = set.filter_map(|value| cookie::set_pair(value, self.now)).filter(|(set, _)| *set == name);
-        match own.next_back() {
-            Some((_, Some(value))) => Answered::Set(app_session(value)),
-            Some((_, None)) => Answered::Over,
-            None => {
+        match cookie::told(self.desk.response.fields(), self.desk.answer.filled(), name, self.now) {
+            Told::Set(value) => Answered::Set(app_session(value)),
+            Told::Deleted => Answered::Over,
+            Told::Nothing => {
                 let (fields, buf) = (self.desk.request.fields(), self.desk.input.written());
                 let held = cookie::values(fields, buf, name).next();
                 held.map_or(Answered::Silent, |value| Answered::Set(app_session(value)))
