@@ -193,10 +193,15 @@ fn own_hosts(desk: &Desk, exchange: &Exchange) -> OwnHosts {
 pub(crate) fn write_accepted(desk: &Desk, out: &mut Vec<u8>) -> bool {
     let (mut is_changed, from) = (false, out.len());
     for value in desk.request.fields().known(desk.input.written(), Known::AcceptEncoding) {
-        if out.len() > from {
+        let end = out.len();
+        if end > from {
             out.extend_from_slice(b", ");
         }
+        let begin = out.len();
         is_changed |= learn::write_readable(value, out);
+        if out.len() == begin {
+            out.truncate(end);
+        }
     }
     if is_changed && out.len() == from {
         out.extend_from_slice(b"identity");

@@ -7,6 +7,7 @@ use super::id;
 use super::link::{self, Leads, OwnHosts};
 use super::names::{IdName, Word};
 use super::tag::{self, Tag};
+use crate::uri::hex_pair;
 
 /// How far back a find's link or tag may begin: no link that programs make is longer.
 pub(super) const BACK: usize = 2048;
@@ -208,11 +209,6 @@ fn value(window: Window<'_>, from: usize, in_path: bool) -> Verdict {
 
 /// Bytes of the longest numeric entity that is read.
 const NUMERIC: usize = 11;
-
-fn hex_pair(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    digit(high)?.checked_mul(16)?.checked_add(digit(low)?)
-}
 
 /// A hidden input of that name.
 fn hidden(window: Window<'_>, name: &IdName) -> Verdict {

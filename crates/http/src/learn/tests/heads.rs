@@ -102,6 +102,7 @@ fn requests_carry_ids_in_queries_and_paths() {
     for (path, wanted) in [
         ("/cart;jsessionid=a1B2c3D4e5", true),
         ("/cart;x=1;jsessionid=a1B2c3D4e5/more", true),
+        ("/cart;jsession%69d=a1B2c3D4e5", true),
         ("/cart;JSESSIONID=a1B2c3D4e5", false),
         ("/jsessionid=a1B2c3D4e5", false),
     ] {
