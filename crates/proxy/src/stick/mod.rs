@@ -110,10 +110,11 @@ pub(crate) fn recognise(desk: &Desk, exchange: &mut Exchange, pool: &HeldPool) {
 /// What the request says.
 pub(crate) fn read(reading: Reading<'_>) -> Stuck {
     let Reading { desk, pool, client, .. } = reading;
-    let mut stuck = Stuck::NOTHING;
+    // Of every method, those too that are not asked any more: each may write into the answer.
+    let skipped = pool.sticky.iter().enumerate().filter(|(_, part)| see::is_skipped(desk, part));
+    let mut stuck = Stuck { skipped: skipped.fold(0, |bits, (place, _)| bits | 1 << place), ..Stuck::NOTHING };
     for (place, part) in pool.sticky.iter().enumerate() {
-        if see::is_skipped(desk, part) {
-            stuck.skipped |= 1 << place;
+        if stuck.is_skipped(place) {
             continue;
         }
         if part.config.method == StickyMethod::Client {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_model::config::{
-    CookieAttributes, CookieValue, Network, PathPattern, SameSite, Sticky, StickyMethod, StickySkip, WhenDown,
+    Carrier, CookieAttributes, CookieValue, Network, PathPattern, SameSite, Sticky, StickyMethod, StickySkip, WhenDown,
 };
 use evenkeel_model::{ServerName, State};
 
@@ -178,6 +178,21 @@ fn requests_that_need_no_session_get_none() {
 }
 
 #[test]
+fn a_method_leaves_a_request_alone_whichever_method_bound_it() {
+    run(async {
+        let origins = three().await;
+        let skip = vec![StickySkip { path: Some(PathPattern::Below("/static".to_owned())), agent: None }];
+        let first = Sticky::new(StickyMethod::Named(Carrier::Query("srv".to_owned())));
+        let rig = rig(&origins, vec![first, Sticky { skip, ..by_cookie(|_| {}) }]).await;
+        for (target, is_met) in [("/?srv=bee", false), ("/static/a.css?srv=bee", true)] {
+            let answer = ask(&rig, target, "").await;
+            assert_eq!(answer.text(), "b");
+            assert_eq!(cookie_of(&answer).is_none(), is_met, "{target}");
+        }
+    });
+}
+
+#[test]
 fn a_token_ends_with_the_applications_session() {
     run(async {
         let origins = three().await;
@@ -280,7 +295,7 @@ fn caches_are_told_where_an_answer_sets_a_cookie() {
 fn methods_are_asked_in_order_and_the_first_that_may_serve_counts() {
     run(async {
         let origins = three().await;
-        let query = Sticky::new(StickyMethod::Named(evenkeel_model::config::Carrier::Query("r".to_owned())));
+        let query = Sticky::new(StickyMethod::Named(Carrier::Query("r".to_owned())));
         let methods =
             vec![by_cookie(|cookie| cookie.value = CookieValue::Name), query, Sticky::new(StickyMethod::Client)];
         let mut rig = rig(&origins, methods).await;
