@@ -126,7 +126,7 @@ impl<'a> Writer<'a> {
             true => self.exchange.stuck.seen,
             false => see(self.reading(), part),
         };
-        let session = self.session(cookie);
+        let session = self.session(cookie, seen.token.as_ref());
         if session == Answered::Over {
             return seen.is_own_form && self.write_deletion(part, cookie, text);
         }
@@ -154,7 +154,7 @@ impl<'a> Writer<'a> {
         if !matches!(cookie.set_by, SetBy::Rewrite | SetBy::Prefix) || !self.server_sets(part) {
             return false;
         }
-        let session = self.session(cookie);
+        let session = self.session(cookie, None);
         let is_written = match cookie.value {
             CookieValue::Token => self.write_token(part, (Seen::NOTHING, false), session, text),
             CookieValue::Dated => self.write_dated(part, cookie, (Seen::NOTHING, false), text),
@@ -266,16 +266,18 @@ impl<'a> Writer<'a> {
         fields.any(|value| cookie::set_name(value).is_some_and(|set| part.names().any(|name| name == set)))
     }
 
-    /// The application's session as it will be after this answer.
-    fn session(&self, cookie: &StickyCookie) -> Answered {
+    /// The application's session as it will be after this answer, to which a token may be bonded by `held`.
+    fn session(&self, cookie: &StickyCookie, held: Option<&Token>) -> Answered {
         let Some(name) = cookie.bond.as_ref().map(String::as_bytes) else { return Answered::Silent };
         match cookie::told(self.desk.response.fields(), self.desk.answer.filled(), name, self.now) {
             Told::Set(value) => Answered::Set(app_session(value)),
             Told::Deleted => Answered::Over,
             Told::Nothing => {
                 let (fields, buf) = (self.desk.request.fields(), self.desk.input.written());
-                let held = cookie::values(fields, buf, name).next();
-                held.map_or(Answered::Silent, |value| Answered::Set(app_session(value)))
+                let brought = || cookie::values(fields, buf, name).map(app_session);
+                // Of several cookies the one counts that the token goes with already: another path may bring it alone.
+                let kept = held.map(|token| token.bond).filter(|bond| brought().any(|mark| mark == *bond));
+                kept.or_else(|| brought().next()).map_or(Answered::Silent, Answered::Set)
             }
         }
     }
