@@ -90,12 +90,12 @@ pub(crate) fn settle(
         }
     }
     let is_met = exchange.stuck.skipped.count_ones() as usize == pool.sticky.len();
-    let outcome = match (exchange.stuck.lent, exchange.stuck.seen.bond, exchange.stuck.client_key) {
+    let outcome = match (exchange.stuck.seen.bond, exchange.stuck.client_key) {
         _ if is_met => StickyOutcome::None,
-        (Some(_), _, _) => StickyOutcome::Moved,
         // Without a cookie of ours the address alone binds the client, now as before.
-        (None, Bond::Unbound, Some(_)) if !writes => StickyOutcome::Hit,
-        (None, bond, _) => bond.outcome(answered),
+        (Bond::Unbound, Some(_)) if !writes => StickyOutcome::Hit,
+        // One that was lent out may have come to its own server all the same, where no other can serve.
+        (bond, _) => bond.outcome(answered),
     };
     exchange.stuck.outcome = outcome;
     settled

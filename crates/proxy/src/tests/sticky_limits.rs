@@ -117,6 +117,25 @@ fn a_token_used_too_often_binds_nobody_for_that_moment_and_stays_good() {
 }
 
 #[test]
+fn a_request_that_its_own_server_serves_after_all_has_not_moved() {
+    run(async {
+        let origins = three().await;
+        let mut rig = rig(&origins, vec![by_cookie(|cookie| cookie.rate = Some(1))]).await;
+        let bond = token_for_b(&rig).await;
+        for other in ["a", "c"] {
+            rig.states.insert(Rig::id(other), State::Down);
+        }
+        rig.reload().await;
+        for _ in 0..5 {
+            assert_eq!(ask(&rig, "/", &bond).await.text(), "b");
+        }
+        assert_eq!(logged_many(&rig, 5).await, ["hit token"; 5]);
+        let stats = rig.shared.server_stats(&Rig::id("b")).unwrap();
+        assert_eq!((stats.sticky_hits, stats.sticky_moved), (5, 0));
+    });
+}
+
+#[test]
 fn sessions_cannot_flood_a_server_beyond_the_bound() {
     run(async {
         let mut origins = three().await;
