@@ -154,6 +154,7 @@ impl Desk {
     /// A desk on which that head lies, which is cut where it is longer than any listener takes.
     pub(crate) fn with_request(head: &[u8]) -> Self {
         let mut desk = Self::new();
+        desk.input.widen(caps::CONNECTION_BUFFER);
         desk.input.refill(head.get(..caps::CONNECTION_BUFFER).unwrap_or(head));
         desk
     }

@@ -131,7 +131,9 @@ pub(super) fn judge(window: Window<'_>, word: &Word, page: &mut Page) -> Verdict
         Word::Name(name) => match window.after(name.text.len()).first() {
             None => window.ended(),
             Some(b'=') => in_link(window, name, page),
-            Some(&byte) if matches!(byte, b'"' | b'\'' | b'/' | b'>') || tag::is_blank(byte) => hidden(window, name, page),
+            Some(&byte) if matches!(byte, b'"' | b'\'' | b'/' | b'>') || tag::is_blank(byte) => {
+                hidden(window, name, page)
+            }
             Some(_) => Verdict::Nothing,
         },
     }

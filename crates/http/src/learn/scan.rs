@@ -48,14 +48,7 @@ enum Decided {
 impl Scanner {
     /// A search of a page of these hosts.
     pub fn new(own: OwnHosts) -> Self {
-        Self {
-            page: Page::new(own),
-            tail: Vec::new(),
-            undecided: 0,
-            seam: Vec::new(),
-            passed: 0,
-            is_over: false,
-        }
+        Self { page: Page::new(own), tail: Vec::new(), undecided: 0, seam: Vec::new(), passed: 0, is_over: false }
     }
 
     /// Whether nothing that comes is looked at any more.

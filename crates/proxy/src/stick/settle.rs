@@ -10,7 +10,7 @@ use evenkeel_net::clock;
 
 use super::Seen;
 use super::part::MethodPart;
-use super::see::{Reading, see};
+use super::see::{Purpose, Reading, see};
 use crate::buffer::Desk;
 use crate::exchange::Exchange;
 use crate::hold::HeldPool;
@@ -113,7 +113,14 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn reading(&self) -> Reading<'a> {
         let is_secure = self.exchange.is_over_tls(self.desk);
-        Reading { desk: self.desk, pool: self.pool, now: self.now, is_secure, client: self.exchange.client }
+        Reading {
+            purpose: Purpose::Serving,
+            desk: self.desk,
+            pool: self.pool,
+            now: self.now,
+            is_secure,
+            client: self.exchange.client,
+        }
     }
 
     /// Appends the `Set-Cookie` value of a cookie of ours, if the answer needs one.

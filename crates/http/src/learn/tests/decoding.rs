@@ -83,8 +83,7 @@ fn an_id_is_told_as_soon_as_its_bytes_can_be_decoded() {
 #[test]
 fn a_bomb_gives_no_more_than_is_searched() {
     let bomb = vec![b' '; 64 * 1024 * 1024];
-    for (coding, body) in
-        [(Coding::Gzip, gzip(&bomb)), (Coding::Zstd, zstd(&bomb)), (Coding::Brotli, BLANKS.to_vec())]
+    for (coding, body) in [(Coding::Gzip, gzip(&bomb)), (Coding::Zstd, zstd(&bomb)), (Coding::Brotli, BLANKS.to_vec())]
     {
         let (names, mut reader) = (names(), PageReader::new(coding, own()).unwrap());
         for piece in body.chunks(16 * 1024) {
