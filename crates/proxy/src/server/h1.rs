@@ -45,7 +45,7 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
         uri::rewrite_path(&mut text, raw, route::normal_path(desk), &way.rewrite);
     }
     let accepted_from = text.len();
-    let reads_pages = attempt.pool.learning.as_ref().is_some_and(Learning::reads_pages);
+    let reads_pages = attempt.pool.learning.as_deref().is_some_and(Learning::reads_pages);
     let limits_codings = reads_pages && learn::write_accepted(desk, &mut text);
     desk.text = text;
     desk.out.clear();
