@@ -183,6 +183,8 @@ pub(crate) async fn stand_by(
     if !patience.is_zero()
         && let Some(changed) = Box::pin(wait::for_server(client, exchange, &pool, server, patience)).await?
     {
+        // All who waited come at once, to a server that has just begun.
+        lend(&mut exchange.stuck, &changed, clock::unix_now().as_secs(), Purpose::Serving);
         return Ok(changed);
     }
     match then {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use evenkeel_model::config::{
     Carrier, CookieAttributes, CookieValue, Network, PathPattern, SameSite, Sticky, StickyMethod, StickySkip, WhenDown,
 };
-use evenkeel_model::{ServerName, State};
+use evenkeel_model::{PoolName, ServerName, State};
 
 use super::rig::{Client, Rig, ok, run};
 use super::sticky_forms::{ask, by_cookie, cookie_of, logged, logged_many, rig, three};
@@ -88,6 +88,35 @@ fn a_request_waits_for_its_server_and_goes_elsewhere_only_then() {
         patient.reload().await;
         assert_ne!(ask(&patient, "/", &bond).await.text(), "b");
         assert_eq!(logged(&patient).await, "lost token down");
+    });
+}
+
+#[test]
+fn those_who_waited_do_not_drown_the_server_that_comes_back() {
+    run(async {
+        let origins = three().await;
+        let wait = Duration::from_secs(20);
+        let mut rig = rig(&origins, vec![Sticky { wait, ..by_cookie(|cookie| cookie.rate = Some(2)) }]).await;
+        let bond = token_for_b(&rig).await;
+        rig.states.insert(Rig::id("b"), State::Down);
+        rig.reload().await;
+        let mut waiting = Vec::new();
+        for _ in 0..12 {
+            let mut client = Client::connect(&rig).await;
+            client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{bond}\r\n")).await;
+            waiting.push(client);
+        }
+        // Other changes wake them, and they go on waiting.
+        rig.reload().await;
+        rig.until(|rig| rig.shared.pool_stats(&PoolName::new("shop").unwrap()).unwrap().traffic.requests == 13).await;
+        rig.states.insert(Rig::id("b"), State::Up);
+        rig.reload().await;
+        let mut served = 0;
+        for mut client in waiting {
+            served += usize::from(client.answer().await.text() == "b");
+        }
+        // Two in a second, and the second may turn meanwhile.
+        assert!((2..=6).contains(&served), "{served} of 12 at b");
     });
 }
 
