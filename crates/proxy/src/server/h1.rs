@@ -204,7 +204,7 @@ fn poll_head(
             match desk.response.parse(desk.answer.filled(), &ANSWER_LIMITS, facts) {
                 Ok(Some(_)) => return Poll::Ready(Ok(())),
                 // Few heads are so large; the room is given back with the desk.
-                Ok(None) if desk.answer.free() == 0 => desk.answer.widen(caps::SERVER_HEAD_BYTES),
+                Ok(None) if desk.answer.free() == 0 => client.worker.free.widen_answer(&mut desk.answer),
                 Ok(None) => {}
                 Err(cause) => return Poll::Ready(Err(Kind::Answer(cause).into())),
             }
