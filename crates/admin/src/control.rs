@@ -97,7 +97,7 @@ pub trait Sessions: Send + Sync {
 pub struct SessionChoice {
     /// Those of this pool.
     pub pool: Option<String>,
-    /// Those on a server of this name.
+    /// Those on this server: by name, by address, or as `pool/server`.
     pub server: Option<String>,
     /// Those that this address spoke for last.
     pub client: Option<IpAddr>,
