@@ -184,6 +184,7 @@ fn start_worker(index: usize, shared: Arc<Shared>, events: mpsc::Sender<Event>, 
     let runtime = || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     // The runtime belongs to its thread, so that whether it can be built is told back from there.
     let (told, built) = std::sync::mpsc::sync_channel(1);
+    let told_to = events.clone();
     let run = move || match runtime() {
         Ok(runtime) => {
             let _held = token;
@@ -191,13 +192,13 @@ fn start_worker(index: usize, shared: Arc<Shared>, events: mpsc::Sender<Event>, 
             let life = evenkeel_proxy::worker(index, shared, received);
             let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(life)));
             // Nobody listens any more when the process ends; then nobody needs to know.
-            let _ = events.blocking_send(Event::WorkerEnded { index, panicked: ended.is_err() });
+            let _ = told_to.blocking_send(Event::WorkerEnded { index, panicked: ended.is_err() });
         }
         Err(error) => {
             let _ = told.send(Err(error));
         }
     };
-    tasks::start_thread(tasks::WORKER, Some(index), run)?;
+    tasks::start_thread(tasks::WORKER, Some(index), &events, run)?;
     match built.recv() {
         Ok(Ok(runtime)) => Ok(Worker { commands, runtime }),
         Ok(Err(error)) => Err(error),

@@ -125,7 +125,7 @@ impl Ready {
         let name = Arc::clone(&self.name);
         let line = Line::new(commands, Arc::clone(&bell));
         let heart = self.heart(received, bell, events.clone(), &ending);
-        tasks::start_thread(tasks::HEARTBEAT, None, move || heart.run())?;
+        tasks::start_thread(tasks::HEARTBEAT, None, events, move || heart.run())?;
         Ok(Cluster { line, ending: Some(ending), name, score: 100 })
     }
 

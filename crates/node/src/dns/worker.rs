@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -65,15 +64,11 @@ impl Worker {
                 lines: Vec::new(),
             },
         };
-        let events = events.clone();
         let run = move || {
             let _held = token;
-            if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
-                // If nobody takes it, the process is ending already.
-                let _ = events.blocking_send(Event::Panicked { task: tasks::DNS.name });
-            }
+            thread.run();
         };
-        tasks::start_thread(tasks::DNS, Some(index), run)?;
+        tasks::start_thread(tasks::DNS, Some(index), events, run)?;
         Ok(Self { commands: Some(commands), waker, has_news, tally })
     }
 
