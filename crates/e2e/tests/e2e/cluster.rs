@@ -286,6 +286,24 @@ fn a_node_that_stops_hands_over_first() {
     assert!(pair.nodes[1].output().contains("node lb1 has resigned"), "{}", pair.nodes[1].output());
 }
 
+#[test]
+fn a_node_that_is_told_twice_to_end_still_says_its_last_word() {
+    if !is_root_or_skips("a_node_that_is_told_twice_to_end_still_says_its_last_word", "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    pair.node(1).signal(Signal::TERM);
+    pair.node(1).signal(Signal::INT);
+    pair.node(1).end(PATIENCE);
+    pair.await_owner(2);
+    await_for("lb2 to have heard of it", PATIENCE, || {
+        let told = pair.nodes[1].output();
+        (told.contains("node lb1 has resigned") || told.contains("node lb1 is dead")).then_some(())
+    });
+    let told = pair.nodes[1].output();
+    assert!(told.contains("node lb1 has resigned"), "{told}");
+}
+
 /// The process that a node has started.
 fn guard_of(node: u32) -> u32 {
     let children = std::fs::read_to_string(format!("/proc/{node}/task/{node}/children")).unwrap();

@@ -10,6 +10,7 @@
 
 mod guard;
 mod hand;
+mod telling;
 mod thread;
 
 use std::io;
@@ -35,6 +36,7 @@ use crate::supervisor::Event;
 use crate::tasks::{self, Ending};
 
 use hand::{Address, Order, Setup};
+use telling::Teller;
 use thread::{Command, Heart, Line, PingNode};
 
 pub use crate::supervisor::{ClusterStatus, GroupOrder, GroupRefused};
@@ -137,7 +139,8 @@ impl Ready {
         ending: &Ending,
     ) -> Heart {
         let Self { node, paths, peers, guard, pings, need, dead, name: _ } = self;
-        Heart { node, paths, peers, guard, pings, need, dead, commands, bell, events, _token: ending.token() }
+        let teller = Teller::new(events);
+        Heart { node, paths, peers, guard, pings, need, dead, commands, bell, teller, _token: ending.token() }
     }
 }
 
