@@ -70,3 +70,30 @@ fn a_second_pause_while_it_asks_does_not_answer_the_question() {
     }
     assert!(carry_out(&mut first, now).1.contains(&Action::Restore { group: 0 }));
 }
+
+#[test]
+fn packets_that_nobody_sealed_do_not_fill_the_log() {
+    let (mut first, mut second, mut now) = settled();
+    let mut stranger = node(1, &[b's'; 32]);
+    let mut told = 0;
+    for round in 0..400_u32 {
+        now += DEAD / 20;
+        // By turns under another key, and torn: with a sound packet between them.
+        stranger.handle_timeout(now);
+        carry_out(&mut stranger, now);
+        let mut packet = stranger.heartbeat().to_vec();
+        packet.truncate(packet.len() - usize::from(round % 2 == 0));
+        assert!(first.handle_packet(now, 0, &packet).is_err());
+        second.handle_timeout(now);
+        for beat in carry_out(&mut second, now).0 {
+            first.handle_packet(now, 0, &beat).unwrap();
+        }
+        first.handle_timeout(now);
+        let (beats, wanted) = carry_out(&mut first, now);
+        told += wanted.iter().filter(|action| matches!(action, Action::Note(Event::Trouble(..)))).count();
+        for beat in beats {
+            second.handle_packet(now, 0, &beat).unwrap();
+        }
+    }
+    assert_eq!(told, 1, "in twenty dead times");
+}
