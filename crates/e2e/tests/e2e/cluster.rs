@@ -52,6 +52,11 @@ impl Pair {
     }
 
     fn launch(&self, node: u8) -> Process {
+        self.launch_under(node, &[])
+    }
+
+    /// Runs it by a program that takes some of its rights first.
+    fn launch_under(&self, node: u8, wrapper: &[&str]) -> Process {
         let space = self.network.space(node);
         let name = format!("lb{node}");
         let file = self.scratch.file("evenkeel.conf").display().to_string();
@@ -59,7 +64,8 @@ impl Pair {
         let control = self.control(node);
         let program = program().display().to_string();
         let run = ["run", &file, "--node", &name, "--state", &state, "--control", &control];
-        let arguments: Vec<&str> = ["netns", "exec", &space, &program].into_iter().chain(run).collect();
+        let exec = ["netns", "exec", &space].into_iter().chain(wrapper.iter().copied());
+        let arguments: Vec<&str> = exec.chain([program.as_str()]).chain(run).collect();
         let output = self.scratch.file(&format!("output{node}"));
         Process::start(&name, "ip".as_ref(), &arguments, self.scratch.path(), output)
     }
@@ -302,6 +308,27 @@ fn a_node_that_is_told_twice_to_end_still_says_its_last_word() {
     });
     let told = pair.nodes[1].output();
     assert!(told.contains("node lb1 has resigned"), "{told}");
+}
+
+#[test]
+fn a_node_that_cannot_announce_its_address_says_so() {
+    if !is_root_or_skips("a_node_that_cannot_announce_its_address_says_so", "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    pair.node(2).kill();
+    let again = pair.launch_under(2, &["setpriv", "--bounding-set=-net_raw"]);
+    pair.nodes[1] = again;
+    await_for("lb2 to be back", PATIENCE, || {
+        pair.report(1).filter(|report| report["nodes"][0]["state"] == "up").map(|_| ())
+    });
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
+    let trouble =
+        await_for("the trouble to be told", PATIENCE, || pair.report(2)?["troubles"][0].as_str().map(str::to_owned));
+    assert!(trouble.contains("on eth0 cannot be announced") && trouble.contains("CAP_NET_RAW"), "{trouble}");
+    assert!(pair.nodes[1].output().contains(&trouble), "{}", pair.nodes[1].output());
+    assert!(pair.report(1).is_some_and(|report| report["troubles"].is_null()));
 }
 
 /// The process that a node has started.

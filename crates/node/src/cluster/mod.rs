@@ -13,6 +13,7 @@ mod hand;
 mod telling;
 mod thread;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path as FilePath, PathBuf};
@@ -70,6 +71,8 @@ pub(crate) struct Cluster {
     pub(crate) name: Arc<str>,
     /// Percent of the capacity that was last told.
     score: u8,
+    /// Devices whose addresses are not announced, and why.
+    pub(crate) mute: BTreeMap<String, String>,
 }
 
 /// Gets everything ready. `name` is this node's, as `--node` gives it; else it is the machine's.
@@ -128,7 +131,7 @@ impl Ready {
         let line = Line::new(commands, Arc::clone(&bell));
         let heart = self.heart(received, bell, events.clone(), &ending);
         tasks::start_thread(tasks::HEARTBEAT, None, events, move || heart.run())?;
-        Ok(Cluster { line, ending: Some(ending), name, score: 100 })
+        Ok(Cluster { line, ending: Some(ending), name, score: 100, mute: BTreeMap::new() })
     }
 
     fn heart(

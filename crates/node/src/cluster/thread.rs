@@ -205,7 +205,7 @@ impl Heart {
                 }
                 Report::CarrierLost { group } => Some(Change::CarrierLost { group: *group }),
                 Report::ForeignOwner { group, .. } => Some(Change::ForeignOwner { group: *group }),
-                Report::Restored { .. } | Report::Lost { .. } => None,
+                Report::Restored { .. } | Report::Lost { .. } | Report::Mute { .. } => None,
             };
             if let Some(change) = change {
                 self.node.apply(clock::now(), change);

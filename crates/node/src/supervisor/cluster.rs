@@ -42,6 +42,8 @@ pub struct ClusterStatus {
     pub node: String,
     /// What it sees; `None` where the heartbeat thread does not answer.
     pub view: Option<View>,
+    /// What hinders this node's own service addresses, a sentence each.
+    pub troubles: Vec<String>,
 }
 
 impl Supervisor {
@@ -53,8 +55,9 @@ impl Supervisor {
             return;
         };
         let (name, node, view) = (config.name.to_string(), cluster.name.to_string(), cluster.view());
+        let troubles = cluster.mute.iter().map(|(device, cause)| unannounced(device, cause)).collect();
         tokio::task::spawn_local(async move {
-            let _ = reply.send(Some(ClusterStatus { name, node, view: view.await }));
+            let _ = reply.send(Some(ClusterStatus { name, node, view: view.await, troubles }));
         });
     }
 
@@ -75,7 +78,7 @@ impl Supervisor {
     pub(super) fn hear_cluster(&mut self, told: Told, turn: &mut Turn) -> Option<Ended> {
         match told {
             Told::Event(event) => self.note_cluster(&event),
-            Told::Report(report) => self.note_report(&report),
+            Told::Report(report) => self.note_report(report),
             Told::GuardLost if turn.end_at.is_none() => {
                 tracing::error!(
                     "the address guard has ended, and addresses cannot be held without it; the process ends"
@@ -126,12 +129,12 @@ impl Supervisor {
         }
     }
 
-    fn note_report(&self, report: &Report) {
+    fn note_report(&mut self, report: Report) {
         let group = |index: usize| {
             let groups = self.about.first_config.cluster.as_ref().map(|cluster| cluster.groups.as_slice());
             groups.and_then(|groups| groups.get(index)).map(|group| group.name.to_string()).unwrap_or_default()
         };
-        let (subject, text) = match report {
+        let (subject, text) = match &report {
             Report::Done { failed: Some(cause), .. } => (String::new(), format!("a service address: {cause}")),
             Report::Done { failed: None, .. } => return,
             Report::CarrierLost { group: at } => {
@@ -148,9 +151,19 @@ impl Supervisor {
             Report::Lost { group: at, addr, cause } => {
                 (group(*at), format!("{addr} of group {} cannot be kept: {cause}", group(*at)))
             }
+            Report::Mute { device, cause: Some(cause) } => (String::new(), unannounced(device, cause)),
+            Report::Mute { device, cause: None } => {
+                (String::new(), format!("service addresses on {device} are announced again"))
+            }
         };
         tracing::warn!("{text}");
         self.journal.note("cluster", subject, text);
+        if let (Report::Mute { device, cause }, Some(cluster)) = (report, &mut self.cluster) {
+            match cause {
+                Some(cause) => cluster.mute.insert(device, cause),
+                None => cluster.mute.remove(&device),
+            };
+        }
     }
 
     /// Tells the cluster what this node is worth: of each pool the part of its weight that can serve, and the mean of
@@ -192,4 +205,10 @@ impl Supervisor {
             self.drain(turn);
         }
     }
+}
+
+fn unannounced(device: &str, cause: &str) -> String {
+    format!(
+        "service addresses on {device} cannot be announced, so that neighbours go on sending to their last owner: {cause}"
+    )
 }

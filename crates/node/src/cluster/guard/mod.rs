@@ -111,6 +111,8 @@ impl Guard {
         let sightings = self.holding.sightings(now);
         self.report(sightings);
         self.holding.announce_due(now);
+        let aside = self.holding.aside();
+        self.report(aside);
         Ok(true)
     }
 
