@@ -52,6 +52,11 @@ impl Announcer {
         Ok(Self { socket, mac })
     }
 
+    /// The Ethernet address that it announces.
+    pub fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
     /// Says once that the address is here: for IPv4 in both forms, for IPv6 in its one.
     ///
     /// # Errors

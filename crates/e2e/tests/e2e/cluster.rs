@@ -311,6 +311,19 @@ fn a_node_that_is_told_twice_to_end_still_says_its_last_word() {
 }
 
 #[test]
+fn an_address_is_announced_anew_by_another_ethernet_address() {
+    if !is_root_or_skips("an_address_is_announced_anew_by_another_ethernet_address", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    let mac = "02:00:00:00:77:01";
+    pair.network.set_mac(1, mac);
+    // The burst after a change lasts for five seconds, and a minute passes until the next announcement.
+    assert!(pair.network.hears_claim(CLIENT, (SERVICE, mac), Duration::from_secs(20)), "it is not announced");
+    pair.await_owner(1);
+}
+
+#[test]
 fn a_node_that_cannot_announce_its_address_says_so() {
     if !is_root_or_skips("a_node_that_cannot_announce_its_address_says_so", "for network namespaces") {
         return;

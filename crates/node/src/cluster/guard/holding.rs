@@ -220,27 +220,36 @@ impl Holding {
         reports
     }
 
-    /// The kernel had more news than were read: everything is put there once more.
-    pub(super) fn refresh(&mut self) -> Vec<Report> {
+    /// The kernel had more news than were read: every device is looked at, and everything is put there once more.
+    pub(super) fn refresh(&mut self, now: Duration) -> Vec<Report> {
+        let mut reports = Vec::new();
         if let Ok(devices) = self.kernel.devices() {
-            self.devices = by_index(devices);
+            let is_gone = |index: &u32| !devices.iter().any(|device| device.index == *index);
+            let gone: Vec<u32> = self.devices.keys().copied().filter(is_gone).collect();
+            reports.extend(gone.into_iter().flat_map(|index| self.device_gone(index)));
+            reports.extend(devices.into_iter().flat_map(|device| self.device(now, device)));
         }
-        (0..self.groups.len()).flat_map(|group| self.renew(group)).collect()
+        reports.extend((0..self.groups.len()).flat_map(|group| self.renew(group)));
+        reports
     }
 
     /// A device is there, or has changed.
     pub(super) fn device(&mut self, now: Duration, device: Device) -> Vec<Report> {
-        let (index, is_up) = (device.index, device.is_up);
+        let (index, is_up, mac) = (device.index, device.is_up, device.mac);
         let was_up = self.devices.insert(index, device).is_some_and(|before| before.is_up);
-        match (was_up, is_up) {
-            (true, false) => self.carrier_lost(index),
-            (false, true) => {
-                let back: Vec<usize> = self.groups_on(index).collect();
-                back.into_iter().for_each(|group| self.announce(now, group));
-                Vec::new()
-            }
-            _ => Vec::new(),
+        // Neighbours know the addresses by the Ethernet address that the device had before.
+        let is_renamed = self.announcers.get(&index).is_some_and(|announcer| Some(announcer.mac()) != mac);
+        if is_renamed {
+            self.announcers.remove(&index);
         }
+        if was_up && !is_up {
+            return self.carrier_lost(index);
+        }
+        if is_up && (is_renamed || !was_up) {
+            let back: Vec<usize> = self.groups_on(index).collect();
+            back.into_iter().for_each(|group| self.announce(now, group));
+        }
+        Vec::new()
     }
 
     pub(super) fn device_gone(&mut self, index: u32) -> Vec<Report> {

@@ -104,7 +104,7 @@ impl Guard {
                 }
                 News::Device(device) => self.holding.device(now, device),
                 News::DeviceGone(index) => self.holding.device_gone(index),
-                News::Missed => self.holding.refresh(),
+                News::Missed => self.holding.refresh(now),
             };
             self.report(reports);
         }
