@@ -124,10 +124,13 @@ impl Holding {
     pub(super) fn stop(&mut self, group: usize, resource: usize) -> Result<(), String> {
         let Some(held) = self.held_mut(group, resource) else { return Ok(()) };
         held.announcing.end();
-        match held.place.take() {
-            Some(place) => self.kernel.remove(place).map_err(|error| refused(&error)),
-            None => Ok(()),
+        let Some(place) = held.place else { return Ok(()) };
+        self.kernel.remove(place).map_err(|error| refused(&error))?;
+        // Only now: what could not be taken away is still here, and the next stop has to try again.
+        if let Some(held) = self.held_mut(group, resource) {
+            held.place = None;
         }
+        Ok(())
     }
 
     /// Takes all addresses of the group away, and remembers them.
