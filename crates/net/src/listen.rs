@@ -70,6 +70,17 @@ pub enum Presence {
     Moves,
 }
 
+impl Presence {
+    /// Has a socket that is not bound yet take the address in this way.
+    pub(crate) fn prepare(self, socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+        match self {
+            Self::Here => Ok(()),
+            Self::Moves if addr.is_ipv4() => socket.set_freebind_v4(true),
+            Self::Moves => socket.set_freebind_v6(true),
+        }
+    }
+}
+
 /// Which families an IPv6 socket takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Families {
@@ -122,11 +133,7 @@ fn open(addr: SocketAddr, families: Families, presence: Presence) -> io::Result<
     if addr.is_ipv6() {
         socket.set_only_v6(families == Families::Own)?;
     }
-    match presence {
-        Presence::Here => {}
-        Presence::Moves if addr.is_ipv4() => socket.set_freebind_v4(true)?,
-        Presence::Moves => socket.set_freebind_v6(true)?,
-    }
+    presence.prepare(&socket, addr)?;
     Ok(socket)
 }
 

@@ -16,7 +16,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::NetError;
-use crate::listen::{self, Families};
+use crate::listen::{self, Families, Presence};
 
 mod message;
 
@@ -50,10 +50,10 @@ pub struct Datagram<'a> {
 ///
 /// # Errors
 /// Where the address cannot be had, as in [`listen::bind`].
-pub fn bind(addr: ListenAddr, count: usize) -> Result<Vec<Port>, NetError> {
+pub fn bind(addr: ListenAddr, count: usize, presence: Presence) -> Result<Vec<Port>, NetError> {
     let mut outcome = Ok(Vec::new());
     for (candidate, families) in listen::candidates(addr) {
-        outcome = bind_all(candidate, families, count);
+        outcome = bind_all(candidate, (families, presence), count);
         if !outcome.as_ref().is_err_and(listen::lacks_family) {
             break;
         }
@@ -61,14 +61,14 @@ pub fn bind(addr: ListenAddr, count: usize) -> Result<Vec<Port>, NetError> {
     outcome.map_err(|error| listen::explain(addr, error))
 }
 
-fn bind_all(mut addr: SocketAddr, families: Families, count: usize) -> io::Result<Vec<Port>> {
+fn bind_all(mut addr: SocketAddr, kind: (Families, Presence), count: usize) -> io::Result<Vec<Port>> {
     if addr.port() != 0 {
         // A socket that shares nothing conflicts with everybody, so that no other process gets a part of the queries.
-        open(addr, families)?.bind(&SockAddr::from(addr))?;
+        open(addr, kind)?.bind(&SockAddr::from(addr))?;
     }
     let mut ports = Vec::with_capacity(count);
     for _ in 0..count {
-        let socket = open(addr, families)?;
+        let socket = open(addr, kind)?;
         socket.set_reuse_port(true)?;
         // The kernel's own bound holds; a smaller buffer is no reason to fail.
         let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
@@ -84,11 +84,12 @@ fn bind_all(mut addr: SocketAddr, families: Families, count: usize) -> io::Resul
     Ok(ports)
 }
 
-fn open(addr: SocketAddr, families: Families) -> io::Result<Socket> {
+fn open(addr: SocketAddr, (families, presence): (Families, Presence)) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(families == Families::Own)?;
     }
+    presence.prepare(&socket, addr)?;
     Ok(socket)
 }
 

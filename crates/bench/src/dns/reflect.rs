@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use evenkeel_model::config::ListenAddr;
+use evenkeel_net::listen::Presence;
 use evenkeel_net::udp::{self, Batch, Waker};
 
 /// Datagrams in one batch from which on another one is probably there already.
@@ -14,7 +15,7 @@ const BUSY: usize = 4;
 
 /// Reflects until the time is over.
 pub(crate) fn serve(addr: SocketAddr, limit: Duration) -> io::Result<()> {
-    let ports = udp::bind(ListenAddr::One(addr), 1).map_err(io::Error::other)?;
+    let ports = udp::bind(ListenAddr::One(addr), 1, Presence::Here).map_err(io::Error::other)?;
     let (mut batch, waker, end) = (Batch::new(), Waker::new()?, Instant::now() + limit);
     let Some(port) = ports.first() else { return Ok(()) };
     while Instant::now() < end {

@@ -26,7 +26,7 @@ fn echo(port: &Port, batch: &mut Batch) -> usize {
 
 #[test]
 fn an_answer_leaves_from_where_its_query_arrived() {
-    let ports = bind(ListenAddr::Every(0), 1).unwrap();
+    let ports = bind(ListenAddr::Every(0), 1, Presence::Here).unwrap();
     let port = ports[0].addr().port();
     let mut batch = Batch::new();
     // 127.0.0.0/8 is local as a whole: the second address shows that the answer does not leave from the first.
@@ -52,7 +52,7 @@ fn an_answer_leaves_from_where_its_query_arrived() {
 
 #[test]
 fn a_batch_answers_many_and_leaves_out_what_has_no_answer() {
-    let ports = bind(ListenAddr::One("127.0.0.1:0".parse().unwrap()), 1).unwrap();
+    let ports = bind(ListenAddr::One("127.0.0.1:0".parse().unwrap()), 1, Presence::Here).unwrap();
     let client = client("127.0.0.1");
     client.connect(ports[0].addr()).unwrap();
     for number in 0..40_u8 {
@@ -84,7 +84,16 @@ fn a_batch_answers_many_and_leaves_out_what_has_no_answer() {
 fn a_port_that_somebody_else_has_is_told() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = ListenAddr::One(taken.local_addr().unwrap());
-    assert!(matches!(bind(addr, 2), Err(NetError::PortInUse { .. })));
+    assert!(matches!(bind(addr, 2, Presence::Here), Err(NetError::PortInUse { .. })));
+}
+
+#[test]
+fn an_address_that_moves_is_bound_before_it_is_here() {
+    // TEST-NET-1 (RFC 5737) is nobody's.
+    let absent = ListenAddr::One("192.0.2.77:0".parse().unwrap());
+    assert!(matches!(bind(absent, 2, Presence::Here), Err(NetError::AddressAbsent { .. })));
+    let ports = bind(absent, 2, Presence::Moves).unwrap();
+    assert_eq!((ports.len(), ports[0].addr()), (2, ports[1].addr()));
 }
 
 #[test]
