@@ -58,13 +58,14 @@ pub fn bind(addr: ListenAddr, count: usize, presence: Presence) -> Result<Vec<Po
             break;
         }
     }
-    outcome.map_err(|error| listen::explain(addr, error))
+    outcome.map_err(|error| listen::explain(addr, listen::Kind::Datagrams, error))
 }
 
 fn bind_all(mut addr: SocketAddr, kind: (Families, Presence), count: usize) -> io::Result<Vec<Port>> {
     if addr.port() != 0 {
         // A socket that shares nothing conflicts with everybody, so that no other process gets a part of the queries.
-        open(addr, kind)?.bind(&SockAddr::from(addr))?;
+        // Our own, which a reload may leave on an overlapping address, are no conflict.
+        listen::unless_ours(open(addr, kind)?.bind(&SockAddr::from(addr)), addr, listen::Kind::Datagrams)?;
     }
     let mut ports = Vec::with_capacity(count);
     for _ in 0..count {

@@ -84,7 +84,16 @@ fn a_batch_answers_many_and_leaves_out_what_has_no_answer() {
 fn a_port_that_somebody_else_has_is_told() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = ListenAddr::One(taken.local_addr().unwrap());
-    assert!(matches!(bind(addr, 2, Presence::Here), Err(NetError::PortInUse { .. })));
+    let Err(NetError::PortInUse { holder, .. }) = bind(addr, 2, Presence::Here) else { panic!("it was shared") };
+    assert_eq!(holder.unwrap().pid, std::process::id());
+}
+
+#[test]
+fn our_own_port_on_an_overlapping_address_is_no_conflict() {
+    let every = bind(ListenAddr::Every(0), 2, Presence::Here).unwrap();
+    let one = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), every[0].addr().port());
+    let ports = bind(ListenAddr::One(one), 2, Presence::Here).unwrap();
+    assert_eq!(ports[0].addr(), one);
 }
 
 #[test]
