@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use evenkeel_cluster::{Change, Event, View};
-use evenkeel_model::State;
-use evenkeel_model::config::Standing;
+use evenkeel_model::config::{Config, Pool, Standing};
+use evenkeel_model::{ServerId, State};
 use tokio::sync::oneshot;
 
 use super::{Supervisor, Turn};
@@ -166,27 +166,11 @@ impl Supervisor {
         }
     }
 
-    /// Tells the cluster what this node is worth: of each pool the part of its weight that can serve, and the mean of
-    /// these.
+    /// Tells the cluster what this node is worth, where that has changed.
     pub(super) fn grade(&mut self) {
         let Some(cluster) = &mut self.cluster else { return };
-        let mut sum = 0_u64;
-        let mut count = 0_u64;
-        for pool in &self.running.config.pools {
-            let (mut all, mut usable) = (0_u64, 0_u64);
-            for server in pool.servers.iter().filter(|server| server.standing == Standing::Ready && server.weight > 0) {
-                let id = evenkeel_model::ServerId { pool: pool.name.clone(), server: server.name.clone() };
-                let weight = u64::from(server.weight);
-                all += weight;
-                let is_usable = self.running.views.get(&id).is_none_or(|view| view.state != State::Down);
-                usable += if is_usable { weight } else { 0 };
-            }
-            if let Some(percent) = (usable * 100).checked_div(all) {
-                (sum, count) = (sum + percent, count + 1);
-            }
-        }
-        let score = sum.checked_div(count).unwrap_or(100);
-        cluster.grade(u8::try_from(score).unwrap_or(100));
+        let view = |id: &ServerId| self.running.views.get(id).map(|view| view.state);
+        cluster.grade(score(&self.running.config, view));
     }
 
     /// Begins to leave the cluster before anything is drained: whether there is something to wait for.
@@ -207,8 +191,53 @@ impl Supervisor {
     }
 }
 
+/// What a node is worth: of each pool the part of its weight that takes new sessions, and the mean of these. What the
+/// file itself sets aside counts in neither.
+fn score(config: &Config, state: impl Fn(&ServerId) -> Option<State>) -> u8 {
+    let percent = |pool: &Pool| {
+        let (mut all, mut usable) = (0_u64, 0_u64);
+        for server in pool.servers.iter().filter(|server| server.standing == Standing::Ready && server.weight > 0) {
+            let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+            let weight = u64::from(server.weight);
+            all += weight;
+            if matches!(state(&id), None | Some(State::Up | State::Unknown)) {
+                usable += weight;
+            }
+        }
+        (usable * 100).checked_div(all)
+    };
+    let (sum, count) =
+        config.pools.iter().filter_map(percent).fold((0, 0), |(sum, count), percent| (sum + percent, count + 1));
+    u8::try_from(sum.checked_div(count).unwrap_or(100)).unwrap_or(100)
+}
+
 fn unannounced(device: &str, cause: &str) -> String {
     format!(
         "service addresses on {device} cannot be announced, so that neighbours go on sending to their last owner: {cause}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn a_node_is_worth_what_takes_new_sessions_there() {
+        let text = "http :80 {\n    respond 200\n}\npool shop {\n    server a 10.0.0.1:80 weight=3\n    server b 10.0.0.2:80\n    \
+                    server c 10.0.0.3:80 drain\n}\npool cart {\n    server a 10.0.0.1:81\n}\n";
+        let origin = crate::Origin::Text { name: "test".to_owned(), text: text.to_owned() };
+        let config = origin.load(&evenkeel_config::Options::default()).loaded.config.unwrap();
+        let scored = |states: &[(&str, State)]| {
+            let states: HashMap<String, State> = states.iter().map(|(id, state)| ((*id).to_owned(), *state)).collect();
+            score(&config, |id| states.get(&id.to_string()).copied())
+        };
+        assert_eq!(scored(&[]), 100);
+        assert_eq!(scored(&[("shop/a", State::Up), ("shop/b", State::Unknown), ("shop/c", State::Draining)]), 100);
+        for state in [State::Down, State::Maintenance, State::Draining] {
+            assert_eq!(scored(&[("shop/a", state)]), 62, "{state:?}");
+            assert_eq!(scored(&[("shop/a", state), ("shop/b", state), ("cart/a", state)]), 0, "{state:?}");
+        }
+    }
 }
