@@ -115,15 +115,21 @@ impl Crew {
         }
     }
 
-    /// Asks every worker for a sign of life.
+    /// Gives every worker the snapshot and asks for a sign of life. Those behind one that has no room get it too.
+    ///
+    /// # Errors
+    /// The first that has no room.
     pub(crate) fn ping(&self, snapshot: &Arc<Snapshot>) -> Result<Acks, Silent> {
         let mut acks = Vec::with_capacity(self.workers.len());
+        let mut silent = None;
         for (index, worker) in self.workers.iter().enumerate() {
             let (command, ack) = apply(snapshot, Vec::new(), Vec::new());
-            worker.commands.try_send(command).map_err(|_| Silent(index))?;
-            acks.push(ack);
+            match worker.commands.try_send(command) {
+                Ok(()) => acks.push(ack),
+                Err(_) => silent = silent.or(Some(Silent(index))),
+            }
         }
-        Ok(Acks(acks))
+        silent.map_or(Ok(Acks(acks)), Err)
     }
 
     /// Lets the workers go and waits for their threads for a moment.
