@@ -48,8 +48,8 @@ type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
 pub(crate) struct Waiting {
     /// For the one that is under way. Never empty while there is one.
     now: Vec<Reply>,
-    /// For the next one: the file may have changed since the present one read it.
-    next: Vec<Reply>,
+    /// For the next one, and who ordered it: the file may have changed since the present one read it.
+    next: Vec<(Reply, &'static str)>,
     is_under_way: bool,
     /// On whose order, for the history, and whether it comes from there.
     by: String,
@@ -63,13 +63,19 @@ impl Supervisor {
             return;
         }
         if turn.reloads.is_under_way {
-            turn.reloads.next.push(reply);
+            turn.reloads.next.push((reply, by));
             return;
         }
-        tracing::info!("reload of {}, by {by}", self.origin.name());
-        turn.reloads.now.push(reply);
-        by.clone_into(&mut turn.reloads.by);
-        self.begin_reload(self.origin.clone(), turn);
+        turn.reloads.next.push((reply, by));
+        self.begin_next(turn);
+    }
+
+    /// Reads the file for those that wait for it, if there are any.
+    fn begin_next(&mut self, turn: &mut Turn) {
+        if turn.reloads.take_next() {
+            tracing::info!("reload of {}, by {}", self.origin.name(), turn.reloads.by);
+            self.begin_reload(self.origin.clone(), turn);
+        }
     }
 
     /// Applies a configuration of the history. The file stays as it is.
@@ -276,10 +282,17 @@ impl Supervisor {
         }
         turn.reloads.is_under_way = false;
         turn.reloads.is_rollback = false;
-        if !turn.reloads.next.is_empty() {
-            turn.reloads.now = std::mem::take(&mut turn.reloads.next);
-            self.begin_reload(self.origin.clone(), turn);
-        }
+        self.begin_next(turn);
+    }
+}
+
+impl Waiting {
+    /// Has those that waited for the next reload wait for the one that begins now. Whether there are any.
+    fn take_next(&mut self) -> bool {
+        let Some((_, by)) = self.next.first() else { return false };
+        (*by).clone_into(&mut self.by);
+        self.now.extend(self.next.drain(..).map(|(reply, _)| reply));
+        true
     }
 }
 
@@ -300,5 +313,25 @@ impl Running {
                 self.bound.insert(name.clone(), bound);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_that_waited_goes_by_the_name_of_who_ordered_it() {
+        let mut waiting = Waiting { by: "SIGHUP".to_owned(), ..Waiting::default() };
+        assert!(!waiting.take_next());
+        let replies: Vec<_> = (0..2).map(|_| oneshot::channel()).collect();
+        let mut orders = ["the control socket", "SIGHUP"].into_iter();
+        let mut answers = Vec::new();
+        for (reply, answer) in replies {
+            waiting.next.push((reply, orders.next().unwrap()));
+            answers.push(answer);
+        }
+        assert!(waiting.take_next());
+        assert_eq!((waiting.by.as_str(), waiting.now.len(), waiting.next.len()), ("the control socket", 2, 0));
     }
 }
