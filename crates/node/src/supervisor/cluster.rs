@@ -124,8 +124,9 @@ impl Supervisor {
         }
         self.journal.note("cluster", subject, text);
         if let (Event::Claimed(group, _, claim), Some(cluster)) = (event, &self.about.first_config.cluster) {
-            // Here and not beside: of two claims written at once one would be lost.
-            self.state.save_claim(&cluster.name, group, *claim);
+            let (state, cluster, group, claim) = (self.state.clone(), cluster.name.clone(), group.clone(), *claim);
+            // The disk may take its time, at a failover above all; verdicts and orders go on meanwhile.
+            tokio::task::spawn_blocking(move || state.save_claim(&cluster, &group, claim));
         }
     }
 

@@ -13,6 +13,7 @@ use super::{Event, Running, Supervisor, Turn};
 use crate::compare::Sources;
 use crate::crew::{Opened, Silent};
 use crate::dns;
+use crate::history::History;
 use crate::names::{self, Answer};
 use crate::node::{buffers, max_conns};
 use crate::origin::Origin;
@@ -56,6 +57,15 @@ pub(crate) struct Waiting {
     is_rollback: bool,
 }
 
+/// Which configuration is to be applied.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// What the file says.
+    File,
+    /// The one of this number in the history.
+    Kept(u64),
+}
+
 impl Supervisor {
     pub(super) fn order_reload(&mut self, by: &'static str, reply: Reply, turn: &mut Turn) {
         if turn.end_at.is_some() {
@@ -74,7 +84,7 @@ impl Supervisor {
     fn begin_next(&mut self, turn: &mut Turn) {
         if turn.reloads.take_next() {
             tracing::info!("reload of {}, by {}", self.origin.name(), turn.reloads.by);
-            self.begin_reload(self.origin.clone(), turn);
+            self.begin_reload(Wanted::File, turn);
         }
     }
 
@@ -85,17 +95,14 @@ impl Supervisor {
         } else {
             turn.reloads.is_under_way.then(|| "a reload is under way; try again when it is done".to_owned())
         };
-        let kept = self.state.history().read(number);
-        let (None, Some(kept)) = (&refused, kept) else {
-            let refused = refused.unwrap_or_else(|| format!("the history holds no configuration {number}"));
+        if let Some(refused) = refused {
             let _ = reply.send(Err(Refusal::plain(refused)));
             return;
-        };
+        }
         tracing::info!("configuration {number} of the history is wanted back, by {by}");
         turn.reloads.now.push(reply);
         (turn.reloads.by, turn.reloads.is_rollback) = (by, true);
-        let name = format!("{} as of configuration {number}", self.origin.name());
-        self.begin_reload(Origin::Kept { name, texts: Box::new(kept.texts) }, turn);
+        self.begin_reload(Wanted::Kept(number), turn);
     }
 
     /// What configurations there are.
@@ -109,7 +116,7 @@ impl Supervisor {
         }
     }
 
-    fn begin_reload(&mut self, origin: Origin, turn: &mut Turn) {
+    fn begin_reload(&mut self, wanted: Wanted, turn: &mut Turn) {
         turn.reloads.is_under_way = true;
         self.watchdog.reloading();
         let config = Arc::clone(&self.running.config);
@@ -120,9 +127,11 @@ impl Supervisor {
         let (own_secret, workers) = (self.own_secret.clone(), self.crew.len());
         let (resolver, events) = (Rc::clone(&self.resolver), self.events.clone());
         let known: HashSet<String> = self.keeper.hosts().into_iter().collect();
+        let (file, history) = (self.origin.clone(), self.state.history());
         tokio::task::spawn_local(async move {
             // Files and directories may be slow; probes and verdicts go on meanwhile.
             let reading = tokio::task::spawn_blocking(move || {
+                let origin = wanted.find(file, &history)?;
                 let running = prepare::Running {
                     config: &config,
                     first: &first,
@@ -283,6 +292,17 @@ impl Supervisor {
         turn.reloads.is_under_way = false;
         turn.reloads.is_rollback = false;
         self.begin_next(turn);
+    }
+}
+
+impl Wanted {
+    /// Where it is read from. Reads the history, where it comes from there.
+    fn find(self, file: Origin, history: &History) -> Result<Origin, Refusal> {
+        let Self::Kept(number) = self else { return Ok(file) };
+        let kept = history.read(number);
+        let kept = kept.ok_or_else(|| Refusal::plain(format!("the history holds no configuration {number}")))?;
+        let name = format!("{} as of configuration {number}", file.name());
+        Ok(Origin::Kept { name, texts: Box::new(kept.texts) })
     }
 }
 
