@@ -7,15 +7,16 @@
 use std::io;
 use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use evenkeel_model::caps;
 use evenkeel_model::config::ListenAddr;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::NetError;
+use crate::bell::Bell;
 use crate::listen::{self, Families, Presence};
 
 mod message;
@@ -148,45 +149,20 @@ impl Batch {
     }
 }
 
-/// Wakes a thread that waits for datagrams.
-#[derive(Debug)]
-pub struct Waker(OwnedFd);
-
-impl Waker {
-    /// A waker.
-    ///
-    /// # Errors
-    /// Where there is no descriptor left.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
-    }
-
-    /// Wakes the thread, now or at its next wait.
-    pub fn wake(&self) {
-        // A counter that is full wakes as well.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-
-    fn clear(&self) {
-        let mut count = [0_u8; 8];
-        let _ = rustix::io::read(&self.0, &mut count);
-    }
-}
-
-/// Waits until one of the ports has a datagram, the waker was used, or the time has passed.
+/// Waits until one of the ports has a datagram, the bell was rung, or the time has passed. The bell is quiet afterwards.
 ///
 /// # Errors
 /// Where the system refuses to wait.
-pub fn wait<'a>(ports: impl Iterator<Item = &'a Port>, waker: &Waker, most: Duration) -> io::Result<()> {
-    let mut all: Vec<PollFd<'_>> = vec![PollFd::new(&waker.0, PollFlags::IN)];
+pub fn wait<'a>(ports: impl Iterator<Item = &'a Port>, bell: &Bell, most: Duration) -> io::Result<()> {
+    let mut all: Vec<PollFd<'_>> = vec![PollFd::from_borrowed_fd(bell.as_fd(), PollFlags::IN)];
     all.extend(ports.map(|port| PollFd::from_borrowed_fd(port.socket.as_fd(), PollFlags::IN)));
     let most = Timespec::try_from(most).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
     match poll(&mut all, Some(&most)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
-    if all.first().is_some_and(|waker| !waker.revents().is_empty()) {
-        waker.clear();
+    if all.first().is_some_and(|rung| !rung.revents().is_empty()) {
+        bell.hear();
     }
     Ok(())
 }

@@ -13,8 +13,8 @@ fn client(to: &str) -> UdpSocket {
 
 /// Answers what comes with the same bytes and the arrival address, once.
 fn echo(port: &Port, batch: &mut Batch) -> usize {
-    let waker = Waker::new().unwrap();
-    wait([port].into_iter(), &waker, Duration::from_secs(10)).unwrap();
+    let bell = Bell::new().unwrap();
+    wait([port].into_iter(), &bell, Duration::from_secs(10)).unwrap();
     batch
         .exchange(port, &mut |datagram, out| {
             let text = format!("{} {}", datagram.arrived_at.unwrap(), String::from_utf8_lossy(datagram.bytes));
@@ -63,8 +63,8 @@ fn a_batch_answers_many_and_leaves_out_what_has_no_answer() {
     let mut batch = Batch::new();
     let mut taken = 0;
     while taken < 41 {
-        let waker = Waker::new().unwrap();
-        wait(ports.iter(), &waker, Duration::from_secs(10)).unwrap();
+        let bell = Bell::new().unwrap();
+        wait(ports.iter(), &bell, Duration::from_secs(10)).unwrap();
         taken += batch
             .exchange(&ports[0], &mut |datagram, out| {
                 out[0] = datagram.bytes[0];
@@ -106,9 +106,9 @@ fn an_address_that_moves_is_bound_before_it_is_here() {
 }
 
 #[test]
-fn a_waker_ends_a_wait() {
-    let waker = Waker::new().unwrap();
-    waker.wake();
-    wait(std::iter::empty(), &waker, Duration::from_secs(60)).unwrap();
-    wait(std::iter::empty(), &waker, Duration::from_millis(1)).unwrap();
+fn a_bell_ends_a_wait() {
+    let bell = Bell::new().unwrap();
+    bell.ring();
+    wait(std::iter::empty(), &bell, Duration::from_secs(60)).unwrap();
+    wait(std::iter::empty(), &bell, Duration::from_millis(1)).unwrap();
 }

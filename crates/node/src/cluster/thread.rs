@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use evenkeel_cluster::{Action, Change, Event, Node, Outcome, View};
-use evenkeel_net::beat::{Bell, Path, readable, wait};
+use evenkeel_net::beat::{Path, readable, wait};
+use evenkeel_net::bell::Bell;
 use evenkeel_net::clock;
 use evenkeel_net::ping::Ping;
 use evenkeel_net::process::Companion;
