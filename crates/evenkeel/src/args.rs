@@ -393,7 +393,7 @@ pub(crate) struct SessionChoiceArgs {
     /// Those of this pool
     #[arg(long)]
     pub(crate) pool: Option<String>,
-    /// Those that live on a server of this name
+    /// Those that live on this server: its name, or POOL/SERVER as `list` shows it
     #[arg(long)]
     pub(crate) server: Option<String>,
     /// Those that this address spoke for last; of IPv6 its /64 counts

@@ -284,6 +284,9 @@ pub const CLUSTER_CANDIDATES: usize = 4;
 /// Commands that wait for the heartbeat thread, which takes them many times a second.
 pub const CLUSTER_COMMANDS: usize = 256;
 
+/// What the heartbeat thread has to tell and finds no room for: some seconds of a cluster in which everything fails.
+pub const CLUSTER_UNTOLD: usize = 256;
+
 /// Attempts to stop a resource before the group counts as stuck.
 pub const GROUP_STOP_ATTEMPTS: u8 = 3;
 

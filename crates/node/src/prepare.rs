@@ -146,7 +146,7 @@ pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded)
 }
 
 /// Service addresses are elsewhere most of the time, and listened on all the same: what moves is then served at once.
-fn presence(config: &Config, addr: ListenAddr) -> Presence {
+pub(crate) fn presence(config: &Config, addr: ListenAddr) -> Presence {
     let ListenAddr::One(addr) = addr else { return Presence::Here };
     let mut moving = config.cluster.iter().flat_map(Cluster::service_addresses);
     if moving.any(|service| service.addr == addr.ip()) { Presence::Moves } else { Presence::Here }

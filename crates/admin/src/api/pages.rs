@@ -96,20 +96,22 @@ pub(super) static OPERATIONS: &[Operation] = &[
 ];
 
 async fn show(call: Call<'_>, view: View) -> Reply {
+    let asked = Asked { view, query: call.query.clone() };
+    let report = call.control.status().await;
     let facts = Facts {
         log: (view == View::Log && log::NEEDS <= Needs::Role(call.caller.role)).then(|| log_facts(&call)),
-        report: call.control.status().await,
-        timeline: call.control.timeline().await,
+        timeline: asked.shows_day().then(|| call.control.timeline(&report)).unwrap_or_default(),
         sessions: match view {
             View::Sessions => Some(session_facts(&call).await),
             _ => None,
         },
-        events: call.control.events().recent(0),
+        events: asked.shows_events().then(|| call.control.events().recent(0)).unwrap_or_default(),
+        report,
         role: call.caller.role,
         user: call.caller.to_string(),
         is_signed_in: access::has_login(call.head),
     };
-    Ok(sealed(page::page(&Asked { view, query: call.query }, &facts)))
+    Ok(sealed(page::page(&asked, &facts)))
 }
 
 async fn session_facts(call: &Call<'_>) -> SessionFacts {

@@ -24,14 +24,14 @@ use std::time::Duration;
 use evenkeel_config::Loaded;
 use evenkeel_model::config::{Config, LogTarget};
 use evenkeel_model::{ListenerName, PoolName, ServerId, State};
-use evenkeel_net::listen::{self, Presence};
+use evenkeel_net::listen;
 use evenkeel_net::udp;
 use evenkeel_net::udp::Port;
 use evenkeel_proxy::ServerView;
 use evenkeel_proxy::log::LogSink;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::prepare::Refusal;
+use crate::prepare::{Refusal, presence};
 use crate::supervisor::Event;
 use crate::tasks::Ending;
 
@@ -93,11 +93,12 @@ pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded)
         if is_bound {
             continue;
         }
-        let ports = udp::bind(listener.addr, workers);
+        let presence = presence(next, listener.addr);
+        let ports = udp::bind(listener.addr, workers, presence);
         let both = ports.and_then(|ports| {
             // With port 0 the system's choice for datagrams is the one for streams as well.
             let addr = ports.first().map_or(listener.addr, |port| with_port(listener.addr, port.addr().port()));
-            listen::bind(addr, 1, Presence::Here).map(|streams| (ports, streams))
+            listen::bind(addr, 1, presence).map(|streams| (ports, streams))
         });
         match both {
             Ok((ports, streams)) => {

@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -15,7 +14,8 @@ use evenkeel_balance::Rng;
 use evenkeel_dns::answer::{Allowance, RateLimit, RateRules, Transport, Way};
 use evenkeel_dns::{Name, Rcode, Type};
 use evenkeel_model::{ListenerName, caps};
-use evenkeel_net::udp::{Batch, Datagram, Port, Waker, wait};
+use evenkeel_net::bell::Bell;
+use evenkeel_net::udp::{Batch, Datagram, Port, wait};
 use evenkeel_net::{clock, rng};
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,7 +41,7 @@ enum Command {
 /// A thread, as the supervisor holds it. It ends when this is dropped.
 pub(super) struct Worker {
     commands: Option<SyncSender<Command>>,
-    waker: Arc<Waker>,
+    bell: Arc<Bell>,
     has_news: Arc<AtomicBool>,
     tally: Arc<Tally>,
 }
@@ -49,12 +49,12 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn start(index: usize, events: &mpsc::Sender<Event>, token: Token) -> io::Result<Self> {
         let (commands, received) = sync_channel(caps::DNS_COMMANDS);
-        let (waker, has_news) = (Arc::new(Waker::new()?), Arc::new(AtomicBool::new(false)));
+        let (bell, has_news) = (Arc::new(Bell::new()?), Arc::new(AtomicBool::new(false)));
         let tally = Arc::new(Tally::new(false));
         let [a, b, c, d, e, f, g, h, ..] = rng::seed();
         let thread = Thread {
             commands: received,
-            waker: Arc::clone(&waker),
+            bell: Arc::clone(&bell),
             has_news: Arc::clone(&has_news),
             view: Arc::new(View::default()),
             ports: Vec::new(),
@@ -65,16 +65,12 @@ impl Worker {
                 lines: Vec::new(),
             },
         };
-        let events = events.clone();
         let run = move || {
             let _held = token;
-            if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
-                // If nobody takes it, the process is ending already.
-                let _ = events.blocking_send(Event::Panicked { task: tasks::DNS.name });
-            }
+            thread.run();
         };
-        tasks::start_thread(tasks::DNS, Some(index), run)?;
-        Ok(Self { commands: Some(commands), waker, has_news, tally })
+        tasks::start_thread(tasks::DNS, Some(index), events, run)?;
+        Ok(Self { commands: Some(commands), bell, has_news, tally })
     }
 
     pub(super) fn tally(&self) -> Arc<Tally> {
@@ -100,7 +96,7 @@ impl Worker {
     fn send(&self, command: Command) -> bool {
         let sent = self.commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
         self.has_news.store(true, Ordering::Release);
-        self.waker.wake();
+        self.bell.ring();
         sent
     }
 }
@@ -109,13 +105,13 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.commands = None;
         self.has_news.store(true, Ordering::Release);
-        self.waker.wake();
+        self.bell.ring();
     }
 }
 
 struct Thread {
     commands: Receiver<Command>,
-    waker: Arc<Waker>,
+    bell: Arc<Bell>,
     has_news: Arc<AtomicBool>,
     view: Arc<View>,
     ports: Vec<Listening>,
@@ -161,7 +157,7 @@ impl Thread {
                     self.answering.flush(answers, 1);
                 }
                 let ports = self.ports.iter().map(|listening| &listening.port);
-                if let Err(error) = wait(ports, &self.waker, LOOK) {
+                if let Err(error) = wait(ports, &self.bell, LOOK) {
                     tracing::error!("waiting for queries failed: {error}");
                 }
                 // A supervisor that is gone wakes nobody.
