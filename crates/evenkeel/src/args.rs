@@ -141,6 +141,9 @@ pub(crate) struct DemoArgs {
     /// Do not wait for keys: show everything in some twenty seconds, and end
     #[arg(long)]
     pub(crate) tour: bool,
+    /// Show DNS instead: two nodes that answer names by what is healthy, and a client that asks them
+    #[arg(long, conflicts_with = "port")]
+    pub(crate) dns: bool,
 }
 
 #[derive(Debug, Args)]

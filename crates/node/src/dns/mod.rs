@@ -6,6 +6,8 @@
 //! open over a reload that keeps their address.
 
 mod answered;
+mod asking;
+mod chosen;
 mod delegation;
 mod load;
 mod long;
@@ -35,7 +37,9 @@ use crate::prepare::{Refusal, presence};
 use crate::supervisor::Event;
 use crate::tasks::Ending;
 
-pub use answered::{Answered, BalancedStatus, DnsAsked, ZoneStatus};
+pub use answered::{Answered, DnsAsked, ZoneStatus};
+pub use asking::{LookedUp, look_up};
+pub use chosen::{BalancedStatus, ChosenServer};
 pub(crate) use load::Block as LoadedBlock;
 pub(crate) use load::load;
 pub use load::problems;
@@ -46,6 +50,10 @@ use stream::Streams;
 use tally::{Tally, ZoneNumbers};
 use view::{HealthView, View};
 use worker::Worker;
+
+/// How often is looked whether the threads have let go of old zones, and how long between two looks.
+const RETIRE_LOOKS: u32 = 600;
+const RETIRE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The new sockets of one address.
 pub(crate) struct Opened {
@@ -132,6 +140,24 @@ pub(crate) fn gone(now: &Config, next: &Config) -> Vec<ListenerName> {
     all.filter(|listener| !stays(*listener)).map(|listener| listener.name.clone()).collect()
 }
 
+/// Frees zones that are answered no more, once the threads have let go of them, where nobody waits: a large one takes
+/// longer to free than a query may wait.
+fn retire(old: Arc<Vec<LoadedBlock>>) {
+    if old.is_empty() {
+        return;
+    }
+    tokio::task::spawn_local(async move {
+        for _ in 0..RETIRE_LOOKS {
+            if Arc::strong_count(&old) == 1 {
+                break;
+            }
+            tokio::time::sleep(RETIRE_PAUSE).await;
+        }
+        // Where the process ends before, it is freed with it.
+        let _ = tokio::task::spawn_blocking(move || drop(old)).await;
+    });
+}
+
 impl Dns {
     /// No DNS yet.
     pub(crate) fn new(events: mpsc::Sender<Event>) -> Self {
@@ -199,7 +225,7 @@ impl Dns {
             return Vec::new();
         }
         blocks.iter_mut().for_each(|block| block.number_zones(&mut self.counted));
-        self.blocks = Arc::new(blocks);
+        retire(std::mem::replace(&mut self.blocks, Arc::new(blocks)));
         self.logs = logs.clone();
         self.view = Arc::new(View::build(&self.blocks, &self.health, &self.logs));
         let mut answers = self.send_view();
@@ -262,6 +288,11 @@ impl Dns {
         if !self.ending.wait(patience) {
             tracing::error!("a thread of DNS has not ended after {} s", patience.as_secs());
         }
+    }
+
+    /// The blocks that are answered.
+    pub(crate) fn blocks(&self) -> Arc<Vec<LoadedBlock>> {
+        Arc::clone(&self.blocks)
     }
 
     /// What was asked and answered since the start.

@@ -112,7 +112,8 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     let hash_seed = state.hash_seed().map_err(in_state)?;
     let resources = {
         let (keys, logs) = (TokenKeys::default(), HashSet::new());
-        prepare::gather(&config, &Known { keys: &keys, logs: &logs, own_secret: &own_secret, admin: &admin }, &loaded)?
+        let known = Known { keys: &keys, logs: &logs, own_secret: &own_secret, admin: &admin, dns: &[] };
+        prepare::gather(&config, &known, &loaded)?
     };
     Ok(Ready {
         origin,

@@ -286,7 +286,7 @@ impl Supervisor {
                 let _ = reply.send(self.dns.query(&asked));
             }
             Event::Order(Order::DnsZones { reply }) => {
-                let _ = reply.send(self.dns.zones());
+                let _ = reply.send(self.dns.zones(&self.running.config, &self.running.views));
             }
             Event::Order(Order::Cluster { reply }) => self.tell_cluster(reply),
             Event::Order(Order::Group { group, order, by, reply }) => {

@@ -123,7 +123,7 @@ impl Supervisor {
         let first = Arc::clone(&self.about.first_config);
         let (keys, pages) = (self.running.keys.clone(), self.running.pages.clone());
         let logs: HashSet<_> = self.logs.sinks().keys().cloned().collect();
-        let admin = self.admin.borrow().clone();
+        let (admin, dns) = (self.admin.borrow().clone(), self.dns.blocks());
         let (own_secret, workers) = (self.own_secret.clone(), self.crew.len());
         let (resolver, events) = (Rc::clone(&self.resolver), self.events.clone());
         let known: HashSet<String> = self.keeper.hosts().into_iter().collect();
@@ -140,6 +140,7 @@ impl Supervisor {
                     logs: &logs,
                     own_secret: &own_secret,
                     admin: &admin,
+                    dns: &dns,
                     workers,
                 };
                 prepare::prepare(&origin, &running)
