@@ -62,7 +62,7 @@ pub use node::{ControlPlace, Ended, Gone, Handle, Node, Service, SignalUse, Star
 pub use origin::{Disk, LiveText, Loading, Origin, Texts};
 pub use prepare::Refusal;
 pub use resources::problems as resource_problems;
-pub use sessions::{NoSession, PoolSessions, SessionBook, SessionFilter, SessionInfo, SessionList};
+pub use sessions::{NoSession, PoolSessions, SessionBook, SessionFilter, SessionInfo, SessionList, SessionsOn};
 pub use state::last_good;
 pub use status::{ConfigStatus, LastReload, ListenerStatus, NodeStatus, Phase, PoolStatus, ReloadCounts, ServerStatus};
 pub use supervisor::{Reloaded, SteerError, Steering};
