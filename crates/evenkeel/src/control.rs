@@ -131,12 +131,18 @@ impl Control for Running {
 
     fn status(&self) -> Answer<'_, StatusReport> {
         Box::pin(async {
+            let mut report = self.counters().await;
+            self.watch.annotate(&mut report);
+            report
+        })
+    }
+
+    fn counters(&self) -> Answer<'_, StatusReport> {
+        Box::pin(async {
             // A node that ends just now says that it stops.
             let status = self.handle.status().await;
             let stopping = |_| StatusReport { stopping: true, ..StatusReport::default() };
-            let mut report = status.map_or_else(stopping, |status| report(&status));
-            self.watch.annotate(&mut report);
-            report
+            status.map_or_else(stopping, |status| report(&status))
         })
     }
 
@@ -146,7 +152,7 @@ impl Control for Running {
     }
 
     fn timeline(&self) -> Answer<'_, TimelineReport> {
-        Box::pin(async { self.watch.timeline(&self.status().await) })
+        Box::pin(async { self.watch.timeline(&self.counters().await) })
     }
 
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>> {
