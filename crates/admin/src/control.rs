@@ -242,6 +242,11 @@ pub trait Control: Send + Sync + 'static {
     /// How the node is at this moment.
     fn status(&self) -> Answer<'_, StatusReport>;
 
+    /// The same without rates and percentiles, which cost more than all the rest where there are many servers.
+    fn counters(&self) -> Answer<'_, StatusReport> {
+        self.status()
+    }
+
     /// Reads the configuration anew and applies it. Answers when traffic sees it, or when it was refused whole.
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>>;
 

@@ -14,6 +14,13 @@ pub const STICKY_METHODS: usize = 8;
 /// fifty kilobytes hold those of a thousand clients who are there at one time.
 pub const TOKENS_REMEMBERED: usize = 1024;
 
+/// Sessions in tokens that are counted one by one, for each pool; of more, a part is followed and stands for all. 32 KiB for
+/// a pool whose tokens are in use.
+pub const SESSIONS_COUNTED: usize = 2048;
+
+/// Networks from which one token may come before it is called copied: somebody on a journey changes between a few.
+pub const TOKEN_NETWORKS: u32 = 8;
+
 /// Most requests that wait for a slot of one pool, whatever `queue` says: each holds a connection and a buffer.
 pub const QUEUE_PER_POOL: u32 = 65_536;
 

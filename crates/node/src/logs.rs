@@ -254,7 +254,7 @@ impl Complaint {
 }
 
 /// The logs that a configuration names, each once.
-fn targets(config: &Config) -> Vec<LogTarget> {
+pub(crate) fn targets(config: &Config) -> Vec<LogTarget> {
     let mut found: Vec<LogTarget> = Vec::new();
     for site in config.listeners.iter().flat_map(|listener| &listener.sites) {
         for log in &site.logs {

@@ -10,6 +10,7 @@ use crate::steps::{Outcome, answers, command};
 const PROGRAMS: &[(&str, &str, &str)] = &[
     ("cc", "gcc", "linking"),
     ("/usr/bin/python3", "python3", "an application with sessions"),
+    ("/usr/bin/php", "php-cli", "another one, whose sessions stand in URLs"),
     ("nginx", "nginx-light", "servers behind the balancer"),
     ("haproxy", "haproxy", "another balancer, to prove the harness"),
     ("curl", "curl", "a client that is not ours"),

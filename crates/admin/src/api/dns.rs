@@ -81,18 +81,21 @@ pub(crate) async fn view(control: &dyn Control) -> DnsViewReport {
 }
 
 async fn query(call: Call<'_>) -> Reply {
+    let question = question(&call)?;
+    let wrong = |detail: String| Problem::new(Code::A103, detail);
+    call.control.dns().query(question).await.map(|answer| json(&answer)).map_err(wrong)
+}
+
+/// The query that the parameters ask for.
+pub(super) fn question(call: &Call<'_>) -> Result<DnsQuestion, Problem> {
     let wrong = |detail: String| Problem::new(Code::A103, detail);
     let addr = |name: &str| -> Result<Option<IpAddr>, Problem> {
-        let Some(text) = call.query(name) else { return Ok(None) };
+        let Some(text) = call.query(name).filter(|text| !text.is_empty()) else { return Ok(None) };
         let addr = text.parse().map_err(|_| wrong(format!("`{name}`: `{text}` is no IP address")))?;
         Ok(Some(addr))
     };
     let name = call.query("name").ok_or_else(|| wrong("the query says no `name`".to_owned()))?;
-    let question = DnsQuestion {
-        name: name.to_owned(),
-        kind: call.query("type").unwrap_or("A").to_owned(),
-        client: addr("client")?,
-        arrived_at: addr("at")?,
-    };
-    call.control.dns().query(question).await.map(|answer| json(&answer)).map_err(wrong)
+    let kind = call.query("type").filter(|kind| !kind.is_empty()).unwrap_or("A");
+    let (client, arrived_at) = (addr("client")?, addr("at")?);
+    Ok(DnsQuestion { name: name.to_owned(), kind: kind.to_owned(), client, arrived_at })
 }

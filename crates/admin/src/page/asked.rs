@@ -17,23 +17,32 @@ pub(crate) enum View {
     Health,
     /// Sessions that answers told.
     Sessions,
-    /// What has happened.
-    Events,
+    /// Nodes and groups.
+    Cluster,
+    /// What DNS answers now.
+    Dns,
     /// Zone files and their records.
     Zonefiles,
+    /// What has happened.
+    Events,
     /// The latest requests.
     Log,
+    /// What runs, what the file says, what was before.
+    Config,
 }
 
 /// Every view with its path and its name.
-pub(super) const VIEWS: [(View, &str, &str); 7] = [
+pub(super) const VIEWS: [(View, &str, &str); 10] = [
     (View::Overview, "/", "Overview"),
     (View::Servers, "/servers", "Servers"),
     (View::Health, "/health", "Health"),
     (View::Sessions, "/sessions", "Sessions"),
-    (View::Events, "/events", "Events"),
+    (View::Cluster, "/cluster", "Cluster"),
+    (View::Dns, "/dns", "DNS"),
     (View::Zonefiles, "/zonefiles", "Zone files"),
+    (View::Events, "/events", "Events"),
     (View::Log, "/log", "Log"),
+    (View::Config, "/config", "Configuration"),
 ];
 
 /// What is asked.

@@ -58,7 +58,7 @@ fn paths(node: &NodeReport) -> String {
 }
 
 /// What somebody should look at, a sentence each.
-fn concerns(report: &ClusterReport) -> Vec<String> {
+pub(crate) fn concerns(report: &ClusterReport) -> Vec<String> {
     let mut concerns = Vec::new();
     if report.phase == "silent" {
         concerns.push("the heartbeat thread does not answer".to_owned());

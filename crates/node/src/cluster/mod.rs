@@ -236,7 +236,11 @@ fn lifetime(dead: Duration) -> Duration {
         .max(defaults::ADDRESS_LIFETIME)
 }
 
-fn keys(cluster: &config::Cluster) -> Result<Keyring, Refusal> {
+/// The keys that heartbeats are sealed and accepted with.
+///
+/// # Errors
+/// Where one cannot be had, or is none.
+pub(crate) fn keys(cluster: &config::Cluster) -> Result<Keyring, Refusal> {
     let key = |secret: &config::SecretRef| {
         let bytes = secrets::read_private(secret)?;
         Key::derive(&bytes).map_err(|error| error.to_string())

@@ -50,6 +50,8 @@ pub struct SessionInfo {
     pub seen: u32,
     /// Whether a request has ever brought it.
     pub presented: bool,
+    /// How often its client's network changed.
+    pub roams: u32,
 }
 
 /// Sessions that were found.
@@ -265,6 +267,7 @@ fn info(pool: &PoolName, entry: &Entry, names: &HashMap<ServerUid, ServerName>) 
         born: entry.born,
         seen: entry.seen,
         presented: entry.is_presented(),
+        roams: entry.roams(),
     }
 }
 
