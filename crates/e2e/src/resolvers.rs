@@ -123,7 +123,7 @@ impl Lab {
             .args(arguments)
             .stdin(Stdio::null())
             .output()
-            .unwrap();
+            .expect("nsenter is there");
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 
@@ -137,7 +137,7 @@ impl Lab {
     }
 
     fn write(&self, name: &str, text: &str) -> String {
-        self.scratch.write(name, text).to_str().unwrap().to_owned()
+        self.scratch.write(name, text).to_str().expect("the path is text").to_owned()
     }
 
     fn nsd(&mut self, name: &str, address: &str, zone: &str, text: &str) {
@@ -165,7 +165,11 @@ impl Lab {
             NODES[0], NODES[1]
         );
         let config = self.write(&format!("node{at}.conf"), &config);
-        self.nodes[at] = Some(self.start_part(&format!("node{at}"), program().to_str().unwrap(), &["run", &config]));
+        self.nodes[at] = Some(self.start_part(
+            &format!("node{at}"),
+            program().to_str().expect("the path is text"),
+            &["run", &config],
+        ));
     }
 
     /// A node's process.
@@ -214,9 +218,9 @@ impl Lab {
             "net.listen('{knot}', 53)\ntrust_anchors.remove('.')\nmodules.load('hints')\nhints.root_file('{hints}')\ncache.size = 10 * MB\n"
         );
         let config = self.write("kresd.conf", &config);
-        fs::create_dir(self.scratch.file("kresd")).unwrap();
+        fs::create_dir(self.scratch.file("kresd")).expect("a folder can be made");
         self.start_part("kresd", "kresd", &["-n", "-c", &config, &format!("{dir}/kresd")]);
-        fs::create_dir(self.scratch.file("recursor")).unwrap();
+        fs::create_dir(self.scratch.file("recursor")).expect("a folder can be made");
         let own = [
             format!("--config-dir={dir}/recursor"),
             format!("--socket-dir={dir}/recursor"),
@@ -235,7 +239,7 @@ impl Lab {
         if !Path::new(&path).is_file() {
             self.write("hints", &format!(". 3600 NS a.root.\na.root. 3600 A {ROOT}\n"));
         }
-        path.to_str().unwrap().to_owned()
+        path.to_str().expect("the path is text").to_owned()
     }
 
     /// Asks a name server, as long as the most patient resolver tries on its own.

@@ -54,7 +54,7 @@ impl Crew {
     /// Where the system has no thread or descriptor to give.
     pub(crate) fn start(count: usize, shared: &Arc<Shared>, events: &mpsc::Sender<Event>) -> io::Result<Self> {
         let ending = Ending::new();
-        let start = |index| start_worker(index, Arc::clone(shared), events.clone(), ending.token());
+        let start = |index| start_worker(index, Arc::clone(shared), events, ending.token());
         let workers = (0..count).map(start).collect::<io::Result<_>>()?;
         Ok(Self { workers, ending })
     }
@@ -185,7 +185,7 @@ fn apply(
     (Command::Apply { snapshot: Arc::clone(snapshot), open, close, done }, ack)
 }
 
-fn start_worker(index: usize, shared: Arc<Shared>, events: mpsc::Sender<Event>, token: Token) -> io::Result<Worker> {
+fn start_worker(index: usize, shared: Arc<Shared>, events: &mpsc::Sender<Event>, token: Token) -> io::Result<Worker> {
     let (commands, received) = mpsc::channel(caps::WORKER_COMMANDS);
     let runtime = || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     // The runtime belongs to its thread, so that whether it can be built is told back from there.
@@ -204,7 +204,7 @@ fn start_worker(index: usize, shared: Arc<Shared>, events: mpsc::Sender<Event>, 
             let _ = told.send(Err(error));
         }
     };
-    tasks::start_thread(tasks::WORKER, Some(index), &events, run)?;
+    tasks::start_thread(tasks::WORKER, Some(index), events, run)?;
     match built.recv() {
         Ok(Ok(runtime)) => Ok(Worker { commands, runtime }),
         Ok(Err(error)) => Err(error),

@@ -11,6 +11,7 @@ use crate::lines::Wanted;
 use crate::page::{self, Asked, ConfigFacts, DnsFacts, Facts, LogFacts, SessionFacts, View};
 use crate::payload::{self, Payload};
 use crate::problem::Problem;
+use crate::report::TimelineReport;
 
 /// The fields that keep a page to itself, beside the policy.
 const GUARDS: [(&str, &str); 4] = [
@@ -122,7 +123,7 @@ async fn show(call: Call<'_>, view: View) -> Reply {
     let report = call.control.status().await;
     let facts = Facts {
         log: (view == View::Log && log::NEEDS <= Needs::Role(call.caller.role)).then(|| log_facts(&call)),
-        timeline: asked.shows_day().then(|| call.control.timeline(&report)).unwrap_or_default(),
+        timeline: if asked.shows_day() { call.control.timeline(&report) } else { TimelineReport::default() },
         sessions: match view {
             View::Sessions => Some(session_facts(&call).await),
             _ => None,
@@ -139,7 +140,7 @@ async fn show(call: Call<'_>, view: View) -> Reply {
             View::Config => Some(config_facts(&call).await),
             _ => None,
         },
-        events: asked.shows_events().then(|| call.control.events().recent(0)).unwrap_or_default(),
+        events: if asked.shows_events() { call.control.events().recent(0) } else { Vec::new() },
         report,
         role: call.caller.role,
         user: call.caller.to_string(),

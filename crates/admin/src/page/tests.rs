@@ -65,12 +65,14 @@ fn cluster(name: &str) -> ClusterReport {
         phase: text(),
         nodes: vec![node("up"), node("dead")],
         groups: vec![group(&[]), group(&["a"]), group(&["a", "b"])],
+        troubles: vec![text()],
     }
 }
 
 fn dns(name: &str) -> DnsFacts {
     let text = || name.to_owned();
-    let balanced = BalancedReport { name: text(), answer: text(), now: vec![text()], ttl: 5 };
+    let balanced =
+        BalancedReport { name: text(), answer: text(), now: vec![text()], ttl: 5, ..BalancedReport::default() };
     let zone = ZoneReport { name: text(), listeners: vec![text()], balanced: vec![balanced], ..ZoneReport::default() };
     let answer =
         DnsAnswerReport { question: text(), answer: vec![text()], why: vec![text()], ..DnsAnswerReport::default() };

@@ -156,32 +156,7 @@ fn block(
         (Arc::default(), Arc::default(), made_of)
     });
     let (zones, ready, made_of) = read;
-    let (mut keys, mut transfers, mut told) = (Vec::new(), Vec::new(), Vec::new());
-    for zone in &dns.zones {
-        let Some(served) = name(&zone.name).ok().and_then(|name| zones.get(&name)) else { continue };
-        let (name, mut secondaries) = (served.zone().origin().clone(), Vec::new());
-        let mut read = |secret: &Option<SecretRef>| match secret.as_ref().map(key) {
-            None => Some(None),
-            Some(Ok(key)) => Some(Some(key)),
-            Some(Err(cause)) => {
-                found.push(loaded.dns_secret_unreadable(Some(&zone.name), &cause));
-                None
-            }
-        };
-        for line in &zone.transfer {
-            let Some(key) = read(&line.key) else { continue };
-            let key_name = key.as_ref().map(|key| key.name().clone());
-            transfers.push(Allowed { zone: name.clone(), from: line.from.clone(), key: key_name });
-            keys.extend(key);
-        }
-        for line in &zone.notify {
-            let Some(key) = read(&line.key) else { continue };
-            secondaries.push((line.to, key));
-        }
-        if !secondaries.is_empty() {
-            told.push(Told { name, serial: served.zone().soa().serial, secondaries });
-        }
-    }
+    let Secondaries { keys, transfers, told } = secondaries(dns, &zones, loaded, &mut found);
     let cookies = cookies(&dns.cookies, own).unwrap_or_else(|cause| {
         found.push(loaded.dns_secret_unreadable(None, &cause));
         None
@@ -206,6 +181,45 @@ fn block(
         numbers: Vec::new(),
         numbers_by_name: HashMap::new(),
     })
+}
+
+/// Who may have zones transferred, and who is told that one changed.
+#[derive(Default)]
+struct Secondaries {
+    keys: Vec<Key>,
+    transfers: Vec<Allowed>,
+    told: Vec<Told>,
+}
+
+/// The secondary servers of a block's zones; a key that cannot be read is added to what was found wrong.
+fn secondaries(dns: &Dns, zones: &Zones, loaded: &Loaded, found: &mut Vec<Diagnostic>) -> Secondaries {
+    let mut all = Secondaries::default();
+    for zone in &dns.zones {
+        let Some(served) = name(&zone.name).ok().and_then(|name| zones.get(&name)) else { continue };
+        let (name, mut secondaries) = (served.zone().origin().clone(), Vec::new());
+        let mut read = |secret: &Option<SecretRef>| match secret.as_ref().map(key) {
+            None => Some(None),
+            Some(Ok(key)) => Some(Some(key)),
+            Some(Err(cause)) => {
+                found.push(loaded.dns_secret_unreadable(Some(&zone.name), &cause));
+                None
+            }
+        };
+        for line in &zone.transfer {
+            let Some(key) = read(&line.key) else { continue };
+            let key_name = key.as_ref().map(|key| key.name().clone());
+            all.transfers.push(Allowed { zone: name.clone(), from: line.from.clone(), key: key_name });
+            all.keys.extend(key);
+        }
+        for line in &zone.notify {
+            let Some(key) = read(&line.key) else { continue };
+            secondaries.push((line.to, key));
+        }
+        if !secondaries.is_empty() {
+            all.told.push(Told { name, serial: served.zone().soa().serial, secondaries });
+        }
+    }
+    all
 }
 
 /// What the parents of made zones should say, where there is a resolver to ask.
