@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Sticky;
+use super::{PoolTls, Sticky};
 use crate::{PoolName, ServerName, defaults};
 
 /// Interchangeable servers.
@@ -36,6 +36,8 @@ pub struct Pool {
     pub reuse: Reuse,
     /// The table of learned sessions.
     pub sessions: Sessions,
+    /// TLS towards its servers. `None`: they are spoken to in the clear.
+    pub tls: Option<PoolTls>,
 }
 
 /// One server.
@@ -365,6 +367,7 @@ impl Pool {
             slow_start: Duration::ZERO,
             reuse: Reuse::Safe,
             sessions: Sessions::default(),
+            tls: None,
         }
     }
 }

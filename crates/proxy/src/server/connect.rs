@@ -9,6 +9,7 @@ use std::time::Duration;
 use evenkeel_http::retry::{Replay, survives_reuse};
 use evenkeel_model::config::Reuse;
 use evenkeel_net::stream::{self, ConnectError};
+use evenkeel_net::tls;
 use tokio::time::Instant;
 
 use crate::error::{Kind, ProxyError};
@@ -16,7 +17,7 @@ use crate::exchange::Exchange;
 use crate::record;
 use crate::serve::h1::Client;
 use crate::server::Attempt;
-use crate::snapshot::ServerPart;
+use crate::snapshot::{ServerPart, Way};
 use crate::wire::Stream;
 
 /// A connection to the attempt's server.
@@ -63,6 +64,10 @@ pub(crate) async fn obtain(
             Err(Kind::Local.into())
         }
         Err(error) => {
+            if error.reason == evenkeel_model::Reason::TlsFailed {
+                // The verdict says that it fails, and this alone why.
+                tracing::debug!(server = %server.id, "{error}");
+            }
             exchange.server_addr = server.addrs.first().copied();
             Err(Kind::Connect(error.reason).into())
         }
@@ -87,10 +92,23 @@ async fn connect(client: &Client, server: &ServerPart, within: Duration) -> Resu
     let mut failed =
         ConnectError { reason: evenkeel_model::Reason::Dns, source: std::io::ErrorKind::NotFound.into(), local: false };
     for addr in turned.copied().collect::<Vec<SocketAddr>>() {
-        match stream::connect(addr, within).await {
+        match connect_to(server, addr, within).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
     }
     Err(failed)
+}
+
+/// Connects, and agrees on TLS where the pool speaks it, all within the time.
+async fn connect_to(server: &ServerPart, addr: SocketAddr, within: Duration) -> Result<Stream, ConnectError> {
+    match &server.way {
+        Way::Plain => stream::connect(addr, within).await,
+        Way::Tls(connector, name) => tls::connect_to(addr, connector, name, within).await,
+        Way::Closed => Err(ConnectError {
+            reason: evenkeel_model::Reason::TlsFailed,
+            source: std::io::Error::other("TLS with this server cannot be had"),
+            local: true,
+        }),
+    }
 }
