@@ -47,6 +47,17 @@ impl Pair {
         pair
     }
 
+    /// Signs it anew, so that it expired a day ago.
+    fn expire(&self, scratch: &Scratch) {
+        let (cert, key) = (self.cert.to_str().unwrap(), self.key.to_str().unwrap());
+        let names = scratch.write("names", "subjectAltName=DNS:shop.example\n");
+        let request = scratch.file("request");
+        let request = request.to_str().unwrap();
+        openssl(&["req", "-new", "-key", key, "-subj", "/CN=shop.example", "-out", request]);
+        let names = names.to_str().unwrap();
+        openssl(&["x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-extfile", names, "-out", cert]);
+    }
+
     fn line(&self) -> String {
         format!("cert {} key={}", self.cert.display(), self.key.display())
     }
@@ -230,7 +241,8 @@ fn clients_show_who_they_are() {
 fn check_says_what_is_wrong_with_certificates() {
     let scratch = Scratch::new("check");
     let good = Pair::make(&scratch, "good", &["shop.example"], "90");
-    let ending = Pair::make(&scratch, "ending", &["shop.example"], "0");
+    let ending = Pair::make(&scratch, "ending", &["shop.example"], "90");
+    ending.expire(&scratch);
     let config = |cert: &PathBuf, key: &PathBuf| {
         let text = format!(
             "https :443 shop.example {{\n    cert {} key={}\n    to 127.0.0.1:80\n}}\n",
