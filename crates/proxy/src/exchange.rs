@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use evenkeel_balance::sticky::Bond;
 use evenkeel_balance::{ServerIndex, ServerSet};
-use evenkeel_http::{Known, forwarded};
+use evenkeel_http::{Known, forwarded, grpc};
 use tokio::time::Instant;
 
 use crate::buffer::Desk;
@@ -75,6 +75,8 @@ pub(crate) struct Exchange {
     pub(crate) is_trusted: bool,
     /// Whether it came in a stream of HTTP/2.
     pub(crate) is_stream: bool,
+    /// Whether it is a call by gRPC, whose bodies may rest for long and whose errors have words of their own.
+    pub(crate) is_grpc: bool,
     pub(crate) id: RequestIdText,
     /// The trace that began with this request.
     pub(crate) trace: Option<TraceParent>,
@@ -193,6 +195,7 @@ impl Exchange {
             client: address,
             is_trusted,
             is_stream: client.is_stream,
+            is_grpc: client.is_stream && grpc::is_call(desk.request.fields().first(buf, Known::ContentType)),
             id: RequestIdText::none(),
             trace: None,
             stuck: Stuck::NOTHING,
@@ -246,6 +249,11 @@ impl Exchange {
 
 /// From a request's head to its record.
 pub(crate) async fn run(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) -> Next {
+    if exchange.is_grpc {
+        // Both sides of a call may rest between two messages as those of a tunnel do.
+        client.timeouts.body = client.timeouts.body.max(client.timeouts.tunnel);
+        client.timeouts.rate = None;
+    }
     let mut flow = route::choose(client, desk, exchange);
     if !matches!(flow, Flow::Fail(_))
         && let Err(error) = guard::admit(client, desk)

@@ -36,6 +36,18 @@ pub struct Pool {
     pub reuse: Reuse,
     /// The table of learned sessions.
     pub sessions: Sessions,
+    /// What is spoken to the servers.
+    pub protocol: ServerProtocol,
+}
+
+/// What is spoken to servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServerProtocol {
+    /// HTTP/1.1
+    #[default]
+    Http1,
+    /// HTTP/2, without asking first.
+    Http2,
 }
 
 /// One server.
@@ -365,6 +377,7 @@ impl Pool {
             slow_start: Duration::ZERO,
             reuse: Reuse::Safe,
             sessions: Sessions::default(),
+            protocol: ServerProtocol::default(),
         }
     }
 }

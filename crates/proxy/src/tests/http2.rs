@@ -75,7 +75,7 @@ pub(super) fn request(method: &str, path: &str) -> Request<()> {
 }
 
 /// Sends all of it, as the peer has room.
-async fn send_all(stream: &mut SendStream<Bytes>, mut bytes: Bytes, is_end: bool) {
+pub(super) async fn send_all(stream: &mut SendStream<Bytes>, mut bytes: Bytes, is_end: bool) {
     while !bytes.is_empty() {
         stream.reserve_capacity(bytes.len());
         let room = match stream.capacity() {
@@ -418,7 +418,7 @@ fn a_connection_that_is_worn_is_replaced_without_a_lost_request() {
         let rig = Rig::start(config).await;
         let mut served = 0;
         for _ in 0..4 {
-            let mut client = Http2::connect(&rig).await;
+            let client = Http2::connect(&rig).await;
             while let Ok(mut ready) = client.requests.clone().ready().await {
                 match ready.send_request(request("GET", "/"), true) {
                     Ok((answer, _)) => match Answering(answer).whole().await {

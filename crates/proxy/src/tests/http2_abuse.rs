@@ -23,7 +23,6 @@ const CALM: u32 = 11;
 #[derive(Debug, Clone)]
 struct Frame {
     kind: u8,
-    flags: u8,
     stream: u32,
     payload: Vec<u8>,
 }
@@ -67,11 +66,11 @@ impl Raw {
     /// The next frame; `None` at the end.
     async fn next(&mut self) -> Option<Frame> {
         loop {
-            if let [a, b, c, kind, flags, s, t, u, v, rest @ ..] = self.have.as_slice() {
+            if let [a, b, c, kind, _flags, s, t, u, v, rest @ ..] = self.have.as_slice() {
                 let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
                 if let Some(payload) = rest.get(..length) {
                     let stream = u32::from_be_bytes([*s, *t, *u, *v]);
-                    let frame = Frame { kind: *kind, flags: *flags, stream, payload: payload.to_vec() };
+                    let frame = Frame { kind: *kind, stream, payload: payload.to_vec() };
                     self.have.drain(..9 + length);
                     return Some(frame);
                 }

@@ -5,6 +5,7 @@ mod counts;
 mod failures;
 mod http2;
 mod http2_abuse;
+mod http2_servers;
 mod keeping;
 mod learning;
 mod life;

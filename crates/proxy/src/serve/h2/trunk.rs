@@ -4,18 +4,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use evenkeel_http::http2::{Flood, Sentry};
+use evenkeel_http::http2::Sentry;
 use evenkeel_model::config::{ClientLimits, ClientTimeouts};
 use evenkeel_model::{ListenerName, caps};
 use tokio::time::Instant;
 
-use super::gate::Way;
 use crate::hold::Hold;
+use crate::http2::gate::Wire;
 use crate::serve::h1::Client;
 use crate::sleepers::Bed;
 use crate::timer::Timer;
@@ -31,10 +30,7 @@ pub(super) struct Trunk {
     pub(super) limits: Cell<ClientLimits>,
     pub(super) bed: Rc<Bed>,
     pub(super) opened: Instant,
-    pub(super) way: RefCell<Way>,
-    pub(super) sentry: RefCell<Sentry>,
-    /// What the client sent too much of, until the connection acts on it.
-    pub(super) flood: Cell<Option<Flood>>,
+    pub(super) wire: Rc<Wire>,
     /// When the client was told that the connection ends.
     pub(super) told: Cell<Option<Instant>>,
     pub(super) timer: RefCell<Option<Timer>>,
@@ -57,9 +53,7 @@ impl Trunk {
             limits: Cell::new(client.limits),
             bed: Rc::default(),
             opened: client.opened(),
-            way: RefCell::new(Way::new(client.stream, early)),
-            sentry: RefCell::new(Sentry::of_client()),
-            flood: Cell::new(None),
+            wire: Wire::new(client.stream, early, Sentry::of_client()),
             told: Cell::new(None),
             timer: RefCell::new(Some(client.timer)),
             hold: RefCell::new(None),
@@ -144,24 +138,6 @@ impl Trunk {
         if !waker.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
-    }
-
-    /// Sends what stands ready.
-    pub(super) fn poll_push(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.way.borrow_mut().poll_push(cx) {
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
-        }
-    }
-
-    /// Gives back what a connection without streams does not need.
-    pub(super) fn fall_silent(&self) {
-        self.way.borrow_mut().shrink();
-    }
-
-    /// Since when the client owes the rest of a head.
-    pub(super) fn owes_fields_since(&self) -> Option<Instant> {
-        self.sentry.borrow().owes_fields_since().map(|since| self.opened + since)
     }
 
     /// Waits until no stream is served any more.
