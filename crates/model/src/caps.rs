@@ -131,9 +131,13 @@ pub const WORKER_COMMANDS: usize = 16;
 /// a probe can.
 pub const CONTROL_EVENTS: usize = 1024;
 
-/// Bytes that the readers of pages passing through one worker may take: over a hundred compressed pages at once, or
-/// thousands of plain ones. Past it a page passes unread, and is counted.
+/// Bytes that the readers of pages passing through one worker may take: eighty pages in brotli at once, over a
+/// hundred that are compressed otherwise, or thousands of plain ones. Past it a page passes unread, and is counted.
 pub const PAGE_READER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Finds in one page whose surroundings are looked at, some microseconds each: a page has one session, and a second look
+/// at the same id is not taken. Past it the page is searched no further.
+pub const PAGE_LOOKS: usize = 512;
 
 /// Most learned sessions of one pool: a gigabyte of memory.
 pub const SESSIONS_PER_POOL: u32 = 16 * 1024 * 1024;
