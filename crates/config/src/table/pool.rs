@@ -458,7 +458,7 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "What is spoken to the servers.",
         more: "`h2` is HTTP/2 without asking first, as gRPC servers speak it: requests share few connections. Checks by HTTP speak HTTP/1.1; a server that \
                does not gets `check tcp`.",
-        example: "pool calls {\n    protocol h2\n    check    tcp\n    server   a 10.0.0.11:50051\n}",
+        example: "protocol h2",
         ..ROW
     },
     Directive {

@@ -26,8 +26,8 @@ struct Way {
 }
 
 impl Way {
-    fn new(stream: Stream, early: &[u8]) -> Self {
-        Self { stream, early: early.to_vec(), out: Vec::new(), sent: 0 }
+    fn new(stream: Stream, early: Vec<u8>) -> Self {
+        Self { stream, early, out: Vec::new(), sent: 0 }
     }
 
     /// Sends what waits. Ready once nothing does.
@@ -81,7 +81,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// A socket of which `early` was read already.
-    pub(crate) fn new(stream: Stream, early: &[u8], sentry: Sentry) -> Rc<Self> {
+    pub(crate) fn new(stream: Stream, early: Vec<u8>, sentry: Sentry) -> Rc<Self> {
         Rc::new(Self {
             way: RefCell::new(Way::new(stream, early)),
             sentry: RefCell::new(sentry),

@@ -39,7 +39,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 type Frames = Connection<Gate, Bytes>;
 
 /// Serves a connection to its end. `early` is what of it was read already.
-pub(crate) async fn connection(client: Client, early: &[u8]) {
+pub(crate) async fn connection(client: Client, early: Vec<u8>) {
     let trunk = Trunk::new(client, early);
     let deadline = Instant::now() + trunk.timeouts.get().head;
     let handshake = pin!(settings(&trunk).handshake::<_, Bytes>(Gate::new(&trunk.wire)));

@@ -13,6 +13,7 @@ use evenkeel_model::config::{ClientLimits, ClientTimeouts};
 use evenkeel_model::{ListenerName, caps};
 use tokio::time::Instant;
 
+use crate::buffer::Charge;
 use crate::hold::Hold;
 use crate::http2::gate::Wire;
 use crate::serve::h1::Client;
@@ -39,13 +40,13 @@ pub(super) struct Trunk {
     requests: Cell<u32>,
     /// Streams that are being served.
     live: Cell<u32>,
-    /// Bytes of the larger window that were borrowed.
-    window: Cell<u64>,
+    /// What the larger window counts for, once it was borrowed.
+    window: RefCell<Option<Charge>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Trunk {
-    pub(super) fn new(client: Client, early: &[u8]) -> Rc<Self> {
+    pub(super) fn new(client: Client, early: Vec<u8>) -> Rc<Self> {
         Rc::new(Self {
             peer: client.stream.peer_addr(),
             local: client.stream.local_addr(),
@@ -59,7 +60,7 @@ impl Trunk {
             hold: RefCell::new(None),
             requests: Cell::new(0),
             live: Cell::new(0),
-            window: Cell::new(0),
+            window: RefCell::new(None),
             waker: RefCell::new(None),
             worker: client.worker,
             listener: client.listener,
@@ -124,11 +125,11 @@ impl Trunk {
 
     /// Borrows memory for the larger window, once; whether it did.
     pub(super) fn borrow_window(&self) -> bool {
-        if self.window.get() > 0 || self.worker.free.is_full() {
+        let mut window = self.window.borrow_mut();
+        if window.is_some() || self.worker.free.is_full() {
             return false;
         }
-        self.window.set(u64::from(caps::HTTP2_UPLOAD_WINDOW));
-        self.worker.free.hold(self.window.get());
+        *window = Some(self.worker.free.hold(u64::from(caps::HTTP2_UPLOAD_WINDOW)));
         true
     }
 
@@ -150,15 +151,10 @@ impl Trunk {
     }
 }
 
-impl Drop for Trunk {
-    fn drop(&mut self) {
-        self.worker.free.release(self.window.get());
-    }
-}
-
 /// A stream's presence on its connection; dropping it ends it.
 pub(super) struct Place {
     trunk: Rc<Trunk>,
+    _charge: Charge,
 }
 
 /// What a stream's two directions may hold.
@@ -167,15 +163,13 @@ const HELD: u64 = 2 * caps::HTTP2_STREAM_BUFFER as u64;
 impl Place {
     pub(super) fn take(trunk: &Rc<Trunk>) -> Self {
         trunk.live.set(trunk.live.get() + 1);
-        trunk.worker.free.hold(HELD);
-        Self { trunk: Rc::clone(trunk) }
+        Self { trunk: Rc::clone(trunk), _charge: trunk.worker.free.hold(HELD) }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let trunk = &self.trunk;
-        trunk.worker.free.release(HELD);
         trunk.live.set(trunk.live.get().saturating_sub(1));
         if std::thread::panicking() {
             // The runtime ends this stream's task alone; the message was written when the panic began.

@@ -42,11 +42,10 @@ pub(super) fn begin(worker: &Rc<Worker>, link: &Rc<Link>, near: Half) {
     let seat = Seat::take(link);
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        worker.free.hold(HELD);
+        let _charge = worker.free.hold(HELD);
         if let Err(kind) = carry(&seat, &near).await {
             near.break_off(kind);
         }
-        worker.free.release(HELD);
     });
 }
 

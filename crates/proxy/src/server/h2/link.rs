@@ -17,6 +17,7 @@ use evenkeel_model::caps;
 use h2::client::SendRequest;
 use tokio::time::Instant;
 
+use crate::buffer::Charge;
 use crate::http2::gate::{Gate, Wire};
 use crate::timer::Timer;
 use crate::wire::Stream;
@@ -43,7 +44,7 @@ impl Link {
     /// Speaks HTTP/2 on a connection. `None` where it ended before it began.
     pub(super) async fn open(worker: &Rc<Worker>, stream: Stream, keep: Duration) -> Option<Rc<Self>> {
         let (addr, local) = (stream.peer_addr(), stream.local_addr());
-        let wire = Wire::new(stream, &[], Sentry::of_server());
+        let wire = Wire::new(stream, Vec::new(), Sentry::of_server());
         let mut settings = h2::client::Builder::new();
         settings
             .enable_push(false)
@@ -53,7 +54,7 @@ impl Link {
             .max_send_buffer_size(caps::HTTP2_SEND_BUFFER)
             .initial_max_send_streams(caps::HTTP2_SERVER_STREAMS as usize);
         let (requests, frames) = settings.handshake::<_, Bytes>(Gate::new(&wire)).await.ok()?;
-        worker.free.hold(u64::from(caps::HTTP2_UPLOAD_WINDOW));
+        let charge = worker.free.hold(u64::from(caps::HTTP2_UPLOAD_WINDOW));
         let link = Rc::new(Self {
             addr,
             local,
@@ -64,7 +65,7 @@ impl Link {
             is_over: Cell::new(false),
             waker: RefCell::new(None),
         });
-        tokio::task::spawn_local(keep_moving(Rc::clone(worker), Rc::clone(&link), frames, keep));
+        tokio::task::spawn_local(keep_moving(charge, Rc::clone(&link), frames, keep));
         Some(link)
     }
 
@@ -137,7 +138,7 @@ impl Drop for Seat {
 }
 
 /// Moves a connection's frames until it is over.
-async fn keep_moving(worker: Rc<Worker>, link: Rc<Link>, frames: h2::client::Connection<Gate, Bytes>, keep: Duration) {
+async fn keep_moving(charge: Charge, link: Rc<Link>, frames: h2::client::Connection<Gate, Bytes>, keep: Duration) {
     let mut frames = pin!(frames);
     let mut timer = Timer::new(Instant::now() + keep);
     let mut idle_since = None;
@@ -163,5 +164,5 @@ async fn keep_moving(worker: Rc<Worker>, link: Rc<Link>, frames: h2::client::Con
     })
     .await;
     link.is_over.set(true);
-    worker.free.release(u64::from(caps::HTTP2_UPLOAD_WINDOW));
+    drop(charge);
 }
