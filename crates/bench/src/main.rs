@@ -12,6 +12,7 @@ mod cpu;
 mod dns;
 mod http;
 mod http2;
+mod learning;
 mod load;
 mod memory;
 mod origin;

@@ -26,6 +26,7 @@ pub mod place;
 pub mod process;
 pub mod proof;
 pub mod python;
+pub mod resolvers;
 pub mod vectors;
 pub mod webshop;
 pub mod websocket;

@@ -18,7 +18,7 @@ use crate::log::line;
 use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::shared::{TrafficOutcome, TrafficReport};
-use crate::{respond, route};
+use crate::{respond, route, stick};
 
 /// Counts a request that came to a pool.
 pub(crate) fn arrival(pool: &HeldPool) {
@@ -79,6 +79,7 @@ pub(crate) fn status(client: &Client, exchange: &mut Exchange, pool: &HeldPool, 
 
 /// Counts how the session was found: what a server served on the one that did, what it lost on the one that had it.
 fn session(exchange: &Exchange, pool: &HeldPool) {
+    stick::count(exchange, pool);
     let answered = || exchange.server.and_then(|index| pool.server_counts(index));
     let own = || exchange.stuck.seen.bond.server().and_then(|index| pool.server_counts(index));
     match exchange.stuck.outcome {

@@ -43,6 +43,8 @@ pub(crate) struct Stuck {
     lent: Option<Why>,
     /// How it went, once a server has answered.
     pub(crate) outcome: StickyOutcome,
+    /// When the request was read, in seconds since 1970.
+    read_at: u64,
 }
 
 impl Stuck {
@@ -54,6 +56,7 @@ impl Stuck {
         client_key: None,
         lent: None,
         outcome: StickyOutcome::None,
+        read_at: 0,
     };
 
     /// The server that is to serve the request.
@@ -104,7 +107,25 @@ pub(crate) fn recognise(desk: &Desk, exchange: &mut Exchange, pool: &HeldPool) {
     }
     let (now, is_secure) = (clock::unix_now().as_secs(), exchange.is_over_tls(desk));
     let client = exchange.client;
-    exchange.stuck = read(Reading { purpose: Purpose::Serving, desk, pool, now, is_secure, client });
+    let stuck = read(Reading { purpose: Purpose::Serving, desk, pool, now, is_secure, client });
+    exchange.stuck = Stuck { read_at: now, ..stuck };
+}
+
+/// Counts the session of a token where it lives.
+pub(crate) fn count(exchange: &Exchange, pool: &HeldPool) {
+    let stuck = &exchange.stuck;
+    let Some(token) = stuck.seen.token else { return };
+    match stuck.outcome {
+        StickyOutcome::Hit => {
+            let part = stuck.method.and_then(|place| pool.sticky.get(place));
+            let idle = part.map_or(0, |part| part.config.idle().as_secs());
+            pool.shared.census().note(token.client, token.server, exchange.client, (stuck.read_at, idle));
+        }
+        // It was bound anew, under another number.
+        StickyOutcome::Lost => pool.shared.census().forget(token.client),
+        StickyOutcome::Moved if stuck.lent.is_none() => pool.shared.census().forget(token.client),
+        StickyOutcome::Moved | StickyOutcome::New | StickyOutcome::None => {}
+    }
 }
 
 /// What the request says.

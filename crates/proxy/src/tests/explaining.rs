@@ -94,7 +94,7 @@ fn what_a_pool_does_for_clients_of_a_dead_server_is_told() {
                 "up to 5s for that to change, then it is refused",
             ),
             (State::Down, method(WhenDown::Elsewhere, 5), None, others.clone(), "then it is bound anew"),
-            (State::Maintenance, method(WhenDown::Fail, 5), None, others.clone(), ": it is bound anew"),
+            (State::Maintenance, method(WhenDown::Fail, 5), None, others, ": it is bound anew"),
         ] {
             rig.config.pools[0].sticky = vec![sticky];
             rig.states.insert(Rig::id("b"), state);
