@@ -349,3 +349,10 @@ pub const DNS_TRANSFER_BYTES: usize = 16 * 1024;
 
 /// Times that a secondary server is told of a change: with doubled pauses, about a minute.
 pub const DNS_NOTIFY_TRIES: u32 = 6;
+
+/// TLS handshakes under way in one worker: each holds some ten kilobytes, and one that is honest is over within a few round
+/// trips. Past it the longest one ends.
+pub const TLS_HANDSHAKES: usize = 4096;
+
+/// Bytes of a file of certificates: a bundle of all the authorities that browsers believe has a quarter of it.
+pub const CERTIFICATE_FILE_BYTES: u64 = 1024 * 1024;

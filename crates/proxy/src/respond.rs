@@ -21,6 +21,7 @@ use crate::pages::{self, Reader};
 use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::server::h1::site_id_field;
+use crate::snapshot::HTTPS_PORT;
 use crate::stick;
 use crate::variable::{Scene, render};
 use crate::wire::{Wire, WriteFailed, write_all};
@@ -298,6 +299,10 @@ fn location(client: &Client, desk: &Desk, exchange: &Exchange, redirect: &Redire
             }
             if out.ends_with(b"://") {
                 out.extend_from_slice(client.stream.local_addr().ip().to_string().as_bytes());
+            }
+            let port = exchange.snapshot.https_port();
+            if host.is_none() && scheme.as_deref() == Some("https") && port != HTTPS_PORT {
+                out.extend_from_slice(format!(":{port}").as_bytes());
             }
             match path {
                 Some(template) => render(template, &scene, &mut out),

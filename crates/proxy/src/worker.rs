@@ -84,6 +84,8 @@ pub(crate) struct Worker {
     pub(crate) idle: IdlePool,
     pub(crate) links: Links,
     pub(crate) sleepers: Sleepers,
+    /// Connections in a handshake of TLS.
+    pub(crate) handshakes: Sleepers,
     pub(crate) rooms: Rooms,
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Woken when idle connections and tunnels must look whether they still may stand.
@@ -133,7 +135,7 @@ pub async fn worker(index: usize, shared: Arc<Shared>, mut commands: mpsc::Recei
                 }
             },
             () = worker.poked.notified() => flush_at = flush_at.or_else(|| Some(Instant::now() + LOG_PATIENCE)),
-            () = worker.shared.room_asked_for() => worker.sleepers.wake_oldest(Instant::now() - LONG_SILENCE),
+            () = worker.shared.room_asked_for() => worker.make_room(),
             () = worker.emptied.notified(), if draining.is_some() => {}
             () = tokio::time::sleep_until(next) => {}
         }
@@ -185,6 +187,7 @@ impl Worker {
             idle: IdlePool::default(),
             links: Links::default(),
             sleepers: Sleepers::default(),
+            handshakes: Sleepers::default(),
             rooms: Rooms::default(),
             scratch: RefCell::new(vec![0; evenkeel_model::caps::BODY_BUFFER].into_boxed_slice()),
             turn: Notify::new(),
@@ -314,6 +317,13 @@ impl Worker {
         format_http_date(unix.as_secs(), &mut text);
         self.date.set((unix.as_secs(), text));
         text
+    }
+
+    /// Lets go whoever has been silent for longest, if that was long.
+    fn make_room(&self) {
+        let before = Instant::now() - LONG_SILENCE;
+        self.sleepers.wake_oldest(before);
+        self.handshakes.wake_oldest(before);
     }
 
     /// Counts a connection in; dropping the guard counts it out.

@@ -32,7 +32,8 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("chromium", "chromium", "the dashboard as a browser shows it"),
     ("prometheus", "prometheus", "reading our metrics, and promtool, which judges them"),
     ("tmux", "tmux", "a terminal for `top`"),
-    ("openssl", "openssl", "digests in cookies, to compare with ours"),
+    ("openssl", "openssl", "digests in cookies, to compare with ours; another end of TLS"),
+    ("testssl", "testssl.sh", "a judge of TLS"),
     ("ip", "iproute2", "machines on a network of their own"),
 ];
 

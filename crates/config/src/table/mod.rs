@@ -12,6 +12,7 @@ mod pool;
 mod route;
 mod sticky;
 mod strangers;
+mod tls;
 mod top;
 mod zonefile;
 
@@ -57,6 +58,12 @@ pub enum Context {
     ClientTimeout,
     /// `max`
     Max,
+    /// `cert`
+    Cert,
+    /// `tls` of clients
+    ClientTls,
+    /// `tls` of servers
+    ServerTls,
     /// `pool`
     Pool,
     /// `server` in a `pool`
@@ -109,7 +116,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 44] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -127,6 +134,9 @@ impl Context {
         Self::Skip,
         Self::ClientTimeout,
         Self::Max,
+        Self::Cert,
+        Self::ClientTls,
+        Self::ServerTls,
         Self::Pool,
         Self::Server,
         Self::Balance,
@@ -173,6 +183,8 @@ impl Context {
             Self::Skip | Self::StickySkip => "skip",
             Self::ClientTimeout | Self::ServerTimeout => "timeout",
             Self::Max => "max",
+            Self::Cert => "cert",
+            Self::ClientTls | Self::ServerTls => "tls",
             Self::Pool => "pool",
             Self::Server => "server",
             Self::Balance => "balance",
@@ -205,6 +217,8 @@ impl fmt::Display for Context {
             Self::AdminUser => f.write_str("`user` of `admin`"),
             Self::ClientTimeout => f.write_str("`timeout` of clients"),
             Self::ServerTimeout => f.write_str("`timeout` of a pool"),
+            Self::ClientTls => f.write_str("`tls` of clients"),
+            Self::ServerTls => f.write_str("`tls` of a pool"),
             Self::StickySkip => f.write_str("`skip` of `sticky`"),
             Self::ZoneCheck => f.write_str("`check` of zone files"),
             Self::ZoneName => f.write_str("`name` of a zone"),
@@ -317,11 +331,12 @@ const fn any(name: &'static str, kind: Kind) -> Arg {
     Arg { name, kind, count: Count::Any }
 }
 
-static TABLE: [&[Directive]; 9] = [
+static TABLE: [&[Directive]; 10] = [
     top::ROWS,
     admin::ROWS,
     cluster::ROWS,
     http::ROWS,
+    tls::ROWS,
     route::ROWS,
     pool::ROWS,
     sticky::ROWS,

@@ -20,7 +20,7 @@ fn run(program: &str, arguments: &[&str]) -> Output {
 
 fn h2load(to: SocketAddr, arguments: &[&str]) -> String {
     let url = format!("http://{to}/");
-    text(&run("h2load", &[arguments, &[&url]].concat()))
+    text(&run("h2load", &[arguments, &[url.as_str()]].concat()))
 }
 
 /// Whether all requests of a run of h2load were answered with success.

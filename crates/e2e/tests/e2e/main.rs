@@ -36,6 +36,7 @@ mod sessions;
 mod setting;
 mod steady;
 mod sticky;
+mod tls;
 mod vectors;
 mod views;
 mod zonefile;

@@ -10,6 +10,7 @@ mod pool;
 mod process;
 mod route;
 mod sticky;
+mod tls;
 mod zonefile;
 
 pub use admin::{Admin, AdminUser, Role};
@@ -28,6 +29,7 @@ pub use route::{
     Action, ClientField, ClientLimits, ClientTimeouts, FieldEdit, FieldMatch, ForwardedFields, HostPattern, ListenAddr,
     Listener, Matcher, Network, PathPattern, PathRewrite, Redirect, RedirectTo, RequestId, Respond, Route, Site,
 };
+pub use tls::{CertificateSource, ClientCertificates, ListenerTls, PoolTls, TlsMin};
 pub use zonefile::{Then, Update, Zonefile};
 
 pub use sticky::{

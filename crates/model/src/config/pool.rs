@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Sticky;
+use super::{PoolTls, Sticky};
 use crate::{PoolName, ServerName, defaults};
 
 /// Interchangeable servers.
@@ -38,6 +38,8 @@ pub struct Pool {
     pub sessions: Sessions,
     /// What is spoken to the servers.
     pub protocol: ServerProtocol,
+    /// TLS towards its servers. `None`: they are spoken to in the clear.
+    pub tls: Option<PoolTls>,
 }
 
 /// What is spoken to servers.
@@ -378,6 +380,7 @@ impl Pool {
             reuse: Reuse::Safe,
             sessions: Sessions::default(),
             protocol: ServerProtocol::default(),
+            tls: None,
         }
     }
 }

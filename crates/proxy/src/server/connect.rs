@@ -9,6 +9,7 @@ use std::time::Duration;
 use evenkeel_http::retry::{Replay, survives_reuse};
 use evenkeel_model::config::{Reuse, ServerProtocol};
 use evenkeel_net::stream::{self, ConnectError};
+use evenkeel_net::tls;
 use tokio::time::Instant;
 
 use crate::error::{Kind, ProxyError};
@@ -16,7 +17,7 @@ use crate::exchange::Exchange;
 use crate::record;
 use crate::serve::h1::Client;
 use crate::server::{Attempt, h2};
-use crate::snapshot::ServerPart;
+use crate::snapshot::{ServerPart, Way};
 use crate::wire::Stream;
 
 /// A connection to the attempt's server.
@@ -61,6 +62,10 @@ pub(crate) async fn obtain(
             Ok(stream)
         }
         Err(error) => {
+            if error.reason == evenkeel_model::Reason::TlsFailed {
+                // The verdict says that it fails, and this alone why.
+                tracing::debug!(server = %server.id, "{error}");
+            }
             exchange.server_addr = server.addrs.first().copied();
             Err(fault(server, &error).into())
         }
@@ -95,10 +100,23 @@ pub(super) async fn connect(client: &Client, server: &ServerPart, within: Durati
     let mut failed =
         ConnectError { reason: evenkeel_model::Reason::Dns, source: std::io::ErrorKind::NotFound.into(), local: false };
     for addr in turned.copied().collect::<Vec<SocketAddr>>() {
-        match stream::connect(addr, within).await {
+        match connect_to(server, addr, within).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
     }
     Err(failed)
+}
+
+/// Connects, and agrees on TLS where the pool speaks it, all within the time.
+async fn connect_to(server: &ServerPart, addr: SocketAddr, within: Duration) -> Result<Stream, ConnectError> {
+    match &server.way {
+        Way::Plain => stream::connect(addr, within).await,
+        Way::Tls(connector, name) => tls::connect_to(addr, connector, name, within).await,
+        Way::Closed => Err(ConnectError {
+            reason: evenkeel_model::Reason::TlsFailed,
+            source: std::io::Error::other("TLS with this server cannot be had"),
+            local: true,
+        }),
+    }
 }

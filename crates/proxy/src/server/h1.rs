@@ -85,7 +85,7 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
                 trusted: exchange.is_trusted,
                 peer: exchange.peer.ip(),
                 client: exchange.client,
-                scheme: Scheme::Http,
+                scheme: if exchange.tls.is_some() { Scheme::Https } else { Scheme::Http },
                 host: request.authority(buf),
             }),
         };

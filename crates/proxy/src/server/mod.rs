@@ -134,7 +134,7 @@ fn keep_connection(client: &Client, server: Stream, attempt: &Attempt<'_>) {
         && !server.is_in_memory()
         && !client.worker.is_draining()
     {
-        client.worker.idle.put(&part.id, &part.addrs, attempt.pool.config.timeouts.keep, server);
+        client.worker.idle.put(part, attempt.pool.config.timeouts.keep, server);
     }
 }
 

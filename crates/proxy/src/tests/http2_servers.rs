@@ -137,7 +137,7 @@ fn bodies_and_trailers_pass_from_stream_to_stream() {
         let mut asked = request("POST", "/");
         asked.headers_mut().insert("te", "trailers".parse().unwrap());
         let (answer, mut send) = client.send(asked, false).await;
-        let body: Vec<u8> = (0..400_000u32).map(|at| (at * 7 >> 3) as u8).collect();
+        let body: Vec<u8> = (0..400_000u32).map(|at| ((at * 7) >> 3) as u8).collect();
         for piece in body.chunks(10_000) {
             super::http2::send_all(&mut send, Bytes::copy_from_slice(piece), false).await;
         }

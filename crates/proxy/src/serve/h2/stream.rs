@@ -74,7 +74,7 @@ pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond
     };
     let (near, far) = duplex::pair(caps::HTTP2_STREAM_BUFFER);
     near.begin_with(BytesMut::from(Bytes::from(text.head)));
-    let stream = Stream::in_memory(far, trunk.peer, trunk.local);
+    let stream = Stream::in_memory(far, trunk.peer, trunk.local).within_tls(trunk.tls.clone());
     let client = Client::of_stream(
         stream,
         Branch {

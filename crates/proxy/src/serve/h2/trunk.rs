@@ -6,11 +6,13 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use evenkeel_http::http2::Sentry;
 use evenkeel_model::config::{ClientLimits, ClientTimeouts};
 use evenkeel_model::{ListenerName, caps};
+use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
 use crate::buffer::Charge;
@@ -26,6 +28,8 @@ pub(super) struct Trunk {
     pub(super) worker: Rc<Worker>,
     pub(super) listener: ListenerName,
     pub(super) peer: SocketAddr,
+    /// What is known of the connection's TLS; `None` in the clear.
+    pub(super) tls: Option<Arc<TlsFacts>>,
     pub(super) local: SocketAddr,
     pub(super) timeouts: Cell<ClientTimeouts>,
     pub(super) limits: Cell<ClientLimits>,
@@ -49,6 +53,7 @@ impl Trunk {
     pub(super) fn new(client: Client, early: Vec<u8>) -> Rc<Self> {
         Rc::new(Self {
             peer: client.stream.peer_addr(),
+            tls: client.stream.tls().map(Arc::clone),
             local: client.stream.local_addr(),
             timeouts: Cell::new(client.timeouts),
             limits: Cell::new(client.limits),

@@ -68,7 +68,7 @@ enum Out {
 
 /// Carries one request and its answer; an error says how the other end is broken off.
 async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
-    let asked = read_head(near).await?;
+    let asked = read_head(near, seat.link.is_secured).await?;
     let mut requests = seat.link.requests();
     let refused = |_| {
         // It takes no further streams, and did not take this one.
@@ -112,7 +112,7 @@ async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
 }
 
 /// Reads the request's head, as `server::h1` wrote it.
-async fn read_head(near: &Half) -> Result<Asked, io::ErrorKind> {
+async fn read_head(near: &Half, is_secured: bool) -> Result<Asked, io::ErrorKind> {
     let mut have = BytesMut::new();
     let mut head = RequestHead::new();
     let length = loop {
@@ -132,7 +132,7 @@ async fn read_head(near: &Half) -> Result<Asked, io::ErrorKind> {
             false => have.unsplit(fresh),
         }
     };
-    let request = stream_request(&head, &have).ok_or(io::ErrorKind::InvalidData)?;
+    let request = stream_request(&head, &have, is_secured).ok_or(io::ErrorKind::InvalidData)?;
     let is_websocket = head.asks_websocket();
     let key = head.fields().find(&have, b"sec-websocket-key").map(<[u8]>::to_vec).filter(|_| is_websocket);
     let outflow = match (is_websocket, head.framing()) {
@@ -145,10 +145,10 @@ async fn read_head(near: &Half) -> Result<Asked, io::ErrorKind> {
 }
 
 /// The request as the library takes it. `None` where it cannot be said in HTTP/2.
-fn stream_request(head: &RequestHead, have: &BytesMut) -> Option<Request<()>> {
+fn stream_request(head: &RequestHead, have: &BytesMut, is_secured: bool) -> Option<Request<()>> {
     let mut request = Request::new(());
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(if is_secured { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = Authority::from_maybe_shared(Bytes::copy_from_slice(head.authority(have))).ok();
     parts.path_and_query = Some(path_of(head.target(have))?);
     *request.uri_mut() = Uri::from_parts(parts).ok()?;

@@ -31,6 +31,8 @@ const DUMB: Duration = Duration::from_secs(1);
 pub(super) struct Link {
     pub(super) addr: SocketAddr,
     pub(super) local: SocketAddr,
+    /// Whether it is over TLS.
+    pub(super) is_secured: bool,
     requests: SendRequest<Bytes>,
     wire: Rc<Wire>,
     streams: Cell<u32>,
@@ -43,7 +45,7 @@ pub(super) struct Link {
 impl Link {
     /// Speaks HTTP/2 on a connection. `None` where it ended before it began.
     pub(super) async fn open(worker: &Rc<Worker>, stream: Stream, keep: Duration) -> Option<Rc<Self>> {
-        let (addr, local) = (stream.peer_addr(), stream.local_addr());
+        let (addr, local, is_secured) = (stream.peer_addr(), stream.local_addr(), stream.tls().is_some());
         let wire = Wire::new(stream, Vec::new(), Sentry::of_server());
         let mut settings = h2::client::Builder::new();
         settings
@@ -58,6 +60,7 @@ impl Link {
         let link = Rc::new(Self {
             addr,
             local,
+            is_secured,
             requests,
             wire,
             streams: Cell::new(0),
