@@ -43,7 +43,7 @@ fn log(name: &str) -> LogFacts {
 
 fn cluster(name: &str) -> ClusterReport {
     let text = || name.to_owned();
-    let path = |trouble| PathReport { age_ms: Some(3), loss: 0, trouble };
+    let path = |trouble| PathReport { age_ms: Some(3), trouble, ..PathReport::default() };
     let node = |state: &str| NodeReport {
         name: text(),
         state: state.to_owned(),
@@ -62,15 +62,15 @@ fn cluster(name: &str) -> ClusterReport {
     ClusterReport {
         name: text(),
         node: text(),
-        phase: text(),
         nodes: vec![node("up"), node("dead")],
         groups: vec![group(&[]), group(&["a"]), group(&["a", "b"])],
+        ..ClusterReport::default()
     }
 }
 
 fn dns(name: &str) -> DnsFacts {
     let text = || name.to_owned();
-    let balanced = BalancedReport { name: text(), answer: text(), now: vec![text()], ttl: 5 };
+    let balanced = BalancedReport { name: text(), answer: text(), now: vec![text()], ..BalancedReport::default() };
     let zone = ZoneReport { name: text(), listeners: vec![text()], balanced: vec![balanced], ..ZoneReport::default() };
     let answer =
         DnsAnswerReport { question: text(), answer: vec![text()], why: vec![text()], ..DnsAnswerReport::default() };
