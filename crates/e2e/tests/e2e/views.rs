@@ -67,9 +67,11 @@ fn one_sees_what_a_reload_would_change_and_goes_back_in_two_steps() {
     browser.click("[data-order='/api/v1/config/rollback']");
     browser.until("document.getElementById('told').innerText === 'done'");
     let status = balancer.status();
-    assert_eq!((&status["config"]["is_rollback"], &status["config"]["kept_as"]), (&true.into(), &1.into()));
-    browser.until("document.querySelector('.concerns').innerText.includes('configuration 1 of the history serves')");
-    browser.until("document.querySelector('tr[data-keep=config-1]').innerText.includes('runs')");
+    assert_eq!((&status["config"]["is_rollback"], &status["config"]["kept_as"]), (&true.into(), &3.into()));
+    browser.until("document.querySelector('.concerns').innerText.includes('configuration 3 of the history serves')");
+    // Going back is a configuration of its own in the history, with who did it.
+    browser.until("document.querySelector('tr[data-keep=config-3]')?.innerText.includes('runs')");
+    assert!(browser.text("document.querySelector('tr[data-keep=config-3]').innerText").contains("ops"));
     assert_eq!(std::fs::read_to_string(balancer.scratch().file("evenkeel.conf")).unwrap(), heavier, "the file stays");
     // Who and when.
     let events = wire::ask(admin, "GET", "/api/v1/events/recent", &basic(), b"").unwrap();
