@@ -97,7 +97,7 @@ pub trait Sessions: Send + Sync {
 pub struct SessionChoice {
     /// Those of this pool.
     pub pool: Option<String>,
-    /// Those on a server of this name.
+    /// Those on this server: by name, by address, or as `pool/server`.
     pub server: Option<String>,
     /// Those that this address spoke for last.
     pub client: Option<IpAddr>,
@@ -253,8 +253,8 @@ pub trait Control: Send + Sync + 'static {
     /// The latest `most` lines of the access logs that fit, oldest first; of those after line `after` alone.
     fn log(&self, after: u64, most: usize, fits: &dyn Fn(&str) -> bool) -> Vec<LogLine>;
 
-    /// What its servers were held for in the last day.
-    fn timeline(&self) -> Answer<'_, TimelineReport>;
+    /// What the servers of this report were held for in the last day.
+    fn timeline(&self, report: &StatusReport) -> TimelineReport;
 
     /// What it answers to queries of DNS.
     fn dns(&self) -> &dyn DnsControl;

@@ -17,7 +17,9 @@ use evenkeel_model::{Histogram, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::dns::{BalancedReport, DnsAnswerReport, DnsReport, ZoneReport};
+pub use self::dns::{
+    BalancedReport, ChosenReport, DnsAnswerReport, DnsLiveReport, DnsReport, DnsViewReport, ZoneReport,
+};
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 pub use self::zonefile::{RecordReport, SetReport, SheetReport, ThenReport, ZonefileReport};
 pub use cluster::{ClusterReport, GroupReport, NodeReport, PathReport};

@@ -141,6 +141,9 @@ pub(crate) struct DemoArgs {
     /// Do not wait for keys: show everything in some twenty seconds, and end
     #[arg(long)]
     pub(crate) tour: bool,
+    /// Show DNS instead: two nodes that answer names by what is healthy, and a client that asks them
+    #[arg(long, conflicts_with = "port")]
+    pub(crate) dns: bool,
 }
 
 #[derive(Debug, Args)]
@@ -393,7 +396,7 @@ pub(crate) struct SessionChoiceArgs {
     /// Those of this pool
     #[arg(long)]
     pub(crate) pool: Option<String>,
-    /// Those that live on a server of this name
+    /// Those that live on this server: its name, or POOL/SERVER as `list` shows it
     #[arg(long)]
     pub(crate) server: Option<String>,
     /// Those that this address spoke for last; of IPv6 its /64 counts

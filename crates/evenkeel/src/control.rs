@@ -151,8 +151,8 @@ impl Control for Running {
         lines.into_iter().map(|(number, text)| LogLine { number, text }).collect()
     }
 
-    fn timeline(&self) -> Answer<'_, TimelineReport> {
-        Box::pin(async { self.watch.timeline(&self.counters().await) })
+    fn timeline(&self, report: &StatusReport) -> TimelineReport {
+        self.watch.timeline(report)
     }
 
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>> {

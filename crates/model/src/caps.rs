@@ -131,9 +131,13 @@ pub const WORKER_COMMANDS: usize = 16;
 /// a probe can.
 pub const CONTROL_EVENTS: usize = 1024;
 
-/// Bytes that the readers of pages passing through one worker may take: over a hundred compressed pages at once, or
-/// thousands of plain ones. Past it a page passes unread, and is counted.
+/// Bytes that the readers of pages passing through one worker may take: eighty pages in brotli at once, over a
+/// hundred that are compressed otherwise, or thousands of plain ones. Past it a page passes unread, and is counted.
 pub const PAGE_READER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Finds in one page whose surroundings are looked at, some microseconds each: a page has one session, and a second look
+/// at the same id is not taken. Past it the page is searched no further.
+pub const PAGE_LOOKS: usize = 512;
 
 /// Most learned sessions of one pool: a gigabyte of memory.
 pub const SESSIONS_PER_POOL: u32 = 16 * 1024 * 1024;
@@ -262,6 +266,10 @@ pub const DNS_PARKED_LINES: usize = 16;
 /// forged addresses a second do not wash each other out.
 pub const DNS_RATE_BUCKETS: usize = 65_536;
 
+/// Different limits on responses that one thread counts by: one for each `rate` line that differs, and those of before
+/// a few reloads.
+pub const DNS_RATE_RULES: usize = 16;
+
 /// Most nodes of one cluster: each one's echoes have to fit into one heartbeat, and that into one frame.
 pub const CLUSTER_NODES: usize = 16;
 
@@ -286,6 +294,9 @@ pub const CLUSTER_CANDIDATES: usize = 4;
 
 /// Commands that wait for the heartbeat thread, which takes them many times a second.
 pub const CLUSTER_COMMANDS: usize = 256;
+
+/// What the heartbeat thread has to tell and finds no room for: some seconds of a cluster in which everything fails.
+pub const CLUSTER_UNTOLD: usize = 256;
 
 /// Attempts to stop a resource before the group counts as stuck.
 pub const GROUP_STOP_ATTEMPTS: u8 = 3;

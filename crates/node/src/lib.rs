@@ -51,7 +51,10 @@ mod scratch;
 
 pub use beside::{chance, run_beside};
 pub use compare::{Comparison, NoSuch, Which};
-pub use dns::{Answered, BalancedStatus, DnsAsked, DnsTotals, ZoneStatus, problems as dns_problems};
+pub use dns::{
+    Answered, BalancedStatus, ChosenServer, DnsAsked, DnsTotals, LookedUp, ZoneStatus, look_up,
+    problems as dns_problems,
+};
 pub use door::{AdminDoor, Doors};
 pub use evenkeel_proxy::{Explanation, Outcome, Question, RouteTried, ServerTried, Traffic};
 pub use history::Kept;

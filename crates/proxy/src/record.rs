@@ -109,8 +109,10 @@ pub(crate) fn exchange(client: &Client, desk: &Desk, exchange: &Exchange) {
     let (received, sent, status) = (exchange.received, exchange.sent, exchange.status);
     // What an upgraded connection took says nothing of how fast anyone answers.
     let is_timed = status != 101;
+    // Whoever left before an answer began has a line in the log and is in no class.
+    let class = Some(status).filter(|_| exchange.is_answered).unwrap_or(0);
     let finish = |traffic: &TrafficCounts| {
-        traffic.add_status(status);
+        traffic.add_status(class);
         traffic.add_bytes(received, sent);
         if is_timed {
             traffic.times.add_at(step, took);
@@ -128,7 +130,7 @@ pub(crate) fn exchange(client: &Client, desk: &Desk, exchange: &Exchange) {
     }
     let counts = &client.worker.counts;
     counts.requests.add(1);
-    if let Some(class) = usize::from(status / 100).checked_sub(1).and_then(|class| counts.by_class.get(class)) {
+    if let Some(class) = usize::from(class / 100).checked_sub(1).and_then(|class| counts.by_class.get(class)) {
         class.add(1);
     }
     counts.bytes_in.add(received);

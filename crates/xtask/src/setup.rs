@@ -21,6 +21,8 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("dnsperf", "dnsperf", "load on name servers"),
     ("kzonecheck", "knot-dnssecutils", "another judge of zones"),
     ("nsd", "nsd", "the parents of a zone that nodes answer"),
+    ("gdnsd", "gdnsd", "a name server that answers by health, to measure beside"),
+    ("zonemaster-cli", "zonemaster-cli", "a judge of delegations"),
     ("unbound", "unbound", "a resolver"),
     ("kresd", "knot-resolver", "another resolver"),
     ("pdns_recursor", "pdns-recursor", "a third resolver; BIND is the fourth"),

@@ -1,13 +1,24 @@
 //! DNS: the zones, and what a query gets now.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::{Call, Gives, Operation, Parameter, ROW, Reply, Shape, json};
+use crate::Control;
 use crate::control::DnsQuestion;
 use crate::problem::{Code, Problem};
-use crate::report::{DnsAnswerReport, ZoneReport};
+use crate::report::{DnsAnswerReport, DnsViewReport, ZoneReport};
 
 pub(super) static OPERATIONS: &[Operation] = &[
+    Operation {
+        path: "/api/v1/dns",
+        id: "getDns",
+        noun: "dns",
+        doc: "What is asked, with rates and response codes; what each name is answered with now, from whom and why; the zone files that are kept in step.",
+        gives: Gives::Json(Shape::of::<DnsViewReport>()),
+        run: |call| Box::pin(async move { Ok(json(&view(call.control).await)) }),
+        ..ROW
+    },
     Operation {
         path: "/api/v1/dns/zones",
         id: "listZones",
@@ -49,6 +60,25 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..ROW
     },
 ];
+
+/// DNS as the dashboard shows it: the zones with the sentences of the servers' verdicts.
+pub(crate) async fn view(control: &dyn Control) -> DnsViewReport {
+    let status = control.status().await;
+    let mut zones = control.dns().zones().await;
+    let texts: HashMap<(&str, &str), &str> = status
+        .pools
+        .iter()
+        .flat_map(|pool| {
+            pool.servers.iter().map(|server| ((pool.name.as_str(), server.name.as_str()), server.text.as_str()))
+        })
+        .collect();
+    for chosen in zones.iter_mut().flat_map(|zone| &mut zone.balanced).flat_map(|name| &mut name.servers) {
+        if let Some(text) = texts.get(&(chosen.pool.as_str(), chosen.server.as_str())) {
+            chosen.text = (*text).to_owned();
+        }
+    }
+    DnsViewReport { asked: status.dns, zones, zonefiles: status.zonefiles }
+}
 
 async fn query(call: Call<'_>) -> Reply {
     let question = question(&call)?;

@@ -11,6 +11,7 @@ use crate::lines::Wanted;
 use crate::page::{self, Asked, ConfigFacts, DnsFacts, Facts, LogFacts, SessionFacts, View};
 use crate::payload::{self, Payload};
 use crate::problem::Problem;
+use crate::report::TimelineReport;
 
 /// The fields that keep a page to itself, beside the policy.
 const GUARDS: [(&str, &str); 4] = [
@@ -118,10 +119,11 @@ pub(super) static OPERATIONS: &[Operation] = &[
 ];
 
 async fn show(call: Call<'_>, view: View) -> Reply {
+    let asked = Asked { view, query: call.query.clone() };
+    let report = call.control.status().await;
     let facts = Facts {
         log: (view == View::Log && log::NEEDS <= Needs::Role(call.caller.role)).then(|| log_facts(&call)),
-        report: call.control.status().await,
-        timeline: call.control.timeline().await,
+        timeline: if asked.shows_day() { call.control.timeline(&report) } else { TimelineReport::default() },
         sessions: match view {
             View::Sessions => Some(session_facts(&call).await),
             _ => None,
@@ -138,12 +140,13 @@ async fn show(call: Call<'_>, view: View) -> Reply {
             View::Config => Some(config_facts(&call).await),
             _ => None,
         },
-        events: call.control.events().recent(0),
+        events: if asked.shows_events() { call.control.events().recent(0) } else { Vec::new() },
+        report,
         role: call.caller.role,
         user: call.caller.to_string(),
         is_signed_in: access::has_login(call.head),
     };
-    Ok(sealed(page::page(&Asked { view, query: call.query }, &facts)))
+    Ok(sealed(page::page(&asked, &facts)))
 }
 
 async fn session_facts(call: &Call<'_>) -> SessionFacts {

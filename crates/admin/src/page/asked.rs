@@ -60,6 +60,16 @@ impl Asked {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// Whether it takes what servers were held for in the last day.
+    pub(crate) fn shows_day(&self) -> bool {
+        self.view == View::Health || self.server().is_some()
+    }
+
+    /// Whether it takes what has happened lately.
+    pub(crate) fn shows_events(&self) -> bool {
+        matches!(self.view, View::Health | View::Events) || self.server().is_some()
+    }
+
     /// The server that is open beside the view: pool and name.
     pub(super) fn server(&self) -> Option<(&str, &str)> {
         self.value("server")?.rsplit_once('/')

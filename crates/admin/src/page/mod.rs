@@ -51,11 +51,11 @@ const SCRIPT: &str = include_str!("script.js");
 pub(crate) struct Facts {
     /// The node.
     pub(crate) report: StatusReport,
-    /// Its servers' day.
+    /// Its servers' day, where [`Asked::shows_day`].
     pub(crate) timeline: TimelineReport,
     /// Learned sessions, for the view that shows them.
     pub(crate) sessions: Option<SessionFacts>,
-    /// What has happened, oldest first.
+    /// What has happened, oldest first, where [`Asked::shows_events`].
     pub(crate) events: Vec<EventReport>,
     /// The latest requests, for the view that shows them and for who may see them.
     pub(crate) log: Option<LogFacts>,

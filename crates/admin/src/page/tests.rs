@@ -64,6 +64,7 @@ fn cluster(name: &str) -> ClusterReport {
         node: text(),
         nodes: vec![node("up"), node("dead")],
         groups: vec![group(&[]), group(&["a"]), group(&["a", "b"])],
+        troubles: vec![text()],
         ..ClusterReport::default()
     }
 }

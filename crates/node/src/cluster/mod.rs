@@ -10,8 +10,10 @@
 
 mod guard;
 mod hand;
+mod telling;
 mod thread;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path as FilePath, PathBuf};
@@ -22,7 +24,8 @@ use std::time::Duration;
 use evenkeel_cluster::{BootId, Change, Group, Key, Keyring, Member, Mode, Node, Resource, Settings, Timing};
 use evenkeel_model::config::{self, GroupMode, ResourceKind};
 use evenkeel_model::{caps, defaults};
-use evenkeel_net::beat::{Bell, Path};
+use evenkeel_net::beat::Path;
+use evenkeel_net::bell::Bell;
 use evenkeel_net::ping::Ping;
 use evenkeel_net::process::Companion;
 use evenkeel_net::{clock, process, rng};
@@ -35,6 +38,7 @@ use crate::supervisor::Event;
 use crate::tasks::{self, Ending};
 
 use hand::{Address, Order, Setup};
+use telling::Teller;
 use thread::{Command, Heart, Line, PingNode};
 
 pub use crate::supervisor::{ClusterStatus, GroupOrder, GroupRefused};
@@ -68,6 +72,8 @@ pub(crate) struct Cluster {
     pub(crate) name: Arc<str>,
     /// Percent of the capacity that was last told.
     score: u8,
+    /// Devices whose addresses are not announced, and why.
+    pub(crate) mute: BTreeMap<String, String>,
 }
 
 /// Gets everything ready. `name` is this node's, as `--node` gives it; else it is the machine's.
@@ -125,8 +131,8 @@ impl Ready {
         let name = Arc::clone(&self.name);
         let line = Line::new(commands, Arc::clone(&bell));
         let heart = self.heart(received, bell, events.clone(), &ending);
-        tasks::start_thread(tasks::HEARTBEAT, None, move || heart.run())?;
-        Ok(Cluster { line, ending: Some(ending), name, score: 100 })
+        tasks::start_thread(tasks::HEARTBEAT, None, events, move || heart.run())?;
+        Ok(Cluster { line, ending: Some(ending), name, score: 100, mute: BTreeMap::new() })
     }
 
     fn heart(
@@ -137,7 +143,8 @@ impl Ready {
         ending: &Ending,
     ) -> Heart {
         let Self { node, paths, peers, guard, pings, need, dead, name: _ } = self;
-        Heart { node, paths, peers, guard, pings, need, dead, commands, bell, events, _token: ending.token() }
+        let teller = Teller::new(events);
+        Heart { node, paths, peers, guard, pings, need, dead, commands, bell, teller, _token: ending.token() }
     }
 }
 

@@ -18,8 +18,10 @@ use evenkeel_balance::sessions::{Entry, TableSecret, TableWriter, read_tables};
 use evenkeel_model::caps;
 use evenkeel_net::{clock, files};
 use evenkeel_proxy::Shared;
+use tokio::sync::mpsc;
 
 use crate::origin::words;
+use crate::supervisor::Event;
 use crate::tasks;
 
 pub(crate) use left::{Left, are_all_learned};
@@ -105,12 +107,15 @@ impl SessionKeeper {
     }
 
     /// Goes to work.
-    pub(crate) fn start(self) -> io::Result<KeptSessions> {
+    ///
+    /// # Errors
+    /// Where the system has no thread to give.
+    pub(crate) fn start(self, events: &mpsc::Sender<Event>) -> io::Result<KeptSessions> {
         let (stop, stopped) = sync_channel(1);
         let ended = tasks::Ending::new();
         let token = ended.token();
         let left = self.left.clone();
-        let thread = tasks::start_thread(tasks::SESSIONS, None, move || {
+        let thread = tasks::start_thread(tasks::SESSIONS, None, events, move || {
             self.run(&stopped);
             drop(token);
         })?;

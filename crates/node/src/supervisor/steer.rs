@@ -116,7 +116,13 @@ impl Supervisor {
         self.follow_intent(&id, turn);
         self.gather();
         turn.publish_at = None;
-        Ok((self.describe_server(pool, server, turn), self.crew.ping(&self.running.snapshot)))
+        let acks = self.crew.ping(&self.running.snapshot);
+        if acks.is_err() {
+            // Whoever had no room is tried again until it has.
+            turn.is_lagging = true;
+            turn.publish_soon();
+        }
+        Ok((self.describe_server(pool, server, turn), acks))
     }
 
     /// Brings every server in line with what is ordered of it.

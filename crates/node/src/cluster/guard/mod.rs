@@ -104,13 +104,15 @@ impl Guard {
                 }
                 News::Device(device) => self.holding.device(now, device),
                 News::DeviceGone(index) => self.holding.device_gone(index),
-                News::Missed => self.holding.refresh(),
+                News::Missed => self.holding.refresh(now),
             };
             self.report(reports);
         }
         let sightings = self.holding.sightings(now);
         self.report(sightings);
         self.holding.announce_due(now);
+        let aside = self.holding.aside();
+        self.report(aside);
         Ok(true)
     }
 
