@@ -86,6 +86,41 @@ fn one_sees_what_a_reload_would_change_and_goes_back_in_two_steps() {
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
+/// A name server that answers a name with the servers of the pool `shop`.
+pub(crate) fn names(at: SocketAddr) -> String {
+    format!(
+        "dns {at} {{\n    zone www.example.com answer=pool pool=shop ttl=30s {{\n        ns lb1.example.com=198.51.100.10\n    }}\n}}\n"
+    )
+}
+
+#[test]
+fn one_sees_what_dns_answers_from_whom_and_why() {
+    let mut servers = Nginx::start_many(2);
+    let (admin, at, asked) = (free(), free(), free());
+    let config = format!("{}{}admin {admin}\n", shop(at, QUICK_CHECK, &named(&servers)), names(asked));
+    let balancer = Balancer::start(&config);
+    balancer.await_state("shop", "b", "up");
+    let mut browser = Browser::start(1300, 900);
+    browser.open(&format!("http://{admin}/dns"));
+    let row = "document.querySelector('tr[data-keep^=name-]').innerText";
+    browser.until(&format!("{row}.includes('shop/a') && {row}.includes('shop/b') && !{row}.includes('not answered')"));
+    // Both servers have one address here, and a name has it once; it goes when neither lives.
+    let address = servers[0].at.ip().to_string();
+    assert!(browser.text(row).contains(&address));
+    servers[1].kill();
+    balancer.await_state("shop", "b", "down");
+    browser.until(&format!("{row}.includes('down')"));
+    assert!(browser.text(row).contains("refused"), "{}", browser.text(row));
+    browser.picture("dns");
+    browser.open(&format!("http://{admin}/dns?name=www.example.com&type=A"));
+    browser.until("document.querySelector('pre.text')?.innerText.includes('NOERROR')");
+    let answer = browser.text("document.querySelector('pre.text').innerText");
+    assert!(answer.contains(&address) && answer.contains("because "), "{answer}");
+    browser.open(&format!("http://{admin}/dns?name=www..example.com"));
+    browser.until("document.querySelector('[role=alert]')?.innerText.includes('www..example.com')");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
 fn basic() -> String {
     // `ops:right and long` in base64.
     "Authorization: Basic b3BzOnJpZ2h0IGFuZCBsb25n\r\n".to_owned()
