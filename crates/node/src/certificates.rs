@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_config::{Code, Diagnostic, Loaded};
-use evenkeel_model::config::{CertificateSource, Config, Listener, ListenerTls, Pool, PoolTls, TlsMin};
+use evenkeel_model::config::{CertificateSource, Config, Listener, ListenerTls, Pool, PoolTls, ServerProtocol, TlsMin};
 use evenkeel_model::{ListenerName, PoolName, caps};
 use evenkeel_net::clock;
 use evenkeel_net::tls::{
@@ -24,8 +24,10 @@ use crate::origin::words;
 pub(crate) use judge::doubts;
 pub use judge::problems;
 
-/// The protocol that is spoken inside of TLS to clients (ALPN).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// The protocols that are spoken inside of TLS to clients (ALPN), the preferred first.
+const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
+/// HTTP/2, as ALPN calls it.
+const HTTP2: &[u8] = b"h2";
 
 /// TLS of a running configuration. Cheap to clone.
 #[derive(Clone)]
@@ -107,6 +109,7 @@ struct Way {
     trust: Trust,
     min: TlsMin,
     identity: Option<Arc<Certificate>>,
+    speaks_http2: bool,
 }
 
 impl Tls {
@@ -284,7 +287,8 @@ impl Tls {
             (true, None) => Trust::of_system()?,
         };
         let identity = tls.identity.as_ref().map(|(cert, key)| read_certificate(cert, key, None)).transpose()?;
-        let way = Way { trust, min: tls.min, identity };
+        let speaks_http2 = pool.protocol == ServerProtocol::Http2;
+        let way = Way { trust, min: tls.min, identity, speaks_http2 };
         let known = self.connectors.get(&pool.name).filter(|_| self.pools.get(&pool.name) == Some(&way));
         let connector = match known {
             Some(known) => Arc::clone(known),
@@ -292,7 +296,7 @@ impl Tls {
                 trust: way.trust.clone(),
                 min: version(way.min),
                 identity: way.identity.clone(),
-                protocols: Vec::new(),
+                protocols: if speaks_http2 { vec![HTTP2.to_vec()] } else { Vec::new() },
             })?),
         };
         next.pools.insert(pool.name.clone(), way);

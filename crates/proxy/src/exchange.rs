@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use evenkeel_balance::sticky::Bond;
 use evenkeel_balance::{ServerIndex, ServerSet};
-use evenkeel_http::{Known, forwarded};
+use evenkeel_http::{Known, forwarded, grpc};
 use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
@@ -77,6 +77,8 @@ pub(crate) struct Exchange {
     pub(crate) is_trusted: bool,
     /// Whether it came in a stream of HTTP/2.
     pub(crate) is_stream: bool,
+    /// Whether it is a call by gRPC, whose bodies may rest for long and whose errors have words of their own.
+    pub(crate) is_grpc: bool,
     /// What is known of the client's TLS; `None` in the clear.
     pub(crate) tls: Option<Arc<TlsFacts>>,
     pub(crate) id: RequestIdText,
@@ -197,6 +199,7 @@ impl Exchange {
             client: address,
             is_trusted,
             is_stream: client.is_stream,
+            is_grpc: client.is_stream && grpc::is_call(desk.request.fields().first(buf, Known::ContentType)),
             tls: client.stream.tls().map(Arc::clone),
             id: RequestIdText::none(),
             trace: None,
@@ -251,6 +254,11 @@ impl Exchange {
 
 /// From a request's head to its record.
 pub(crate) async fn run(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) -> Next {
+    if exchange.is_grpc {
+        // Both sides of a call may rest between two messages as those of a tunnel do.
+        client.timeouts.body = client.timeouts.body.max(client.timeouts.tunnel);
+        client.timeouts.rate = None;
+    }
     let mut flow = route::choose(client, desk, exchange);
     if !matches!(flow, Flow::Fail(_))
         && let Err(error) = guard::admit(client, desk)

@@ -24,6 +24,7 @@ use crate::hold::{HeldPool, Hold};
 use crate::listen::Door;
 use crate::log::Batches;
 use crate::serve::room::Rooms;
+use crate::server::h2::Links;
 use crate::server::pool::IdlePool;
 use crate::shared::Shared;
 use crate::sleepers::Sleepers;
@@ -81,6 +82,7 @@ pub(crate) struct Worker {
     pub(crate) page_bytes: Rc<Cell<usize>>,
     pub(crate) batches: Batches,
     pub(crate) idle: IdlePool,
+    pub(crate) links: Links,
     pub(crate) sleepers: Sleepers,
     /// Connections in a handshake of TLS.
     pub(crate) handshakes: Sleepers,
@@ -183,6 +185,7 @@ impl Worker {
             page_bytes: Rc::default(),
             batches: Batches::default(),
             idle: IdlePool::default(),
+            links: Links::default(),
             sleepers: Sleepers::default(),
             handshakes: Sleepers::default(),
             rooms: Rooms::default(),
@@ -216,6 +219,7 @@ impl Worker {
         let is_same_config =
             self.snapshot.borrow().as_ref().is_some_and(|current| Arc::ptr_eq(current.config(), snapshot.config()));
         self.idle.retain_named(&snapshot);
+        self.links.retain_named(&snapshot);
         // Waiters of the queue look again: a server may have come, gone, or got another limit.
         snapshot.pools().iter().for_each(|pool| pool.shared.queue.wake_all());
         let hold = Hold::new(self.number, snapshot, self.snapshot.borrow().as_deref());

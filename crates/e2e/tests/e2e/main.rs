@@ -17,6 +17,7 @@ mod dns;
 mod failures;
 mod harness;
 mod hostile;
+mod http2;
 mod intents;
 mod learned;
 mod life;

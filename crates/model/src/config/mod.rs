@@ -22,7 +22,7 @@ pub use dns::{
 pub use log::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget};
 pub use pool::{
     Balance, BodyMatch, Check, CheckKind, Eject, HashKey, Host, HttpCheck, Pool, PoolTimeouts, Queue, Retry, RetryOn,
-    Reuse, Server, ServerAddr, Standing, StatusRange,
+    Reuse, Server, ServerAddr, ServerProtocol, Standing, StatusRange,
 };
 pub use process::{Ceiling, Process, SecretRef, Workers};
 pub use route::{

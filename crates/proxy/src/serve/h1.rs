@@ -79,6 +79,9 @@ enum Woken {
 /// Serves a connection from its first byte to its end.
 pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Stream) {
     let Some(mut client) = Client::new(Rc::clone(&worker), listener, stream) else { return };
+    if client.stream.tls().is_some_and(|facts| facts.application.as_deref() == Some("h2")) {
+        return Box::pin(h2::connection(client, Vec::new())).await;
+    }
     let bell = Rc::clone(&worker);
     let mut turned = pin!(bell.turn.notified());
     loop {
@@ -89,14 +92,17 @@ pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, strea
         // What serving takes is fetched for as long as bytes are in hand, so that an idle connection is small.
         let (served, desk, next) = bell.rooms.serve(client, worker.free.desk()).await;
         client = served;
-        let early = if next == Next::Http2 { desk.input.filled().to_vec() } else { Vec::new() };
+        if next == Next::Http2 {
+            let early = desk.input.filled().to_vec();
+            worker.free.return_desk(desk);
+            return Box::pin(h2::connection(client, early)).await;
+        }
         worker.free.return_desk(desk);
         match next {
             Next::Keep => {}
-            Next::Close => return,
+            Next::Close | Next::Http2 => return,
             Next::Reset => return client.stream.reset(),
             Next::Linger => return Box::pin(client.linger()).await,
-            Next::Http2 => return Box::pin(h2::connection(client, &early)).await,
         }
     }
 }

@@ -8,7 +8,8 @@ mod sticky;
 use std::time::Duration;
 
 use evenkeel_model::config::{
-    Eject, Pool, PoolTimeouts, PoolTls, Queue, Retry, RetryOn, Reuse, Server, ServerAddr, Standing, StickyMethod,
+    Eject, Pool, PoolTimeouts, PoolTls, Queue, Retry, RetryOn, Reuse, Server, ServerAddr, ServerProtocol, Standing,
+    StickyMethod,
 };
 use evenkeel_model::{PoolName, ServerId, ServerName, caps, defaults};
 
@@ -176,6 +177,9 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
             "always" => Reuse::Always,
             _ => Reuse::Safe,
         };
+    }
+    if let Some(Value::Choice(protocol)) = entry.option("protocol") {
+        pool.protocol = if *protocol == "h2" { ServerProtocol::Http2 } else { ServerProtocol::Http1 };
     }
     if let Some(Value::Choice(switch)) = entry.option("fail-open") {
         pool.fail_open = *switch == "on";
