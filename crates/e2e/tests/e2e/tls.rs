@@ -151,11 +151,11 @@ fn a_certificate_is_renewed_under_load_and_nobody_notices() {
     let balancer = Balancer::start(&config);
     let url = format!("https://{at}/?[1-4000]");
     let kept = thread::spawn(move || {
-        curl(&["-k", "--parallel", "--parallel-max", "8", "-o", "/dev/null", "-w", "%{http_code}\n", &url])
+        curl(&["-k", "--http1.1", "--parallel", "--parallel-max", "8", "-o", "/dev/null", "-w", "%{http_code}\n", &url])
     });
     let each = format!("https://{at}/?[1-300]");
     let each = thread::spawn(move || {
-        curl(&["-k", "-H", "Connection: close", "-o", "/dev/null", "-w", "%{http_code}\n", &each])
+        curl(&["-k", "--http1.1", "-H", "Connection: close", "-o", "/dev/null", "-w", "%{http_code}\n", &each])
     });
     let serial = || {
         let said = s_client(at, &["-servername", "shop.example"]);
