@@ -82,6 +82,11 @@ impl Network {
         ip(&["-n", &self.space(host), "addr", "del", addr, "dev", "eth0"]);
     }
 
+    /// Takes every address from its `eth0`, as its end would.
+    pub fn forget_addresses(&self, host: u8) {
+        ip(&["-n", &self.space(host), "addr", "flush", "dev", "eth0"]);
+    }
+
     /// Takes its carrier away, or gives it back.
     pub fn set_carrier(&self, host: u8, is_up: bool) {
         ip(&["-n", &self.bridge(), "link", "set", &format!("port{host}"), if is_up { "up" } else { "down" }]);
