@@ -20,6 +20,7 @@ pub mod tasks;
 pub mod cluster;
 
 mod beside;
+mod command;
 mod compare;
 mod crew;
 mod dns;
@@ -35,6 +36,7 @@ mod origin;
 mod pages;
 mod prepare;
 mod prober;
+mod resource;
 mod secrets;
 mod sessions;
 mod signals;
