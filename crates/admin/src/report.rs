@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use self::dns::{BalancedReport, DnsAnswerReport, DnsReport, ZoneReport};
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 pub use self::zonefile::{RecordReport, SetReport, SheetReport, ThenReport, ZonefileReport};
-pub use cluster::{ClusterReport, GroupReport, NodeReport, PathReport};
+pub use cluster::{ClusterReport, GroupReport, MoveReport, NodeReport, PathReport};
 pub use config::{ConfigDiff, ConfigText, HistoryEntry, TextFile};
 pub use route::{RouteFinding, RouteLooked, ServerFinding};
 

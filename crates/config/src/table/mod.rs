@@ -41,6 +41,8 @@ pub enum Context {
     Group,
     /// `ip` in a `group`.
     ServiceIp,
+    /// `unit` and `script` in a `group`.
+    GroupService,
     /// `http`
     Http,
     /// `route` in an `http` block.
@@ -109,7 +111,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -119,6 +121,7 @@ impl Context {
         Self::Ping,
         Self::Group,
         Self::ServiceIp,
+        Self::GroupService,
         Self::Http,
         Self::Route,
         Self::Redirect,
@@ -165,6 +168,7 @@ impl Context {
             Self::Ping => "ping",
             Self::Group => "group",
             Self::ServiceIp => "ip",
+            Self::GroupService => "unit",
             Self::Http => "http",
             Self::Route => "route",
             Self::Redirect => "redirect",
@@ -205,6 +209,7 @@ impl fmt::Display for Context {
             Self::AdminUser => f.write_str("`user` of `admin`"),
             Self::ClientTimeout => f.write_str("`timeout` of clients"),
             Self::ServerTimeout => f.write_str("`timeout` of a pool"),
+            Self::GroupService => f.write_str("`unit` and `script` of a group"),
             Self::StickySkip => f.write_str("`skip` of `sticky`"),
             Self::ZoneCheck => f.write_str("`check` of zone files"),
             Self::ZoneName => f.write_str("`name` of a zone"),

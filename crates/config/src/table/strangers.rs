@@ -6,8 +6,6 @@ pub static LATER: &[(&str, &str)] = &[
     ("tls", "TLS settings"),
     ("cert", "certificates from files"),
     ("acme", "certificates made and renewed by itself"),
-    ("unit", "units of systemd that move between nodes"),
-    ("script", "programs that move between nodes"),
     ("tcp", "balancing TCP"),
     ("udp", "balancing UDP"),
     ("cache", "keeping answers"),

@@ -12,6 +12,7 @@ mod commands;
 mod daemon;
 mod dashboard;
 mod dns;
+mod failover;
 mod failures;
 mod harness;
 mod hostile;

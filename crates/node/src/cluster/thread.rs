@@ -13,7 +13,7 @@ use evenkeel_cluster::{Action, Change, Event, Node, Outcome, View};
 use evenkeel_net::beat::{Bell, Path, readable, wait};
 use evenkeel_net::clock;
 use evenkeel_net::ping::Ping;
-use evenkeel_net::process::Companion;
+use evenkeel_net::process::{Companion, be_urgent};
 use tokio::sync::{mpsc, oneshot};
 
 use super::hand::{Order, Report};
@@ -66,8 +66,8 @@ pub(crate) enum Told {
     Report(Report),
     /// The guard has ended. Without it addresses cannot be held.
     GuardLost,
-    /// The node has left the cluster.
-    Left,
+    /// The node has left the cluster. Its guard goes on for connections that are open.
+    Left(Companion),
 }
 
 /// One ping node.
@@ -105,6 +105,8 @@ struct Turn {
 impl Heart {
     /// Beats until the node has left, or everybody who could command it is gone.
     pub(super) fn run(mut self) {
+        // Busy neighbours must not look like a dead node. Refused to who is not root, and then it takes its turn.
+        be_urgent();
         let mut turn = Turn { message: Vec::with_capacity(DATAGRAM), reaches: true, ..Turn::default() };
         let mut buffer = vec![0; DATAGRAM];
         loop {
@@ -127,8 +129,9 @@ impl Heart {
             }
         }
         self.say(&mut turn, &Order::Leave);
-        self.tell(Told::Left);
-        self.guard.finish();
+        // The guard keeps open connections alive until the process ends, or their time is over.
+        let told = Told::Left(self.guard);
+        let _ = self.events.try_send(supervisor::Event::Cluster(Box::new(told)));
     }
 
     fn wait(&self, turn: &Turn) {
@@ -180,6 +183,7 @@ impl Heart {
                     let outcome = if failed.is_none() { Outcome::Ok } else { Outcome::Failed };
                     Some(Change::Done { number: *number, outcome })
                 }
+                Report::Broken { group, resource, .. } => Some(Change::Broken { group: *group, resource: *resource }),
                 Report::CarrierLost { group } => Some(Change::CarrierLost { group: *group }),
                 Report::ForeignOwner { group, .. } => Some(Change::ForeignOwner { group: *group }),
                 Report::Restored { .. } | Report::Lost { .. } => None,
@@ -253,6 +257,12 @@ impl Heart {
                         self.say(turn, &Order::Stop { group, resource, number });
                     }
                 }
+                Action::Inherit { group, from } => {
+                    if let (Ok(group), Ok(from)) = (u8::try_from(group), u8::try_from(from)) {
+                        self.say(turn, &Order::Inherit { group, from });
+                    }
+                }
+                Action::Linger { group } => self.say_of(turn, group, |group| Order::Linger { group }),
                 Action::Withdraw { group } => self.say_of(turn, group, |group| Order::Withdraw { group }),
                 Action::Restore { group } => self.say_of(turn, group, |group| Order::Restore { group }),
                 Action::Announce { group } => self.say_of(turn, group, |group| Order::Announce { group }),

@@ -1,14 +1,16 @@
 //! The supervisor's side of the cluster: what it tells the heartbeat thread, and what it makes of what it hears.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_cluster::{Change, Event, View};
+use evenkeel_cluster::{Change, Event, View, name_id};
 use evenkeel_model::State;
 use evenkeel_model::config::Standing;
 use tokio::sync::oneshot;
 
 use super::{Supervisor, Turn};
-use crate::cluster::{Report, Told};
+use crate::cluster::{Link, Report, Told};
 use crate::node::Ended;
 
 /// What is ordered of a group.
@@ -42,6 +44,10 @@ pub struct ClusterStatus {
     pub node: String,
     /// What it sees; `None` where the heartbeat thread does not answer.
     pub view: Option<View>,
+    /// The channels to the other nodes, by their names.
+    pub links: BTreeMap<Arc<str>, Link>,
+    /// The digest of the configuration that runs here.
+    pub config: [u8; 8],
 }
 
 impl Supervisor {
@@ -53,8 +59,9 @@ impl Supervisor {
             return;
         };
         let (name, node, view) = (config.name.to_string(), cluster.name.to_string(), cluster.view());
+        let (links, config) = (cluster.links(), self.config_digest());
         tokio::task::spawn_local(async move {
-            let _ = reply.send(Some(ClusterStatus { name, node, view: view.await }));
+            let _ = reply.send(Some(ClusterStatus { name, node, view: view.await, links, config }));
         });
     }
 
@@ -84,7 +91,10 @@ impl Supervisor {
                 return Some(Ended { cut: self.shared.connections(), failed });
             }
             Told::GuardLost => {}
-            Told::Left => self.left_cluster(turn),
+            Told::Left(guard) => {
+                self.parted = Some(guard);
+                self.left_cluster(turn);
+            }
         }
         None
     }
@@ -99,7 +109,7 @@ impl Supervisor {
             | Event::HearsUsNot(name)
             | Event::Trouble(name, ..)
             | Event::Claimed(name, ..)
-            | Event::Owned(name, _)
+            | Event::Owned(name, ..)
             | Event::Yields(name, ..)
             | Event::Keeps(name, _)
             | Event::Stops(name, _)
@@ -132,8 +142,11 @@ impl Supervisor {
             groups.and_then(|groups| groups.get(index)).map(|group| group.name.to_string()).unwrap_or_default()
         };
         let (subject, text) = match report {
-            Report::Done { failed: Some(cause), .. } => (String::new(), format!("a service address: {cause}")),
+            Report::Done { failed: Some(cause), .. } => (String::new(), format!("resource {cause}")),
             Report::Done { failed: None, .. } => return,
+            Report::Broken { group: at, why, .. } => {
+                (group(*at), format!("a resource of group {} is broken: {why}", group(*at)))
+            }
             Report::CarrierLost { group: at } => {
                 (group(*at), format!("the network of group {} is gone here", group(*at)))
             }
@@ -151,6 +164,23 @@ impl Supervisor {
         };
         tracing::warn!("{text}");
         self.journal.note("cluster", subject, text);
+    }
+
+    /// A digest of the configuration that runs, as it is written.
+    fn config_digest(&self) -> [u8; 8] {
+        let whole: String = self.running.texts.files().map(|(_, text)| text).collect();
+        let [first, second] = [name_id(&whole), name_id(&format!("2 {whole}"))].map(u32::to_be_bytes);
+        let mut digest = [0; 8];
+        digest[..4].copy_from_slice(&first);
+        digest[4..].copy_from_slice(&second);
+        digest
+    }
+
+    /// Tells the others which configuration runs here, after it has changed.
+    pub(crate) fn tell_config(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.run_config(self.config_digest());
+        }
     }
 
     /// Tells the cluster what this node is worth: of each pool the part of its weight that can serve, and the mean of

@@ -192,6 +192,8 @@ impl Supervisor {
         self.running.snapshot = self.build(views);
         turn.publish_at = None;
         self.follow_health();
+        self.grade();
+        self.tell_config();
         let sinks = self.logs.sinks();
         let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);
         let acks = room.apply(&self.running.snapshot, opened, &closed);
