@@ -293,6 +293,9 @@ pub const PASSING_FLOWS: usize = 131_072;
 /// Moves of a group to this node that are remembered: those of the last bad night.
 pub const GROUP_MOVES: usize = 16;
 
+/// Service addresses that leave a machine at one time: every request looks through them.
+pub const LEAVING_ADDRESSES: usize = 16;
+
 /// Attempts to stop a resource before the group counts as stuck.
 pub const GROUP_STOP_ATTEMPTS: u8 = 3;
 

@@ -28,6 +28,7 @@ mod forward;
 mod guard;
 mod hold;
 mod learn;
+mod leaving;
 mod listen;
 mod pages;
 mod pick;
