@@ -19,7 +19,7 @@ pub(super) static ROWS: &[Directive] = &[
         otherwise: "none: this node stands alone",
         doc: "Nodes that stand in for one another: an address that clients use moves to a node that lives.",
         more: "The block is the same on every node; each finds itself by the machine's name, or by `--node`. Nodes tell each other with every \
-               heartbeat whom they hear, and what they own. Changes of this block need a restart.",
+               heartbeat whom they hear, and what they own. A reload takes other keys; further changes of this block need a restart.",
         example: "cluster edge key=file:/etc/evenkeel/cluster.key {\n    node lb1 192.168.1.1\n    node lb2 192.168.1.2\n    group web {\n        ip 192.168.1.10/24\n    }\n}",
         ..ROW
     },
@@ -39,8 +39,8 @@ pub(super) static ROWS: &[Directive] = &[
         args: &[many("SECRET", Kind::Secret)],
         otherwise: "none",
         doc: "Secrets that are accepted beside `key`, while it is changed.",
-        more: "In three rounds over the nodes, each restarted in turn: accept the new one; make it the `key` and accept the old one; accept the \
-               old one no more. Nobody is unheard meanwhile.",
+        more: "In three rounds over the nodes, each reloaded in turn: accept the new one; make it the `key` and accept the old one; accept the \
+               old one no more. Nobody is unheard meanwhile. The files have to be readable by the `user` that evenkeel has become.",
         example: "accept file:/etc/evenkeel/cluster-next.key",
         ..ROW
     },

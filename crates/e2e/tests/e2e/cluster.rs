@@ -19,7 +19,7 @@ const CLIENT: u8 = 3;
 
 /// Two nodes in their own namespaces, and a client.
 pub(crate) struct Pair {
-    nodes: Vec<Process>,
+    pub(crate) nodes: Vec<Process>,
     pub(crate) network: Network,
     pub(crate) scratch: Scratch,
 }
@@ -89,8 +89,13 @@ impl Pair {
 
     /// A command of `cluster`, and whether it succeeded.
     pub(crate) fn order(&self, node: u8, words: &[&str]) -> bool {
+        self.command(node, &[&["cluster"], words].concat())
+    }
+
+    /// A command for a node, and whether it succeeded.
+    pub(crate) fn command(&self, node: u8, words: &[&str]) -> bool {
         let control = self.control(node);
-        let run = Command::new(program()).arg("cluster").args(words).args(["--control", &control]).output().unwrap();
+        let run = Command::new(program()).args(words).args(["--control", &control]).output().unwrap();
         run.status.success()
     }
 
@@ -110,7 +115,7 @@ impl Pair {
         });
     }
 
-    fn client(&self) -> evenkeel_e2e::network::Observer {
+    pub(crate) fn client(&self) -> evenkeel_e2e::network::Observer {
         let addr = SocketAddr::new(SERVICE.parse().unwrap(), 80);
         let observer = self.network.observe(CLIENT, addr);
         std::thread::sleep(Duration::from_millis(300));

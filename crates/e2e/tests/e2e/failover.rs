@@ -245,3 +245,41 @@ fn a_move_keeps_every_user_on_the_server_that_holds_the_session() {
         await_for("the end of the channel to be told", PATIENCE, || pair.report(1).filter(|report| !is_shared(report)));
     assert!(report["nodes"][0]["share_trouble"].is_string(), "{report}");
 }
+
+#[test]
+fn keys_change_in_three_rounds_and_nobody_is_unheard() {
+    if !is_root_or_skips("keys_change_in_three_rounds_and_nobody_is_unheard", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    let old = pair.scratch.file("key").display().to_string();
+    let new = pair.scratch.write("next", &"n".repeat(40));
+    std::fs::set_permissions(&new, Permissions::from_mode(0o600)).unwrap();
+    let new = new.display().to_string();
+    let first = std::fs::read_to_string(pair.scratch.file("evenkeel.conf")).unwrap();
+    let with = |key: &str, accept: &str| {
+        let accept = if accept.is_empty() { String::new() } else { format!("    accept file:{accept}\n") };
+        first.replace(&format!("key=file:{old} {{\n"), &format!("key=file:{key} {{\n{accept}"))
+    };
+    let client = pair.client();
+    for text in [with(&old, &new), with(&new, &old), with(&new, "")] {
+        assert_ne!(text, first);
+        pair.scratch.write("evenkeel.conf", &text);
+        for node in 1..=2 {
+            assert!(pair.command(node, &["reload"]), "{text}");
+            let heard =
+                |node: u8| pair.report(node).filter(|report| report["nodes"][0]["paths"][0]["trouble"].is_null());
+            for node in 1..=2 {
+                let report = await_for("an answer", PATIENCE, || heard(node));
+                assert_eq!(report["nodes"][0]["state"], "up", "{report}");
+            }
+        }
+    }
+    pair.await_owner(1);
+    let seen = client.end();
+    assert!(seen.answered > 50 && seen.failed <= 2, "{seen:?}");
+    let told = pair.nodes.iter().map(evenkeel_e2e::process::Process::output).collect::<String>();
+    assert!(!told.contains("was refused"), "{told}");
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
+}

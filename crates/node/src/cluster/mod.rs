@@ -13,7 +13,7 @@ mod hand;
 mod share;
 mod thread;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path as FilePath, PathBuf};
@@ -79,6 +79,8 @@ pub(crate) struct Cluster {
     /// Percent of the capacity that was last told.
     score: u8,
     sharing: SharingThread,
+    /// Groups that go, or are gone.
+    pub(crate) leaving: BTreeSet<Arc<str>>,
 }
 
 /// Gets everything ready. `name` is this node's, as `--node` gives it; else it is the machine's.
@@ -95,7 +97,7 @@ pub(crate) fn ready(
     let settings =
         settings(cluster, me).map_err(|error| Refusal::plain(format!("cluster `{}`: {error}", cluster.name)))?;
     let keys = keys(cluster)?;
-    let (seed, shared_keys) = (keys.seed(), keys.clone());
+    let (seed, shared_keys) = (state.cluster_seed(keys.seed()), keys.clone());
     let routes = routes(cluster, me);
     let mut paths = Vec::with_capacity(routes.len());
     for (own, peers) in &routes {
@@ -141,7 +143,7 @@ impl Ready {
         let sharing = std::mem::take(&mut self.sharing).start(shared, &self.seed)?;
         let heart = self.heart(received, bell, events.clone(), &ending);
         tasks::start_thread(tasks::HEARTBEAT, None, move || heart.run())?;
-        Ok(Cluster { line, ending: Some(ending), name, score: 100, sharing })
+        Ok(Cluster { line, ending: Some(ending), name, score: 100, sharing, leaving: BTreeSet::new() })
     }
 
     /// A seed that all nodes have, for the names of learned sessions.
@@ -177,6 +179,14 @@ impl Cluster {
     /// How the channels to the other nodes are.
     pub(crate) fn links(&self) -> BTreeMap<Arc<str>, Link> {
         self.sharing.board.links()
+    }
+
+    /// Seals with other keys from now on, and accepts what is sealed with them.
+    pub(crate) fn change_keys(&self, keys: Keyring) {
+        self.sharing.change_keys(keys.clone());
+        if !self.line.tell(Command::Keys(keys)) {
+            tracing::error!("the heartbeat thread takes no keys; it goes on with those that it has");
+        }
     }
 
     /// Tells the others which configuration runs here.
@@ -259,7 +269,11 @@ fn lifetime(dead: Duration) -> Duration {
         .max(defaults::ADDRESS_LIFETIME)
 }
 
-fn keys(cluster: &config::Cluster) -> Result<Keyring, Refusal> {
+/// Reads the keys that the block names.
+///
+/// # Errors
+/// Where one cannot be had or is weak.
+pub(crate) fn keys(cluster: &config::Cluster) -> Result<Keyring, Refusal> {
     let key = |secret: &config::SecretRef| {
         let bytes = secrets::read_private(secret)?;
         Key::derive(&bytes).map_err(|error| error.to_string())

@@ -36,6 +36,11 @@ const GREETING: Duration = Duration::from_secs(2);
 /// Between two calls of a node that does not answer.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// A channel that ends so soon has a reason that stays,
+const BRIEF: Duration = Duration::from_secs(3);
+/// and is tried again after this time.
+const LATER: Duration = Duration::from_secs(20);
+
 /// Another node.
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
@@ -95,9 +100,15 @@ pub(crate) struct SharingThread {
     /// How the channels are.
     pub(crate) board: Board,
     config: watch::Sender<[u8; 8]>,
+    keys: watch::Sender<Keyring>,
 }
 
 impl SharingThread {
+    /// New channels are sealed with these.
+    pub(crate) fn change_keys(&self, keys: Keyring) {
+        self.keys.send_replace(keys);
+    }
+
     /// Tells the others which configuration this node runs.
     pub(crate) fn run_config(&self, digest: [u8; 8]) {
         self.config.send_if_modified(|now| std::mem::replace(now, digest) != digest);
@@ -106,7 +117,7 @@ impl SharingThread {
 
 /// What all channels of this node have in common.
 struct Common {
-    keys: Keyring,
+    keys: watch::Receiver<Keyring>,
     cluster: u32,
     me: u32,
     peers: Vec<Peer>,
@@ -129,8 +140,9 @@ impl Sharing {
         }
         let (stop, stopped) = oneshot::channel();
         let (config, known) = watch::channel([0; 8]);
+        let (keys, known_keys) = watch::channel(keys);
         let common = Common {
-            keys,
+            keys: known_keys,
             cluster: self.cluster,
             me: self.me,
             peers: self.peers,
@@ -141,7 +153,7 @@ impl Sharing {
         };
         let (listeners, own) = (self.listeners, self.own);
         tasks::start_thread(tasks::SHARING, None, move || run(common, listeners, own, stopped))?;
-        Ok(SharingThread { _stop: stop, board, config })
+        Ok(SharingThread { _stop: stop, board, config, keys })
     }
 }
 
@@ -196,7 +208,14 @@ async fn call(common: Rc<Common>, peer: Peer, own: Vec<IpAddr>) {
             line::greet_called(&common, stream, &peer).await
         };
         match tokio::time::timeout(GREETING, greeted).await {
-            Ok(Ok(line)) => speak(&common, &peer.name, line).await,
+            Ok(Ok(line)) => {
+                let began = clock::now();
+                speak(&common, &peer.name, line).await;
+                if clock::now().saturating_sub(began) < BRIEF {
+                    // It would only end again, and say so.
+                    tokio::time::sleep(LATER).await;
+                }
+            }
             Ok(Err(why)) => common.board.with(&peer.name, |link| link.trouble = Some(why)),
             Err(_) => common.board.with(&peer.name, |link| link.trouble = Some(format!("{to} does not answer"))),
         }
@@ -226,6 +245,6 @@ async fn speak(common: &Common, name: &Arc<str>, line: line::Line) {
 
 impl Common {
     fn hello(&self) -> Hello {
-        Hello { key: self.keys.signing(), cluster: self.cluster, sender: self.me, nonce: rng::seed() }
+        Hello { key: self.keys.borrow().signing(), cluster: self.cluster, sender: self.me, nonce: rng::seed() }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
-use evenkeel_cluster::{Action, Change, Event, Node, Outcome, View};
+use evenkeel_cluster::{Action, Change, Event, Keyring, Node, Outcome, View};
 use evenkeel_net::beat::{Bell, Path, readable, wait};
 use evenkeel_net::clock;
 use evenkeel_net::ping::Ping;
@@ -31,6 +31,8 @@ const PINGS: u32 = 4;
 pub(crate) enum Command {
     /// A change, of health or by an operator or by the runner.
     Change(Change),
+    /// Other keys from now on.
+    Keys(Keyring),
     /// Says how things are.
     View { reply: oneshot::Sender<View> },
     /// Ends, once it owns nothing any more or that moment has come.
@@ -202,6 +204,7 @@ impl Heart {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Change(change)) => self.node.apply(clock::now(), change),
+                Ok(Command::Keys(keys)) => self.node.change_keys(keys),
                 Ok(Command::View { reply }) => {
                     // Whoever asked and left is not waited for.
                     let _ = reply.send(self.node.view(clock::now()));

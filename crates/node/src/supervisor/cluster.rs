@@ -1,12 +1,13 @@
 //! The supervisor's side of the cluster: what it tells the heartbeat thread, and what it makes of what it hears.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_cluster::{Change, Event, View, name_id};
 use evenkeel_model::State;
-use evenkeel_model::config::Standing;
+use evenkeel_model::config::{ResourceKind, Standing};
 use tokio::sync::oneshot;
 
 use super::{Supervisor, Turn};
@@ -81,7 +82,10 @@ impl Supervisor {
 
     pub(super) fn hear_cluster(&mut self, told: Told, turn: &mut Turn) -> Option<Ended> {
         match told {
-            Told::Event(event) => self.note_cluster(&event),
+            Told::Event(event) => {
+                self.follow_leaving(&event);
+                self.note_cluster(&event);
+            }
             Told::Report(report) => self.note_report(&report),
             Told::GuardLost if turn.end_at.is_none() => {
                 tracing::error!(
@@ -97,6 +101,29 @@ impl Supervisor {
             }
         }
         None
+    }
+
+    /// Has connections to addresses that go end with their answers: their clients come again, to the next owner.
+    fn follow_leaving(&mut self, event: &Event) {
+        let Some((cluster, config)) = self.cluster.as_mut().zip(self.about.first_config.cluster.as_ref()) else {
+            return;
+        };
+        let has_changed = match event {
+            Event::Yields(group, ..) | Event::Stops(group, _) => cluster.leaving.insert(Arc::clone(group)),
+            Event::Claimed(group, ..) | Event::Keeps(group, _) => cluster.leaving.remove(group),
+            _ => false,
+        };
+        if has_changed {
+            let groups = config.groups.iter().filter(|group| cluster.leaving.contains(&group.name));
+            let addrs = groups.flat_map(|group| &group.resources).filter_map(|resource| match &resource.kind {
+                ResourceKind::Address(address) => match address.addr {
+                    IpAddr::V4(addr) => Some(addr),
+                    IpAddr::V6(_) => None,
+                },
+                ResourceKind::Unit(_) | ResourceKind::Script { .. } => None,
+            });
+            self.shared.set_leaving(&addrs.collect::<Vec<_>>());
+        }
     }
 
     fn note_cluster(&self, event: &Event) {

@@ -72,7 +72,7 @@ fn known<'c>(common: &'c Common, hello: &Hello) -> Result<&'c Peer, String> {
 
 fn agreed(common: &Common, stream: TcpStream, hellos: (&Hello, &Hello), end: End) -> Result<Line, String> {
     let (sealer, opener) =
-        agree(&common.keys, hellos.0, hellos.1, end).ok_or_else(|| "it has another key".to_owned())?;
+        agree(&common.keys.borrow(), hellos.0, hellos.1, end).ok_or_else(|| "it has another key".to_owned())?;
     let (reader, writer) = stream.into_split();
     Ok(Line { reader: Reader { half: reader, opener }, writer: Writer { half: writer, sealer } })
 }
