@@ -50,6 +50,9 @@ pub struct StatusReport {
     /// What DNS was asked; absent without a `dns` block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsReport>,
+    /// The cluster as this node sees it, where it is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterReport>,
     /// The zone files that are kept in step, by block.
     #[serde(default)]
     pub zonefiles: Vec<ZonefileReport>,

@@ -134,6 +134,7 @@ impl Control for Running {
             let status = self.handle.status().await;
             let stopping = |_| StatusReport { stopping: true, ..StatusReport::default() };
             let mut report = status.map_or_else(stopping, |status| report(&status));
+            report.cluster = self.cluster().report().await;
             self.watch.annotate(&mut report);
             report
         })
