@@ -97,7 +97,7 @@ pub trait Sessions: Send + Sync {
 pub struct SessionChoice {
     /// Those of this pool.
     pub pool: Option<String>,
-    /// Those on a server of this name.
+    /// Those on this server: by name, by address, or as `pool/server`.
     pub server: Option<String>,
     /// Those that this address spoke for last.
     pub client: Option<IpAddr>,
@@ -242,14 +242,19 @@ pub trait Control: Send + Sync + 'static {
     /// How the node is at this moment.
     fn status(&self) -> Answer<'_, StatusReport>;
 
+    /// The same without rates and percentiles, which cost more than all the rest where there are many servers.
+    fn counters(&self) -> Answer<'_, StatusReport> {
+        self.status()
+    }
+
     /// Reads the configuration anew and applies it. Answers when traffic sees it, or when it was refused whole.
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>>;
 
     /// The latest `most` lines of the access logs that fit, oldest first; of those after line `after` alone.
     fn log(&self, after: u64, most: usize, fits: &dyn Fn(&str) -> bool) -> Vec<LogLine>;
 
-    /// What its servers were held for in the last day.
-    fn timeline(&self) -> Answer<'_, TimelineReport>;
+    /// What the servers of this report were held for in the last day.
+    fn timeline(&self, report: &StatusReport) -> TimelineReport;
 
     /// What it answers to queries of DNS.
     fn dns(&self) -> &dyn DnsControl;

@@ -15,6 +15,7 @@ mod words;
 mod zonefiles;
 
 pub use cluster::cluster;
+pub(crate) use cluster::concerns as cluster_concerns;
 pub use dns::{dns_answer, zones};
 pub use looking::{history, route};
 use table::Table;
@@ -71,6 +72,13 @@ fn write_status(to: &mut String, report: &StatusReport, look: Look) -> fmt::Resu
     if let Some(more @ 1..) = concerns.len().checked_sub(CONCERNS) {
         writeln!(to, "  and {more} more")?;
     }
+    let orders = ordered_servers(report, look.colour);
+    for order in orders.iter().take(CONCERNS) {
+        writeln!(to, "  by order: {order}")?;
+    }
+    if let Some(more @ 1..) = orders.len().checked_sub(CONCERNS) {
+        writeln!(to, "  and {more} more by order")?;
+    }
     writeln!(to)?;
     facts(to, report)?;
     writeln!(to)?;
@@ -96,6 +104,10 @@ fn headline(to: &mut String, report: &StatusReport, concerns: usize) -> fmt::Res
         all if up == all && concerns == 0 => write!(to, "all well, {} up", count(all, "server"))?,
         all if up == all => write!(to, "all of {} up, and there is something to look at", count(all, "server"))?,
         all => write!(to, "{up} of {} up", count(all, "server"))?,
+    }
+    match servers.iter().filter(|server| is_ordered(server)).count() {
+        0 => {}
+        some => write!(to, ", {some} out by order")?,
     }
     match unchecked {
         0 => writeln!(to),
@@ -207,6 +219,21 @@ pub(crate) fn concerns(report: &StatusReport) -> Vec<String> {
     all_concerns(report, Colour::Off)
 }
 
+/// Servers that are as they were ordered to be, a line each: nothing is wrong with them.
+pub(crate) fn orders(report: &StatusReport) -> Vec<String> {
+    ordered_servers(report, Colour::Off)
+}
+
+fn ordered_servers(report: &StatusReport, colour: Colour) -> Vec<String> {
+    let servers = report.pools.iter().flat_map(|pool| pool.servers.iter().map(move |server| (pool, server)));
+    servers.filter(|(_, server)| is_ordered(server)).map(|(pool, server)| concern(pool, server, colour)).collect()
+}
+
+/// Whether the server takes no new sessions because somebody wants it so.
+fn is_ordered(server: &ServerReport) -> bool {
+    matches!(server.state.as_str(), "draining" | "maintenance")
+}
+
 /// The same, with colours where they are wanted.
 fn all_concerns(report: &StatusReport, colour: Colour) -> Vec<String> {
     let is_dark = |pool: &&PoolReport| !pool.servers.is_empty() && !pool.servers.iter().any(ServerReport::is_serving);
@@ -237,7 +264,7 @@ fn gravity(server: &ServerReport) -> Option<u8> {
     match server.state.as_str() {
         "down" => Some(0),
         "up" | "unknown" => server.is_doubtful().then_some(1),
-        _ => Some(2),
+        _ => (!is_ordered(server)).then_some(2),
     }
 }
 
@@ -294,7 +321,8 @@ fn concern(pool: &PoolReport, server: &ServerReport, colour: Colour) -> String {
         plain(&server.reason),
         plain(&server.text)
     );
-    if let Some(answer) = server.last_answer.as_deref().filter(|answer| !server.text.contains(answer)) {
+    let answer = server.last_answer.as_deref().filter(|answer| !is_ordered(server) && !server.text.contains(answer));
+    if let Some(answer) = answer {
         line.push_str("; it last said: ");
         line.push_str(&plain(answer));
     }
@@ -316,10 +344,11 @@ fn ordered(intent: &IntentReport) -> String {
 
 /// What a drain still waits for.
 fn drained(server: &ServerReport, drain: &DrainReport) -> String {
+    let sessions = server.sessions.map(|sessions| format!("; {sessions} left")).unwrap_or_default();
     match (drain.is_over, server.in_flight) {
         (true, _) => "; drained".to_owned(),
-        (false, 0) => format!("; no request for {}", age(drain.quiet_s)),
-        (false, some) => format!("; {} in flight", count(some, "request")),
+        (false, 0) => format!("{sessions}; no request for {}", age(drain.quiet_s)),
+        (false, some) => format!("{sessions}; {} in flight", count(some, "request")),
     }
 }
 

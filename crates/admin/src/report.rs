@@ -11,12 +11,15 @@ mod sessions;
 mod zonefile;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use evenkeel_model::{Histogram, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::dns::{BalancedReport, DnsAnswerReport, DnsReport, ZoneReport};
+pub use self::dns::{
+    BalancedReport, ChosenReport, DnsAnswerReport, DnsLiveReport, DnsReport, DnsViewReport, ZoneReport,
+};
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 pub use self::zonefile::{RecordReport, SetReport, SheetReport, ThenReport, ZonefileReport};
 pub use cluster::{ClusterReport, GroupReport, MoveReport, NodeReport, PathReport};
@@ -198,6 +201,9 @@ pub struct PoolReport {
     /// Requests that came to it since the start.
     #[serde(default)]
     pub requests: u64,
+    /// Sessions whose token or learned id came from many networks since the start, so that copies of it must be about.
+    #[serde(default)]
+    pub sticky_roaming: u64,
     /// What its traffic amounts to.
     #[serde(default)]
     pub traffic: TrafficReport,
@@ -230,6 +236,9 @@ pub struct ServerReport {
     /// While it drains: how that goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<DrainReport>,
+    /// The sessions that live on it; absent where the pool keeps clients in no way, or in one that leaves nothing to count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionsOnReport>,
     /// Another one whenever what is configured or ordered of it changes; its `ETag`.
     #[serde(default)]
     pub version: String,
@@ -344,6 +353,26 @@ pub struct IntentReport {
     pub left_s: Option<u64>,
     /// Whether it outlives the process; not without a state directory that can be written.
     pub is_kept: bool,
+}
+
+/// The sessions of one server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionsOnReport {
+    /// How many there are: those in tokens that showed themselves before they went idle, and the learned ones.
+    pub live: u64,
+    /// Whether it is a count; with many sessions in tokens it is an estimate.
+    pub is_exact: bool,
+}
+
+impl fmt::Display for SessionsOnReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = if self.is_exact || self.live == 0 { "" } else { "about " };
+        match self.live {
+            0 => f.write_str("no session"),
+            1 => write!(f, "{about}1 session"),
+            many => write!(f, "{about}{many} sessions"),
+        }
+    }
 }
 
 /// How a drain goes.

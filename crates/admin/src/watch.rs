@@ -23,7 +23,7 @@ impl Watch {
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             beat.tick().await;
-            let report = control.status().await;
+            let report = control.counters().await;
             self.pulse().beat(clock::now(), clock::unix_now(), &report);
         }
     }

@@ -6,6 +6,7 @@
 use crate::{Plan, ServerIndex, ServerUid, Token};
 
 mod bond;
+mod census;
 mod dated;
 mod digest;
 mod load;
@@ -16,6 +17,7 @@ mod values;
 mod tests;
 
 pub use bond::{Answered, app_session};
+pub use census::{Census, Counted};
 pub use dated::Dated;
 pub use load::is_over;
 pub use rate::Rate;

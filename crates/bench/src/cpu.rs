@@ -26,7 +26,8 @@ pub(crate) fn usage(pid: u32) -> Usage {
     total
 }
 
-/// Time on a processor of the process and of all that descend from it.
+/// Time on a processor of the process and of all that descend from it, those that have ended included: a server may
+/// answer by processes or threads that come and go.
 pub(crate) fn tree_run(pid: u32) -> Duration {
     let mut pids = vec![pid];
     let mut at = 0;
@@ -35,7 +36,14 @@ pub(crate) fn tree_run(pid: u32) -> Duration {
         pids.extend(children);
         at += 1;
     }
-    pids.into_iter().map(|pid| Duration::from_nanos(run_nanos(pid))).sum()
+    pids.into_iter().map(whole_run).sum()
+}
+
+/// `utime`, `stime`, `cutime` and `cstime` of `/proc/PID/stat`, the fields 14 to 17. The kernel makes them fit the
+/// scheduler's account, and tells them in hundredths of a second (`USER_HZ`).
+fn whole_run(pid: u32) -> Duration {
+    let ticks: u64 = (11..15).map(|field| stat_field(pid, field)).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// The process and its direct children.
@@ -71,9 +79,15 @@ fn resident(pid: u32) -> u64 {
     kilobytes.unwrap_or(0) * 1024
 }
 
-/// `minflt` of `/proc/PID/stat`, the tenth field; the second one may hold blanks, and ends with the last parenthesis.
+/// `minflt`, the tenth field.
 fn faults(pid: u32) -> u64 {
+    stat_field(pid, 7)
+}
+
+/// A field of `/proc/PID/stat`, counted from the one behind the name, which is the third. The name may hold blanks,
+/// and ends with the last parenthesis.
+fn stat_field(pid: u32, field: usize) -> u64 {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return 0 };
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    after_name.split_whitespace().nth(7).and_then(|word| word.parse().ok()).unwrap_or(0)
+    after_name.split_whitespace().nth(field).and_then(|word| word.parse().ok()).unwrap_or(0)
 }

@@ -11,6 +11,7 @@ mod account;
 mod cpu;
 mod dns;
 mod http;
+mod learning;
 mod load;
 mod memory;
 mod origin;

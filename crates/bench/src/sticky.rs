@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use crate::cpu;
 use crate::http::{OTHER_CORE, PROXY_CORE, TempDir, only, origin};
+use crate::learning;
 use crate::load::{self, Load};
 use crate::peers;
 
 const CONNECTIONS: usize = 64;
-const RATE: u64 = 12_000;
 
 /// One method under load.
 struct Row {
@@ -25,16 +25,45 @@ struct Row {
     path: &'static str,
     /// Whether clients bring back what they were given.
     cookies: bool,
+    /// The name of the row that is the same without stickiness.
+    against: &'static str,
+    /// Requests a second.
+    rate: u64,
 }
 
-const ROWS: [Row; 6] = [
-    Row { name: "no stickiness", lines: "", path: "/", cookies: true },
-    Row { name: "token, clients that have one", lines: "sticky cookie SRV", path: "/", cookies: true },
-    Row { name: "token, each request a new client", lines: "sticky cookie SRV", path: "/", cookies: false },
-    Row { name: "name in a cookie", lines: "sticky cookie SRV value=name", path: "/", cookies: true },
-    Row { name: "name in the query", lines: "sticky query srv", path: "/?srv=one", cookies: true },
-    Row { name: "the client's address", lines: "sticky client", path: "/", cookies: true },
+const NONE: &str = "no stickiness";
+const COOKIE: &str = "no stickiness, the application's cookie comes along";
+const PAGE: &str = "no stickiness, pages of 16 KB";
+const PACKED: &str = "no stickiness, pages of 16 KB, gzip";
+
+const ROW: Row = Row { name: NONE, lines: "", path: "/", cookies: true, against: NONE, rate: 12_000 };
+/// Pages are larger: at this rate one core has room for them.
+const LARGE: Row = Row { path: "/page", rate: 4_000, ..ROW };
+
+const ROWS: [Row; 13] = [
+    ROW,
+    Row { name: "token, clients that have one", lines: "sticky cookie SRV", ..ROW },
+    Row { name: "token, each request a new client", lines: "sticky cookie SRV", cookies: false, ..ROW },
+    Row { name: "name in a cookie", lines: "sticky cookie SRV value=name", ..ROW },
+    Row { name: "name in the query", lines: "sticky query srv", path: "/?srv=one", ..ROW },
+    Row { name: "the client's address", lines: "sticky client", ..ROW },
+    Row { name: "learned id in the query", lines: "sticky query sid learn=head", path: KNOWN, ..ROW },
+    Row { name: COOKIE, path: "/session", ..ROW },
+    Row { name: "learned id in a cookie", lines: "sticky learn SID", path: "/session", against: COOKIE, ..ROW },
+    Row { name: PAGE, ..LARGE },
+    Row { name: "pages of 16 KB, searched for ids", lines: "sticky query sid learn=body", against: PAGE, ..LARGE },
+    Row { name: PACKED, path: "/packed", ..LARGE },
+    Row {
+        name: "pages of 16 KB, gzip, searched for ids",
+        lines: "sticky query sid learn=body",
+        path: "/packed",
+        against: PACKED,
+        ..LARGE
+    },
 ];
+
+/// A path with the id of the session that the server behind knows.
+const KNOWN: &str = "/?sid=session-0123456789abcdef";
 
 /// Runs it: so many rounds of every row, each for so long; the table.
 pub(crate) fn run(evenkeel: &Path, rounds: usize, time: Duration) -> io::Result<String> {
@@ -52,17 +81,23 @@ pub(crate) fn run(evenkeel: &Path, rounds: usize, time: Duration) -> io::Result<
             samples.push(micros);
         }
     }
-    Ok(table(&found))
+    let mut text = table(&found);
+    text.push('\n');
+    text.push_str(&learning::run().unwrap_or_default());
+    Ok(text)
 }
 
 fn table(found: &[Vec<f64>]) -> String {
     let mut text = format!(
-        "CPU of the proxy alone for each request: 1 KB, {CONNECTIONS} connections, {RATE} requests a second, medians of {} rounds.\n\n\
+        "CPU of the proxy alone for each request: 1 KB, {CONNECTIONS} connections, {} requests a second, of pages {}; medians of {} rounds.\n\n\
          | | µs | against none |\n|---|---|---|\n",
+        ROW.rate,
+        LARGE.rate,
         found.first().map_or(0, Vec::len)
     );
-    let Some(none) = found.first() else { return text };
     for (row, samples) in ROWS.iter().zip(found) {
+        let base = ROWS.iter().position(|other| other.name == row.against).and_then(|at| found.get(at));
+        let Some(none) = base else { continue };
         let ratios = samples.iter().zip(none).map(|(own, none)| own / none).collect();
         let _ = writeln!(text, "| {} | {:.2} | {:.3} |", row.name, median(samples.clone()), median(ratios));
     }
@@ -84,7 +119,16 @@ fn measure(evenkeel: &Path, dir: &Path, server: SocketAddr, row: &Row, time: Dur
         row.lines
     );
     let running = peers::start_evenkeel(evenkeel, dir, &config, addr, PROXY_CORE)?;
-    let load = Load { addr, connections: CONNECTIONS, rate: RATE, time, path: row.path, cookies: row.cookies };
+    let load = Load { addr, connections: CONNECTIONS, rate: row.rate, time, path: row.path, cookies: row.cookies };
+    // The first request is of nobody's; its answer tells the session that later ones bring.
+    load::run(Load {
+        connections: 1,
+        rate: 20,
+        time: Duration::from_millis(200),
+        path: "/session",
+        cookies: false,
+        ..load
+    })?;
     load::run(Load { time: Duration::from_millis(500), ..load })?;
     let before = cpu::usage(running.pid());
     let outcome = load::run(load)?;

@@ -80,8 +80,10 @@ impl Window {
 pub(crate) struct Path {
     pub(crate) window: Window,
     pub(crate) heard_at: Option<Duration>,
-    /// What was wrong with the last packet that could not be taken, and when.
-    pub(crate) trouble: Option<(PacketError, Duration)>,
+    /// What was wrong with the last packet that could not be taken, if none could be taken since.
+    pub(crate) trouble: Option<PacketError>,
+    /// When trouble was last told of.
+    pub(crate) told_at: Option<Duration>,
 }
 
 /// Another node.

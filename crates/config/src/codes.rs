@@ -212,6 +212,8 @@ codes! {
     E427 "a zone that cannot be used"
         "The zone's file cannot be read or is no sound zone, or a name that is to be answered by health is not in it. The lines below the\n\
          message say where and why. The zone that was read before is answered on.";
+    E428 "a file that cannot be used"
+        "A directory of error pages cannot be read, or a log cannot be opened. A start or a reload would be refused; what runs goes on.";
 
     W501 "a pool that nothing leads to"
         "No route leads to the pool. It gets checks and no traffic.";
@@ -220,7 +222,8 @@ codes! {
     W503 "a pool that takes no new sessions"
         "Every primary server has weight 0, or is at `drain` or `maint`. Clients without a session get the backups, or 503.";
     W504 "a server given twice"
-        "Two servers of one pool have the same address. It is checked twice, and gets twice the traffic.";
+        "Two servers of one pool have the same address. It is checked twice, and gets twice the traffic. A pool is warned of once, however\n\
+         many of its servers are meant.";
     W505 "a server's name that does not resolve"
         "The name of the server has no address now. The rest works; the server is down (`dns`) until the name resolves.";
     W506 "a block that is never reached"
@@ -236,6 +239,9 @@ codes! {
          listen on 127.0.0.1 and reach it through a tunnel (`ssh -L`) or a proxy with TLS.";
     W512 "a slow cluster"
         "Clients wait for the dead time and a little more when a node dies without a word. Heartbeats are small and cost next to nothing.";
+    W514 "something that could not be looked at"
+        "`check` reads secrets, error pages and logs as a start does. This one it may not read, or there is no such thing where it runs:\n\
+         credentials and the environment are those of the service. Nothing is said about whether it is good.";
 }
 
 impl Code {

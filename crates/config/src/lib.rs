@@ -72,7 +72,7 @@ pub use diff::diff;
 pub use explain::{explain, meant};
 pub use format::format;
 pub use lines::unified;
-pub use load::{Loaded, Options, load, load_text};
+pub use load::{Loaded, Options, Unseen, load, load_text};
 pub use render::{Style, render, summary};
 pub use show::{Show, show};
 pub use source::{MemorySource, Source};

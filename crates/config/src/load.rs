@@ -215,6 +215,19 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// Something that a start reads, and that could not be looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Unseen<'a> {
+    /// A secret of a pool's sticky cookie.
+    Key(&'a PoolName),
+    /// The hash of an admin user's password.
+    Pass(&'a str),
+    /// A key of the cluster.
+    Cluster,
+    /// A directory of error pages, or a log.
+    File(&'a Path),
+}
+
 impl Loaded {
     /// The warning that a server's name does not resolve.
     pub fn unresolved(&self, server: &ServerId, cause: &str) -> Diagnostic {
@@ -254,6 +267,33 @@ impl Loaded {
         let message = format!("cannot use the password of user `{user}`: {cause}");
         let mut diagnostic = at(Code::E415, self.places.passes.get(user), message);
         diagnostic.help("`evenkeel passwd` asks for a password and prints the hash that belongs there");
+        diagnostic
+    }
+
+    /// The error that error pages cannot be read, or a log cannot be opened.
+    pub fn file_unusable(&self, path: &Path, cause: &str) -> Diagnostic {
+        let mut diagnostic = at(Code::E428, self.places.files.get(path), cause.to_owned());
+        diagnostic.help("make it, or name another one: a start or a reload would be refused");
+        diagnostic
+    }
+
+    /// The warning that something a start reads could not be looked at.
+    pub fn not_looked_at(&self, what: &Unseen<'_>, cause: &str) -> Diagnostic {
+        let (place, name) = match what {
+            Unseen::Key(pool) => (self.places.keys.get(*pool), format!("the key of pool `{pool}`")),
+            Unseen::Pass(user) => (self.places.passes.get(*user), format!("the password of user `{user}`")),
+            Unseen::Cluster => (self.places.cluster.as_ref(), "a key of the cluster".to_owned()),
+            Unseen::File(path) => (self.places.files.get(*path), format!("`{}`", path.display())),
+        };
+        let mut diagnostic = at(Code::W514, place, format!("{name} was not looked at: {cause}"));
+        diagnostic.help("run `check` as the user and in the place that the program runs in");
+        diagnostic
+    }
+
+    /// The error that a key of the cluster cannot be used.
+    pub fn cluster_key_unusable(&self, cause: &str) -> Diagnostic {
+        let mut diagnostic = at(Code::E415, self.places.cluster.as_ref(), cause.to_owned());
+        diagnostic.help("`evenkeel cluster key` makes one; every node has the same, readable by nobody else");
         diagnostic
     }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use evenkeel_config::{Code, Diagnostic, Loaded, MemorySource, Options, Show, Style, load, render, show, summary};
+use evenkeel_config::{
+    Code, Diagnostic, Loaded, MemorySource, Options, Show, Style, Unseen, load, render, show, summary,
+};
 use evenkeel_model::ServerId;
 use evenkeel_model::config::{Host, ListenAddr, SecretRef, ZoneSource};
 
@@ -48,6 +50,13 @@ fn found_at_run_time(loaded: &Loaded) -> Vec<Diagnostic> {
     for zone in config.dns.iter().flat_map(|dns| &dns.zones) {
         if matches!(&zone.source, ZoneSource::File(path) if path.starts_with("/nonexistent")) {
             found.push(loaded.zone_unusable(&zone.name, "no such file or directory"));
+        }
+    }
+    for dir in config.listeners.iter().flat_map(|listener| &listener.sites).filter_map(|site| site.errors.as_deref()) {
+        if dir.starts_with("/nonexistent") {
+            found.push(loaded.file_unusable(dir, "error pages in `/nonexistent/errors`: no such file or directory"));
+        } else if dir.starts_with("/srv/closed") {
+            found.push(loaded.not_looked_at(&Unseen::File(dir), "permission denied"));
         }
     }
     for pool in &config.pools {

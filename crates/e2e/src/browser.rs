@@ -40,11 +40,19 @@ impl Browser {
     /// # Panics
     /// Where it does not start.
     pub fn start(width: u32, height: u32) -> Self {
+        Self::start_with(width, height, "")
+    }
+
+    /// The same with these words of its command line.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn start_with(width: u32, height: u32, words: &str) -> Self {
         let profile = Scratch::new("chromium");
         // The protocol is spoken on descriptors 3 and 4; a sandbox within a sandbox needs rights that tests may lack.
         let line = format!(
             "exec setpriv --pdeathsig KILL -- chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage \
-             --no-first-run --remote-debugging-pipe --user-data-dir={} about:blank 3<&0 4>&1 </dev/null >/dev/null 2>&1",
+             --no-first-run {words} --remote-debugging-pipe --user-data-dir={} about:blank 3<&0 4>&1 </dev/null >/dev/null 2>&1",
             profile.path().display()
         );
         let mut child = Command::new("bash")
@@ -161,6 +169,12 @@ impl Browser {
             let event = json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code });
             self.call("Input.dispatchKeyEvent", &event);
         }
+    }
+
+    /// The cookies that it would send to a URL.
+    pub fn cookies(&mut self, url: &str) -> Vec<Value> {
+        let answer = self.call("Network.getCookies", &json!({ "urls": [url] }));
+        answer["cookies"].as_array().cloned().unwrap_or_default()
     }
 
     /// What the page complained of since this was asked last.

@@ -27,6 +27,7 @@ pub mod origin;
 pub mod place;
 pub mod process;
 pub mod proof;
+pub mod resolvers;
 pub mod vectors;
 pub mod webshop;
 pub mod websocket;

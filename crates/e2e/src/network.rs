@@ -22,6 +22,23 @@ const LOOK: Duration = Duration::from_millis(2);
 /// How long one of its requests may take before it counts as failed.
 const REQUEST: Duration = Duration::from_secs(2);
 
+/// Waits for a frame of ARP (RFC 826) by that sender for that address: `listener ADDRESS MAC SECONDS`.
+const LISTENER: &str = "
+import socket, sys, time
+addr, mac, end = socket.inet_aton(sys.argv[1]), bytes.fromhex(sys.argv[2].replace(':', '')), time.time() + int(sys.argv[3])
+heard = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+heard.bind(('eth0', 0))
+while time.time() < end:
+    heard.settimeout(max(end - time.time(), 0.01))
+    try:
+        frame = heard.recv(128)
+    except TimeoutError:
+        break
+    if frame[22:28] == mac and frame[28:32] == addr:
+        sys.exit(0)
+sys.exit(1)
+";
+
 /// Machines on one bridge. The bridge itself is one more namespace.
 #[derive(Debug)]
 pub struct Network {
@@ -85,6 +102,22 @@ impl Network {
     /// Takes every address from its `eth0`, as its end would.
     pub fn forget_addresses(&self, host: u8) {
         ip(&["-n", &self.space(host), "addr", "flush", "dev", "eth0"]);
+    }
+
+    /// Gives its `eth0` another Ethernet address.
+    pub fn set_mac(&self, host: u8, mac: &str) {
+        ip(&["-n", &self.space(host), "link", "set", "eth0", "address", mac]);
+    }
+
+    /// Whether this Ethernet address is said to have that address, in a request or a reply of ARP that a machine hears
+    /// within a time. Waits no longer.
+    ///
+    /// # Panics
+    /// Where the listener does not start.
+    pub fn hears_claim(&self, host: u8, (addr, mac): (&str, &str), within: Duration) -> bool {
+        let seconds = within.as_secs().to_string();
+        let listen = ["netns", "exec", &self.space(host), "python3", "-c", LISTENER, addr, mac, &seconds];
+        Command::new("ip").args(listen).status().expect("python3 is there").success()
     }
 
     /// Takes its carrier away, or gives it back.

@@ -145,6 +145,7 @@ fn config(name: &str, at: SocketAddr, folder: &Path) -> String {
          client_body_temp_path {folder}/body;\nproxy_temp_path {folder}/proxy;\nfastcgi_temp_path {folder}/fastcgi;\n\
          uwsgi_temp_path {folder}/uwsgi;\nscgi_temp_path {folder}/scgi;\n\
          keepalive_requests 100000;\nclient_max_body_size 0;\ndefault_type text/plain;\n\
+         map $arg_sid $sid {{ default $arg_sid; \"\" $request_id; }}\n\
          server {{\n\
          listen {at} backlog=1024;\n\
          access_log {folder}/access.log account;\n\
@@ -152,6 +153,7 @@ fn config(name: &str, at: SocketAddr, folder: &Path) -> String {
          location / {{ return 200 \"{name}\\n\"; }}\n\
          location = /check {{ access_log off; return 200 \"ready\\n\"; }}\n\
          location = /fields {{ return 200 \"host=$host xff=$http_x_forwarded_for proto=$http_x_forwarded_proto id=$http_x_request_id\\n\"; }}\n\
+         location = /session {{ access_log off; default_type text/html; return 200 '<a href=\"/session?sid=$sid\">on</a>'; }}\n\
          location = /error {{ return 500 \"broken\\n\"; }}\n\
          location = /large {{ root {folder}/files; }}\n\
          location = /trickle {{ alias {folder}/files/large; limit_rate 400k; }}\n\

@@ -4,7 +4,7 @@
 //! It is what nginx cannot be: one that reads a request whole and then dies. The invariant: a request is counted
 //! before anything is answered, so that a count is never too low.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -13,6 +13,9 @@ use std::time::Duration;
 
 use crate::load::NUMBER;
 use crate::place::free;
+
+/// Heads that are remembered.
+const RECENT: usize = 64;
 
 /// What the server does with a request that it has read whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,7 @@ struct Inside {
     manner: Mutex<Manner>,
     executed: Mutex<HashMap<u64, u32>>,
     last_head: Mutex<String>,
+    recent: Mutex<VecDeque<String>>,
     heads: AtomicU32,
     now: AtomicU32,
     peak: AtomicU32,
@@ -68,6 +72,7 @@ impl Origin {
             manner: Mutex::new(manner),
             executed: Mutex::default(),
             last_head: Mutex::default(),
+            recent: Mutex::default(),
             heads: AtomicU32::new(0),
             now: AtomicU32::new(0),
             peak: AtomicU32::new(0),
@@ -106,6 +111,16 @@ impl Origin {
         self.inside.last_head.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The head of the last request for that host and path, of those that came lately; empty where there was none. Browsers ask for
+    /// more than what they are sent to.
+    pub fn head_of(&self, host: &str, path: &str) -> String {
+        let recent = self.inside.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (line, host) = (format!("GET {path} "), format!("\nhost: {host}"));
+        let found =
+            recent.iter().rev().find(|head| head.starts_with(&line) && head.to_ascii_lowercase().contains(&host));
+        found.cloned().unwrap_or_default()
+    }
+
     /// How many whole requests it has read, numbered or not.
     pub fn total_heads(&self) -> u32 {
         self.inside.heads.load(Ordering::Relaxed)
@@ -136,6 +151,7 @@ fn serve(mut stream: TcpStream, inside: &Inside) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
     while let Some((head, body)) = read_request(&mut stream, &mut buffer) {
         inside.heads.fetch_add(1, Ordering::Relaxed);
+        remember(inside, &head);
         head.clone_into(&mut inside.last_head.lock().unwrap_or_else(PoisonError::into_inner));
         let held = inside.now.fetch_add(1, Ordering::SeqCst) + 1;
         inside.peak.fetch_max(held, Ordering::SeqCst);
@@ -146,6 +162,14 @@ fn serve(mut stream: TcpStream, inside: &Inside) {
             return;
         }
     }
+}
+
+fn remember(inside: &Inside, head: &str) {
+    let mut recent = inside.recent.lock().unwrap_or_else(PoisonError::into_inner);
+    if recent.len() >= RECENT {
+        recent.pop_front();
+    }
+    recent.push_back(head.to_owned());
 }
 
 /// Acts on a request. False where the connection ends. A request is held until the moment before its answer is written:

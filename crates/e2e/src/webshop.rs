@@ -1,4 +1,4 @@
-//! A small Python application whose sessions stand in its pages or in its own cookie, and a client of it.
+//! Small applications in Python and PHP whose sessions stand in their pages or in a cookie of their own, and a client of them.
 //!
 //! The invariant: whether a session was kept is the application's own count, not what a balancer says.
 
@@ -12,6 +12,7 @@ use crate::process::Process;
 use crate::wire::{self, Response};
 use crate::{PATIENCE, await_for};
 
+const PHP: &str = include_str!("webshop.php");
 const PROGRAM: &str = include_str!("webshop.py");
 
 /// One server of the application.
@@ -38,6 +39,36 @@ impl Webshop {
         let arguments = [program.to_str().unwrap_or_default(), name, &host, &port];
         let python = Path::new("/usr/bin/python3");
         let mut process = Process::start("webshop", python, &arguments, scratch.path(), scratch.file("output"));
+        await_for("the application to answer", PATIENCE, || {
+            process.expect_running();
+            wire::get(at, "/check").is_ok_and(|answer| answer.status == 200).then_some(())
+        });
+        Self { name: name.to_owned(), at, process, _scratch: scratch }
+    }
+
+    /// The same as a PHP application, whose sessions PHP itself keeps in files and writes into the links of its pages.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn start_php(name: &str) -> Self {
+        let scratch = Scratch::new(&format!("php-{name}"));
+        let at = free();
+        let program = scratch.write("webshop.php", PHP);
+        let (place, kept) = (at.to_string(), format!("session.save_path={}", scratch.path().display()));
+        let program = program.to_str().unwrap_or_default();
+        let settings = [
+            kept.as_str(),
+            "session.use_cookies=0",
+            "session.use_only_cookies=0",
+            "session.use_trans_sid=1",
+            "error_reporting=0",
+        ];
+        let mut arguments: Vec<&str> = settings.iter().flat_map(|setting| ["-d", setting]).collect();
+        arguments.extend(["-S", &place, program]);
+        let php = Path::new("/usr/bin/php");
+        let environment = [("SHOP", name)];
+        let mut process =
+            Process::start_with("php", php, &arguments, scratch.path(), scratch.file("output"), &environment);
         await_for("the application to answer", PATIENCE, || {
             process.expect_running();
             wire::get(at, "/check").is_ok_and(|answer| answer.status == 200).then_some(())

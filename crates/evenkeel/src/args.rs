@@ -141,6 +141,9 @@ pub(crate) struct DemoArgs {
     /// Do not wait for keys: show everything in some twenty seconds, and end
     #[arg(long)]
     pub(crate) tour: bool,
+    /// Show DNS instead: two nodes that answer names by what is healthy, and a client that asks them
+    #[arg(long, conflicts_with = "port")]
+    pub(crate) dns: bool,
 }
 
 #[derive(Debug, Args)]
@@ -150,7 +153,7 @@ pub(crate) struct CheckArgs {
     /// End with 3 where there are warnings
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Do not look up the servers' names
+    /// Look at the configuration alone: look up no server's name, read no secret, error page or log that it names
     #[arg(long)]
     pub(crate) offline: bool,
     /// The file is this zone's; a zone file is known as one without it where it tells its zone
@@ -402,7 +405,7 @@ pub(crate) struct SessionChoiceArgs {
     /// Those of this pool
     #[arg(long)]
     pub(crate) pool: Option<String>,
-    /// Those that live on a server of this name
+    /// Those that live on this server: its name, or POOL/SERVER as `list` shows it
     #[arg(long)]
     pub(crate) server: Option<String>,
     /// Those that this address spoke for last; of IPv6 its /64 counts

@@ -38,6 +38,7 @@ fn report(status: &ClusterStatus) -> ClusterReport {
         phase: view.map_or("silent", |view| phase(view.phase)).to_owned(),
         nodes: view.map(|view| view.peers.iter().map(|peer| node(peer, status)).collect()).unwrap_or_default(),
         groups: view.map(|view| view.groups.iter().map(group).collect()).unwrap_or_default(),
+        troubles: status.troubles.clone(),
     }
 }
 

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use evenkeel_admin::access::Access;
 use evenkeel_admin::report::{
     ConfigReport, DrainReport, LastReload, ListenerReport, LogLine, PoolReport, ProcessReport, ReloadRefused,
-    ReloadReport, ServerReport, StatusReport, TimelineReport, TotalsReport, TrafficReport,
+    ReloadReport, ServerReport, SessionsOnReport, StatusReport, TimelineReport, TotalsReport, TrafficReport,
 };
 use evenkeel_admin::serve::{self, Door};
 use evenkeel_admin::watch::Watch;
 use evenkeel_admin::{Answer, Audit, Cluster, Configs, Control, DnsControl, Events, Routes, Servers, Sessions};
 use evenkeel_model::ListenerName;
 use evenkeel_node::{
-    AdminDoor, ConfigStatus, Doors, Handle, LogTail, NodeStatus, Phase, PoolStatus, ServerStatus, Service, Traffic,
+    AdminDoor, ConfigStatus, Doors, Handle, LogTail, NodeStatus, Phase, PoolStatus, ServerStatus, Service, SessionsOn,
+    Traffic,
 };
 use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
@@ -130,12 +131,19 @@ impl Control for Running {
 
     fn status(&self) -> Answer<'_, StatusReport> {
         Box::pin(async {
+            let mut report = self.counters().await;
+            self.watch.annotate(&mut report);
+            report
+        })
+    }
+
+    fn counters(&self) -> Answer<'_, StatusReport> {
+        Box::pin(async {
             // A node that ends just now says that it stops.
             let status = self.handle.status().await;
             let stopping = |_| StatusReport { stopping: true, ..StatusReport::default() };
             let mut report = status.map_or_else(stopping, |status| report(&status));
             report.cluster = self.cluster().report().await;
-            self.watch.annotate(&mut report);
             report
         })
     }
@@ -145,8 +153,8 @@ impl Control for Running {
         lines.into_iter().map(|(number, text)| LogLine { number, text }).collect()
     }
 
-    fn timeline(&self) -> Answer<'_, TimelineReport> {
-        Box::pin(async { self.watch.timeline(&self.status().await) })
+    fn timeline(&self, report: &StatusReport) -> TimelineReport {
+        self.watch.timeline(report)
     }
 
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>> {
@@ -228,6 +236,7 @@ fn pool(pool: &PoolStatus) -> PoolReport {
         name: pool.name.to_string(),
         queued: u64::from(pool.stats.queued),
         requests: pool.stats.traffic.requests,
+        sticky_roaming: pool.stats.roaming,
         traffic: traffic(&pool.stats.traffic),
         servers: pool.servers.iter().map(server).collect(),
     }
@@ -245,6 +254,7 @@ pub(crate) fn server(server: &ServerStatus) -> ServerReport {
         weight: server.intent.as_ref().and_then(|intent| intent.weight).unwrap_or(server.weight),
         intent: server.intent.as_ref().map(|intent| steering::intent(intent, server.is_intent_kept)),
         drain: server.drain.map(|(quiet, is_over)| DrainReport { quiet_s: quiet.as_secs(), is_over }),
+        sessions: server.sessions.map(|SessionsOn { live, is_exact }| SessionsOnReport { live, is_exact }),
         version: format!("{:016x}", server.version),
         backup: server.backup,
         in_flight: u64::from(server.stats.in_flight),

@@ -54,9 +54,9 @@ fn filter(choice: SessionChoice) -> SessionFilter {
 }
 
 fn session(info: SessionInfo) -> SessionReport {
-    let SessionInfo { name, pool, server, client, born, seen, presented } = info;
+    let SessionInfo { name, pool, server, client, born, seen, presented, roams } = info;
     let (client, born, seen) = (client.to_string(), born.into(), seen.into());
-    SessionReport { name, pool, server, client, born, seen, presented }
+    SessionReport { name, pool, server, client, born, seen, presented, roams }
 }
 
 fn table(pool: PoolSessions) -> SessionTableReport {

@@ -125,13 +125,41 @@ pub fn set_pair(value: &[u8], now_unix: u64) -> Option<(&[u8], Option<&[u8]>)> {
     for part in parts {
         let Some((attribute, said)) = cut(part) else { continue };
         if attribute.eq_ignore_ascii_case(b"max-age") {
-            max_age = Some(said.starts_with(b"-") || said.iter().all(|byte| *byte == b'0'));
+            max_age = is_spent(said).or(max_age);
         } else if attribute.eq_ignore_ascii_case(b"expires") {
-            expires = crate::date::parse_cookie_date(said).map(|until| until <= now_unix);
+            expires = crate::date::parse_cookie_date(said).map(|until| until <= now_unix).or(expires);
         }
     }
     let is_over = held.is_empty() || max_age.or(expires).unwrap_or(false);
     Some((name, (!is_over).then_some(held)))
+}
+
+/// Whether a `Max-Age` ends its cookie; `None` where it is no number, and so says nothing (RFC 6265 section 5.2.2).
+fn is_spent(said: &[u8]) -> Option<bool> {
+    let (is_negative, digits) = said.strip_prefix(b"-").map_or((false, said), |digits| (true, digits));
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| is_negative || digits.iter().all(|digit| *digit == b'0'))
+}
+
+/// What becomes of a cookie in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told<'b> {
+    /// The answer does not speak of it.
+    Nothing,
+    /// It has this value from now on.
+    Set(&'b [u8]),
+    /// It is deleted.
+    Deleted,
+}
+
+/// What the `Set-Cookie` fields of an answer say of the cookie of that name. The last one counts.
+pub fn told<'b>(fields: &'b Fields, buf: &'b [u8], name: &[u8], now_unix: u64) -> Told<'b> {
+    let mut set = fields.known(buf, Known::SetCookie).rev().filter_map(|value| set_pair(value, now_unix));
+    match set.find(|(set, _)| *set == name) {
+        None => Told::Nothing,
+        Some((_, Some(value))) => Told::Set(value),
+        Some((_, None)) => Told::Deleted,
+    }
 }
 
 /// Whether a cookie goes with requests that other sites cause.

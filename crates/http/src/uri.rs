@@ -64,10 +64,10 @@ pub(crate) fn octets(bytes: &[u8]) -> impl Iterator<Item = Octet> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         if let [b'%', high, low, tail @ ..] = rest
-            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+            && let Some(meant) = hex_pair(*high, *low)
         {
             rest = tail;
-            return Some(Octet::Escaped(high << 4 | low));
+            return Some(Octet::Escaped(meant));
         }
         let (first, tail) = rest.split_first()?;
         rest = tail;
@@ -75,8 +75,10 @@ pub(crate) fn octets(bytes: &[u8]) -> impl Iterator<Item = Octet> {
     })
 }
 
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+/// The byte that two hexadecimal digits stand for.
+pub(crate) fn hex_pair(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    Some(digit(high)? << 4 | digit(low)?)
 }
 
 fn is_unreserved(byte: u8) -> bool {

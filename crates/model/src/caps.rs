@@ -14,6 +14,13 @@ pub const STICKY_METHODS: usize = 8;
 /// fifty kilobytes hold those of a thousand clients who are there at one time.
 pub const TOKENS_REMEMBERED: usize = 1024;
 
+/// Sessions in tokens that are counted one by one, for each pool; of more, a part is followed and stands for all. 32 KiB for
+/// a pool whose tokens are in use.
+pub const SESSIONS_COUNTED: usize = 2048;
+
+/// Networks from which one token may come before it is called copied: somebody on a journey changes between a few.
+pub const TOKEN_NETWORKS: u32 = 8;
+
 /// Most requests that wait for a slot of one pool, whatever `queue` says: each holds a connection and a buffer.
 pub const QUEUE_PER_POOL: u32 = 65_536;
 
@@ -124,9 +131,13 @@ pub const WORKER_COMMANDS: usize = 16;
 /// a probe can.
 pub const CONTROL_EVENTS: usize = 1024;
 
-/// Bytes that the readers of pages passing through one worker may take: over a hundred compressed pages at once, or
-/// thousands of plain ones. Past it a page passes unread, and is counted.
+/// Bytes that the readers of pages passing through one worker may take: eighty pages in brotli at once, over a
+/// hundred that are compressed otherwise, or thousands of plain ones. Past it a page passes unread, and is counted.
 pub const PAGE_READER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Finds in one page whose surroundings are looked at, some microseconds each: a page has one session, and a second look
+/// at the same id is not taken. Past it the page is searched no further.
+pub const PAGE_LOOKS: usize = 512;
 
 /// Most learned sessions of one pool: a gigabyte of memory.
 pub const SESSIONS_PER_POOL: u32 = 16 * 1024 * 1024;
@@ -255,6 +266,10 @@ pub const DNS_PARKED_LINES: usize = 16;
 /// forged addresses a second do not wash each other out.
 pub const DNS_RATE_BUCKETS: usize = 65_536;
 
+/// Different limits on responses that one thread counts by: one for each `rate` line that differs, and those of before
+/// a few reloads.
+pub const DNS_RATE_RULES: usize = 16;
+
 /// Most nodes of one cluster: each one's echoes have to fit into one heartbeat, and that into one frame.
 pub const CLUSTER_NODES: usize = 16;
 
@@ -279,6 +294,9 @@ pub const CLUSTER_CANDIDATES: usize = 4;
 
 /// Commands that wait for the heartbeat thread, which takes them many times a second.
 pub const CLUSTER_COMMANDS: usize = 256;
+
+/// What the heartbeat thread has to tell and finds no room for: some seconds of a cluster in which everything fails.
+pub const CLUSTER_UNTOLD: usize = 256;
 
 /// Calls of other nodes that have not said yet who they are: one for each path of each, and some that were broken off.
 pub const CLUSTER_CALLS: usize = 64;

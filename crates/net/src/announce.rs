@@ -42,13 +42,19 @@ impl Announcer {
     /// For a device that has an Ethernet address.
     ///
     /// # Errors
-    /// Without `CAP_NET_RAW`, or where the device is gone.
+    /// Without `CAP_NET_RAW`, or where the device is gone; with what to do about it.
     pub fn open(device: &Device, mac: [u8; 6]) -> io::Result<Self> {
         let protocol = i32::from(ETHERTYPE_ARP.to_be());
-        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(protocol)))?;
+        let socket =
+            Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(protocol))).map_err(|error| explain(&error))?;
         socket.set_nonblocking(true)?;
         socket.bind(&link_address(device.index, ETHERTYPE_ARP)?)?;
         Ok(Self { socket, mac })
+    }
+
+    /// The Ethernet address that it announces.
+    pub fn mac(&self) -> [u8; 6] {
+        self.mac
     }
 
     /// Says once that the address is here: for IPv4 in both forms, for IPv6 in its one.
@@ -94,6 +100,16 @@ impl AsFd for Announcer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+fn explain(error: &io::Error) -> io::Error {
+    let next = match Errno::from_io_error(error) {
+        Some(Errno::PERM | Errno::ACCESS) => "it takes CAP_NET_RAW, or a start by root",
+        // What a process under systemd gets where its unit's list lacks the family.
+        Some(Errno::AFNOSUPPORT) => "the unit's RestrictAddressFamilies has to name AF_PACKET",
+        _ => return io::Error::new(error.kind(), error.to_string()),
+    };
+    io::Error::new(error.kind(), format!("{error}: {next}"))
 }
 
 /// The address that binds a packet socket to a device and a protocol (packet(7)).

@@ -1,13 +1,13 @@
-//! The sockets of heartbeats, a bell for their thread, and waiting for all of them at once.
+//! The sockets of heartbeats, and waiting for all of them at once.
 //!
 //! Invariant: nothing here blocks but [`wait`], and that no longer than it is told.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -77,37 +77,6 @@ impl AsFd for Path {
     }
 }
 
-/// Wakes a thread that waits.
-#[derive(Debug)]
-pub struct Bell(OwnedFd);
-
-impl Bell {
-    /// A bell that was not rung.
-    ///
-    /// # Errors
-    /// Where no descriptor is left.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
-    }
-
-    /// Rings. Rung several times before it was heard, it is heard once.
-    pub fn ring(&self) {
-        // It fails only when its count is full, and then it has been rung.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-
-    /// Hears the bell: afterwards it is quiet again.
-    pub fn hear(&self) {
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
-    }
-}
-
-impl AsFd for Bell {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
 /// Waits until one of them has something to read, or the time has passed.
 ///
 /// # Errors
@@ -147,17 +116,5 @@ mod tests {
             assert_eq!(buffer[0], round);
         }
         assert!(one.receive(&mut [0; 8]).is_none());
-    }
-
-    #[test]
-    fn a_bell_rung_twice_is_heard_once() {
-        let bell = Bell::new().unwrap();
-        bell.ring();
-        bell.ring();
-        wait(&mut [readable(bell.as_fd())], Duration::from_secs(5)).unwrap();
-        bell.hear();
-        let mut quiet = [readable(bell.as_fd())];
-        wait(&mut quiet, Duration::from_millis(1)).unwrap();
-        assert!(quiet[0].revents().is_empty());
     }
 }

@@ -13,6 +13,7 @@
 pub mod addresses;
 pub mod announce;
 pub mod beat;
+pub mod bell;
 pub mod clock;
 pub mod control;
 pub mod duplex;

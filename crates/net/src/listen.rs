@@ -14,6 +14,8 @@ use crate::NetError;
 
 mod holder;
 
+pub(crate) use holder::Kind;
+
 /// Connections that the kernel keeps waiting for one socket. It is the kernel's own ceiling (`net.core.somaxconn`)
 /// since 5.4, so that a burst of clients during a pause of the worker is not refused.
 const BACKLOG: i32 = 4096;
@@ -42,12 +44,16 @@ pub fn bind(addr: ListenAddr, count: usize, presence: Presence) -> Result<Vec<Tc
             break;
         }
     }
-    outcome.map_err(|error| explain(addr, error))
+    outcome.map_err(|error| explain(addr, Kind::Streams, error))
 }
 
 /// Who listens on the port of `addr`, as far as `/proc` lets us see (other users' processes only as root).
 pub fn holder(addr: ListenAddr) -> Option<Holder> {
-    holder::find(addr, std::path::Path::new("/proc"))
+    find(addr, Kind::Streams)
+}
+
+fn find(addr: ListenAddr, kind: Kind) -> Option<Holder> {
+    holder::find(addr, kind, std::path::Path::new("/proc"))
 }
 
 /// The addresses to try in turn, and whether an IPv6 one takes IPv4 too.
@@ -68,6 +74,17 @@ pub enum Presence {
     Here,
     /// It comes and goes (`IP_FREEBIND`): the socket waits for it, and serves it from its first packet.
     Moves,
+}
+
+impl Presence {
+    /// Has a socket that is not bound yet take the address in this way.
+    pub(crate) fn prepare(self, socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+        match self {
+            Self::Here => Ok(()),
+            Self::Moves if addr.is_ipv4() => socket.set_freebind_v4(true),
+            Self::Moves => socket.set_freebind_v6(true),
+        }
+    }
 }
 
 /// Which families an IPv6 socket takes.
@@ -105,13 +122,13 @@ fn claim(addr: SocketAddr, families: Families, presence: Presence) -> io::Result
     if addr.port() == 0 {
         return Ok(());
     }
-    match open(addr, families, presence)?.bind(&SockAddr::from(addr)) {
-        Err(error) if is_in_use(&error) => {
-            let ours = holder(ListenAddr::One(addr)).is_some_and(|holder| holder.pid == std::process::id());
-            if ours { Ok(()) } else { Err(error) }
-        }
-        other => other,
-    }
+    unless_ours(open(addr, families, presence)?.bind(&SockAddr::from(addr)), addr, Kind::Streams)
+}
+
+/// Forgives that a port is taken, where it is taken by this very process.
+pub(crate) fn unless_ours(bound: io::Result<()>, addr: SocketAddr, kind: Kind) -> io::Result<()> {
+    let is_ours = || find(ListenAddr::One(addr), kind).is_some_and(|holder| holder.pid == std::process::id());
+    if bound.as_ref().is_err_and(|error| is_in_use(error) && is_ours()) { Ok(()) } else { bound }
 }
 
 fn open(addr: SocketAddr, families: Families, presence: Presence) -> io::Result<Socket> {
@@ -122,17 +139,13 @@ fn open(addr: SocketAddr, families: Families, presence: Presence) -> io::Result<
     if addr.is_ipv6() {
         socket.set_only_v6(families == Families::Own)?;
     }
-    match presence {
-        Presence::Here => {}
-        Presence::Moves if addr.is_ipv4() => socket.set_freebind_v4(true)?,
-        Presence::Moves => socket.set_freebind_v6(true)?,
-    }
+    presence.prepare(&socket, addr)?;
     Ok(socket)
 }
 
-pub(crate) fn explain(addr: ListenAddr, error: io::Error) -> NetError {
+pub(crate) fn explain(addr: ListenAddr, kind: Kind, error: io::Error) -> NetError {
     match Errno::from_io_error(&error) {
-        Some(Errno::ADDRINUSE) => NetError::PortInUse { addr, holder: holder(addr) },
+        Some(Errno::ADDRINUSE) => NetError::PortInUse { addr, holder: find(addr, kind) },
         Some(Errno::ACCESS) => NetError::PortForbidden { addr },
         Some(Errno::ADDRNOTAVAIL) => NetError::AddressAbsent { addr },
         _ => NetError::Bind { addr, source: error },

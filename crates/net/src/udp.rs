@@ -7,16 +7,17 @@
 use std::io;
 use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use evenkeel_model::caps;
 use evenkeel_model::config::ListenAddr;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::NetError;
-use crate::listen::{self, Families};
+use crate::bell::Bell;
+use crate::listen::{self, Families, Presence};
 
 mod message;
 
@@ -50,25 +51,26 @@ pub struct Datagram<'a> {
 ///
 /// # Errors
 /// Where the address cannot be had, as in [`listen::bind`].
-pub fn bind(addr: ListenAddr, count: usize) -> Result<Vec<Port>, NetError> {
+pub fn bind(addr: ListenAddr, count: usize, presence: Presence) -> Result<Vec<Port>, NetError> {
     let mut outcome = Ok(Vec::new());
     for (candidate, families) in listen::candidates(addr) {
-        outcome = bind_all(candidate, families, count);
+        outcome = bind_all(candidate, (families, presence), count);
         if !outcome.as_ref().is_err_and(listen::lacks_family) {
             break;
         }
     }
-    outcome.map_err(|error| listen::explain(addr, error))
+    outcome.map_err(|error| listen::explain(addr, listen::Kind::Datagrams, error))
 }
 
-fn bind_all(mut addr: SocketAddr, families: Families, count: usize) -> io::Result<Vec<Port>> {
+fn bind_all(mut addr: SocketAddr, kind: (Families, Presence), count: usize) -> io::Result<Vec<Port>> {
     if addr.port() != 0 {
         // A socket that shares nothing conflicts with everybody, so that no other process gets a part of the queries.
-        open(addr, families)?.bind(&SockAddr::from(addr))?;
+        // Our own, which a reload may leave on an overlapping address, are no conflict.
+        listen::unless_ours(open(addr, kind)?.bind(&SockAddr::from(addr)), addr, listen::Kind::Datagrams)?;
     }
     let mut ports = Vec::with_capacity(count);
     for _ in 0..count {
-        let socket = open(addr, families)?;
+        let socket = open(addr, kind)?;
         socket.set_reuse_port(true)?;
         // The kernel's own bound holds; a smaller buffer is no reason to fail.
         let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
@@ -84,11 +86,12 @@ fn bind_all(mut addr: SocketAddr, families: Families, count: usize) -> io::Resul
     Ok(ports)
 }
 
-fn open(addr: SocketAddr, families: Families) -> io::Result<Socket> {
+fn open(addr: SocketAddr, (families, presence): (Families, Presence)) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(families == Families::Own)?;
     }
+    presence.prepare(&socket, addr)?;
     Ok(socket)
 }
 
@@ -146,45 +149,20 @@ impl Batch {
     }
 }
 
-/// Wakes a thread that waits for datagrams.
-#[derive(Debug)]
-pub struct Waker(OwnedFd);
-
-impl Waker {
-    /// A waker.
-    ///
-    /// # Errors
-    /// Where there is no descriptor left.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
-    }
-
-    /// Wakes the thread, now or at its next wait.
-    pub fn wake(&self) {
-        // A counter that is full wakes as well.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-
-    fn clear(&self) {
-        let mut count = [0_u8; 8];
-        let _ = rustix::io::read(&self.0, &mut count);
-    }
-}
-
-/// Waits until one of the ports has a datagram, the waker was used, or the time has passed.
+/// Waits until one of the ports has a datagram, the bell was rung, or the time has passed. The bell is quiet afterwards.
 ///
 /// # Errors
 /// Where the system refuses to wait.
-pub fn wait<'a>(ports: impl Iterator<Item = &'a Port>, waker: &Waker, most: Duration) -> io::Result<()> {
-    let mut all: Vec<PollFd<'_>> = vec![PollFd::new(&waker.0, PollFlags::IN)];
+pub fn wait<'a>(ports: impl Iterator<Item = &'a Port>, bell: &Bell, most: Duration) -> io::Result<()> {
+    let mut all: Vec<PollFd<'_>> = vec![PollFd::from_borrowed_fd(bell.as_fd(), PollFlags::IN)];
     all.extend(ports.map(|port| PollFd::from_borrowed_fd(port.socket.as_fd(), PollFlags::IN)));
     let most = Timespec::try_from(most).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
     match poll(&mut all, Some(&most)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
-    if all.first().is_some_and(|waker| !waker.revents().is_empty()) {
-        waker.clear();
+    if all.first().is_some_and(|rung| !rung.revents().is_empty()) {
+        bell.hear();
     }
     Ok(())
 }

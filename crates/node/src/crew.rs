@@ -54,7 +54,7 @@ impl Crew {
     /// Where the system has no thread or descriptor to give.
     pub(crate) fn start(count: usize, shared: &Arc<Shared>, events: &mpsc::Sender<Event>) -> io::Result<Self> {
         let ending = Ending::new();
-        let start = |index| start_worker(index, Arc::clone(shared), events.clone(), ending.token());
+        let start = |index| start_worker(index, Arc::clone(shared), events, ending.token());
         let workers = (0..count).map(start).collect::<io::Result<_>>()?;
         Ok(Self { workers, ending })
     }
@@ -115,15 +115,21 @@ impl Crew {
         }
     }
 
-    /// Asks every worker for a sign of life.
+    /// Gives every worker the snapshot and asks for a sign of life. Those behind one that has no room get it too.
+    ///
+    /// # Errors
+    /// The first that has no room.
     pub(crate) fn ping(&self, snapshot: &Arc<Snapshot>) -> Result<Acks, Silent> {
         let mut acks = Vec::with_capacity(self.workers.len());
+        let mut silent = None;
         for (index, worker) in self.workers.iter().enumerate() {
             let (command, ack) = apply(snapshot, Vec::new(), Vec::new());
-            worker.commands.try_send(command).map_err(|_| Silent(index))?;
-            acks.push(ack);
+            match worker.commands.try_send(command) {
+                Ok(()) => acks.push(ack),
+                Err(_) => silent = silent.or(Some(Silent(index))),
+            }
         }
-        Ok(Acks(acks))
+        silent.map_or(Ok(Acks(acks)), Err)
     }
 
     /// Lets the workers go and waits for their threads for a moment.
@@ -179,11 +185,12 @@ fn apply(
     (Command::Apply { snapshot: Arc::clone(snapshot), open, close, done }, ack)
 }
 
-fn start_worker(index: usize, shared: Arc<Shared>, events: mpsc::Sender<Event>, token: Token) -> io::Result<Worker> {
+fn start_worker(index: usize, shared: Arc<Shared>, events: &mpsc::Sender<Event>, token: Token) -> io::Result<Worker> {
     let (commands, received) = mpsc::channel(caps::WORKER_COMMANDS);
     let runtime = || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     // The runtime belongs to its thread, so that whether it can be built is told back from there.
     let (told, built) = std::sync::mpsc::sync_channel(1);
+    let told_to = events.clone();
     let run = move || match runtime() {
         Ok(runtime) => {
             let _held = token;
@@ -191,13 +198,13 @@ fn start_worker(index: usize, shared: Arc<Shared>, events: mpsc::Sender<Event>, 
             let life = evenkeel_proxy::worker(index, shared, received);
             let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(life)));
             // Nobody listens any more when the process ends; then nobody needs to know.
-            let _ = events.blocking_send(Event::WorkerEnded { index, panicked: ended.is_err() });
+            let _ = told_to.blocking_send(Event::WorkerEnded { index, panicked: ended.is_err() });
         }
         Err(error) => {
             let _ = told.send(Err(error));
         }
     };
-    tasks::start_thread(tasks::WORKER, Some(index), run)?;
+    tasks::start_thread(tasks::WORKER, Some(index), events, run)?;
     match built.recv() {
         Ok(Ok(runtime)) => Ok(Worker { commands, runtime }),
         Ok(Err(error)) => Err(error),

@@ -95,7 +95,7 @@ fn written(addr: ListenAddr) -> String {
 }
 
 /// A user's hash. Its form is looked at here, so that a password put there by mistake is told at once.
-fn hash(user: &AdminUser) -> Result<String, String> {
+pub(crate) fn hash(user: &AdminUser) -> Result<String, String> {
     let text = String::from_utf8(secrets::read(&user.pass)?).map_err(|_| "it is no text".to_owned())?;
     let text = text.trim();
     let parts = text.split('$').count();

@@ -37,6 +37,7 @@ mod pages;
 mod prepare;
 mod prober;
 mod resource;
+mod resources;
 mod secrets;
 mod sessions;
 mod signals;
@@ -52,7 +53,10 @@ mod scratch;
 
 pub use beside::{chance, run_beside};
 pub use compare::{Comparison, NoSuch, Which};
-pub use dns::{Answered, BalancedStatus, DnsAsked, DnsTotals, ZoneStatus, problems as dns_problems};
+pub use dns::{
+    Answered, BalancedStatus, ChosenServer, DnsAsked, DnsTotals, LookedUp, ZoneStatus, look_up,
+    problems as dns_problems,
+};
 pub use door::{AdminDoor, Doors};
 pub use evenkeel_proxy::{Explanation, Outcome, Question, RouteTried, ServerTried, Traffic};
 pub use history::Kept;
@@ -62,7 +66,8 @@ pub use names::unresolved;
 pub use node::{ControlPlace, Ended, Gone, Handle, Node, Service, SignalUse, Start, StartError};
 pub use origin::{Disk, LiveText, Loading, Origin, Texts};
 pub use prepare::Refusal;
-pub use sessions::{NoSession, PoolSessions, SessionBook, SessionFilter, SessionInfo, SessionList};
+pub use resources::problems as resource_problems;
+pub use sessions::{NoSession, PoolSessions, SessionBook, SessionFilter, SessionInfo, SessionList, SessionsOn};
 pub use state::last_good;
 pub use status::{ConfigStatus, LastReload, ListenerStatus, NodeStatus, Phase, PoolStatus, ReloadCounts, ServerStatus};
 pub use supervisor::{Reloaded, SteerError, Steering};

@@ -15,9 +15,11 @@ use evenkeel_net::clock;
 use evenkeel_net::files::{LogFile, Lost};
 use evenkeel_net::syslog::Syslog;
 use evenkeel_proxy::log::{self, LogSink, LogSource};
+use tokio::sync::mpsc;
 
 use crate::crew::JOIN_PATIENCE;
 use crate::origin::words;
+use crate::supervisor::Event;
 use crate::tail::LogTail;
 use crate::tasks::{self, Ending};
 
@@ -41,6 +43,7 @@ pub(crate) struct LogWriters {
     shared: HashMap<LogTarget, Arc<WriterShared>>,
     tail: LogTail,
     ending: Ending,
+    events: mpsc::Sender<Event>,
 }
 
 /// What a writer's thread shares with the supervisor.
@@ -75,8 +78,14 @@ pub(crate) fn open(config: &Config, running: &HashSet<LogTarget>) -> Result<Open
 
 impl LogWriters {
     /// None yet.
-    pub(crate) fn new() -> Self {
-        Self { sinks: HashMap::new(), shared: HashMap::new(), tail: LogTail::default(), ending: Ending::new() }
+    pub(crate) fn new(events: &mpsc::Sender<Event>) -> Self {
+        Self {
+            sinks: HashMap::new(),
+            shared: HashMap::new(),
+            tail: LogTail::default(),
+            ending: Ending::new(),
+            events: events.clone(),
+        }
     }
 
     /// Starts the writers of opened logs.
@@ -99,7 +108,7 @@ impl LogWriters {
                 let _held = token;
                 write.run();
             };
-            tasks::start_thread(tasks::LOG_WRITER, Some(self.sinks.len()), run)?;
+            tasks::start_thread(tasks::LOG_WRITER, Some(self.sinks.len()), &self.events, run)?;
             self.sinks.insert(target.clone(), sink);
             self.shared.insert(target, shared);
         }
@@ -245,7 +254,7 @@ impl Complaint {
 }
 
 /// The logs that a configuration names, each once.
-fn targets(config: &Config) -> Vec<LogTarget> {
+pub(crate) fn targets(config: &Config) -> Vec<LogTarget> {
     let mut found: Vec<LogTarget> = Vec::new();
     for site in config.listeners.iter().flat_map(|listener| &listener.sites) {
         for log in &site.logs {
@@ -308,7 +317,7 @@ mod tests {
     fn a_log_no_longer_named_lets_its_writer_end() {
         let dir = Scratch::new();
         let named = config(&[LogTarget::File(dir.path().join("a.log"))]);
-        let mut writers = LogWriters::new();
+        let mut writers = LogWriters::new(&mpsc::channel(1).0);
         writers.start(open(&named, &HashSet::new()).unwrap()).unwrap();
         assert_eq!(writers.sinks().len(), 1);
         writers.forget_unnamed(&Config::default());

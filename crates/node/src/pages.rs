@@ -40,7 +40,7 @@ pub(crate) fn read(config: &Config) -> Result<Pages, Vec<String>> {
 }
 
 /// The pages of one directory by file name, in the names' order.
-fn read_dir(dir: &Path) -> Result<Vec<(String, Vec<u8>)>, String> {
+pub(crate) fn read_dir(dir: &Path) -> Result<Vec<(String, Vec<u8>)>, String> {
     let fail = |path: &Path, error: &std::io::Error| format!("error pages in `{}`: {}", path.display(), words(error));
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|error| fail(dir, &error))? {

@@ -54,6 +54,8 @@ pub struct Refusal {
     pub cause: String,
     /// The whole of it, for people: diagnostics with their places, or the cause with what to do about it.
     pub report: String,
+    /// Whether the configuration is to blame, or a file that it names, and not the machine.
+    pub is_of_configuration: bool,
 }
 
 impl fmt::Display for Refusal {
@@ -68,20 +70,21 @@ impl Refusal {
     /// A refusal with nothing more to say.
     pub(crate) fn plain(cause: impl Into<String>) -> Self {
         let cause = cause.into();
-        Self { report: cause.clone(), cause }
+        Self { report: cause.clone(), cause, is_of_configuration: false }
     }
 
     /// A refusal with the next step.
     pub(crate) fn with_hint(cause: impl Into<String>, hint: Option<&str>) -> Self {
         let cause = cause.into();
         let report = hint.map_or_else(|| cause.clone(), |hint| format!("{cause}\n{hint}"));
-        Self { cause, report }
+        Self { cause, report, is_of_configuration: false }
     }
 
     pub(crate) fn of_diagnostics(diagnostics: &[Diagnostic], sources: &SourceMap) -> Self {
         let errors: Vec<Diagnostic> = diagnostics.iter().filter(|found| found.is_error()).cloned().collect();
         let cause = render(&errors, sources, Style::Short).trim_end().to_owned();
-        Self { cause, report: render(diagnostics, sources, Style::Human { color: false }) }
+        let report = render(diagnostics, sources, Style::Human { color: false });
+        Self { cause, report, is_of_configuration: false }
     }
 }
 
@@ -95,6 +98,7 @@ pub(crate) struct Running<'a> {
     pub(crate) logs: &'a HashSet<LogTarget>,
     pub(crate) own_secret: &'a [u8],
     pub(crate) admin: &'a AdminDoor,
+    pub(crate) dns: &'a [dns::LoadedBlock],
     pub(crate) workers: usize,
 }
 
@@ -104,6 +108,7 @@ pub(crate) struct Known<'a> {
     pub(crate) logs: &'a HashSet<LogTarget>,
     pub(crate) own_secret: &'a [u8],
     pub(crate) admin: &'a AdminDoor,
+    pub(crate) dns: &'a [dns::LoadedBlock],
 }
 
 /// Reads the configuration anew and gets everything ready that the running one lacks.
@@ -116,7 +121,13 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
         return Err(Refusal::of_diagnostics(&loaded.diagnostics, &loaded.sources));
     };
     let opened = bind(&config, running.config, running.workers, &loaded)?;
-    let known = Known { keys: running.keys, logs: running.logs, own_secret: running.own_secret, admin: running.admin };
+    let known = Known {
+        keys: running.keys,
+        logs: running.logs,
+        own_secret: running.own_secret,
+        admin: running.admin,
+        dns: running.dns,
+    };
     let resources = gather(&config, &known, &loaded)?;
     let dns_opened = dns::bind(&config, running.config, running.workers, &loaded)?;
     let cluster_keys = cluster_keys(running.config, &config)?;
@@ -165,17 +176,21 @@ pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded)
 }
 
 /// Service addresses are elsewhere most of the time, and listened on all the same: what moves is then served at once.
-fn presence(config: &Config, addr: ListenAddr) -> Presence {
+pub(crate) fn presence(config: &Config, addr: ListenAddr) -> Presence {
     let ListenAddr::One(addr) = addr else { return Presence::Here };
     let mut moving = config.cluster.iter().flat_map(Cluster::service_addresses);
     if moving.any(|service| service.addr == addr.ip()) { Presence::Moves } else { Presence::Here }
 }
 
-/// Reads pages and keys, and opens logs that do not run yet.
+/// Reads pages, keys and zones, and opens logs that do not run yet.
 ///
 /// # Errors
 /// Everything that cannot be had.
 pub(crate) fn gather(config: &Config, known: &Known<'_>, loaded: &Loaded) -> Result<Resources, Refusal> {
+    read(config, known, loaded).map_err(|refusal| Refusal { is_of_configuration: true, ..refusal })
+}
+
+fn read(config: &Config, known: &Known<'_>, loaded: &Loaded) -> Result<Resources, Refusal> {
     let keys = known.keys.next(config, known.own_secret).map_err(|missing| {
         let found: Vec<Diagnostic> =
             missing.iter().map(|key| loaded.secret_unreadable(&key.pool, &key.cause)).collect();
@@ -187,7 +202,7 @@ pub(crate) fn gather(config: &Config, known: &Known<'_>, loaded: &Loaded) -> Res
         .next(config.admin.as_ref(), loaded)
         .map_err(|found| Refusal::of_diagnostics(&found, &loaded.sources))?;
     let logs = logs::open(config, known.logs).map_err(|wrong| all_of(&wrong))?;
-    let dns = dns::load(config, known.own_secret, loaded)
+    let dns = dns::load(config, known.own_secret, loaded, known.dns)
         .map_err(|wrong| Refusal::of_diagnostics(&wrong, &loaded.sources))?;
     Ok(Resources { pages, keys, logs, admin, dns })
 }

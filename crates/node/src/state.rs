@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use evenkeel_net::process::User;
 use evenkeel_net::{files, process, rng};
@@ -45,18 +45,20 @@ pub(crate) struct State {
     dir: Option<PathBuf>,
     /// Held as long as the directory is ours.
     _lock: Option<Arc<File>>,
+    /// Held by who changes the file of claims.
+    claiming: Arc<Mutex<()>>,
 }
 
 /// The last configuration that was applied by a process with that state directory.
 pub fn last_good(dir: &Path) -> Option<Texts> {
-    let bytes = State { dir: Some(dir.to_owned()), _lock: None }.read(LAST_GOOD)?;
+    let bytes = State { dir: Some(dir.to_owned()), ..State::none() }.read(LAST_GOOD)?;
     serde_json::from_slice(&bytes).ok()
 }
 
 impl State {
     /// Keeps nothing.
     pub(crate) fn none() -> Self {
-        Self { dir: None, _lock: None }
+        Self { dir: None, _lock: None, claiming: Arc::default() }
     }
 
     /// Whether there is a directory, so that anything is kept.
@@ -86,7 +88,7 @@ impl State {
         }
         let lock = files::lock_dir(dir).map_err(|error| words(&error))?;
         let lock = lock.ok_or("another evenkeel that runs uses it; each needs a directory of its own")?;
-        Ok(Self { dir: Some(dir.to_owned()), _lock: Some(Arc::new(lock)) })
+        Ok(Self { dir: Some(dir.to_owned()), _lock: Some(Arc::new(lock)), ..Self::none() })
     }
 
     /// The secret from which keys of sticky cookies are derived where the configuration names none. It is made once;
@@ -171,10 +173,17 @@ impl State {
         self.claims().get(&format!("{cluster}/{group}")).copied().unwrap_or(0)
     }
 
-    /// Keeps a claim to a group, so that this node knows after a restart that it was made.
+    /// Keeps a claim to a group, so that this node knows after a restart that it was made. It may be called from several
+    /// threads at once, in any order, and waits for the disk.
     pub(crate) fn save_claim(&self, cluster: &str, group: &str, claim: u64) {
+        // Whoever panicked here has at worst not written its claim.
+        let _alone = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
         let mut claims = self.claims();
-        claims.insert(format!("{cluster}/{group}"), claim);
+        let known = claims.entry(format!("{cluster}/{group}")).or_default();
+        if *known >= claim {
+            return;
+        }
+        *known = claim;
         if let Ok(bytes) = serde_json::to_vec(&claims) {
             let _is_written = self.write(CLAIMS, &bytes);
         }
@@ -282,6 +291,23 @@ mod tests {
         let texts = origin.load(&evenkeel_config::Options::default()).texts;
         State::open(&path, None).unwrap().save_last_good(&texts);
         assert_eq!(last_good(&path), Some(texts));
+    }
+
+    #[test]
+    fn of_claims_that_are_kept_at_once_none_is_lost() {
+        let dir = Scratch::new();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let state = State::open(dir.path(), None).unwrap();
+        let claims: Vec<(String, u64)> =
+            (0..8).flat_map(|group| (1..=5).rev().map(move |claim| (format!("group{group}"), claim))).collect();
+        let keep = |(group, claim): (String, u64)| {
+            let state = state.clone();
+            std::thread::spawn(move || state.save_claim("edge", &group, claim))
+        };
+        let threads: Vec<_> = claims.into_iter().map(keep).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let kept: Vec<u64> = (0..8).map(|group| state.claim("edge", &format!("group{group}"))).collect();
+        assert_eq!(kept, [5; 8]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use evenkeel_net::process::Usage;
 use evenkeel_proxy::{ListenerStats, PoolStats, ServerStats, Totals};
 
 use crate::intents::Intent;
+use crate::sessions::SessionsOn;
 
 /// A node at one moment.
 #[derive(Debug, Clone)]
@@ -155,6 +156,8 @@ pub struct ServerStatus {
     pub version: u64,
     /// While it drains: how long no request has come, and whether nobody is left.
     pub drain: Option<(Duration, bool)>,
+    /// The sessions that live there, where they can be counted.
+    pub sessions: Option<SessionsOn>,
     /// Used only when no primary server is left.
     pub backup: bool,
     /// Its numbers.

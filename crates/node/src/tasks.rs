@@ -216,18 +216,36 @@ impl Ending {
     }
 }
 
-/// Starts a thread of the table, named after it; a number tells several of a kind apart.
+/// Starts the control thread. Whoever joins it hears of its panic.
 ///
 /// # Errors
 /// Where the system has no thread to give.
-pub(crate) fn start_thread<T: Send + 'static>(
-    task: Task,
-    number: Option<usize>,
+pub(crate) fn start_control<T: Send + 'static>(
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<thread::JoinHandle<T>> {
+    thread::Builder::new().name(CONTROL.name.to_owned()).spawn(run)
+}
+
+/// Starts a thread of the table, named after it; a number tells several of a kind apart. One that panics is reported,
+/// after all that it held is gone: the process cannot go on as if it still had it.
+///
+/// # Errors
+/// Where the system has no thread to give.
+pub(crate) fn start_thread(
+    task: Task,
+    number: Option<usize>,
+    events: &mpsc::Sender<Event>,
+    run: impl FnOnce() + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
     debug_assert_eq!(task.place, Place::Thread);
     let name = number.map_or_else(|| task.name.to_owned(), |number| format!("{}-{number}", task.name));
-    thread::Builder::new().name(name).spawn(run)
+    let events = events.clone();
+    thread::Builder::new().name(name).spawn(move || {
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            // If nobody takes it, the process is ending already.
+            let _ = events.blocking_send(Event::Panicked { task: task.name });
+        }
+    })
 }
 
 /// Starts a task of the table on the control thread. One that panics is reported: the process cannot go on as if it
@@ -271,8 +289,25 @@ mod tests {
 
     #[test]
     fn a_thread_carries_the_name_of_its_row() {
-        let thread = start_thread(WORKER, Some(3), || thread::current().name().map(str::to_owned)).unwrap();
-        assert_eq!(thread.join().unwrap().as_deref(), Some("worker-3"));
+        let (events, _received) = mpsc::channel(1);
+        let (told, name) = sync_channel(1);
+        let tell = move || told.send(thread::current().name().map(str::to_owned)).unwrap();
+        start_thread(WORKER, Some(3), &events, tell).unwrap().join().unwrap();
+        assert_eq!(name.recv().unwrap().as_deref(), Some("worker-3"));
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_reported_after_its_token_is_gone() {
+        let (events, mut received) = mpsc::channel(1);
+        let ending = Ending::new();
+        let token = ending.token();
+        let run = move || {
+            let _held = token;
+            panic!("on purpose");
+        };
+        start_thread(HEARTBEAT, None, &events, run).unwrap();
+        assert!(matches!(received.blocking_recv(), Some(Event::Panicked { task: "heartbeat" })));
+        assert!(ending.wait(Duration::ZERO));
     }
 
     #[test]

@@ -1,19 +1,92 @@
 //! Buffers and the desk: the memory that one exchange works on, lent from a worker's free list.
 //!
-//! Not here: what the bytes mean. The invariant: a connection holds a desk only while bytes of it are in flight, so
-//! that an idle connection costs no buffer, and a worker keeps at most `caps::FREE_BUFFERS_PER_WORKER` of each kind.
+//! Not here: what the bytes mean. The invariants: a connection holds a desk only while bytes of it are in flight, so that an
+//! idle connection costs no buffer; whatever a client or a server can make grow is charged for as long as it stands; and a
+//! worker keeps at most `caps::FREE_BUFFERS_PER_WORKER` of each kind.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use evenkeel_http::{RequestHead, ResponseHead};
 use evenkeel_model::caps;
 
+/// What something counts for among the bytes that a worker lends, for as long as it stands.
+#[derive(Debug, Default)]
+pub(crate) struct Charge {
+    ledger: Option<Rc<Cell<u64>>>,
+    bytes: u64,
+}
+
+impl Charge {
+    /// Changes what it counts for.
+    pub(crate) fn set(&mut self, bytes: u64) {
+        if let Some(ledger) = &self.ledger {
+            ledger.set(ledger.get().saturating_sub(self.bytes).saturating_add(bytes));
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// Bytes that left a buffer and may be needed again.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    bytes: Vec<u8>,
+    charge: Charge,
+}
+
+impl Kept {
+    /// Adds bytes to those that are kept; `false` where there is no memory for them.
+    pub(crate) fn add(&mut self, bytes: &[u8], free: &FreeList) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        if free.is_full() {
+            return false;
+        }
+        self.bytes.extend_from_slice(bytes);
+        free.charge(&mut self.charge, self.bytes.capacity() as u64);
+        true
+    }
+
+    /// Keeps these instead of all before. They come out of a buffer that is lent, and count with it.
+    pub(crate) fn replace(&mut self, bytes: &[u8]) {
+        self.clear();
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        if self.bytes.capacity() > caps::CONNECTION_BUFFER {
+            self.bytes = Vec::new();
+        }
+        self.charge.set(0);
+    }
+}
+
+impl Deref for Kept {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Bytes in a fixed room: `start..end` are there, the rest is free.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
+    /// What it counts for beside its desk.
+    charge: Charge,
     /// Where the bytes begin.
     pub(crate) start: usize,
     /// Where they end.
@@ -22,7 +95,7 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     fn new(capacity: usize) -> Self {
-        Self { bytes: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 }
+        Self { bytes: vec![0; capacity].into_boxed_slice(), charge: Charge::default(), start: 0, end: 0 }
     }
 
     /// Every byte from the room's beginning to the end of what is there.
@@ -129,9 +202,8 @@ pub(crate) struct Desk {
     /// Where each rendered value of an edit ends in `text`.
     pub(crate) ends: Vec<usize>,
     /// Bytes of the request's body that have left `input` and are kept for another attempt.
-    pub(crate) kept: Vec<u8>,
-    /// What it counts for among the bytes that are lent.
-    charge: u64,
+    pub(crate) kept: Kept,
+    charge: Charge,
 }
 
 impl Desk {
@@ -146,14 +218,15 @@ impl Desk {
             normal: Vec::new(),
             text: Vec::new(),
             ends: Vec::new(),
-            kept: Vec::new(),
-            charge: 0,
+            kept: Kept::default(),
+            charge: Charge::default(),
         }
     }
 
     /// A desk on which that head lies, which is cut where it is longer than any listener takes.
     pub(crate) fn with_request(head: &[u8]) -> Self {
         let mut desk = Self::new();
+        desk.input.widen(caps::CONNECTION_BUFFER);
         desk.input.refill(head.get(..caps::CONNECTION_BUFFER).unwrap_or(head));
         desk
     }
@@ -174,14 +247,15 @@ impl Desk {
         free.return_answer(&mut self.answer);
         self.input.fit();
         free.charge(&mut self.charge, TUNNEL);
-        for vec in [&mut self.out, &mut self.reply, &mut self.text, &mut self.kept] {
+        self.kept = Kept::default();
+        for vec in [&mut self.out, &mut self.reply, &mut self.text] {
             *vec = Vec::new();
         }
     }
 
     /// Gives back what one unusual exchange made grow.
     fn trim(&mut self) {
-        for vec in [&mut self.out, &mut self.reply, &mut self.normal, &mut self.text, &mut self.kept] {
+        for vec in [&mut self.out, &mut self.reply, &mut self.normal, &mut self.text] {
             if vec.capacity() > caps::BODY_BUFFER {
                 *vec = Vec::new();
             }
@@ -195,7 +269,7 @@ pub(crate) struct FreeList {
     /// Bytes that may be lent, as configured.
     most: Arc<AtomicU64>,
     /// Bytes that are lent, by what each kind takes at most.
-    held: Cell<u64>,
+    held: Rc<Cell<u64>>,
     // A desk travels between the list and its connection; the box keeps that to a pointer.
     #[allow(clippy::vec_box)]
     desks: RefCell<Vec<Box<Desk>>>,
@@ -220,7 +294,7 @@ impl FreeList {
     pub(crate) fn new(most: Arc<AtomicU64>) -> Self {
         Self {
             most,
-            held: Cell::new(0),
+            held: Rc::default(),
             desks: RefCell::default(),
             bodies: RefCell::default(),
             answers: RefCell::default(),
@@ -229,9 +303,10 @@ impl FreeList {
         }
     }
 
-    /// Whether nothing more is to be lent for new requests.
+    /// Whether nothing more is to be lent for new requests. One desk may always be lent, however little there is for each
+    /// of many workers: else a process that does nothing turned everybody away.
     pub(crate) fn is_full(&self) -> bool {
-        self.held.get().saturating_add(DESK) > self.most.load(Ordering::Relaxed)
+        self.held.get().saturating_add(DESK) > self.most.load(Ordering::Relaxed).max(DESK)
     }
 
     /// A desk with nothing on it. Whoever begins a request asks [`Self::is_full`] before.
@@ -243,9 +318,9 @@ impl FreeList {
     }
 
     /// Changes what something counts for.
-    fn charge(&self, charge: &mut u64, now: u64) {
-        self.held.set(self.held.get().saturating_sub(*charge).saturating_add(now));
-        *charge = now;
+    pub(crate) fn charge(&self, charge: &mut Charge, now: u64) {
+        charge.ledger.get_or_insert_with(|| Rc::clone(&self.held));
+        charge.set(now);
     }
 
     /// Takes a desk back.
@@ -255,7 +330,7 @@ impl FreeList {
         desk.input.clear();
         desk.trim();
         self.return_answer(&mut desk.answer);
-        self.charge(&mut desk.charge, 0);
+        desk.charge.set(0);
         let mut desks = self.desks.borrow_mut();
         if desks.len() < caps::FREE_BUFFERS_PER_WORKER && desk.input.capacity() >= caps::HEAD_BUFFER {
             desks.push(desk);
@@ -279,6 +354,12 @@ impl FreeList {
         }
     }
 
+    /// Gives an answer the room that the largest head takes.
+    pub(crate) fn widen_answer(&self, answer: &mut Buffer) {
+        answer.widen(caps::SERVER_HEAD_BYTES);
+        self.charge(&mut answer.charge, (caps::SERVER_HEAD_BYTES - caps::CONNECTION_BUFFER) as u64);
+    }
+
     /// Takes the room for an answer back.
     pub(crate) fn return_answer(&self, answer: &mut Buffer) {
         let mut buffer = std::mem::replace(answer, Buffer::new(0));
@@ -296,13 +377,14 @@ impl FreeList {
             return None;
         }
         self.lend();
-        self.held.set(self.held.get().saturating_add(caps::BODY_BUFFER as u64));
-        Some(self.bodies.borrow_mut().pop().unwrap_or_else(|| Buffer::new(caps::BODY_BUFFER)))
+        let mut body = self.bodies.borrow_mut().pop().unwrap_or_else(|| Buffer::new(caps::BODY_BUFFER));
+        self.charge(&mut body.charge, caps::BODY_BUFFER as u64);
+        Some(body)
     }
 
     /// Takes a body's buffer back.
     pub(crate) fn return_body(&self, mut buffer: Buffer) {
-        self.held.set(self.held.get().saturating_sub(caps::BODY_BUFFER as u64));
+        buffer.charge.set(0);
         self.lent.set(self.lent.get().saturating_sub(1));
         buffer.clear();
         let mut bodies = self.bodies.borrow_mut();
@@ -358,6 +440,35 @@ mod tests {
         assert!(!list.is_full());
         desks.drain(..).for_each(|desk| list.return_desk(desk));
         list.return_body(body);
+        assert_eq!(list.held.get(), 0);
+    }
+
+    #[test]
+    fn one_request_is_served_however_little_there_is() {
+        let list = FreeList::new(Arc::new(AtomicU64::new(1)));
+        assert!(!list.is_full());
+        let desk = list.desk();
+        assert!(list.is_full());
+        list.return_desk(desk);
+        assert!(!list.is_full());
+    }
+
+    #[test]
+    fn what_grows_is_charged_until_it_is_gone() {
+        let list = FreeList::new(Arc::new(AtomicU64::new(2 * DESK)));
+        let mut desk = list.desk();
+        assert!(desk.kept.add(&[0; 30_000], &list));
+        list.lend_answer(&mut desk.answer);
+        list.widen_answer(&mut desk.answer);
+        assert!(list.held.get() >= DESK + 30_000 + 46 * 1024, "{}", list.held.get());
+        // Where there is no more, a body passes and cannot be sent again.
+        assert!(list.is_full() && !desk.kept.add(b"more", &list));
+        desk.kept.clear();
+        assert_eq!(list.held.get(), DESK + 46 * 1024);
+        list.return_desk(desk);
+        assert_eq!(list.held.get(), 0);
+        // A connection that a panic takes gives back what it had.
+        drop((list.desk(), list.body()));
         assert_eq!(list.held.get(), 0);
     }
 }

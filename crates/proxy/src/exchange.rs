@@ -337,8 +337,7 @@ fn settle(client: &Client, desk: &mut Desk, exchange: &mut Exchange, upload: &mu
     match upload.end() {
         Some(offset) => exchange.rest = Rest::At(offset),
         None => {
-            desk.kept.clear();
-            desk.kept.extend_from_slice(upload.surplus(&desk.input));
+            desk.kept.replace(upload.surplus(&desk.input));
             exchange.rest = Rest::Kept;
         }
     }

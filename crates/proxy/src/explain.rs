@@ -7,16 +7,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use evenkeel_balance::sticky::{Bond, By, Why};
-use evenkeel_balance::{Ask, Loads, Pick, Picker, Rng, ServerIndex, ServerSet};
+use evenkeel_balance::{Ask, Loads, Pick, Picker, Plan, Rng, ServerIndex, ServerSet};
 use evenkeel_http::matching;
-use evenkeel_model::config::{Action, Balance, FieldMatch, HostPattern, Listener, Matcher, PathPattern, Server};
+use evenkeel_model::config::{
+    Action, Balance, FieldMatch, HostPattern, Listener, Matcher, PathPattern, Server, WhenDown,
+};
 use evenkeel_model::{PoolName, ServerName, State};
 use evenkeel_net::clock;
 
 use crate::buffer::Desk;
 use crate::hold::HeldPool;
 use crate::snapshot::{PoolPart, Snapshot};
-use crate::stick::Stuck;
+use crate::stick::{Purpose, Stuck, Vigil};
 use crate::{pick, route, stick};
 
 /// A request that did not come.
@@ -110,7 +112,7 @@ impl Snapshot {
             outcome: Outcome::Answered { status, why },
         };
         let mut desk = Desk::with_request(&question.head);
-        if let Err(error) = desk.request.parse(&question.head, &part.limits) {
+        if let Err(error) = desk.request.parse(desk.input.filled(), &part.limits) {
             return Ok(answered(None, Vec::new(), (error.status(), error.to_string())));
         }
         let Some(site_at) = route::site_of(listener, &desk) else {
@@ -163,7 +165,7 @@ impl Snapshot {
             return Err(format!("no listener has port {}; {}", question.port, known()));
         }
         let mut desk = Desk::with_request(&question.head);
-        if desk.request.parse(&question.head, &evenkeel_http::Limits::SERVER).is_err() {
+        if desk.request.parse(desk.input.filled(), &evenkeel_http::Limits::SERVER).is_err() {
             return if listeners.is_empty() { Err("there is no listener".to_owned()) } else { Ok(0) };
         }
         let takes = |listener: &Listener| route::site_of(listener, &desk).is_some();
@@ -180,19 +182,18 @@ fn no_site(listener: &Listener) -> String {
 fn in_pool(pool: &Arc<PoolPart>, desk: &Desk, client: IpAddr) -> Outcome {
     let now = clock::unix_now().as_secs();
     let held = HeldPool::aside(Arc::clone(pool));
-    let stuck = stick::read(stick::Reading { desk, pool: &held, now, is_secure: false, client });
+    let purpose = Purpose::Explaining;
+    let stuck = stick::read(stick::Reading { purpose, desk, pool: &held, now, is_secure: false, client });
+    let vigil = stick::vigil(&stuck, pool);
+    let is_refused = vigil.is_some_and(|vigil| vigil.then == WhenDown::Fail);
     let key = stuck.client_key.or_else(|| pick::key(desk, client, pool));
     let plan = pool.client_plan.as_ref().filter(|_| stuck.client_key.is_some()).unwrap_or(&pool.plan);
-    let chosen = match stuck.bound() {
-        Some(index) => Pick::Server(index),
-        None => {
-            let ask = Ask { key, tried: &ServerSet::default(), loads: &**pool };
-            Picker::new().pick(plan, &ask, &mut Rng::new(clock::unix_now().subsec_nanos().into()))
-        }
-    };
+    let chosen = if is_refused { Pick::None } else { choose(pool, plan, key, &stuck) };
     let by_hash = stuck.client_key.is_some() || matches!(pool.config.balance, Balance::Hash { .. }) && key.is_some();
-    let is_certain = stuck.bound().is_some() || by_hash;
-    let eligible: Vec<ServerIndex> = plan.eligible().collect();
+    let is_certain = stuck.bound().is_some() || is_refused || by_hash;
+    let is_elsewhere = stuck.bound().is_some() || is_refused;
+    let is_spared = |index: ServerIndex| stuck.spared() == Some(index) && chosen != Pick::Server(index);
+    let eligible: Vec<ServerIndex> = plan.eligible().filter(|index| !is_spared(*index)).collect();
     let share = |index: ServerIndex| {
         let view = pool.view(index);
         view.map_or(0, |view| u64::from(view.weight) * u64::from(view.ramp_per_mille.max(1)))
@@ -207,16 +208,17 @@ fn in_pool(pool: &Arc<PoolPart>, desk: &Desk, client: IpAddr) -> Outcome {
             (false, _, true) => u32::try_from(share(index) * 1000 / whole.max(1)).unwrap_or(0),
             (false, _, false) => 0,
         };
-        let why = reason(pool, server, index, (is_certain && is_chosen, may), &stuck);
+        let why = reason(pool, server, index, (is_certain && is_chosen, may), is_elsewhere);
         ServerTried { name: server.name.clone(), state: pool.state(index).unwrap_or(State::Unknown), chance, why }
     };
     Outcome::Pool {
         pool: pool.config.name.clone(),
-        session: session(pool, &stuck),
+        session: session(pool, &stuck, vigil),
         rule: rule(pool, by_hash, stuck.bound().is_some(), plan.fails_open()),
         servers: pool.config.servers.iter().enumerate().map(candidate).collect(),
         refusal: match chosen {
             Pick::Server(_) => None,
+            _ if is_refused => Some((503, "only the session's own server may serve it, which is down (`down=fail`)")),
             Pick::AllFull => Some((
                 503,
                 "every server is full: it waits in the queue, and is answered 503 if none gets free in time",
@@ -227,8 +229,25 @@ fn in_pool(pool: &Arc<PoolPart>, desk: &Desk, client: IpAddr) -> Outcome {
     }
 }
 
+/// The server that has the session, or the one whose turn it would be.
+fn choose(pool: &PoolPart, plan: &Plan, key: Option<u64>, stuck: &Stuck) -> Pick {
+    if let Some(index) = stuck.bound() {
+        return Pick::Server(index);
+    }
+    let pick = |tried: &ServerSet| {
+        let mut rng = Rng::new(clock::unix_now().subsec_nanos().into());
+        Picker::new().pick(plan, &Ask { key, tried, loads: pool }, &mut rng)
+    };
+    let mut spared = ServerSet::new();
+    stuck.spared().into_iter().for_each(|index| spared.insert(index));
+    match pick(&spared) {
+        chosen @ Pick::Server(_) => chosen,
+        _ => pick(&ServerSet::new()),
+    }
+}
+
 /// What the request says of its session.
-fn session(pool: &PoolPart, stuck: &Stuck) -> String {
+fn session(pool: &PoolPart, stuck: &Stuck, vigil: Option<Vigil>) -> String {
     if pool.sticky.is_empty() {
         return "the pool keeps no sessions".to_owned();
     }
@@ -238,14 +257,33 @@ fn session(pool: &PoolPart, stuck: &Stuck) -> String {
         by => format!("the request's {}", by.as_str()),
     };
     match (stuck.seen.bond, stuck.seen.why) {
+        (Bond::Bound(index), _) if stuck.spared().is_some() => {
+            format!(
+                "{by} binds it to {}, which has more than its share ({}): another serves this one",
+                name(index),
+                Why::Busy.as_str()
+            )
+        }
         (Bond::Bound(index), _) => format!("{by} binds it to {}", name(index)),
         (Bond::Lost(Some(index)), why) => {
-            format!("{by} binds it to {}, which may not serve ({}): it is bound anew", name(index), why.as_str())
+            format!("{by} binds it to {}, which may not serve ({}): {}", name(index), why.as_str(), after(vigil))
         }
         (Bond::Lost(None), _) => format!("{by} binds it to a server that is gone: it is bound anew"),
         (Bond::Unbound, _) if stuck.client_key.is_some() => "its client's address decides".to_owned(),
         (Bond::Unbound, Why::Plain) => "it names no session: it gets a new one".to_owned(),
         (Bond::Unbound, why) => format!("{by} names no valid session ({}): it gets a new one", why.as_str()),
+    }
+}
+
+/// What becomes of a request whose own server may not serve.
+fn after(vigil: Option<Vigil>) -> String {
+    let end = match vigil.map(|vigil| vigil.then) {
+        None | Some(WhenDown::Elsewhere) => "it is bound anew",
+        Some(WhenDown::Fail) => "it is refused",
+    };
+    match vigil.map(|vigil| vigil.patience).filter(|patience| !patience.is_zero()) {
+        None => end.to_owned(),
+        Some(patience) => format!("it waits up to {patience:?} for that to change, then {end}"),
     }
 }
 
@@ -270,13 +308,13 @@ fn reason(
     server: &Server,
     index: ServerIndex,
     (is_chosen, may): (bool, bool),
-    stuck: &Stuck,
+    is_elsewhere: bool,
 ) -> String {
     let view = pool.view(index);
     let weight = view.map_or(0, |view| view.weight);
     let carries = pool.in_flight(index);
     match view.map(|view| view.state) {
-        _ if is_chosen && stuck.bound().is_some() => "it has the session".to_owned(),
+        _ if is_chosen && is_elsewhere => "it has the session".to_owned(),
         _ if is_chosen => "the hash leads to it".to_owned(),
         Some(State::Draining) => "it drains: sessions that it has, no new ones".to_owned(),
         Some(State::Maintenance) => "it is in maintenance".to_owned(),
@@ -285,7 +323,7 @@ fn reason(
         _ if weight == 0 => "its weight is 0: sessions that it has, no new ones".to_owned(),
         _ if !may && server.backup => "a backup: it serves when no primary is left".to_owned(),
         _ if pool.is_full(index) => format!("it is full: {carries} requests"),
-        _ if may && stuck.bound().is_some() => "it could, but the session is elsewhere".to_owned(),
+        _ if may && is_elsewhere => "it could, but the session is elsewhere".to_owned(),
         _ if may => format!("weight {weight}, {carries} requests at present"),
         _ => "others come first".to_owned(),
     }

@@ -12,7 +12,7 @@ use evenkeel_http::{BodyDecoder, BodyError, Framing, Keep, RunState, write_chunk
 use evenkeel_model::caps;
 use tokio::time::Instant;
 
-use crate::buffer::{Buffer, FreeList};
+use crate::buffer::{Buffer, FreeList, Kept};
 use crate::learn::Page;
 use crate::wire::{Stream, Wire};
 
@@ -534,9 +534,8 @@ impl Pipe {
             _ if leaving.is_empty() => return,
             _ => 0,
         };
-        if lane.kept.len().saturating_add(leaving.len()) as u64 <= most {
-            lane.kept.extend_from_slice(leaving);
-        } else {
+        let fits = lane.kept.len().saturating_add(leaving.len()) as u64 <= most;
+        if !fits || !lane.kept.add(leaving, lane.free) {
             self.replay = Replay::Lost;
             lane.kept.clear();
         }
@@ -550,7 +549,7 @@ pub(crate) struct Lane<'a> {
     pub(crate) head: &'a [u8],
     pub(crate) buffer: &'a mut Buffer,
     /// Bytes that left the buffer and are kept for another attempt.
-    pub(crate) kept: &'a mut Vec<u8>,
+    pub(crate) kept: &'a mut Kept,
     pub(crate) free: &'a FreeList,
     pub(crate) now: Instant,
 }

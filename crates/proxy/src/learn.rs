@@ -5,14 +5,14 @@
 //! passes is not changed.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use evenkeel_balance::sessions::{Bounds, ClientMark, SessionKey, SessionTable, Source};
 use evenkeel_balance::{ServerIndex, ServerUid};
+use evenkeel_http::Known;
+use evenkeel_http::cookie::{self, Told};
 use evenkeel_http::learn::{self, Coding, IdNames, OwnHosts, PageReader};
-use evenkeel_http::{Known, cookie};
 use evenkeel_model::caps;
 use evenkeel_model::config::{Carrier, HostPattern, Learn, LearnFrom, Pool, StickyMethod};
 use evenkeel_net::clock;
@@ -20,6 +20,7 @@ use evenkeel_net::clock;
 use crate::buffer::Desk;
 use crate::exchange::Exchange;
 use crate::snapshot::PoolPart;
+use crate::stick::{Purpose, Reading};
 
 /// Cookies of one name that are tried, as browsers send two when paths or domains overlap.
 const COOKIES_TRIED: usize = 4;
@@ -86,14 +87,14 @@ impl Learning {
     }
 
     /// The session that the request brings where `carrier` says. One that is known is alive again.
-    pub(crate) fn recall(&self, desk: &Desk, carrier: &Carrier, client: IpAddr) -> Option<Recalled> {
-        let (request, buf) = (&desk.request, desk.input.written());
+    pub(crate) fn recall(&self, reading: Reading<'_>, carrier: &Carrier) -> Option<Recalled> {
+        let (request, buf) = (&reading.desk.request, reading.desk.input.written());
         let mut id = Vec::new();
         match carrier {
             Carrier::Cookie(name) => {
                 let values = cookie::values(request.fields(), buf, name.as_bytes()).take(COOKIES_TRIED);
                 let mut first = None;
-                for recalled in values.filter_map(learn::id::in_field).map(|value| self.ask(value, client)) {
+                for recalled in values.filter_map(learn::id::in_field).map(|value| self.ask(value, reading)) {
                     if recalled.server.is_some() {
                         return Some(recalled);
                     }
@@ -103,20 +104,24 @@ impl Learning {
             }
             Carrier::Field(name) => {
                 let value = request.fields().find(buf, name.as_bytes())?;
-                Some(self.ask(learn::id::in_field(value)?, client))
+                Some(self.ask(learn::id::in_field(value)?, reading))
             }
             Carrier::Query(name) => {
-                learn::id::in_query(request.query(buf)?, name.as_bytes(), &mut id).then(|| self.ask(&id, client))
+                learn::id::in_query(request.query(buf)?, name.as_bytes(), &mut id).then(|| self.ask(&id, reading))
             }
             Carrier::Path(name) => {
-                learn::id::in_path(request.path(buf), name.as_bytes(), &mut id).then(|| self.ask(&id, client))
+                learn::id::in_path(request.path(buf), name.as_bytes(), &mut id).then(|| self.ask(&id, reading))
             }
         }
     }
 
-    fn ask(&self, id: &[u8], client: IpAddr) -> Recalled {
+    fn ask(&self, id: &[u8], reading: Reading<'_>) -> Recalled {
         let key = self.table.key(id);
-        Recalled { key, server: self.table.find(key, ClientMark::of(client), clock::unix_now().as_secs()) }
+        let server = match reading.purpose {
+            Purpose::Serving => self.table.find(key, ClientMark::of(reading.client), reading.now),
+            Purpose::Explaining => self.table.look(key, reading.now).map(|entry| entry.server),
+        };
+        Recalled { key, server }
     }
 
     /// Notes what the head of an answer tells, before it is written to the client. A session that the request brought
@@ -137,10 +142,10 @@ impl Learning {
             for from in &method.from {
                 match (from, &method.carrier) {
                     (LearnFrom::SetCookie, carrier) => {
-                        match learn::in_set_cookie(fields, buf, name_of(carrier).as_bytes()) {
-                            Some(b"") => self.end(desk, carrier, now),
-                            Some(value) => learn::id::in_field(value).into_iter().for_each(told),
-                            None => {}
+                        match cookie::told(fields, buf, name_of(carrier).as_bytes(), now) {
+                            Told::Deleted => self.end(desk, carrier, now),
+                            Told::Set(value) => learn::id::in_field(value).into_iter().for_each(told),
+                            Told::Nothing => {}
                         }
                     }
                     (LearnFrom::Field(name), _) => {
@@ -192,10 +197,15 @@ fn own_hosts(desk: &Desk, exchange: &Exchange) -> OwnHosts {
 pub(crate) fn write_accepted(desk: &Desk, out: &mut Vec<u8>) -> bool {
     let (mut is_changed, from) = (false, out.len());
     for value in desk.request.fields().known(desk.input.written(), Known::AcceptEncoding) {
-        if out.len() > from {
+        let end = out.len();
+        if end > from {
             out.extend_from_slice(b", ");
         }
+        let begin = out.len();
         is_changed |= learn::write_readable(value, out);
+        if out.len() == begin {
+            out.truncate(end);
+        }
     }
     if is_changed && out.len() == from {
         out.extend_from_slice(b"identity");

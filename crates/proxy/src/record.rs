@@ -18,7 +18,7 @@ use crate::log::line;
 use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::shared::{TrafficOutcome, TrafficReport};
-use crate::{respond, route};
+use crate::{respond, route, stick};
 
 /// Counts a request that came to a pool.
 pub(crate) fn arrival(pool: &HeldPool) {
@@ -79,6 +79,7 @@ pub(crate) fn status(client: &Client, exchange: &mut Exchange, pool: &HeldPool, 
 
 /// Counts how the session was found: what a server served on the one that did, what it lost on the one that had it.
 fn session(exchange: &Exchange, pool: &HeldPool) {
+    stick::count(exchange, pool);
     let answered = || exchange.server.and_then(|index| pool.server_counts(index));
     let own = || exchange.stuck.seen.bond.server().and_then(|index| pool.server_counts(index));
     match exchange.stuck.outcome {
@@ -108,8 +109,10 @@ pub(crate) fn exchange(client: &Client, desk: &Desk, exchange: &Exchange) {
     let (received, sent, status) = (exchange.received, exchange.sent, exchange.status);
     // What an upgraded connection took says nothing of how fast anyone answers.
     let is_timed = status != 101;
+    // Whoever left before an answer began has a line in the log and is in no class.
+    let class = Some(status).filter(|_| exchange.is_answered).unwrap_or(0);
     let finish = |traffic: &TrafficCounts| {
-        traffic.add_status(status);
+        traffic.add_status(class);
         traffic.add_bytes(received, sent);
         if is_timed {
             traffic.times.add_at(step, took);
@@ -127,7 +130,7 @@ pub(crate) fn exchange(client: &Client, desk: &Desk, exchange: &Exchange) {
     }
     let counts = &client.worker.counts;
     counts.requests.add(1);
-    if let Some(class) = usize::from(status / 100).checked_sub(1).and_then(|class| counts.by_class.get(class)) {
+    if let Some(class) = usize::from(class / 100).checked_sub(1).and_then(|class| counts.by_class.get(class)) {
         class.add(1);
     }
     counts.bytes_in.add(received);

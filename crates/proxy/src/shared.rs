@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use evenkeel_balance::ServerLoad;
 use evenkeel_balance::sessions::SessionTable;
-use evenkeel_balance::sticky::Rate;
+use evenkeel_balance::sticky::{Census, Counted, Rate};
 use evenkeel_model::{ListenerName, PoolName, Reason, ServerId};
 use tokio::sync::{Notify, mpsc};
 
@@ -84,12 +84,18 @@ pub(crate) struct PoolShared {
     pub(crate) sessions: OnceLock<Arc<SessionTable>>,
     pub(crate) counts: Shards<PoolCounts>,
     rate: OnceLock<Rate>,
+    census: OnceLock<Census>,
 }
 
 impl PoolShared {
     /// How often tokens are used, where the pool bounds that.
     pub(crate) fn rate(&self) -> &Rate {
         self.rate.get_or_init(Rate::default)
+    }
+
+    /// Who is kept by tokens.
+    pub(crate) fn census(&self) -> &Census {
+        self.census.get_or_init(Census::default)
     }
 }
 
@@ -164,6 +170,13 @@ impl Shared {
         let table =
             |(name, pool): (&PoolName, &Arc<PoolShared>)| Some((name.clone(), Arc::clone(pool.sessions.get()?)));
         pools.iter().filter_map(table).collect()
+    }
+
+    /// The sessions in tokens that are not idle, by pool; those that have seen no token are left out.
+    pub fn tokens_seen(&self, now_unix: u64) -> HashMap<PoolName, Counted> {
+        let pools: Vec<_> = lock(&self.pools).iter().map(|(name, pool)| (name.clone(), Arc::clone(pool))).collect();
+        let count = |(name, pool): (PoolName, Arc<PoolShared>)| Some((name, pool.census.get()?.count(now_unix)));
+        pools.into_iter().filter_map(count).collect()
     }
 
     /// Requests sent to a server since it got its name, retries included.
@@ -245,6 +258,8 @@ impl Shared {
             stats.queue_full += counts.queue_full.read();
             stats.queue_timeouts += counts.queue_timeouts.read();
         });
+        stats.roaming =
+            pool.census.get().map_or(0, Census::roaming) + pool.sessions.get().map_or(0, |sessions| sessions.roaming());
         Some(stats)
     }
 

@@ -76,17 +76,17 @@ pub struct Snapshot {
 
 /// One pool, ready to choose from.
 pub(crate) struct PoolPart {
-    pub(crate) config: Pool,
+    pub(crate) config: Arc<Pool>,
     pub(crate) plan: Plan,
     pub(crate) servers: Vec<ServerPart>,
     /// How clients are kept on their servers, method by method.
-    pub(crate) sticky: Vec<MethodPart>,
+    pub(crate) sticky: Arc<[MethodPart]>,
     /// The plan for clients that are kept by their address, where the pool balances by another rule.
     pub(crate) client_plan: Option<Plan>,
     pub(crate) hash_seed: [u8; 16],
     pub(crate) shared: Arc<PoolShared>,
     /// How the pool learns sessions from answers, if it does.
-    pub(crate) learning: Option<Learning>,
+    pub(crate) learning: Option<Arc<Learning>>,
     /// Whether every server is in maintenance.
     pub(crate) is_in_maintenance: bool,
     keys: Option<Arc<[MethodKeys]>>,
@@ -166,7 +166,7 @@ impl Snapshot {
                 changed.get(&id(&pool.config, server)).unwrap_or(known).clone()
             };
             let views = pool.config.servers.iter().zip(&pool.views).map(view).collect();
-            *pool = pool_of(&pool.config, views, pool.keys.clone(), Some(pool), pool.hash_seed, shared);
+            *pool = pool_of(Arc::clone(&pool.config), views, pool.keys.clone(), Some(pool), pool.hash_seed, shared);
         }
         Arc::new(Self {
             generation,
@@ -254,22 +254,28 @@ fn pool_part(pool: &Pool, parts: &SnapshotParts<'_>) -> Arc<PoolPart> {
     if let Some(old) = previous.filter(|old| is_unchanged(old, pool, &views, keys.as_ref())) {
         return Arc::clone(old);
     }
-    pool_of(pool, views, keys, previous.map(|old| &**old), parts.hash_seed, parts.shared)
+    let config = match previous.filter(|old| *old.config == *pool) {
+        Some(old) => Arc::clone(&old.config),
+        None => Arc::new(pool.clone()),
+    };
+    pool_of(config, views, keys, previous.map(|old| &**old), parts.hash_seed, parts.shared)
 }
 
+/// A pool whose servers may have changed their state. What does not hang on that is taken over from the one before.
 fn pool_of(
-    pool: &Pool,
+    config: Arc<Pool>,
     views: Vec<ServerView>,
     keys: Option<Arc<[MethodKeys]>>,
     previous: Option<&PoolPart>,
     hash_seed: [u8; 16],
     shared: &Arc<Shared>,
 ) -> Arc<PoolPart> {
+    let pool = &*config;
     let is_by_client = pool.sticky.iter().any(|sticky| sticky.method == StickyMethod::Client);
     let by_client = Balance::Hash { key: HashKey::Client, bound: defaults::HASH_BOUND };
+    let same = previous.filter(|old| Arc::ptr_eq(&old.config, &config));
     let pool_shared = shared.pool(&pool.name);
     Arc::new(PoolPart {
-        config: pool.clone(),
         plan: plan(pool, &views, previous.map(|old| &old.plan), (&pool.balance, hash_seed)),
         client_plan: is_by_client.then(|| {
             let previous = previous.and_then(|old| old.client_plan.as_ref());
@@ -281,23 +287,30 @@ fn pool_of(
             .zip(&views)
             .map(|(server, view)| server_part(pool, server, view, shared))
             .collect(),
-        sticky: stick::parts(pool, &views, keys.as_deref()),
+        sticky: match same.filter(|old| is_same_way(old, &views, keys.as_ref())) {
+            Some(old) => Arc::clone(&old.sticky),
+            None => stick::parts(pool, &views, keys.as_deref()).into(),
+        },
         hash_seed,
-        learning: learning(pool, &pool_shared, &hash_seed),
+        learning: match same {
+            Some(old) => old.learning.clone(),
+            None => learning(pool, &pool_shared, &hash_seed),
+        },
         shared: pool_shared,
         is_in_maintenance: views.iter().all(|view| view.state == State::Maintenance),
         keys,
         views,
+        config,
     })
 }
 
 /// What the pool learns sessions by. Its table goes on from configuration to configuration.
-fn learning(pool: &Pool, shared: &PoolShared, seed: &[u8; 16]) -> Option<Learning> {
+fn learning(pool: &Pool, shared: &PoolShared, seed: &[u8; 16]) -> Option<Arc<Learning>> {
     let bounds = learn::bounds(pool)?;
     let made = || Arc::new(SessionTable::new(&pool.name, &TableSecret::derive(seed), bounds));
     let table = shared.sessions.get_or_init(made);
     table.set_bounds(bounds);
-    Some(Learning::new(pool, Arc::clone(table)))
+    Some(Arc::new(Learning::new(pool, Arc::clone(table))))
 }
 
 fn id(pool: &Pool, server: &Server) -> ServerId {
@@ -305,12 +318,21 @@ fn id(pool: &Pool, server: &Server) -> ServerId {
 }
 
 fn is_unchanged(old: &PoolPart, pool: &Pool, views: &[ServerView], keys: Option<&Arc<[MethodKeys]>>) -> bool {
-    let same_keys = match (&old.keys, keys) {
+    is_same_keys(old, keys) && *old.config == *pool && old.views == views
+}
+
+/// Whether what tells servers apart in requests is as it was: the keys, and the addresses.
+fn is_same_way(old: &PoolPart, views: &[ServerView], keys: Option<&Arc<[MethodKeys]>>) -> bool {
+    let addrs = old.views.iter().zip(views).all(|(old, new)| old.addrs == new.addrs);
+    addrs && old.views.len() == views.len() && is_same_keys(old, keys)
+}
+
+fn is_same_keys(old: &PoolPart, keys: Option<&Arc<[MethodKeys]>>) -> bool {
+    match (&old.keys, keys) {
         (None, None) => true,
         (Some(old), Some(new)) => Arc::ptr_eq(old, new),
         _ => false,
-    };
-    same_keys && old.config == *pool && old.views == views
+    }
 }
 
 fn plan(pool: &Pool, views: &[ServerView], previous: Option<&Plan>, (balance, seed): (&Balance, [u8; 16])) -> Plan {

@@ -51,6 +51,8 @@ pub struct PoolStats {
     pub queue_full: u64,
     /// Requests turned away because they waited for too long.
     pub queue_timeouts: u64,
+    /// Sessions whose token or learned id came from so many networks that copies of it must be about.
+    pub roaming: u64,
 }
 
 /// One server's numbers.

@@ -86,6 +86,8 @@ pub(crate) struct Worker {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Woken when idle connections and tunnels must look whether they still may stand.
     pub(crate) turn: Notify,
+    /// Woken when another snapshot is in force.
+    pub(crate) applied: Notify,
     snapshot: RefCell<Option<Rc<Hold>>>,
     /// A number that no other worker of the process has or had.
     pub(crate) number: u64,
@@ -183,6 +185,7 @@ impl Worker {
             rooms: Rooms::default(),
             scratch: RefCell::new(vec![0; evenkeel_model::caps::BODY_BUFFER].into_boxed_slice()),
             turn: Notify::new(),
+            applied: Notify::new(),
             snapshot: RefCell::new(None),
             rng: RefCell::new(Rng::new(c ^ d)),
             nonce: Cell::new((nonce, 0)),
@@ -214,6 +217,7 @@ impl Worker {
         snapshot.pools().iter().for_each(|pool| pool.shared.queue.wake_all());
         let hold = Hold::new(self.number, snapshot, self.snapshot.borrow().as_deref());
         *self.snapshot.borrow_mut() = Some(hold);
+        self.applied.notify_waiters();
         for (name, socket) in open {
             match Door::open(self, name.clone(), socket) {
                 Ok(door) => doors.push(door),

@@ -6,7 +6,7 @@
 use crate::steps::{Outcome, Steps, command};
 
 /// What can be proven.
-const PROOFS: [&str; 7] = ["all", "vectors", "reloads", "kill", "hang", "logs", "failover"];
+const PROOFS: [&str; 8] = ["all", "vectors", "reloads", "kill", "hang", "logs", "dns", "failover"];
 
 /// Where the tables of attacks go.
 const SECURITY_PAGE: &str = "docs/src/operate/security.md";

@@ -10,6 +10,7 @@ use crate::steps::{Outcome, answers, command};
 const PROGRAMS: &[(&str, &str, &str)] = &[
     ("cc", "gcc", "linking"),
     ("/usr/bin/python3", "python3", "an application with sessions"),
+    ("/usr/bin/php", "php-cli", "another one, whose sessions stand in URLs"),
     ("nginx", "nginx-light", "servers behind the balancer"),
     ("haproxy", "haproxy", "another balancer, to prove the harness"),
     ("curl", "curl", "a client that is not ours"),
@@ -20,6 +21,8 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("dnsperf", "dnsperf", "load on name servers"),
     ("kzonecheck", "knot-dnssecutils", "another judge of zones"),
     ("nsd", "nsd", "the parents of a zone that nodes answer"),
+    ("gdnsd", "gdnsd", "a name server that answers by health, to measure beside"),
+    ("zonemaster-cli", "zonemaster-cli", "a judge of delegations"),
     ("unbound", "unbound", "a resolver"),
     ("kresd", "knot-resolver", "another resolver"),
     ("pdns_recursor", "pdns-recursor", "a third resolver; BIND is the fourth"),

@@ -115,7 +115,7 @@ async fn roll_back(call: Call<'_>) -> Reply {
 }
 
 /// `running`, `file` or a number.
-fn which(text: &str) -> Result<Which, Problem> {
+pub(super) fn which(text: &str) -> Result<Which, Problem> {
     match text {
         "running" => Ok(Which::Running),
         "file" => Ok(Which::File),
@@ -129,7 +129,7 @@ fn which(text: &str) -> Result<Which, Problem> {
     }
 }
 
-fn missing(why: NoConfig) -> Problem {
+pub(super) fn missing(why: NoConfig) -> Problem {
     match why {
         NoConfig::Unknown(number) => {
             let detail =

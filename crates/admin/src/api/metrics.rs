@@ -19,6 +19,6 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
 
 async fn all(call: Call<'_>) -> Reply {
     let format = Format::accepted(call.head.get(ACCEPT).and_then(|value| value.to_str().ok()));
-    let text = metrics::text(&call.control.status().await, format);
+    let text = metrics::text(&call.control.counters().await, format);
     Ok(payload::typed(StatusCode::OK, format.content_type(), text))
 }

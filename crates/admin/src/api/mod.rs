@@ -5,7 +5,7 @@
 
 pub mod cluster;
 mod config;
-mod dns;
+pub(crate) mod dns;
 pub mod events;
 mod health;
 mod listeners;

@@ -3,13 +3,15 @@
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
-use super::log;
 use super::{Call, Gives, Needs, Operation, ROW, Reply, SIGN_IN};
+use super::{config, dns, log};
 use crate::access;
 use crate::control::{SessionChoice, SessionsRefused};
 use crate::lines::Wanted;
-use crate::page::{self, Asked, Facts, LogFacts, SessionFacts, View};
+use crate::page::{self, Asked, ConfigFacts, DnsFacts, Facts, LogFacts, SessionFacts, View};
 use crate::payload::{self, Payload};
+use crate::problem::Problem;
+use crate::report::TimelineReport;
 
 /// The fields that keep a page to itself, beside the policy.
 const GUARDS: [(&str, &str); 4] = [
@@ -65,6 +67,27 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..PAGE
     },
     Operation {
+        path: "/cluster",
+        id: "showCluster",
+        doc: "The cluster as this node sees it, as a page.",
+        run: |call| Box::pin(show(call, View::Cluster)),
+        ..PAGE
+    },
+    Operation {
+        path: "/dns",
+        id: "showDns",
+        doc: "What DNS answers now, as a page.",
+        run: |call| Box::pin(show(call, View::Dns)),
+        ..PAGE
+    },
+    Operation {
+        path: "/config",
+        id: "showConfig",
+        doc: "What runs, what a reload would change, and what was before, as a page.",
+        run: |call| Box::pin(show(call, View::Config)),
+        ..PAGE
+    },
+    Operation {
         path: "/log",
         id: "showLog",
         doc: "The latest requests, as a page; lines only for who may see them.",
@@ -96,20 +119,34 @@ pub(super) static OPERATIONS: &[Operation] = &[
 ];
 
 async fn show(call: Call<'_>, view: View) -> Reply {
+    let asked = Asked { view, query: call.query.clone() };
+    let report = call.control.status().await;
     let facts = Facts {
         log: (view == View::Log && log::NEEDS <= Needs::Role(call.caller.role)).then(|| log_facts(&call)),
-        report: call.control.status().await,
-        timeline: call.control.timeline().await,
+        timeline: if asked.shows_day() { call.control.timeline(&report) } else { TimelineReport::default() },
         sessions: match view {
             View::Sessions => Some(session_facts(&call).await),
             _ => None,
         },
-        events: call.control.events().recent(0),
+        cluster: match view {
+            View::Cluster => call.control.cluster().report().await,
+            _ => None,
+        },
+        dns: match view {
+            View::Dns => Some(dns_facts(&call).await),
+            _ => None,
+        },
+        config: match view {
+            View::Config => Some(config_facts(&call).await),
+            _ => None,
+        },
+        events: if asked.shows_events() { call.control.events().recent(0) } else { Vec::new() },
+        report,
         role: call.caller.role,
         user: call.caller.to_string(),
         is_signed_in: access::has_login(call.head),
     };
-    Ok(sealed(page::page(&Asked { view, query: call.query }, &facts)))
+    Ok(sealed(page::page(&asked, &facts)))
 }
 
 async fn session_facts(call: &Call<'_>) -> SessionFacts {
@@ -132,6 +169,34 @@ async fn session_facts(call: &Call<'_>) -> SessionFacts {
             SessionFacts { tables, refused: Some(refused), ..SessionFacts::default() }
         }
     }
+}
+
+async fn dns_facts(call: &Call<'_>) -> DnsFacts {
+    let zones = call.control.dns().zones().await;
+    let is_asked = call.query("name").is_some_and(|name| !name.is_empty());
+    let answer = match is_asked.then(|| dns::question(call)) {
+        None => None,
+        Some(Err(problem)) => Some(Err(problem.detail)),
+        Some(Ok(question)) => Some(call.control.dns().query(question).await),
+    };
+    DnsFacts { zones, answer }
+}
+
+async fn config_facts(call: &Call<'_>) -> ConfigFacts {
+    let given = |name: &str, otherwise: &'static str| {
+        config::which(call.query(name).filter(|value| !value.is_empty()).unwrap_or(otherwise))
+    };
+    let (configs, said) = (call.control.configs(), |problem: Problem| problem.detail);
+    let diff = match given("from", "running").and_then(|from| Ok((from, given("to", "file")?))) {
+        Ok((from, to)) => configs.compare(from, to).await.map_err(|why| said(config::missing(why))),
+        Err(problem) => Err(said(problem)),
+    };
+    let name = call.query("text").filter(|name| !name.is_empty()).unwrap_or("running");
+    let text = match config::which(name) {
+        Ok(which) => configs.text(which).await.map_err(|why| said(config::missing(why))),
+        Err(problem) => Err(said(problem)),
+    };
+    ConfigFacts { diff, text: (name.to_owned(), text), history: configs.history().await }
 }
 
 fn log_facts(call: &Call<'_>) -> LogFacts {

@@ -34,7 +34,10 @@ pub(super) static OPERATIONS: &[Operation] = &[
         doc: "Sessions that answers told, those seen last first.",
         query: &[
             text("pool", "Those of this pool."),
-            text("server", "Those that live on a server of this name."),
+            text(
+                "server",
+                "Those that live on this server: its name, its address where it has no other, or `pool/server`.",
+            ),
             text("client", "Those that this address spoke for last; of IPv6 its /64 counts."),
             text("session", "The one of this name, or of this id of the application."),
             Parameter { name: "limit", doc: "How many to show.", shape: Shape::of::<usize>(), required: false },
@@ -88,7 +91,7 @@ pub struct SessionOrder {
     /// Those of this pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// Those that live on a server of this name.
+    /// Those that live on this server: its name, its address where it has no other, or `pool/server`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
     /// Those that this address spoke for last; of IPv6 its /64 counts.
@@ -97,7 +100,7 @@ pub struct SessionOrder {
     /// The one of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// The server to move them to.
+    /// The server to move them to: its name, or `pool/server`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// All of them, where nothing else chooses.

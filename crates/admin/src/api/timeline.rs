@@ -9,6 +9,6 @@ pub(super) static OPERATIONS: &[Operation] = &[Operation {
     noun: "timeline",
     doc: "What every server was held for in the last day, in steps of five minutes.",
     gives: Gives::Json(Shape::of::<TimelineReport>()),
-    run: |call| Box::pin(async move { Ok(json(&call.control.timeline().await)) }),
+    run: |call| Box::pin(async move { Ok(json(&call.control.timeline(&call.control.counters().await))) }),
     ..ROW
 }];

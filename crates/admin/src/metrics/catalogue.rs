@@ -212,6 +212,9 @@ pub const FAMILIES: &[Family] = &[
             pool.traffic.latency.iter().for_each(|latency| sink.histogram(&[&pool.name], latency));
         }),
 
+    counter("evenkeel_pool_sticky_roaming_total", &["pool"], "Sessions whose token or id came from many networks, so that copies of it must be about",
+        |report, sink| each_pool(report, sink, |pool| pool.sticky_roaming)),
+
     gauge("evenkeel_server_up", &["pool", "server"], "1 where a server is held for up, or is not known to be otherwise",
         |report, sink| each_server(report, sink, |server| server.is_serving().into())),
     gauge("evenkeel_server_weight", &["pool", "server"], "A server's share of the traffic",
@@ -224,6 +227,12 @@ pub const FAMILIES: &[Family] = &[
         |report, sink| each_server(report, sink, |server| server.failures)),
     counter("evenkeel_server_errors_total", &["pool", "server"], "Answers of a server with a status of 500 or above",
         |report, sink| each_server(report, sink, |server| server.errors_5xx)),
+    gauge("evenkeel_server_sessions", &["pool", "server"], "Sessions that live on a server, where they can be counted",
+        |report, sink| for pool in &report.pools {
+            for (server, sessions) in pool.servers.iter().filter_map(|server| server.sessions.map(|it| (server, it))) {
+                sink.put(&[&pool.name, &server.name], sessions.live);
+            }
+        }),
     counter("evenkeel_server_sticky_hits_total", &["pool", "server"], "Requests that came to a server by their session",
         |report, sink| each_server(report, sink, |server| server.sticky_hits)),
     counter("evenkeel_server_sticky_new_total", &["pool", "server"], "Clients that were bound to a server",

@@ -17,23 +17,32 @@ pub(crate) enum View {
     Health,
     /// Sessions that answers told.
     Sessions,
-    /// What has happened.
-    Events,
+    /// Nodes and groups.
+    Cluster,
+    /// What DNS answers now.
+    Dns,
     /// Zone files and their records.
     Zonefiles,
+    /// What has happened.
+    Events,
     /// The latest requests.
     Log,
+    /// What runs, what the file says, what was before.
+    Config,
 }
 
 /// Every view with its path and its name.
-pub(super) const VIEWS: [(View, &str, &str); 7] = [
+pub(super) const VIEWS: [(View, &str, &str); 10] = [
     (View::Overview, "/", "Overview"),
     (View::Servers, "/servers", "Servers"),
     (View::Health, "/health", "Health"),
     (View::Sessions, "/sessions", "Sessions"),
-    (View::Events, "/events", "Events"),
+    (View::Cluster, "/cluster", "Cluster"),
+    (View::Dns, "/dns", "DNS"),
     (View::Zonefiles, "/zonefiles", "Zone files"),
+    (View::Events, "/events", "Events"),
     (View::Log, "/log", "Log"),
+    (View::Config, "/config", "Configuration"),
 ];
 
 /// What is asked.
@@ -49,6 +58,16 @@ impl Asked {
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Whether it takes what servers were held for in the last day.
+    pub(crate) fn shows_day(&self) -> bool {
+        self.view == View::Health || self.server().is_some()
+    }
+
+    /// Whether it takes what has happened lately.
+    pub(crate) fn shows_events(&self) -> bool {
+        matches!(self.view, View::Health | View::Events) || self.server().is_some()
     }
 
     /// The server that is open beside the view: pool and name.

@@ -2,7 +2,7 @@
 
 use super::asked::Asked;
 use super::html::{Html, Percent};
-use super::words::look;
+use super::words::{Moment, look};
 use crate::report::EventReport;
 
 /// Most events that a view shows, and that stand below the days.
@@ -13,11 +13,14 @@ const CHANGES: usize = 30;
 const OF_SERVER: usize = 6;
 
 /// The kinds of events that can be chosen, each with its word.
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 9] = [
     ("", "everything"),
     ("server", "servers"),
     ("intent", "orders"),
     ("reload", "reloads"),
+    ("cluster", "the cluster"),
+    ("group", "orders for groups"),
+    ("zonefile", "zone files"),
     ("audit", "who changed what"),
     ("node", "the node"),
 ];
@@ -38,6 +41,13 @@ pub(super) fn write(html: &mut Html, asked: &Asked, events: &[EventReport]) {
 pub(super) fn changes(html: &mut Html, events: &[EventReport]) {
     html.raw("<h2>Changes</h2>\n");
     list(html, events.iter().rev().filter(|event| !event.state.is_empty()).take(CHANGES));
+}
+
+/// What happened to the cluster lately, and what was ordered of its groups.
+pub(super) fn of_cluster(html: &mut Html, events: &[EventReport]) {
+    html.raw("<h2>Last moves</h2>\n");
+    let own = events.iter().rev().filter(|event| matches!(event.kind.as_str(), "cluster" | "group"));
+    list(html, own.take(CHANGES));
 }
 
 /// What happened to one server lately.
@@ -93,16 +103,4 @@ fn filter(html: &mut Html, asked: &Asked) {
         html.raw(">").raw(word).raw("</option>");
     }
     html.raw("</select>\n<button type=\"submit\">Show</button></form>\n");
-}
-
-/// Milliseconds since 1970 as a date and a time of day in UTC: `2026-11-21 16:00:00Z`.
-struct Moment(u64);
-
-impl std::fmt::Display for Moment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let seconds = self.0 / 1000;
-        let (year, month, day) = evenkeel_model::date_of(seconds / 86_400);
-        let of_day = seconds % 86_400;
-        write!(f, "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", of_day / 3600, of_day / 60 % 60, of_day % 60)
-    }
 }

@@ -7,6 +7,9 @@
 //! The invariant: a page names no other host, and its policy (`policy`) lets it load and run nothing but what is in it.
 
 mod asked;
+mod cluster;
+mod config;
+mod dns;
 mod events;
 mod health;
 mod html;
@@ -24,6 +27,8 @@ mod zonefiles;
 pub(crate) mod csv;
 
 pub(crate) use asked::{Asked, View};
+pub(crate) use config::ConfigFacts;
+pub(crate) use dns::DnsFacts;
 pub(crate) use log::{LINES, LogFacts};
 pub(crate) use login::page as login_page;
 pub(crate) use policy::content_policy;
@@ -32,7 +37,7 @@ pub(crate) use sessions::{SESSIONS, SessionFacts};
 use evenkeel_model::config::Role;
 
 use crate::render;
-use crate::report::{EventReport, StatusReport, TimelineReport};
+use crate::report::{ClusterReport, EventReport, StatusReport, TimelineReport};
 
 use asked::VIEWS;
 use html::Html;
@@ -46,14 +51,20 @@ const SCRIPT: &str = include_str!("script.js");
 pub(crate) struct Facts {
     /// The node.
     pub(crate) report: StatusReport,
-    /// Its servers' day.
+    /// Its servers' day, where [`Asked::shows_day`].
     pub(crate) timeline: TimelineReport,
     /// Learned sessions, for the view that shows them.
     pub(crate) sessions: Option<SessionFacts>,
-    /// What has happened, oldest first.
+    /// What has happened, oldest first, where [`Asked::shows_events`].
     pub(crate) events: Vec<EventReport>,
     /// The latest requests, for the view that shows them and for who may see them.
     pub(crate) log: Option<LogFacts>,
+    /// The cluster, for the view that shows it, where there is one.
+    pub(crate) cluster: Option<ClusterReport>,
+    /// Zones and an answer, for the view that shows them.
+    pub(crate) dns: Option<DnsFacts>,
+    /// Configurations, for the view that shows them.
+    pub(crate) config: Option<ConfigFacts>,
     /// What whoever looks may do.
     pub(crate) role: Role,
     /// Who looks.
@@ -77,6 +88,9 @@ pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
         View::Servers => servers::write(&mut html, asked, facts),
         View::Health => health::write(&mut html, asked, facts),
         View::Sessions => sessions::write(&mut html, asked, facts),
+        View::Cluster => cluster::write(&mut html, facts),
+        View::Dns => dns::write(&mut html, asked, facts),
+        View::Config => config::write(&mut html, asked, facts),
         View::Events => events::write(&mut html, asked, &facts.events),
         View::Zonefiles => zonefiles::write(&mut html, facts),
         View::Log => log::write(&mut html, asked, facts.log.as_ref()),
@@ -105,7 +119,7 @@ fn head(html: &mut Html, asked: &Asked, facts: &Facts) {
     html.text(&facts.report.node).raw(" · ").text(title).raw("</title>\n");
     // Its colour tells how the node is, so that a row of tabs can be read.
     icon(html, if wrong == 0 { "1a7f4b" } else { "c62b34" });
-    if asked.value("line").is_none() && asked.view != View::Sessions {
+    if asked.value("line").is_none() && !matches!(asked.view, View::Sessions | View::Config) {
         html.raw("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>\n");
     }
     html.raw("<style>").raw(STYLE).raw("</style>\n</head>\n");
@@ -161,19 +175,25 @@ fn rail(html: &mut Html, asked: &Asked) {
     html.raw("</ul></nav>\n");
 }
 
-/// What `status` says first: what is wrong.
+/// What `status` says first: what is wrong, and what is as somebody ordered it.
 fn concerns(html: &mut Html, facts: &Facts) {
-    let concerns = render::concerns(&facts.report);
-    if concerns.is_empty() {
+    let head =
+        "<section class=\"concerns\" aria-labelledby=\"concerns\"><h2 id=\"concerns\">What needs a look</h2>\n<ul>\n";
+    lines(html, head, &render::concerns(&facts.report));
+    let head = "<section class=\"by-order\" aria-labelledby=\"by-order\"><h2 id=\"by-order\">By order</h2>\n<ul>\n";
+    lines(html, head, &render::orders(&facts.report));
+}
+
+/// A box with a line each, where there are any.
+fn lines(html: &mut Html, head: &'static str, lines: &[String]) {
+    if lines.is_empty() {
         return;
     }
-    html.raw(
-        "<section class=\"concerns\" aria-labelledby=\"concerns\"><h2 id=\"concerns\">What needs a look</h2>\n<ul>\n",
-    );
-    for concern in concerns.iter().take(parts::CONCERNS) {
-        html.element("<li>", concern, "</li>\n");
+    html.raw(head);
+    for line in lines.iter().take(parts::CONCERNS) {
+        html.element("<li>", line, "</li>\n");
     }
-    if let Some(more @ 1..) = concerns.len().checked_sub(parts::CONCERNS) {
+    if let Some(more @ 1..) = lines.len().checked_sub(parts::CONCERNS) {
         html.raw("<li>and ").text(more).raw(" more</li>\n");
     }
     html.raw("</ul></section>\n");

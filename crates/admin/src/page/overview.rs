@@ -149,7 +149,12 @@ fn card(html: &mut Html, asked: &Asked, pool: &PoolReport, server: &ServerReport
     } else {
         html.raw("<span class=\"why\">").text(&server.text).raw("</span>");
         if let Some(drain) = server.drain.as_ref().filter(|_| server.state == "draining") {
-            html.raw("<span class=\"why\">").raw(if drain.is_over { "nobody is left" } else { "not empty yet" });
+            html.raw("<span class=\"why\">");
+            match (drain.is_over, &server.sessions) {
+                (true, _) => html.raw("nobody is left"),
+                (false, Some(sessions)) => html.text(sessions).raw(" left"),
+                (false, None) => html.raw("not empty yet"),
+            };
             html.raw("</span>");
         }
     }

@@ -81,7 +81,11 @@ fn ordered(html: &mut Html, server: &ServerReport) {
         if drain.is_over {
             html.raw("✓ Nobody is left: it can be taken away.");
         } else {
-            html.raw("◐ ").text(Count(server.in_flight)).raw(" requests in flight; the last one came ");
+            html.raw("◐ ");
+            if let Some(sessions) = &server.sessions {
+                html.text(sessions).raw(" left, ");
+            }
+            html.text(Count(server.in_flight)).raw(" requests in flight; the last one came ");
             html.text(render::age(drain.quiet_s)).raw(" ago.");
         }
         html.raw("</p>\n");
@@ -130,6 +134,9 @@ fn numbers(html: &mut Html, server: &ServerReport) {
     fact(html, "Requests", &Count(server.requests));
     fact(html, "Failures", &Count(server.failures));
     fact(html, "Answers 5xx", &Count(server.errors_5xx));
+    if let Some(sessions) = &server.sessions {
+        fact(html, "Lives there", sessions);
+    }
     fact(html, "By session", &Count(server.sticky_hits));
     fact(html, "Connections made", &Count(server.connects));
     fact(html, "Over kept ones", &Count(server.reused));

@@ -51,7 +51,7 @@
     const quiet = Date.now() - last;
     const on = failures === 0;
     place.parentNode.className = "live " + (on ? "on" : "off");
-    const text = paused() ? "paused" : on ? "live" : "no answer for " + Math.round(quiet / 1000) + " s";
+    const text = onEvents() ? "live on events" : paused() ? "paused" : on ? "live" : "no answer for " + Math.round(quiet / 1000) + " s";
     if (place.textContent !== text) place.textContent = text;
   };
 
@@ -76,6 +76,7 @@
     }
   };
   const paused = () => { const it = $("pause"); return document.querySelector("[data-still]") !== null || it !== null && it.getAttribute("aria-pressed") === "true"; };
+  const onEvents = () => { const it = document.querySelector("[data-still]"); return it !== null && it.dataset.still === "events"; };
   const again = () => {
     clearTimeout(timer);
     if (!document.hidden && !paused()) timer = setTimeout(() => ask(location.href, false), BEAT * Math.min(1 + failures, 5));
@@ -131,11 +132,24 @@
 
   // An order that a button holds whole.
   const send = async (button) => {
-    const told = $("told");
+    const told = $("told"), sure = button.dataset.sure;
+    if (sure && button.dataset.script !== "sure") {
+      const word = button.textContent, name = button.getAttribute("aria-label");
+      // As long as it waits for the second press, nothing touches it.
+      button.dataset.script = "sure"; button.textContent = sure; button.removeAttribute("aria-label");
+      told.textContent = sure;
+      button.addEventListener("blur", () => {
+        delete button.dataset.script; button.textContent = word; if (name !== null) button.setAttribute("aria-label", name);
+      }, { once: true });
+      button.focus();
+      return;
+    }
+    if (sure) button.dispatchEvent(new Event("blur"));
     button.disabled = true;
     try {
       const got = await fetch(button.dataset.order, { method: "POST", headers: { "Content-Type": "application/json" }, body: button.dataset.body });
       const said = await got.json().catch(() => ({}));
+      told.className = got.ok ? "" : "bad";
       told.textContent = got.ok ? "done" : (said.detail || said.title || "refused with " + got.status);
     } catch (error) { told.textContent = "the node did not answer; nothing is known of the order"; }
     button.disabled = false;
@@ -144,10 +158,10 @@
 
   // What happens is asked for at once; without the stream, at the next beat.
   let due = 0;
-  const soon = () => { clearTimeout(due); due = setTimeout(() => { if (!document.hidden && !paused() && !asking) ask(location.href, false); }, 150); };
+  const soon = () => { clearTimeout(due); due = setTimeout(() => { if (!document.hidden && (onEvents() || !paused()) && !asking) ask(location.href, false); }, 150); };
   const listen = () => {
     const stream = new EventSource("/api/v1/events");
-    for (const kind of ["server", "intent", "reload", "node"]) stream.addEventListener(kind, soon);
+    for (const kind of ["server", "intent", "reload", "node", "cluster", "group", "zonefile"]) stream.addEventListener(kind, soon);
   };
 
   const themes = ["system", "light", "dark"];

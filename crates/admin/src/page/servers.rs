@@ -94,6 +94,17 @@ const COLUMNS: &[Column] = &[
         order: by!(|row| row.1.in_flight as f64),
     },
     Column {
+        key: "sessions",
+        head: "Sessions",
+        title: "Sessions that live there, where they can be counted",
+        cell: |html, row| match &row.1.sessions {
+            Some(sessions) if sessions.is_exact => html.text(Count(sessions.live)),
+            Some(sessions) => html.raw("≈ ").text(Count(sessions.live)),
+            None => html.raw("–"),
+        },
+        order: by!(|row| row.1.sessions.map_or(-1.0, |sessions| sessions.live as f64)),
+    },
+    Column {
         key: "requests",
         head: "Requests",
         title: "Requests since the start, retries included",

@@ -2,6 +2,7 @@
 //!
 //! They are asked for once and not again and again: a table may hold a million.
 
+use evenkeel_model::caps;
 use evenkeel_model::config::Role;
 
 use super::Facts;
@@ -87,7 +88,7 @@ fn list(html: &mut Html, facts: &Facts, list: &SessionListReport) {
     }
     let may_order = facts.role >= Role::Operate;
     html.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Sessions\"><table class=\"dense log\">\n<thead><tr>");
-    for head in ["Session", "Server", "Client", "Learned", "Last seen", "Used"] {
+    for head in ["Session", "Server", "Client", "Learned", "Last seen", "Used", "Network changed"] {
         html.element("<th scope=\"col\">", head, "</th>");
     }
     if may_order {
@@ -110,7 +111,12 @@ fn row(html: &mut Html, session: &SessionReport, at: u64, may_order: bool) {
     html.element("</td><td>", &session.client, "</td><td>");
     html.text(render::age(at.saturating_sub(session.born))).raw(" ago</td><td>");
     html.text(render::age(at.saturating_sub(session.seen))).raw(" ago</td><td>");
-    html.raw(if session.presented { "yes" } else { "not yet" }).raw("</td>");
+    html.raw(if session.presented { "yes" } else { "not yet" }).raw("</td><td>");
+    match session.roams >= caps::TOKEN_NETWORKS {
+        true => html.raw("<span class=\"warn\">").text(session.roams).raw(": copies may be about</span>"),
+        false => html.text(session.roams),
+    };
+    html.raw("</td>");
     if may_order {
         // The name is made of digits; an order takes nothing else.
         html.raw("<td><button type=\"button\" class=\"quiet script\" hidden data-order=\"/api/v1/sessions/drop\"");

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::report::{
-    DrainReport, EventReport, IntentReport, ListenerReport, LiveReport, LogLine, PoolReport, RecordReport, RouteReport,
-    ServerReport, SessionListReport, SessionReport, SessionTableReport, SetReport, SheetReport, ThenReport,
-    TimelineRow, TrafficReport, ZonefileReport,
+    BalancedReport, ClusterReport, ConfigDiff, ConfigText, DnsAnswerReport, DnsReport, DrainReport, EventReport,
+    GroupReport, HistoryEntry, IntentReport, ListenerReport, LiveReport, LogLine, NodeReport, PathReport, PoolReport,
+    RecordReport, RouteReport, ServerReport, SessionListReport, SessionReport, SessionTableReport, SetReport,
+    SheetReport, TextFile, ThenReport, TimelineRow, TrafficReport, ZoneReport, ZonefileReport,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u{202e}";
@@ -38,6 +39,62 @@ fn log(name: &str) -> LogFacts {
     let request = format!("{{\"method\":{0:?},\"target\":{0:?},\"server\":{0:?},\"pool\":{0:?},\"end\":\"ok\"}}", name);
     let parsed = LogLine { number: 8, text: request };
     LogFacts { open: Some(parsed.clone()), lines: vec![line, parsed] }
+}
+
+fn cluster(name: &str) -> ClusterReport {
+    let text = || name.to_owned();
+    let path = |trouble| PathReport { age_ms: Some(3), loss: 0, trouble };
+    let node = |state: &str| NodeReport {
+        name: text(),
+        state: state.to_owned(),
+        paths: vec![path(None), path(Some(text()))],
+        other_config: true,
+        ..NodeReport::default()
+    };
+    let group = |owners: &[&str]| GroupReport {
+        name: text(),
+        role: "owner".to_owned(),
+        owners: owners.iter().map(|_| text()).collect(),
+        why: text(),
+        next: Some(text()),
+        ..GroupReport::default()
+    };
+    ClusterReport {
+        name: text(),
+        node: text(),
+        phase: text(),
+        nodes: vec![node("up"), node("dead")],
+        groups: vec![group(&[]), group(&["a"]), group(&["a", "b"])],
+        troubles: vec![text()],
+    }
+}
+
+fn dns(name: &str) -> DnsFacts {
+    let text = || name.to_owned();
+    let balanced =
+        BalancedReport { name: text(), answer: text(), now: vec![text()], ttl: 5, ..BalancedReport::default() };
+    let zone = ZoneReport { name: text(), listeners: vec![text()], balanced: vec![balanced], ..ZoneReport::default() };
+    let answer =
+        DnsAnswerReport { question: text(), answer: vec![text()], why: vec![text()], ..DnsAnswerReport::default() };
+    DnsFacts { zones: vec![zone], answer: Some(Ok(answer)) }
+}
+
+fn config(name: &str) -> ConfigFacts {
+    let text = || name.to_owned();
+    let entry = |number, is_running| HistoryEntry { number, at: 7, by: text(), changes: vec![text()], is_running };
+    let diff = ConfigDiff {
+        from: "running".to_owned(),
+        to: "1".to_owned(),
+        text: format!("--- {name}\n+++ {name}\n-{name}\n+{name}\n {name}\n"),
+        changes: vec![text()],
+        errors: vec![text()],
+    };
+    let files = vec![TextFile { path: text(), text: text() }];
+    ConfigFacts {
+        diff: Ok(diff),
+        text: (text(), Ok(ConfigText { files })),
+        history: vec![entry(1, false), entry(2, true)],
+    }
 }
 
 fn facts(name: &str, role: Role) -> Facts {
@@ -80,6 +137,7 @@ fn facts(name: &str, role: Role) -> Facts {
             ..PoolReport::default()
         }],
         zonefiles: vec![zonefile(name)],
+        dns: Some(DnsReport { rcodes: [(name.to_owned(), 1)].into(), ..DnsReport::default() }),
         live: Some(live),
         ..StatusReport::default()
     };
@@ -91,6 +149,9 @@ fn facts(name: &str, role: Role) -> Facts {
         sessions: Some(sessions(name)),
         events: events(name),
         log: Some(log(name)),
+        cluster: Some(cluster(name)),
+        dns: Some(dns(name)),
+        config: Some(config(name)),
         role,
         user: name.to_owned(),
         is_signed_in: true,
@@ -183,6 +244,28 @@ fn ids_are_unique_and_nothing_is_fetched_from_elsewhere() {
 fn who_may_only_look_gets_no_buttons() {
     let buttons = |role: Role| all("shop", role)[0].contains("value=\"drain\"");
     assert!(!buttons(Role::Read) && buttons(Role::Operate) && buttons(Role::Admin));
+}
+
+#[test]
+fn the_way_back_is_for_administrators_and_never_without_looking() {
+    let shown = |role: Role, to: &str| {
+        let mut facts = facts("shop", role);
+        if let Some(Ok(diff)) = facts.config.as_mut().map(|config| &mut config.diff) {
+            diff.to = to.to_owned();
+        }
+        page(&Asked { view: View::Config, query: Vec::new() }, &facts).contains("/api/v1/config/rollback")
+    };
+    assert!(shown(Role::Admin, "1") && !shown(Role::Operate, "1"));
+    assert!(!shown(Role::Admin, "file") && !shown(Role::Admin, "2"), "what runs already, and what is not kept");
+}
+
+#[test]
+fn a_text_that_is_too_long_is_cut_at_a_line_and_says_so() {
+    let mut facts = facts("shop", Role::Read);
+    let files = vec![TextFile { path: "big".to_owned(), text: "http :80 {\n".repeat(40_000) }];
+    facts.config.as_mut().unwrap().text = ("running".to_owned(), Ok(ConfigText { files }));
+    let page = page(&Asked { view: View::Config, query: Vec::new() }, &facts);
+    assert!(page.len() < 150 * 1024 && page.contains("{\n</pre>") && page.contains("longer than this"), "{page}");
 }
 
 #[test]

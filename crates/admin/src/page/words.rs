@@ -63,6 +63,18 @@ impl Display for Bytes {
     }
 }
 
+/// Milliseconds since 1970 as a date and a time of day in UTC: `2026-11-21 16:00:00Z`.
+pub(super) struct Moment(pub(super) u64);
+
+impl Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 / 1000;
+        let (year, month, day) = evenkeel_model::date_of(seconds / 86_400);
+        let of_day = seconds % 86_400;
+        write!(f, "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", of_day / 3600, of_day / 60 % 60, of_day % 60)
+    }
+}
+
 /// How a state looks: the class of its colour, its icon and its word.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {

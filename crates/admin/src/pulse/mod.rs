@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use evenkeel_model::Histogram;
 
-use crate::report::{LiveReport, ServerReport, StatusReport, TimelineReport, TimelineRow, TrafficReport};
+use crate::report::{
+    DnsLiveReport, DnsReport, LiveReport, ServerReport, StatusReport, TimelineReport, TimelineRow, TrafficReport,
+};
 
 use day::Day;
 use track::Track;
@@ -36,6 +38,9 @@ enum Key {
     Listener(String),
     Pool(String),
     Server(String, String),
+    Dns,
+    Rcode(String),
+    Zone(String),
 }
 
 impl Pulse {
@@ -54,6 +59,15 @@ impl Pulse {
                 let numbers = (server.requests, server.traffic.latency.as_ref());
                 self.count(&mut named, Key::Server(pool.name.clone(), server.name.clone()), now, numbers);
                 self.see(unix, &pool.name, server);
+            }
+        }
+        if let Some(dns) = &report.dns {
+            self.count(&mut named, Key::Dns, now, (dns.udp.saturating_add(dns.tcp), None));
+            for (rcode, answers) in &dns.rcodes {
+                self.count(&mut named, Key::Rcode(rcode.clone()), now, (*answers, None));
+            }
+            for (zone, queries) in &dns.zones {
+                self.count(&mut named, Key::Zone(zone.clone()), now, (*queries, None));
             }
         }
         self.tracks.retain(|key, _| named.contains(key));
@@ -77,6 +91,9 @@ impl Pulse {
         if let Some(live) = &mut report.live {
             let listeners = report.listeners.iter().filter_map(|it| self.tracks.get(&Key::Listener(it.name.clone())));
             (live.p50_ms, live.p95_ms) = track::percentiles(listeners);
+        }
+        if let Some(dns) = &mut report.dns {
+            dns.live = self.dns(dns);
         }
         for pool in &mut report.pools {
             self.fill(&mut pool.traffic, &Key::Pool(pool.name.clone()));
@@ -116,6 +133,17 @@ impl Pulse {
 
     fn fill(&self, traffic: &mut TrafficReport, key: &Key) {
         traffic.live = self.live(key);
+    }
+
+    fn dns(&self, dns: &DnsReport) -> Option<DnsLiveReport> {
+        let LiveReport { requests_per_s, recent, .. } = self.live(&Key::Dns)?;
+        let rate = |key| self.tracks.get(&key).map_or(0.0, Track::rate);
+        Some(DnsLiveReport {
+            queries_per_s: requests_per_s,
+            recent,
+            rcodes_per_s: dns.rcodes.keys().map(|rcode| (rcode.clone(), rate(Key::Rcode(rcode.clone())))).collect(),
+            zones_per_s: dns.zones.keys().map(|zone| (zone.clone(), rate(Key::Zone(zone.clone())))).collect(),
+        })
     }
 
     fn live(&self, key: &Key) -> Option<LiveReport> {

@@ -113,6 +113,34 @@ fn a_step_shows_its_gravest_state_and_gaps_stay_empty() {
 }
 
 #[test]
+fn queries_of_dns_have_rates_by_outcome_and_zone() {
+    let dns = |queries: u64, missing: u64| DnsReport {
+        udp: queries,
+        tcp: queries,
+        rcodes: [("NOERROR".to_owned(), queries), ("NXDOMAIN".to_owned(), missing)].into(),
+        zones: [("example.org.".to_owned(), queries)].into(),
+        ..DnsReport::default()
+    };
+    let mut pulse = Pulse::default();
+    let with = |queries, missing| StatusReport { dns: Some(dns(queries, missing)), ..StatusReport::default() };
+    pulse.beat(seconds(5), DAY_OF_TEST, &with(0, 0));
+    let mut shown = with(0, 0);
+    pulse.annotate(&mut shown);
+    assert_eq!(shown.dns.unwrap().live, None);
+
+    pulse.beat(seconds(10), DAY_OF_TEST, &with(100, 5));
+    let mut shown = with(100, 5);
+    pulse.annotate(&mut shown);
+    let live = shown.dns.unwrap().live.unwrap();
+    assert_eq!((live.queries_per_s, live.recent.as_slice()), (40.0, &[40.0][..]));
+    assert_eq!((live.rcodes_per_s["NOERROR"], live.rcodes_per_s["NXDOMAIN"]), (20.0, 1.0));
+    assert_eq!(live.zones_per_s["example.org."], 20.0);
+
+    pulse.beat(seconds(15), DAY_OF_TEST, &StatusReport::default());
+    assert_eq!(pulse.tracks.len(), 1, "without DNS nothing is remembered of it");
+}
+
+#[test]
 fn what_the_configuration_no_longer_names_is_forgotten() {
     let mut pulse = Pulse::default();
     pulse.beat(seconds(5), DAY_OF_TEST, &report(0, [0; 3], "up"));

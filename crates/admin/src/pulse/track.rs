@@ -55,6 +55,11 @@ impl Track {
         Some(LiveReport { requests_per_s: recent.last().copied().unwrap_or(0.0), p50_ms, p95_ms, recent })
     }
 
+    /// Requests a second between the last two countings.
+    pub(super) fn rate(&self) -> f64 {
+        self.rates.back().copied().map_or(0.0, f64::from)
+    }
+
     fn push_rate(&mut self, rate: f32) {
         self.countings = self.countings.saturating_add(1).min(caps::LIVE_RATES);
         if rate > 0.0 || !self.rates.is_empty() {

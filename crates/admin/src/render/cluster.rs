@@ -68,11 +68,12 @@ fn paths(node: &NodeReport) -> String {
 }
 
 /// What somebody should look at, a sentence each.
-fn concerns(report: &ClusterReport) -> Vec<String> {
+pub(crate) fn concerns(report: &ClusterReport) -> Vec<String> {
     let mut concerns = Vec::new();
     if report.phase == "silent" {
         concerns.push("the heartbeat thread does not answer".to_owned());
     }
+    concerns.extend(report.troubles.iter().map(|trouble| plain(trouble)));
     for node in &report.nodes {
         let name = plain(&node.name);
         match node.state.as_str() {
@@ -141,9 +142,11 @@ mod tests {
             phase: "active".to_owned(),
             nodes: vec![node("lb2", "up", false), node("lb3", "dead", false)],
             groups: vec![group],
+            troubles: vec!["addresses on eth0 cannot be announced".to_owned()],
         };
         let text = cluster(&report);
         let expected = "cluster edge, seen by node lb1 (active)\n\
+                        ! addresses on eth0 cannot be announced\n\
                         ! lb2 does not hear this node: look at the way from here to there\n\
                         ! lb3 is silent\n\
                         ! group web has several owners: lb1, lb2\n";

@@ -147,8 +147,11 @@ fn what_is_wrong_comes_first_with_its_reason() {
 fn a_pool_without_a_server_stands_above_its_servers() {
     let text = status(&report(vec![server("a", "down"), server("b", "maintenance")]), PLAIN);
     let lines: Vec<&str> = text.lines().take(4).collect();
-    assert_eq!(lines[..2], ["lb1: 0 of 2 servers up", "  pool shop has no server that is up"]);
-    assert!(lines[2].starts_with("  shop/a is down") && lines[3].starts_with("  shop/b is maintenance"), "{lines:?}");
+    assert_eq!(lines[..2], ["lb1: 0 of 2 servers up, 1 out by order", "  pool shop has no server that is up"]);
+    assert!(
+        lines[2].starts_with("  shop/a is down") && lines[3].starts_with("  by order: shop/b is maintenance"),
+        "{lines:?}"
+    );
 }
 
 #[test]

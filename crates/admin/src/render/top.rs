@@ -4,7 +4,7 @@
 
 use super::table::width;
 use super::words::{age, plain};
-use super::{Colour, all_concerns, coloured, count};
+use super::{Colour, all_concerns, coloured, count, ordered_servers};
 use crate::report::{PoolReport, ServerReport, StatusReport};
 
 /// What a screen shows, and how.
@@ -84,7 +84,9 @@ const TEXT_COLUMNS: usize = 2;
 /// The screen's lines.
 pub fn top(report: &StatusReport, screen: Screen) -> Vec<String> {
     let mut lines = vec![node(report), traffic(report)];
-    let concerns = all_concerns(report, screen.colour);
+    let orders = ordered_servers(report, screen.colour);
+    let mut concerns = all_concerns(report, screen.colour);
+    concerns.extend(orders.into_iter().map(|order| format!("by order: {order}")));
     lines.extend(concerns.iter().take(CONCERNS).map(|concern| format!("  {concern}")));
     if let Some(more @ 1..) = concerns.len().checked_sub(CONCERNS) {
         lines.push(format!("  and {more} more"));

@@ -17,6 +17,9 @@ pub struct ClusterReport {
     pub nodes: Vec<NodeReport>,
     /// The groups, in written order.
     pub groups: Vec<GroupReport>,
+    /// What hinders this node's own service addresses, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<String>,
 }
 
 /// Another node.

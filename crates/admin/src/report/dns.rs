@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ZonefileReport;
+
 /// What DNS was asked and has answered since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DnsReport {
     /// Queries over UDP.
     pub udp: u64,
@@ -26,6 +28,33 @@ pub struct DnsReport {
     pub rcodes: BTreeMap<String, u64>,
     /// Queries by zone.
     pub zones: BTreeMap<String, u64>,
+    /// Queries a second at the moment; absent until they were watched for a few seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<DnsLiveReport>,
+}
+
+/// How queries come at the moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DnsLiveReport {
+    /// Queries a second, over the last few seconds.
+    pub queries_per_s: f64,
+    /// The same in the last minutes, the latest last, one for each 5 seconds.
+    pub recent: Vec<f64>,
+    /// Answers a second by response code.
+    pub rcodes_per_s: BTreeMap<String, f64>,
+    /// Queries a second by zone.
+    pub zones_per_s: BTreeMap<String, f64>,
+}
+
+/// DNS at one moment: what was asked, what is answered now and why, and the zone files that are kept in step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DnsViewReport {
+    /// What was asked and answered; absent without a `dns` block.
+    pub asked: Option<DnsReport>,
+    /// The zones.
+    pub zones: Vec<ZoneReport>,
+    /// The zone files that are kept in step, by block.
+    pub zonefiles: Vec<ZonefileReport>,
 }
 
 /// A zone and how it stands.
@@ -50,10 +79,42 @@ pub struct BalancedReport {
     pub name: String,
     /// How its addresses are chosen: `self`, `self+peers`, `peers` or `pool`.
     pub answer: String,
-    /// The addresses that may be answered now.
+    /// The addresses that may be answered now; empty where a node answers with the address that it is asked at.
     pub now: Vec<String>,
     /// Seconds that an answer may be kept now.
     pub ttl: u32,
+    /// What this node is held for under this name; absent where its own address is never answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<String>,
+    /// Whether its own address is the one that a query arrives at.
+    #[serde(default)]
+    pub is_arrival: bool,
+    /// The servers that the choice goes by, in written order.
+    #[serde(default)]
+    pub servers: Vec<ChosenReport>,
+    /// Why it is so, a sentence each.
+    #[serde(default)]
+    pub why: Vec<String>,
+}
+
+/// A server that the choice of a name's addresses goes by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChosenReport {
+    /// Its pool.
+    pub pool: String,
+    /// Its name in the pool.
+    pub server: String,
+    /// Its addresses; none while its name does not resolve.
+    pub addresses: Vec<String>,
+    /// What it is held for: `up`, `down`, `draining`, `maintenance` or `unknown`.
+    pub state: String,
+    /// Why, as a sentence; empty where only the zones are asked for.
+    #[serde(default)]
+    pub text: String,
+    /// Whether its addresses are those that are answered, or it only decides whether this node answers with itself.
+    pub is_answered_with: bool,
+    /// Whether one of its addresses is answered now.
+    pub is_answered: bool,
 }
 
 /// What a query gets now, and why.

@@ -21,6 +21,9 @@ pub struct SessionReport {
     pub seen: u64,
     /// Whether a request has ever brought it.
     pub presented: bool,
+    /// How often its client's network changed from one request to the next, up to 63. Many changes: copies of it are about.
+    #[serde(default)]
+    pub roams: u32,
 }
 
 /// Sessions that were found.

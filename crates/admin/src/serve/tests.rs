@@ -20,6 +20,9 @@ use crate::{Answer, Control, SessionChoice};
 pub(super) struct Node {
     pub(super) reloads: AtomicUsize,
     stops: AtomicUsize,
+    /// How often it was asked how it is, and what its servers were held for.
+    looks: AtomicUsize,
+    days: AtomicUsize,
     hold: Option<Arc<Notify>>,
 }
 
@@ -29,6 +32,7 @@ impl Control for Node {
             if let Some(hold) = &self.hold {
                 hold.notified().await;
             }
+            self.looks.fetch_add(1, Ordering::Relaxed);
             StatusReport { node: "lb1".to_owned(), pid: 42, ..StatusReport::default() }
         })
     }
@@ -52,8 +56,10 @@ impl Control for Node {
         lines.filter(|line| line.number > after && fits(&line.text)).take(most).collect()
     }
 
-    fn timeline(&self) -> Answer<'_, TimelineReport> {
-        Box::pin(async { TimelineReport::default() })
+    fn timeline(&self, report: &StatusReport) -> TimelineReport {
+        assert_eq!(report.pid, 42, "of the report that the page shows");
+        self.days.fetch_add(1, Ordering::Relaxed);
+        TimelineReport::default()
     }
 
     fn dns(&self) -> &dyn DnsControl {
@@ -300,6 +306,19 @@ async fn what_is_not_asked_rightly_is_answered_with_a_problem_and_does_nothing()
     assert_eq!((node.reloads.load(Ordering::Relaxed), node.stops.load(Ordering::Relaxed)), (0, 0));
     let health = served.raw("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(health.starts_with("HTTP/1.1 200 ") && health.ends_with("\r\n\r\nok\n"), "{health}");
+}
+
+#[tokio::test]
+async fn a_page_asks_the_node_once_and_for_the_day_where_it_shows_it() {
+    let node = Arc::new(Node::default());
+    let served = Served::new(Arc::clone(&node) as Arc<dyn Control>);
+    for (path, days) in [("/", 0), ("/events", 0), ("/log", 0), ("/health", 1), ("/servers?server=shop/a", 1)] {
+        let (looks, before) = (node.looks.load(Ordering::Relaxed), node.days.load(Ordering::Relaxed));
+        let answer = served.raw(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        assert_eq!(node.looks.load(Ordering::Relaxed) - looks, 1, "{path}");
+        assert_eq!(node.days.load(Ordering::Relaxed) - before, days, "{path}");
+    }
 }
 
 #[tokio::test]

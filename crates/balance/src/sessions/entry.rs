@@ -9,7 +9,10 @@ use crate::ServerUid;
 
 const PRESENTED: u32 = 1 << 31;
 const DROPPED: u32 = 1 << 30;
-const VERSION: u32 = DROPPED - 1;
+/// Bits that count how often the client's network changed.
+const ROAMS: u32 = 0x3f << ROAMS_AT;
+const ROAMS_AT: u32 = 24;
+const VERSION: u32 = (1 << ROAMS_AT) - 1;
 
 /// The name of a session in the table: a keyed hash of the application's id, from which nobody gets the id back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +54,13 @@ impl ClientMark {
             IpAddr::V4(v4) => Self(V4 | u64::from(u32::from(v4))),
             IpAddr::V6(v6) => Self((u128::from(v6) >> 64) as u64),
         }
+    }
+
+    /// Whether both are of one network: the /24 of IPv4, the /48 of IPv6.
+    pub(super) fn is_near(self, other: Self) -> bool {
+        let is_v4 = |mark: u64| mark & V4 == V4;
+        let shift = if is_v4(self.0) { 8 } else { 16 };
+        is_v4(self.0) == is_v4(other.0) && self.0 >> shift == other.0 >> shift
     }
 
     /// The address; of IPv6 its /64 with zeros behind.
@@ -108,6 +118,17 @@ impl Entry {
         now.saturating_sub(self.seen) > idle || now.saturating_sub(self.born) > life
     }
 
+    /// How often the client's network changed from one request to the next; it stops at 63.
+    pub fn roams(&self) -> u32 {
+        (self.meta & ROAMS) >> ROAMS_AT
+    }
+
+    pub(super) fn roam(&mut self) {
+        if self.meta & ROAMS != ROAMS {
+            self.meta += 1 << ROAMS_AT;
+        }
+    }
+
     pub(super) fn present(&mut self) {
         self.meta |= PRESENTED;
     }
@@ -115,11 +136,11 @@ impl Entry {
     /// Binds the session to a server anew, which outranks what others know of it.
     pub(super) fn bind(&mut self, server: ServerUid) {
         self.server = server;
-        self.meta = (self.meta & PRESENTED) | self.next_version();
+        self.meta = (self.meta & (PRESENTED | ROAMS)) | self.next_version();
     }
 
     pub(super) fn drop_it(&mut self) {
-        self.meta = (self.meta & PRESENTED) | DROPPED | self.next_version();
+        self.meta = (self.meta & (PRESENTED | ROAMS)) | DROPPED | self.next_version();
     }
 
     fn next_version(&self) -> u32 {
@@ -138,7 +159,10 @@ impl Entry {
         Self {
             client: if latest.is_ge() { self.client } else { other.client },
             seen: self.seen.max(other.seen),
-            meta: binding.meta | (self.meta & PRESENTED) | (other.meta & PRESENTED),
+            meta: (binding.meta & !ROAMS)
+                | (self.meta & PRESENTED)
+                | (other.meta & PRESENTED)
+                | (self.meta & ROAMS).max(other.meta & ROAMS),
             ..binding
         }
     }

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use evenkeel_model::PoolName;
+use evenkeel_model::{PoolName, caps};
 use siphasher::sip128::SipHasher24;
 
 pub use self::entry::{ClientMark, Entry, SessionKey};
@@ -123,6 +123,7 @@ pub struct SessionTable {
     life: AtomicU32,
     max: AtomicUsize,
     unread: AtomicU64,
+    roaming: AtomicU64,
 }
 
 /// The secret of a process's tables. Nodes and processes that are to understand each other's entries share it.
@@ -155,6 +156,7 @@ impl SessionTable {
             life: AtomicU32::new(0),
             max: AtomicUsize::new(0),
             unread: AtomicU64::new(0),
+            roaming: AtomicU64::new(0),
         };
         new.set_bounds(bounds);
         new
@@ -197,6 +199,11 @@ impl SessionTable {
         };
         let before = entry;
         entry.seen = entry.seen.max(now);
+        if entry.is_presented() && !entry.client.is_near(client) {
+            entry.roam();
+            let is_told = u64::from(entry.roams() == caps::TOKEN_NETWORKS);
+            self.roaming.fetch_add(is_told, Ordering::Relaxed);
+        }
         entry.client = client;
         entry.present();
         if entry != before {
@@ -358,6 +365,11 @@ impl SessionTable {
             }
         }
         counts
+    }
+
+    /// Sessions whose client's network changed [`caps::TOKEN_NETWORKS`] times: copies of the id are about.
+    pub fn roaming(&self) -> u64 {
+        self.roaming.load(Ordering::Relaxed)
     }
 
     /// What the table has done so far.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::servers::Server;
 use super::{Found, Sample};
 use crate::page::{machine, median, range, said_by};
 
@@ -15,8 +16,8 @@ CPU is the server's alone, all its processes and threads, by the scheduler's own
 core; the load has the other: eight sockets with sixteen queries each under way. All have the same zone, no log and no limit on answers.
 The order of the servers turns with each round. A ratio is that of two runs of one round; tables have medians, and in brackets the least
 and the most. *Lost* are queries without an answer within 50 ms, over all rounds; *wrong* are answers that are neither NOERROR nor
-NXDOMAIN. Reloads are ordered ten times a second, in each server's own way; evenkeel is asked for the next one when the last is done.
-Flapping health moves a verdict of evenkeel about ten times a second; the others have no health and answer as ever.
+NXDOMAIN. In the row with reloads the zone file is replaced once a second by one with another serial, and read anew in each server's own
+way; what that costs is in the figure. Flapping health moves a verdict of evenkeel about ten times a second; the others have no health and answer as ever.
 
 ";
 
@@ -31,6 +32,14 @@ pub(crate) fn page(found: &Found, evenkeel: &Path) -> String {
         }
     }
     let _ = writeln!(page, "\n## Where and when\n");
+    for server in Server::ALL.iter().filter(|server| !found.servers.contains(server)) {
+        let _ = writeln!(
+            page,
+            "- {}: left out, the machine does not have it (package {})",
+            server.name(),
+            server.package()
+        );
+    }
     for server in &found.servers {
         let _ = writeln!(page, "- {}: {}", server.name(), server.version(evenkeel));
     }

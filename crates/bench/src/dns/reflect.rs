@@ -7,15 +7,17 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use evenkeel_model::config::ListenAddr;
-use evenkeel_net::udp::{self, Batch, Waker};
+use evenkeel_net::bell::Bell;
+use evenkeel_net::listen::Presence;
+use evenkeel_net::udp::{self, Batch};
 
 /// Datagrams in one batch from which on another one is probably there already.
 const BUSY: usize = 4;
 
 /// Reflects until the time is over.
 pub(crate) fn serve(addr: SocketAddr, limit: Duration) -> io::Result<()> {
-    let ports = udp::bind(ListenAddr::One(addr), 1).map_err(io::Error::other)?;
-    let (mut batch, waker, end) = (Batch::new(), Waker::new()?, Instant::now() + limit);
+    let ports = udp::bind(ListenAddr::One(addr), 1, Presence::Here).map_err(io::Error::other)?;
+    let (mut batch, bell, end) = (Batch::new(), Bell::new()?, Instant::now() + limit);
     let Some(port) = ports.first() else { return Ok(()) };
     while Instant::now() < end {
         let count = batch.exchange(port, &mut |datagram, out| {
@@ -27,7 +29,7 @@ pub(crate) fn serve(addr: SocketAddr, limit: Duration) -> io::Result<()> {
             room.len()
         })?;
         if count < BUSY {
-            udp::wait(ports.iter(), &waker, Duration::from_secs(1))?;
+            udp::wait(ports.iter(), &bell, Duration::from_secs(1))?;
         }
     }
     Ok(())

@@ -50,6 +50,17 @@ impl Server {
         }
     }
 
+    /// Debian's package that has it.
+    pub(crate) fn package(self) -> &'static str {
+        match self {
+            Self::Reflector | Self::Evenkeel => "",
+            Self::Nsd => "nsd",
+            Self::Knot => "knot",
+            Self::Gdnsd => "gdnsd",
+            Self::Bind => "bind9",
+        }
+    }
+
     /// Whether the machine has it.
     pub(crate) fn is_there(self) -> bool {
         self.program().is_empty() || Path::new(self.program()).is_file()
@@ -62,7 +73,8 @@ impl Server {
             Self::Evenkeel => (evenkeel, "version"),
             Self::Nsd => (Path::new(self.program()), "-v"),
             Self::Knot => (Path::new(self.program()), "--version"),
-            Self::Gdnsd => (Path::new(self.program()), "checkconf-not-asked-for"),
+            // It tells it when it is called wrongly, and not otherwise.
+            Self::Gdnsd => (Path::new(self.program()), "version"),
             Self::Bind => (Path::new(self.program()), "-v"),
         };
         let Ok(output) = Command::new(program).arg(argument).stdin(Stdio::null()).output() else {
@@ -83,18 +95,20 @@ pub(crate) struct Place<'a> {
     pub(crate) flapping: Option<SocketAddr>,
 }
 
-/// The zone with so many names.
-pub(crate) fn write_zone(dir: &Path, names: u32) -> io::Result<()> {
+/// The zone with so many names. It is put in place whole, as an editor or a script does it.
+pub(crate) fn write_zone(dir: &Path, names: u32, serial: u32) -> io::Result<()> {
     use std::fmt::Write as _;
-    let mut text = String::from(
-        "$ORIGIN bench.test.\n$TTL 300\n@ SOA ns1 hostmaster 1 7200 900 1209600 300\n@ NS ns1\nns1 A 192.0.2.1\n",
+    let mut text = format!(
+        "$ORIGIN bench.test.\n$TTL 300\n@ SOA ns1 hostmaster {serial} 7200 900 1209600 300\n@ NS ns1\nns1 A 192.0.2.1\n"
     );
     for number in 0..names {
         let [_, high, middle, low] = number.to_be_bytes();
         let _ = writeln!(text, "h{number} A 10.{high}.{middle}.{low}");
     }
     std::fs::create_dir_all(dir.join("zones"))?;
-    std::fs::write(dir.join("zones/bench.test"), text)
+    // Beside the folder, since gdnsd reads every file in it.
+    std::fs::write(dir.join("bench.test.new"), text)?;
+    std::fs::rename(dir.join("bench.test.new"), dir.join("zones/bench.test"))
 }
 
 /// Starts a server pinned to a core.

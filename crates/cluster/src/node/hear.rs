@@ -49,14 +49,15 @@ impl Node {
         Ok(())
     }
 
-    /// Says once in a dead time at most what is wrong with a peer's packets.
+    /// Notes what is wrong with a peer's packets, and says so now and then: anybody can send such packets, and as many
+    /// kinds of them between the sound ones as he likes.
     fn complain(&mut self, now: Duration, member: usize, path: usize, error: PacketError) {
         let dead = self.settings.timing.dead;
         let peer = self.peers.get_mut(member).and_then(Option::as_mut);
         let Some(place) = peer.and_then(|peer| peer.paths.get_mut(path)) else { return };
-        let is_told = place.trouble.is_some_and(|(told, at)| told == error && now.saturating_sub(at) < dead * 60);
-        if !is_told {
-            place.trouble = Some((error, now));
+        place.trouble = Some(error);
+        if place.told_at.is_none_or(|at| now.saturating_sub(at) >= dead * 60) {
+            place.told_at = Some(now);
             let name = self.name(member);
             self.note(Event::Trouble(name, path, error));
         }

@@ -10,6 +10,9 @@ mod orders;
 mod say;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,11 +196,13 @@ impl Node {
         }
         self.duties.iter_mut().for_each(|duty| duty.steps.extend(late));
         self.note(Event::Paused(late));
+        // Whom an earlier pause left without an answer is not alive by now, and asked all the same.
+        let still_asked = if self.phase == Phase::Doubting { self.doubt.1 } else { 0 };
         match self.phase {
             Phase::Listening => self.started = now,
             Phase::Active | Phase::Doubting => {
                 self.phase = Phase::Doubting;
-                self.doubt = (now + dead, asked);
+                self.doubt = (now + dead, asked | still_asked);
             }
             Phase::Leaving => {}
         }

@@ -115,11 +115,8 @@ impl Node {
         };
         let age = |at: Option<Duration>| at.map(|at| now.saturating_sub(at));
         let paths = peer.paths.iter().filter(|path| path.heard_at.is_some() || path.trouble.is_some());
-        let path_view = |path: &Path| PathView {
-            age: age(path.heard_at),
-            loss: path.window.loss(),
-            trouble: path.trouble.map(|(error, _)| error),
-        };
+        let path_view =
+            |path: &Path| PathView { age: age(path.heard_at), loss: path.window.loss(), trouble: path.trouble };
         Some(PeerView {
             name: self.name(member),
             hearing,

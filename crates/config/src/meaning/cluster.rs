@@ -37,6 +37,7 @@ pub(super) fn cluster(building: &mut Building<'_>) {
         groups,
     };
     complain(building, entry, &cluster);
+    building.places.cluster = Some(entry.span);
     building.config.cluster = Some(cluster);
 }
 

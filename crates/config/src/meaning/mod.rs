@@ -17,12 +17,14 @@ mod site;
 mod zonefile;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use evenkeel_model::config::{Config, Pool};
+use evenkeel_model::config::{Config, LogTarget, Pool};
 use evenkeel_model::{ListenerName, PoolName, ServerId};
 
 use crate::entry::{Entries, Entry};
 use crate::syntax::Word;
+use crate::value::Value;
 use crate::{Code, Diagnostic, Diagnostics, Span};
 
 /// Where the things of a configuration were written.
@@ -40,6 +42,10 @@ pub(crate) struct Places {
     pub admin: Option<Span>,
     /// Each admin user's `pass=`.
     pub passes: BTreeMap<String, Span>,
+    /// The cluster.
+    pub cluster: Option<Span>,
+    /// Each directory of error pages and each log file, where it stands first.
+    pub files: BTreeMap<PathBuf, Span>,
 }
 
 /// What is built, while it is built.
@@ -73,7 +79,23 @@ pub(crate) fn build(top: &Entries, out: &mut Diagnostics) -> (Config, Places) {
     if !building.out.has_errors() {
         reach::warn(&building.config, top, building.out);
     }
+    places_of_files(&top.list, &mut building.places.files);
     (building.config, building.places)
+}
+
+/// Where the files are written that a start reads or opens.
+fn places_of_files(entries: &[Entry], files: &mut BTreeMap<PathBuf, Span>) {
+    for entry in entries {
+        let path = match (entry.directive.name, entry.value(0)) {
+            ("errors", Some(Value::Path(path))) => Some(path),
+            ("log", Some(Value::LogTarget(LogTarget::File(path)))) => Some(path),
+            _ => None,
+        };
+        if let Some((path, argument)) = path.zip(entry.values.first()) {
+            files.entry(path.clone()).or_insert(argument.word.span);
+        }
+        places_of_files(&entry.entries, files);
+    }
 }
 
 impl<'a> Building<'a> {

@@ -2,6 +2,8 @@
 //!
 //! The invariant: what is called unreachable is; not everything unreachable is found.
 
+use std::collections::HashMap;
+
 use evenkeel_model::config::{
     Action, Config, FieldMatch, HostPattern, Matcher, PathPattern, Pool, Site, Standing, ZoneSource,
 };
@@ -96,19 +98,7 @@ fn path_covers(wide: &PathPattern, narrow: &PathPattern) -> bool {
 }
 
 fn servers(pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
-    for (index, server) in pool.servers.iter().enumerate() {
-        let Some(first) = pool.servers.iter().take(index).position(|other| other.addr == server.addr) else { continue };
-        let span = |index: usize| {
-            entry
-                .all("server")
-                .nth(index)
-                .and_then(|line| line.values.get(1))
-                .map_or(entry.span, |argument| argument.word.span)
-        };
-        out.report(Code::W504, span(index), format!("`{}` is the address of another server of this pool", server.addr))
-            .also(span(first), "the other one")
-            .help("for a larger share give one of them a `weight`");
-    }
+    twins(pool, entry, out);
     let primaries = || pool.servers.iter().filter(|server| !server.backup);
     if primaries().next().is_none() {
         out.report(Code::W508, entry.span, format!("every server of pool `{}` is a backup", pool.name))
@@ -117,6 +107,34 @@ fn servers(pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
         out.report(Code::W503, entry.span, format!("no primary server of pool `{}` takes new sessions", pool.name))
             .help("give one of them a weight above 0, or take `drain` or `maint` away");
     }
+}
+
+/// One warning for a pool, however many of its servers are one: what was copied once was often copied a hundred times.
+fn twins(pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
+    let mut first = HashMap::new();
+    let mut twins = Vec::new();
+    for (index, server) in pool.servers.iter().enumerate() {
+        match first.get(&server.addr) {
+            Some(first) => twins.push((index, *first, &server.addr)),
+            None => {
+                first.insert(&server.addr, index);
+            }
+        }
+    }
+    let Some((index, first, addr)) = twins.first() else { return };
+    let lines: Vec<&Entry> = entry.all("server").collect();
+    let span = |index: usize| {
+        let argument = lines.get(index).and_then(|line| line.values.get(1));
+        argument.map_or(entry.span, |argument| argument.word.span)
+    };
+    let more = match twins.len() - 1 {
+        0 => String::new(),
+        1 => "; so is that of one server more".to_owned(),
+        more => format!("; so are those of {more} servers more"),
+    };
+    out.report(Code::W504, span(*index), format!("`{addr}` is the address of another server of this pool{more}"))
+        .also(span(*first), "the other one")
+        .help("for a larger share give one of them a `weight`");
 }
 
 fn unused(config: &Config, pool: &Pool, entry: &Entry, out: &mut Diagnostics) {

@@ -142,6 +142,36 @@ pub struct Picked {
     pub data: Vec<Rdata>,
     /// Seconds that they may be kept.
     pub ttl: u32,
+    /// What the choice went by.
+    pub basis: Basis,
+}
+
+/// What a choice went by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// Health: those that are alive, of the best tier that has one.
+    Alive {
+        /// How many are alive.
+        alive: usize,
+        /// How many there are.
+        all: usize,
+        /// The tier; 0 for the first.
+        tier: u8,
+    },
+    /// Too few are alive, so that those are answered which were alive when enough last were.
+    LastGood {
+        /// How many are alive.
+        alive: usize,
+        /// How many would have to be.
+        needed: usize,
+    },
+    /// Too few are alive, so that everybody is answered who was not ordered away.
+    Everyone {
+        /// How many are alive.
+        alive: usize,
+        /// How many would have to be.
+        needed: usize,
+    },
 }
 
 impl Balanced {
@@ -149,7 +179,7 @@ impl Balanced {
     pub fn pick(&self, family: Type, health: &Health<'_>, asker: &Asker) -> Picked {
         let all: Vec<Member> =
             self.candidates(health, asker).into_iter().filter(|m| is_of(m.address, family)).collect();
-        let mut chosen = self.choose(&all, asker);
+        let (mut chosen, basis) = self.choose(&all, asker);
         if self.mode == Mode::OwnAndPeers {
             // A client that takes the first address comes to the node that its resolver reached.
             let own = self.own_members(health, asker, 0);
@@ -160,7 +190,7 @@ impl Balanced {
             IpAddr::V4(v4) => Rdata::a(*v4),
             IpAddr::V6(v6) => Rdata::aaaa(*v6),
         });
-        Picked { data: data.collect(), ttl: self.ttl_now(health) }
+        Picked { data: data.collect(), ttl: self.ttl_now(health), basis }
     }
 
     /// Whether there is anyone at all to answer with, of either family and in whatever state. Where nobody is, the
@@ -222,7 +252,7 @@ impl Balanced {
     }
 
     /// What this node is held for under this name: what was ordered, else whether any server of its pools is left.
-    fn own_state(&self, health: &Health<'_>) -> State {
+    pub fn own_state(&self, health: &Health<'_>) -> State {
         let has_one = |pool: &PoolName| health.pools.get(pool).is_some_and(|all| all.iter().any(Member::is_alive));
         let is_served = self.needs.is_empty() || self.needs.iter().any(has_one);
         match health.own {
@@ -231,27 +261,30 @@ impl Balanced {
         }
     }
 
-    fn choose(&self, all: &[Member], asker: &Asker) -> Vec<IpAddr> {
+    fn choose(&self, all: &[Member], asker: &Asker) -> (Vec<IpAddr>, Basis) {
         let needed = all.len().saturating_mul(usize::from(self.min_alive_percent)).div_ceil(100);
         // At least one must be alive, and never more are asked for than there are.
         let needed = needed.max(self.min_alive).clamp(1, all.len().max(1));
         let alive: Vec<&Member> = all.iter().filter(|member| member.is_alive()).collect();
         let most = self.at_most.clamp(1, caps::DNS_BALANCED_ADDRESSES);
-        if alive.len() >= needed {
+        let count = alive.len();
+        if count >= needed {
             let best = alive.iter().map(|member| member.tier).min();
             let tier: Vec<&Member> = alive.into_iter().filter(|member| Some(member.tier) == best).collect();
-            return self.spread(&tier, most, asker);
+            let basis = Basis::Alive { alive: count, all: all.len(), tier: best.unwrap_or(0) };
+            return (self.spread(&tier, most, asker), basis);
         }
         if let OnAllDown::LastGood(good) = &self.on_all_down {
             let kept: Vec<&Member> = all.iter().filter(|m| m.was_good || good.contains(&m.address)).collect();
             if !kept.is_empty() {
-                return self.spread(&kept, most, asker);
+                return (self.spread(&kept, most, asker), Basis::LastGood { alive: count, needed });
             }
         }
         // What an operator ordered away stays away as long as there is anything else.
         let willing: Vec<&Member> = all.iter().filter(|member| !member.is_ordered_away()).collect();
         let everyone: Vec<&Member> = all.iter().collect();
-        self.spread(if willing.is_empty() { &everyone } else { &willing }, most, asker)
+        let chosen = self.spread(if willing.is_empty() { &everyone } else { &willing }, most, asker);
+        (chosen, Basis::Everyone { alive: count, needed })
     }
 
     /// Weighted choice without repetition: each draws a number that grows with its weight, the largest come first

@@ -16,7 +16,7 @@ mod transfer;
 
 use std::collections::HashMap;
 
-pub use balanced::{Balanced, Health, Member, Mode, OnAllDown, Own, Picked, Spread};
+pub use balanced::{Balanced, Basis, Health, Member, Mode, OnAllDown, Own, Picked, Spread};
 pub use cookie::CookieJar;
 pub use lookup::answer;
 pub use own::OwnZone;

@@ -16,7 +16,7 @@ use evenkeel_e2e::vectors::replay::Cuts;
 use evenkeel_e2e::vectors::stand::Product;
 use evenkeel_e2e::vectors::table::{self, Result};
 
-const USAGE: &str = "usage: prove vectors|reloads|kill|hang|logs|all [--rounds N] [--between N] [--write FILE]\n\
+const USAGE: &str = "usage: prove vectors|reloads|kill|hang|logs|dns|all [--rounds N] [--between N] [--write FILE]\n\
                      \x20      prove soak [--minutes N] [--write FILE]\n\
                      \x20      prove failover [--times N] [--only TEXT] [--at-once N] [--write FILE]";
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let mut holds = true;
-    let all = ["vectors", "reloads", "kill", "hang", "logs"];
+    let all = ["vectors", "reloads", "kill", "hang", "logs", "dns"];
     let wanted: Vec<&str> = if asked.what == "all" { all.to_vec() } else { vec![asked.what.as_str()] };
     for what in wanted {
         println!("## {what}\n");
@@ -55,6 +55,11 @@ fn main() -> ExitCode {
                     runs.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join("\n"),
                     runs.iter().all(|run| run.1),
                 )
+            }
+            "dns" => {
+                let found = proof::dns::run(asked.rounds.unwrap_or(20));
+                found.faults.iter().for_each(|fault| println!("{fault}"));
+                (found.table, found.faults.is_empty())
             }
             "soak" => {
                 let soaked = proof::soak::run(Duration::from_secs(60 * asked.minutes.unwrap_or(30)));

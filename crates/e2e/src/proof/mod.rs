@@ -13,6 +13,7 @@ use crate::load::{Account, Keeping, Load, Outcome, Plan};
 use crate::nginx::{self, Nginx};
 use crate::wire::Failure;
 
+pub mod dns;
 pub mod hang;
 pub mod kill;
 pub mod logs;

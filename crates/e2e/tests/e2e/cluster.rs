@@ -67,6 +67,11 @@ impl Pair {
     }
 
     fn launch(&self, node: u8) -> Process {
+        self.launch_under(node, &[])
+    }
+
+    /// Runs it by a program that takes some of its rights first.
+    fn launch_under(&self, node: u8, wrapper: &[&str]) -> Process {
         let space = self.network.space(node);
         let name = format!("lb{node}");
         let file = self.scratch.file("evenkeel.conf").display().to_string();
@@ -74,7 +79,8 @@ impl Pair {
         let control = self.control(node);
         let program = program().display().to_string();
         let run = ["run", &file, "--node", &name, "--state", &state, "--control", &control];
-        let arguments: Vec<&str> = ["netns", "exec", &space, &program].into_iter().chain(run).collect();
+        let exec = ["netns", "exec", &space].into_iter().chain(wrapper.iter().copied());
+        let arguments: Vec<&str> = exec.chain([program.as_str()]).chain(run).collect();
         let output = self.scratch.file(&format!("output{node}"));
         Process::start(&name, "ip".as_ref(), &arguments, self.scratch.path(), output)
     }
@@ -304,6 +310,73 @@ fn a_node_that_stops_hands_over_first() {
     let seen = client.end();
     assert!(seen.failed <= 2 && seen.outage < Duration::from_secs(2), "{seen:?}");
     assert!(pair.nodes[1].output().contains("node lb1 has resigned"), "{}", pair.nodes[1].output());
+}
+
+#[test]
+fn a_node_that_is_told_twice_to_end_still_says_its_last_word() {
+    if !is_root_or_skips("a_node_that_is_told_twice_to_end_still_says_its_last_word", "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    pair.node(1).signal(Signal::TERM);
+    pair.node(1).signal(Signal::INT);
+    pair.node(1).end(PATIENCE);
+    pair.await_owner(2);
+    await_for("lb2 to have heard of it", PATIENCE, || {
+        let told = pair.nodes[1].output();
+        (told.contains("node lb1 has resigned") || told.contains("node lb1 is dead")).then_some(())
+    });
+    let told = pair.nodes[1].output();
+    assert!(told.contains("node lb1 has resigned"), "{told}");
+}
+
+#[test]
+fn an_order_that_leaves_a_node_without_servers_moves_the_group() {
+    if !is_root_or_skips("an_order_that_leaves_a_node_without_servers_moves_the_group", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start_with("http :81 {\n    to 10.77.0.3:80\n}\npool shop {\n    server a 10.77.0.3:80\n}\n");
+    for server in ["shop/a", "@:81/10.77.0.3:80"] {
+        let order = Command::new(program()).args(["maint", server, "--control", &pair.control(1)]).output().unwrap();
+        assert!(order.status.success(), "{order:?}");
+    }
+    pair.await_owner(2);
+    let seen = await_for("lb2 to know why", PATIENCE, || pair.report(2)?["nodes"][0]["score"].as_u64());
+    assert_eq!(seen, 0);
+}
+
+#[test]
+fn an_address_is_announced_anew_by_another_ethernet_address() {
+    if !is_root_or_skips("an_address_is_announced_anew_by_another_ethernet_address", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    let mac = "02:00:00:00:77:01";
+    pair.network.set_mac(1, mac);
+    // The burst after a change lasts for five seconds, and a minute passes until the next announcement.
+    assert!(pair.network.hears_claim(CLIENT, (SERVICE, mac), Duration::from_secs(20)), "it is not announced");
+    pair.await_owner(1);
+}
+
+#[test]
+fn a_node_that_cannot_announce_its_address_says_so() {
+    if !is_root_or_skips("a_node_that_cannot_announce_its_address_says_so", "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    pair.node(2).kill();
+    let again = pair.launch_under(2, &["setpriv", "--bounding-set=-net_raw"]);
+    pair.nodes[1] = again;
+    await_for("lb2 to be back", PATIENCE, || {
+        pair.report(1).filter(|report| report["nodes"][0]["state"] == "up").map(|_| ())
+    });
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
+    let trouble =
+        await_for("the trouble to be told", PATIENCE, || pair.report(2)?["troubles"][0].as_str().map(str::to_owned));
+    assert!(trouble.contains("on eth0 cannot be announced") && trouble.contains("CAP_NET_RAW"), "{trouble}");
+    assert!(pair.nodes[1].output().contains(&trouble), "{}", pair.nodes[1].output());
+    assert!(pair.report(1).is_some_and(|report| report["troubles"].is_null()));
 }
 
 /// The process that a node has started.

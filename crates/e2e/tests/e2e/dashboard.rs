@@ -16,12 +16,16 @@ use crate::metrics::{answer, get};
 use crate::setting::{QUICK_CHECK, shop};
 
 /// The views with a word that each must show.
-const VIEWS: [(&str, &str); 6] = [
+const VIEWS: [(&str, &str); 10] = [
     ("/", "Pools and servers"),
     ("/servers", "CSV"),
     ("/health", "24 hours"),
     ("/sessions", "No pool learns sessions"),
+    ("/cluster", "stands alone"),
+    ("/dns", "DNS"),
+    ("/zonefiles", "Zone files"),
     ("/events", "who changed what"),
+    ("/config", "What a reload would change"),
     ("/log", "the role operate"),
 ];
 
@@ -97,7 +101,7 @@ fn axe_finds_nothing_in_either_theme() {
     config = config.replace(&format!("server idle {}", origin.at), &format!("server idle {} maint", origin.at));
     let scratch = Scratch::new("users");
     let log = format!("log {}\n", scratch.file("access.log").display());
-    let balancer = Balancer::start(&format!("{log}{config}{}", with_users(admin, &scratch)));
+    let balancer = Balancer::start(&format!("{log}{config}{}", with_users(admin, "operate", &scratch)));
     balancer.await_state("shop", "gone", "down");
     get(at, "/a", "");
     let mut browser = Browser::start(1300, 900);
@@ -135,8 +139,8 @@ fn axe() -> Option<PathBuf> {
     found
 }
 
-/// The lines of an admin listener whose user `ops` has the password `right and long`.
-fn with_users(admin: SocketAddr, scratch: &Scratch) -> String {
+/// The lines of an admin listener whose user `ops` has that role and the password `right and long`.
+pub(crate) fn with_users(admin: SocketAddr, role: &str, scratch: &Scratch) -> String {
     let mut passwd = Command::new(evenkeel_e2e::balancer::program())
         .arg("passwd")
         .stdin(Stdio::piped())
@@ -147,10 +151,10 @@ fn with_users(admin: SocketAddr, scratch: &Scratch) -> String {
     let hash = String::from_utf8(passwd.wait_with_output().unwrap().stdout).unwrap();
     let file = scratch.write("ops.pass", &hash);
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    format!("admin {admin} {{\n    user ops role=operate pass=file:{}\n}}\n", file.display())
+    format!("admin {admin} {{\n    user ops role={role} pass=file:{}\n}}\n", file.display())
 }
 
-fn sign_in(browser: &mut Browser, password: &str) {
+pub(crate) fn sign_in(browser: &mut Browser, password: &str) {
     browser.until("document.querySelector('[name=password]')");
     browser.value(&format!(
         "document.querySelector('[name=user]').value = 'ops'; document.querySelector('[name=password]').value = '{password}'; 0"
@@ -165,7 +169,7 @@ fn one_signs_in_and_sees_requests_as_they_come() {
     let scratch = Scratch::new("users");
     let log = format!("log {}\n", scratch.file("access.log").display());
     let config = shop(at, QUICK_CHECK, &[("a", origin.at)]);
-    let balancer = Balancer::start(&format!("{log}{config}{}", with_users(admin, &scratch)));
+    let balancer = Balancer::start(&format!("{log}{config}{}", with_users(admin, "operate", &scratch)));
     balancer.await_state("shop", "a", "up");
     let mut browser = Browser::start(1300, 900);
     browser.open(&format!("http://{admin}/log"));
@@ -204,7 +208,7 @@ fn one_drains_a_server_sees_it_empty_and_brings_it_back() {
     let origins = [Origin::start("a", Manner::Answer), Origin::start("b", Manner::Answer)];
     let scratch = Scratch::new("users");
     let config = shop(at, QUICK_CHECK, &[("a", origins[0].at), ("b", origins[1].at)]);
-    let balancer = Balancer::start(&format!("{config}{}", with_users(admin, &scratch)));
+    let balancer = Balancer::start(&format!("{config}{}", with_users(admin, "operate", &scratch)));
     balancer.await_state("shop", "b", "up");
     let mut browser = Browser::start(1300, 900);
     browser.open(&format!("http://{admin}/"));

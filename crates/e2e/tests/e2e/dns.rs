@@ -1,7 +1,7 @@
 //! Does DNS of a node stand before real name servers, clients and admins?
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -132,6 +132,59 @@ fn dig_gets_every_courtesy_and_no_more() {
     });
 }
 
+#[test]
+fn each_block_writes_its_own_log_and_one_without_writes_none() {
+    let scratch = Scratch::new("dns-logs");
+    let file = scratch.write("example.org.db", &zone(1, "192.0.2.1"));
+    let blocks = [(free(), Some("first.log")), (free(), Some("second.log")), (free(), None)];
+    let block = |(at, log): &(SocketAddr, Option<&str>)| {
+        let log = log.map(|log| format!("    log {} keep=100%\n", scratch.file(log).display())).unwrap_or_default();
+        format!("dns {at} {{\n    rate off\n{log}    zone {ZONE} file={}\n}}\n", file.display())
+    };
+    let config: String = blocks.iter().map(block).collect();
+    let _balancer = Balancer::start(&format!("limits {{\n    workers 1\n}}\n{config}"));
+    // From one socket each, all under way at once, so that one thread answers them in one turn of its loop.
+    let sockets: Vec<_> = blocks.iter().map(|(at, _)| (UdpSocket::bind((at.ip(), 0)).unwrap(), at)).collect();
+    for round in 0..50_u8 {
+        for (number, (socket, at)) in sockets.iter().enumerate() {
+            let label = format!("q{number}-{round}");
+            let mut query = vec![0, round, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            for label in [label.as_str(), "w", "example", "org"] {
+                query.push(u8::try_from(label.len()).unwrap());
+                query.extend_from_slice(label.as_bytes());
+            }
+            query.extend_from_slice(&[0, 0, 16, 0, 1]);
+            socket.send_to(&query, at).unwrap();
+        }
+    }
+    for (number, log) in [(0, "first.log"), (1, "second.log")] {
+        let log = await_for("every query to be logged", PATIENCE, || {
+            let log = fs::read_to_string(scratch.file(log)).unwrap_or_default();
+            (log.lines().count() >= 50).then_some(log)
+        });
+        let own = format!(" q{number}-");
+        assert!(log.lines().all(|line| line.contains(&own)) && log.lines().count() == 50, "{log}");
+    }
+}
+
+#[test]
+fn a_start_with_a_bad_zone_ends_like_every_bad_configuration() {
+    let scratch = Scratch::new("dns-bad");
+    let file = scratch.write("example.org.db", &zone(1, "192.0.2.300"));
+    let config = scratch.write(
+        "evenkeel.conf",
+        &format!(
+            "state {}\ndns {} {{\n    zone {ZONE} file={}\n}}\n",
+            scratch.file("state").display(),
+            free(),
+            file.display()
+        ),
+    );
+    let started = command(&["run", config.to_str().unwrap(), "--control", scratch.file("control").to_str().unwrap()]);
+    assert_eq!(started.status.code(), Some(2), "{}", text(&started));
+    assert!(text(&started).contains("example.org.db:5"), "{}", text(&started));
+}
+
 /// A node with a server of its own at `origin`, and a peer that always serves.
 fn node(at: SocketAddr, origin: SocketAddr, peer: SocketAddr) -> String {
     format!(
@@ -165,6 +218,13 @@ fn a_node_answers_with_itself_steps_aside_and_says_why() {
     assert!(text(&why).contains("answer=self") && text(&why).contains("of pool `shop` is up"), "{}", text(&why));
     let zones = dns(&balancer, &["zones"]);
     assert!(text(&zones).contains("198.51.100.10"), "{}", text(&zones));
+    let zones: serde_json::Value =
+        serde_json::from_slice(&dns(&balancer, &["zones", "--json"]).stdout).expect("zones as JSON");
+    let name = &zones[0]["balanced"][0];
+    assert_eq!((&name["own"], &name["now"][0]), (&"up".into(), &"198.51.100.10".into()), "{zones}");
+    let servers: Vec<_> = name["servers"].as_array().unwrap().iter().map(|it| (&it["server"], &it["state"])).collect();
+    assert_eq!(servers, [(&"a".into(), &"up".into()), (&"lb2".into(), &"up".into())], "{zones}");
+    assert!(name["why"][0].as_str().unwrap().contains("its own address"), "{zones}");
     let json = dns(&balancer, &["query", "--json", "nowhere.example.net", "MX"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["rcode"], "REFUSED");

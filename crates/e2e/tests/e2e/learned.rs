@@ -97,6 +97,49 @@ fn sessions_in_links_outlive_drain_reload_restart_and_a_crash() {
     all_stay(at, &mut visitors);
 }
 
+/// What a PHP application's page says, and its first link of its own.
+fn php_page(at: SocketAddr, path: &str) -> (Facts, String) {
+    let answer = wire::get(at, path).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let text = answer.text();
+    let link =
+        text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).find(|link| link.starts_with('/'));
+    (Facts::of(&answer), link.unwrap_or_else(|| panic!("no link in {text}")).to_owned())
+}
+
+#[test]
+fn a_php_application_s_own_sessions_in_urls_are_learned() {
+    let mut servers = vec![Webshop::start_php("a"), Webshop::start_php("b"), Webshop::start_php("c")];
+    let at = free();
+    let lines = format!("sticky query PHPSESSID learn=body\n{QUICK_CHECK}");
+    let config = shop(at, &lines, &named(&servers));
+    let balancer = Balancer::start(&config);
+    let mut visitors: Vec<(Facts, String)> = (0..12).map(|_| php_page(at, "/")).collect();
+    assert!(
+        visitors.iter().all(|(facts, link)| link.contains(&format!("PHPSESSID={}", facts.session))),
+        "{visitors:?}"
+    );
+    let stay = |visitors: &mut Vec<(Facts, String)>, what: &str| {
+        for (facts, link) in visitors {
+            let (now, next) = php_page(at, link);
+            assert_eq!((&now.server, &now.session), (&facts.server, &facts.session), "{what}");
+            assert_eq!(now.count, facts.count + 1, "{what}");
+            (*facts, *link) = (now, next);
+        }
+    };
+    stay(&mut visitors, "at once");
+    let drained = balancer.run("drain", &["shop/a"]);
+    assert!(drained.status.success(), "{}", text(&drained));
+    let reload = balancer.reload(&config.replace("fall=2", "fall=1"));
+    assert!(reload.status.success(), "{}", text(&reload));
+    stay(&mut visitors, "by a drain and a reload");
+    assert!(visitors.iter().any(|(facts, _)| facts.server == "c"), "{visitors:?}");
+    servers[2].kill();
+    balancer.await_state("shop", "c", "down");
+    visitors.retain(|(facts, _)| facts.server != "c");
+    stay(&mut visitors, "by the death of another server");
+}
+
 #[test]
 fn the_death_of_a_server_costs_its_own_sessions_alone() {
     let mut servers = vec![Webshop::start("a"), Webshop::start("b"), Webshop::start("c")];

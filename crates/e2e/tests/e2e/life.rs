@@ -158,6 +158,32 @@ fn flags_alone_run_it_and_print_the_same_as_a_file() {
 }
 
 #[test]
+fn the_demo_of_dns_moves_its_client_away_from_what_is_dead() {
+    let scratch = Scratch::new("demo-dns");
+    let arguments = ["demo", "--dns", "--tour"];
+    let mut demo =
+        Process::start("evenkeel demo", Path::new(program()), &arguments, scratch.path(), scratch.file("output"));
+    let status = demo.end(Duration::from_secs(120));
+    let said = demo.output();
+    assert!(status.success(), "{status}\n{said}");
+    for line in [
+        "lb1 answers api.demo.test with 127.0.0.11 127.0.0.12",
+        "amber is killed",
+        "lb1 answers www.demo.test with 127.0.0.22 127.0.0.23",
+        "lb1 is killed (kill -9)",
+        "lb1 answers api.demo.test with nothing",
+        "lb2 answers api.demo.test with 127.0.0.12\n",
+        "lb2 is stopped in order",
+    ] {
+        assert!(said.contains(line), "`{line}` in\n{said}");
+    }
+    let total = said.split("in all: ").nth(1).unwrap();
+    assert!(total.contains("; 0 failed; ") && total.contains("look-ups, 0 failed"), "{said}");
+    let house = said.split("--control ").nth(1).and_then(|rest| rest.split("/lb1.sock").next()).unwrap();
+    assert!(!Path::new(house).exists(), "{house}");
+}
+
+#[test]
 fn the_demo_tour_ends_by_itself_and_leaves_nothing_behind() {
     let scratch = Scratch::new("demo");
     let mut demo =

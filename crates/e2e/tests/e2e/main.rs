@@ -7,8 +7,10 @@
 
 mod api;
 mod balance;
+mod boundary;
 mod cluster;
 mod commands;
+mod cookies;
 mod daemon;
 mod dashboard;
 mod dns;
@@ -35,4 +37,5 @@ mod setting;
 mod steady;
 mod sticky;
 mod vectors;
+mod views;
 mod zonefile;

@@ -1,9 +1,10 @@
-//! A scripted night: do status, API, metrics, events and log tell one truth while things go wrong?
+//! A scripted night: do status, API, dashboard, metrics, events and log tell one truth while things go wrong?
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use evenkeel_e2e::balancer::{Balancer, text};
+use evenkeel_e2e::browser::Browser;
 use evenkeel_e2e::nginx::Nginx;
 use evenkeel_e2e::origin::{Manner, Origin};
 use evenkeel_e2e::place::free;
@@ -14,6 +15,8 @@ use serde_json::Value;
 struct Night {
     balancer: Balancer,
     admin: SocketAddr,
+    /// Somebody who looks at the dashboard all night, and never asks for the page again.
+    browser: Browser,
 }
 
 impl Night {
@@ -62,6 +65,34 @@ impl Night {
         }
         let log = self.balancer.process().output();
         assert!(log.contains(&format!("server {id} is {state}")), "{log}");
+        self.expect_on_page(&id, state, reason);
+    }
+
+    /// The dashboard says so, too: the card, the line of what is wrong or ordered, and the head.
+    fn expect_on_page(&mut self, id: &str, state: &str, reason: &str) {
+        let card = format!("document.querySelector(\"a.card[data-keep='server-{id}']\")");
+        self.browser.until(&format!("{card}?.innerText.includes('{state}')"));
+        let boxed = match state {
+            "up" => None,
+            "draining" | "maintenance" => Some("by-order"),
+            _ => Some("concerns"),
+        };
+        for place in ["concerns", "by-order"] {
+            let line = format!(
+                "[...document.querySelectorAll('.{place} li')].find(it => it.innerText.startsWith('{id} is {state} '))"
+            );
+            match boxed == Some(place) {
+                true => self.browser.until(&format!("{line}?.innerText.includes('({reason})')")),
+                false => self.browser.until(&format!("!{line}")),
+            }
+        }
+    }
+
+    /// What the dashboard's head and its box of troubles say.
+    fn page(&mut self) -> String {
+        self.browser.text(
+            "document.getElementById('said').innerText + ' ' + (document.querySelector('.concerns')?.innerText ?? '')",
+        )
     }
 }
 
@@ -81,7 +112,8 @@ fn every_view_of_a_bad_night_tells_the_same() {
     let (at, admin) = (free(), free());
     let servers = [("a", nginx[0].at), ("drains", nginx[1].at), ("hangs", hangs.at), ("flaps", flaps.at)];
     let config = config(at, admin, &servers);
-    let mut night = Night { balancer: Balancer::start(&config), admin };
+    let mut night = Night { balancer: Balancer::start(&config), admin, browser: Browser::start(1300, 900) };
+    night.browser.open(&format!("http://{admin}/"));
     for (name, _) in servers {
         night.expect(name, "up", "check-passed");
     }
@@ -120,6 +152,8 @@ fn every_view_of_a_bad_night_tells_the_same() {
     assert!(refused["text"].as_str().unwrap_or_default().contains("unknown word `rout`"), "{refused}");
     let status = text(&night.balancer.run("status", &[]));
     assert!(status.contains("the last reload was refused") && status.contains("`rout`"), "{status}");
+    night.browser.until("document.querySelector('.concerns')?.innerText.includes('the last reload was refused')");
+    assert!(night.page().contains("`rout`"));
     assert_eq!(night.get("/api/v1/config")["last_reload"]["ok"], false);
     assert!(night.balancer.process().output().contains("the reload is refused"));
     assert_eq!(wire::get(at, "/").unwrap().status, 200);
@@ -128,8 +162,9 @@ fn every_view_of_a_bad_night_tells_the_same() {
     night.balancer.rewrite(&config);
     night.balancer.signal(rustix::process::Signal::TERM);
     assert_eq!(night.balancer.end(Duration::from_secs(60)), 0);
-    let Night { balancer, admin } = night;
-    let mut night = Night { balancer: balancer.again(), admin };
+    night.browser.until("document.getElementById('live').innerText.includes('no answer')");
+    let Night { balancer, admin, browser } = night;
+    let mut night = Night { balancer: balancer.again(), admin, browser };
     await_for("the verdicts after the restart", PATIENCE, || {
         let status = night.balancer.status();
         let servers = status["pools"][0]["servers"].as_array()?.clone();
@@ -144,6 +179,8 @@ fn every_view_of_a_bad_night_tells_the_same() {
     night.expect("drains", "up", "check-passed");
     hangs.behave(Manner::Answer);
     night.expect("hangs", "up", "check-passed");
+    night.browser.until("document.getElementById('said').innerText.includes('all well, 4 servers')");
+    assert_eq!(night.browser.value("document.querySelector('.concerns, .by-order')"), Value::Null, "{}", night.page());
     let well = text(&night.balancer.run("status", &[]));
     assert!(well.lines().next().unwrap().contains("all well, 4 servers up"), "{well}");
 }

@@ -19,11 +19,12 @@ const CLIENTS: usize = 10_000;
 /// Threads that play them, each with one connection to either balancer.
 const THREADS: usize = 8;
 
-/// One client.
+/// One client. It takes cookies, or follows the link of its last page.
 #[derive(Debug, Clone, Default)]
 struct Client {
     server: String,
     cookie: String,
+    link: Option<String>,
 }
 
 /// A kept connection that is opened anew where the balancer ended it.
@@ -33,9 +34,9 @@ struct Line {
 }
 
 impl Line {
-    fn ask(&mut self, cookie: &str) -> Response {
+    fn ask(&mut self, path: &str, cookie: &str) -> Response {
         let field = if cookie.is_empty() { String::new() } else { format!("Cookie: a=1; {cookie}; b=2\r\n") };
-        let bytes = wire::request(self.at, "GET", "/", &field, b"");
+        let bytes = wire::request(self.at, "GET", path, &field, b"");
         let mut connection = self.connection.take().unwrap_or_else(|| Connection::open(self.at, PATIENCE).unwrap());
         connection.send(&bytes).unwrap();
         let answer = connection.answer("GET").unwrap();
@@ -48,7 +49,10 @@ impl Line {
 impl Client {
     /// Asks once; answers the server before, where the client was moved.
     fn visit(&mut self, line: &mut Line) -> Option<String> {
-        let answer = line.ask(&self.cookie);
+        let answer = line.ask(self.link.as_deref().unwrap_or("/"), &self.cookie);
+        if self.link.is_some() {
+            self.link = answer.text().split('"').nth(1).map(str::to_owned);
+        }
         if let Some(set) = answer.field("set-cookie") {
             set.split(';').next().unwrap().clone_into(&mut self.cookie);
         }
@@ -142,6 +146,41 @@ fn of_ten_thousand_sessions_not_one_moves_without_cause() {
     }
     assert_eq!(visit(&mut clients, at, 1), HashMap::from([("c".to_owned(), on_c)]));
     assert_eq!(visit(&mut clients, at, 0), nobody, "after they had moved");
+}
+
+#[test]
+fn of_ten_thousand_learned_sessions_not_one_moves_without_cause() {
+    let mut servers = Nginx::start_many(4);
+    let at = free();
+    let line = format!("sticky query sid learn=body\n{QUICK_CHECK}");
+    let all: Vec<(String, SocketAddr)> = named(&servers).into_iter().map(|(name, at)| (name.to_owned(), at)).collect();
+    let all: Vec<(&str, SocketAddr)> = all.iter().map(|(name, at)| (name.as_str(), *at)).collect();
+    let mut balancer = Balancer::start(&shop(at, &line, &all));
+    let enter = |count| vec![Client { link: Some("/session".to_owned()), ..Client::default() }; count];
+    let mut clients = enter(CLIENTS);
+    let (at, nobody) = ([at; 2], HashMap::new());
+    visit(&mut clients, at, 0);
+    assert!(["a", "b", "c", "d"].iter().all(|server| having(&clients, server) > CLIENTS / 8));
+
+    expect_done(&balancer.run("drain", &["shop/a"]));
+    expect_done(&balancer.reload(&shop(at[0], &format!("{line}\nbalance least-conn"), &all)));
+    assert_eq!(visit(&mut clients, at, 0), nobody, "by a drain and a reload");
+    let mut late = enter(200);
+    visit(&mut late, at, 0);
+    assert_eq!(having(&late, "a"), 0, "a drained server got new sessions");
+
+    expect_done(&balancer.run("stop", &[]));
+    balancer.end(PATIENCE);
+    let balancer = balancer.again();
+    assert_eq!(visit(&mut clients, at, 0), nobody, "by a restart");
+
+    let on_b = having(&clients, "b");
+    servers[1].kill();
+    balancer.await_state("shop", "b", "down");
+    assert_eq!(visit(&mut clients, at, 0), HashMap::from([("b".to_owned(), on_b)]));
+    servers[1].restore();
+    balancer.await_state("shop", "b", "up");
+    assert_eq!(visit(&mut clients, at, 0), nobody, "by a server's return");
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
         loaded.config = None;
     }
     if !args.offline {
+        look_around(&mut loaded);
         look_up(&mut loaded);
     }
     let style = match args.format {
@@ -95,6 +96,16 @@ fn check_zone(path: &Path, args: &CheckArgs) -> Exit {
         }
         (Exit::Done, ..) => Exit::Bad,
         (printed, ..) => printed,
+    }
+}
+
+/// Adds what is wrong with the files that a start would read or open.
+fn look_around(loaded: &mut Loaded) {
+    let problems = evenkeel_node::resource_problems(loaded);
+    let is_refused = problems.iter().any(evenkeel_config::Diagnostic::is_error);
+    loaded.diagnostics.extend(problems);
+    if is_refused {
+        loaded.config = None;
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use evenkeel_config::flags::RunFlags;
 use evenkeel_config::{Options, Style, render, summary};
-use evenkeel_node::{ControlPlace, Loading, Node, Origin, SignalUse, Start};
+use evenkeel_node::{ControlPlace, Loading, Node, Origin, SignalUse, Start, StartError};
 
 use super::origin;
 use crate::args::RunArgs;
@@ -51,8 +51,11 @@ pub(crate) fn run(args: RunArgs) -> Exit {
     match Node::start(start) {
         Ok(node) => serve(node, from_flags),
         Err(error) => {
-            output::say(error);
-            Exit::Failed
+            output::say(&error);
+            match error {
+                StartError::Refused(refusal) if refusal.is_of_configuration => Exit::Bad,
+                _ => Exit::Failed,
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use evenkeel_admin::client::{Client, ClientError};
 use evenkeel_admin::report::{SessionListReport, SessionReport, SessionTableReport};
 use evenkeel_admin::sessions::SessionOrder;
+use evenkeel_model::caps;
 
 use super::remote::{client, failed, print_json};
 use crate::args::{RemoteArgs, SessionChoiceArgs, SessionCommand};
@@ -52,7 +53,7 @@ fn show(session: &str, remote: &RemoteArgs) -> Result<Exit, ClientError> {
     }
     let now = found.at;
     Ok(output::print(format!(
-        "session   {}\npool      {}\nserver    {}\nclient    {}\nlearned   {} ago\nlast seen {} ago\nbrought   {}",
+        "session   {}\npool      {}\nserver    {}\nclient    {}\nlearned   {} ago\nlast seen {} ago\nbrought   {}\nnetwork   changed {}",
         session.name,
         session.pool,
         session.server.as_deref().unwrap_or("(gone)"),
@@ -60,6 +61,7 @@ fn show(session: &str, remote: &RemoteArgs) -> Result<Exit, ClientError> {
         ago(now, session.born),
         ago(now, session.seen),
         if session.presented { "by a request" } else { "by no request yet" },
+        changes(session.roams),
     )))
 }
 
@@ -89,6 +91,16 @@ fn change(
         Some(to) => format!("{} {sessions} moved to {to}", changed.changed),
         None => format!("{} {sessions} forgotten", changed.changed),
     }))
+}
+
+/// How often a session's client came from another network than before, and what many times mean.
+fn changes(roams: u32) -> String {
+    let copied = if roams >= caps::TOKEN_NETWORKS { ": copies of its id may be about" } else { "" };
+    match roams {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        many => format!("{many} times{copied}"),
+    }
 }
 
 fn name_of(client: &Client, order: &SessionOrder) -> Result<Option<String>, ClientError> {
@@ -138,7 +150,8 @@ fn text(found: &SessionListReport, tables: &[SessionTableReport]) -> String {
 fn line(session: &SessionReport, now: u64) -> String {
     let server = format!("{}/{}", session.pool, session.server.as_deref().unwrap_or("(gone)"));
     let (born, seen) = (ago(now, session.born), ago(now, session.seen));
-    format!("{:<24}  {server:<24}  {:<26}  {born:>8}  {seen:>8}", session.name, session.client)
+    let copied = if session.roams >= caps::TOKEN_NETWORKS { "  from many networks" } else { "" };
+    format!("{:<24}  {server:<24}  {:<26}  {born:>8}  {seen:>8}{copied}", session.name, session.client)
 }
 
 /// How long ago, in its largest unit.

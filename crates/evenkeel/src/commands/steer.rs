@@ -115,8 +115,10 @@ fn left(report: &ServerReport) -> String {
         1 => "1 request".to_owned(),
         many => format!("{many} requests"),
     };
+    let sessions = report.sessions.filter(|_| report.drain.is_some());
+    let sessions = sessions.map(|sessions| format!("{sessions} left, ")).unwrap_or_default();
     match &report.drain {
-        Some(drain) => format!("{requests} in flight, the last one came {} s ago", drain.quiet_s),
+        Some(drain) => format!("{sessions}{requests} in flight, the last one came {} s ago", drain.quiet_s),
         None => format!("{requests} in flight"),
     }
 }

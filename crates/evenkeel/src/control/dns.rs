@@ -1,8 +1,8 @@
 //! DNS of the node, in the words of the API.
 
-use evenkeel_admin::report::{BalancedReport, DnsAnswerReport, DnsReport, ZoneReport};
+use evenkeel_admin::report::{BalancedReport, ChosenReport, DnsAnswerReport, DnsReport, ZoneReport};
 use evenkeel_admin::{Answer, DnsControl, DnsQuestion};
-use evenkeel_node::{BalancedStatus, DnsAsked, DnsTotals, ZoneStatus};
+use evenkeel_node::{BalancedStatus, ChosenServer, DnsAsked, DnsTotals, ZoneStatus};
 
 use super::{Running, number};
 
@@ -34,18 +34,34 @@ impl DnsControl for Running {
 }
 
 fn zone(zone: ZoneStatus) -> ZoneReport {
-    let balanced = |name: BalancedStatus| BalancedReport {
-        name: name.name,
-        answer: name.answer,
-        now: name.now.iter().map(ToString::to_string).collect(),
-        ttl: name.ttl,
-    };
     ZoneReport {
         name: zone.name,
         listeners: zone.listeners,
         serial: zone.serial,
         names: number(zone.names),
         balanced: zone.balanced.into_iter().map(balanced).collect(),
+    }
+}
+
+fn balanced(name: BalancedStatus) -> BalancedReport {
+    let server = |server: &ChosenServer| ChosenReport {
+        pool: server.id.pool.to_string(),
+        server: server.id.server.to_string(),
+        addresses: server.addresses.iter().map(ToString::to_string).collect(),
+        state: server.state.to_string(),
+        text: String::new(),
+        is_answered_with: server.is_answered_with,
+        is_answered: server.is_answered_with && server.addresses.iter().any(|address| name.now.contains(address)),
+    };
+    BalancedReport {
+        servers: name.servers.iter().map(server).collect(),
+        now: name.now.iter().map(ToString::to_string).collect(),
+        name: name.name,
+        answer: name.answer,
+        ttl: name.ttl,
+        own: name.own.map(|state| state.to_string()),
+        is_arrival: name.is_arrival,
+        why: name.why,
     }
 }
 
@@ -60,5 +76,6 @@ pub(super) fn report(totals: &DnsTotals) -> DnsReport {
         transfers: totals.transfers,
         rcodes: totals.rcodes.iter().map(|(rcode, count)| ((*rcode).to_owned(), *count)).collect(),
         zones: totals.zones.clone(),
+        live: None,
     }
 }

@@ -48,6 +48,11 @@ impl House {
         self.folder.join("control.sock")
     }
 
+    /// Another file in it.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// The access log, for the dashboard's view of it.
     pub(super) fn log(&self) -> PathBuf {
         self.folder.join("access.log")

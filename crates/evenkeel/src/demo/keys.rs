@@ -29,14 +29,19 @@ impl Keys {
 
     /// The next act that a key means; `None` when the keys are over.
     pub(super) async fn next(&mut self) -> Option<Act> {
+        self.next_of(act).await
+    }
+
+    /// The next thing that a key means, by other meanings; `None` when the keys are over.
+    pub(super) async fn next_of<T>(&mut self, meaning: impl Fn(u8) -> Option<T>) -> Option<T> {
         loop {
             tokio::time::sleep(LOOK).await;
             match self.terminal.key(Duration::ZERO) {
                 Pressed::Nothing => {}
                 Pressed::End | Pressed::Key(b'q') => return None,
                 Pressed::Key(key) => {
-                    if let Some(act) = act(key) {
-                        return Some(act);
+                    if let Some(meant) = meaning(key) {
+                        return Some(meant);
                     }
                 }
             }

@@ -4,6 +4,7 @@
 //! a terminal a tour does, and ends by itself. The invariant: what it shows is what a node does; nothing in the
 //! node knows that it is a demo.
 
+mod dns;
 mod house;
 mod keys;
 mod load;
@@ -32,7 +33,9 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) fn demo(args: &DemoArgs) -> Exit {
     // The stage tells what happens; the log only what should not.
     logging::start(LogLevel::Error);
-    match evenkeel_node::run_beside(show(args)) {
+    let shown =
+        if args.dns { evenkeel_node::run_beside(dns::show(args)) } else { evenkeel_node::run_beside(show(args)) };
+    match shown {
         Ok(exit) => exit,
         Err(error) => output::fail(error),
     }
@@ -44,7 +47,7 @@ async fn show(args: &DemoArgs) -> Exit {
         Err(cause) => return output::fail(cause),
     };
     output::print(stage.welcome());
-    let is_tour = args.tour || !io::stdin().is_terminal() || !io::stdout().is_terminal();
+    let is_tour = is_tour(args);
     let played =
         if is_tour { play(&mut stage, Cue::Tour(tour::script().into())).await } else { by_keys(&mut stage).await };
     let total = stage.total();
@@ -54,6 +57,11 @@ async fn show(args: &DemoArgs) -> Exit {
         (Ok(()), Ok(())) => Exit::Done,
         (Err(cause), _) | (_, Err(cause)) => output::fail(cause),
     }
+}
+
+/// Without a terminal there are no keys.
+fn is_tour(args: &DemoArgs) -> bool {
+    args.tour || !io::stdin().is_terminal() || !io::stdout().is_terminal()
 }
 
 async fn by_keys(stage: &mut Stage) -> Result<(), String> {

@@ -90,7 +90,15 @@ impl Toy {
     /// # Errors
     /// Where no port is free.
     pub(crate) async fn start(character: Character) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start_at(character, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// Starts one at an address. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Where the address cannot be had.
+    pub(crate) async fn start_at(character: Character, addr: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
         let (wanted, wishes) = watch::channel(Mood::Well);
         let (reaching, reached) = watch::channel(Mood::Well);

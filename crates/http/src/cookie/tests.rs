@@ -135,9 +135,34 @@ fn a_cookie_that_is_deleted_is_known_for_it() {
         ("sid=abc; Expires=Sat, 21 Nov 2026 01:12:44 GMT", Some(("sid", Some("abc")))),
         ("sid=abc; Expires=never", Some(("sid", Some("abc")))),
         ("sid=; Path=/", Some(("sid", None))),
+        ("sid=abc; Max-Age=", Some(("sid", Some("abc")))),
+        ("sid=abc; Max-Age=-", Some(("sid", Some("abc")))),
+        ("sid=abc; Max-Age=0x; Max-Age=00", Some(("sid", None))),
+        ("sid=abc; Max-Age=; Expires=Thu, 01 Jan 1970 00:00:00 GMT", Some(("sid", None))),
         ("nothing", None),
     ] {
         let wanted = wanted.map(|(name, value): (&str, Option<&str>)| (name.as_bytes(), value.map(str::as_bytes)));
         assert_eq!(set_pair(value.as_bytes(), NOW), wanted, "{value}");
+    }
+}
+
+#[test]
+fn the_last_word_of_an_answer_on_a_cookie_counts() {
+    for (fields, wanted) in [
+        ("Set-Cookie: SESSION=abc; Path=/", Told::Set(b"abc")),
+        ("Set-Cookie: other=1\r\nSet-Cookie: SESSION=abc", Told::Set(b"abc")),
+        ("Set-Cookie: SESSION=old\r\nSet-Cookie: SESSION=new; HttpOnly", Told::Set(b"new")),
+        ("Set-Cookie: SESSION=gone; Max-Age=0", Told::Deleted),
+        ("Set-Cookie: SESSION=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0; path=/", Told::Deleted),
+        ("Set-Cookie: SESSION=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT", Told::Deleted),
+        ("Set-Cookie: SESSION=; Path=/", Told::Deleted),
+        ("Set-Cookie: session=abc", Told::Nothing),
+        ("Cookie: SESSION=abc", Told::Nothing),
+    ] {
+        let buf = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n").into_bytes();
+        let facts = crate::RequestFacts { method: crate::Method::Get, ..Default::default() };
+        let mut parsed = crate::ResponseHead::new();
+        parsed.parse(&buf, &Limits::default(), &facts).unwrap().unwrap();
+        assert_eq!(told(parsed.fields(), &buf, b"SESSION", 1_795_223_563), wanted, "{fields}");
     }
 }

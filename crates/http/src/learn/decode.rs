@@ -5,10 +5,10 @@
 
 use std::io::{self, Write};
 
-use brotli_decompressor::DecompressorWriter;
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
+use super::brotli::{self, Brotli};
 use super::{IdNames, OwnHosts, SEARCHED, Scanner};
 use crate::field;
 use crate::fields::Fields;
@@ -21,7 +21,7 @@ const FREE: usize = 16 * 1024;
 /// The largest window of zstd that content may ask for (RFC 9659 section 3): 8 MiB, of which as much is touched as is decoded.
 const ZSTD_WINDOW_LOG: u32 = 23;
 /// Bytes that leave a decoder in one step.
-const STEP: usize = 8 * 1024;
+pub(super) const STEP: usize = 8 * 1024;
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,7 +54,8 @@ impl Coding {
         let decoder = match self {
             Self::Identity => 0,
             Self::Gzip | Self::Deflate => 96 * 1024,
-            Self::Brotli | Self::Zstd => 512 * 1024,
+            Self::Brotli => brotli::MEMORY,
+            Self::Zstd => 512 * 1024,
         };
         // Beside the decoder: what a scanner keeps, and what one piece gives.
         decoder + 16 * 1024
@@ -106,15 +107,31 @@ enum Decoder {
     Unsure,
     Zlib(Box<ZlibDecoder<Room>>),
     Deflate(Box<DeflateDecoder<Room>>),
-    Brotli(Box<DecompressorWriter<Room>>),
+    Brotli(Box<Brotli>),
     Zstd(Box<DCtx<'static>>),
 }
 
 /// What a decoder has given, up to a bound.
 #[derive(Debug, Default)]
-struct Room {
+pub(super) struct Room {
     bytes: Vec<u8>,
     most: usize,
+}
+
+impl Room {
+    /// Room for so many bytes.
+    pub(super) fn of(most: usize) -> Self {
+        Self { bytes: Vec::new(), most }
+    }
+
+    /// Takes these bytes. Where they do not fit, it takes those that do, and says so.
+    pub(super) fn give(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Write for Room {
@@ -147,7 +164,7 @@ impl PageReader {
             Coding::Identity => Decoder::Plain,
             Coding::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(Room::default()))),
             Coding::Deflate => Decoder::Unsure,
-            Coding::Brotli => Decoder::Brotli(Box::new(DecompressorWriter::new(Room::default(), STEP))),
+            Coding::Brotli => Decoder::Brotli(Box::new(Brotli::new())),
             Coding::Zstd => {
                 let mut context = DCtx::try_create()?;
                 context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG)).ok()?;
@@ -173,10 +190,10 @@ impl PageReader {
             return;
         }
         let most = self.taken.saturating_mul(RATIO).saturating_add(FREE).min(SEARCHED).saturating_sub(self.given);
-        let mut room = Room { bytes: Vec::new(), most };
+        let mut room = Room::of(most);
         let outcome = self.decode(piece, &mut room);
-        self.given = self.given.saturating_add(room.bytes.len());
-        self.scanner.feed(names, &room.bytes, tell);
+        self.given = self.given.saturating_add(room.bytes().len());
+        self.scanner.feed(names, room.bytes(), tell);
         if outcome.is_err() {
             self.scanner.give_up();
         }
@@ -200,7 +217,7 @@ impl PageReader {
             Decoder::Gzip(decoder) => through(decoder.as_mut(), MultiGzDecoder::get_mut, piece, room),
             Decoder::Zlib(decoder) => through(decoder.as_mut(), ZlibDecoder::get_mut, piece, room),
             Decoder::Deflate(decoder) => through(decoder.as_mut(), DeflateDecoder::get_mut, piece, room),
-            Decoder::Brotli(decoder) => through(decoder.as_mut(), DecompressorWriter::get_mut, piece, room),
+            Decoder::Brotli(decoder) => decoder.unpack(piece, room),
             Decoder::Zstd(context) => unpack_zstd(context, piece, room),
         }
     }
@@ -227,7 +244,7 @@ fn unpack_zstd(context: &mut DCtx<'_>, piece: &[u8], room: &mut Room) -> io::Res
         let mut output = OutBuffer::around(&mut step[..]);
         context.decompress_stream(&mut output, &mut input).map_err(|_| io::ErrorKind::InvalidData)?;
         let given = output.pos();
-        room.write_all(step.get(..given).unwrap_or_default())?;
+        room.give(step.get(..given).unwrap_or_default())?;
         if given < STEP && input.pos >= piece.len() {
             return Ok(());
         }

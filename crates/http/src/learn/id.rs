@@ -3,7 +3,7 @@
 //! The invariant: an id that was read from a link equals the id read from the request that follows the link, whatever
 //! of it was escaped on the way.
 
-use crate::uri::{Octet, octets, query_value};
+use crate::uri::{Octet, octets, path_parameter, query_value};
 
 /// Bytes of the shortest id in a link: what is shorter can be guessed, and is a flag or a page more often than a session.
 pub const SHORTEST: usize = 8;
@@ -35,9 +35,7 @@ pub fn in_query(query: &[u8], name: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// Writes the id in the path parameter of that name (`/page;name=id`) into `out`; whether there is one.
 pub fn in_path(path: &[u8], name: &[u8], out: &mut Vec<u8>) -> bool {
-    let parameters = path.split(|&b| b == b'/').flat_map(|segment| segment.split(|&b| b == b';').skip(1));
-    let mut values = parameters.filter_map(|part| part.strip_prefix(name)?.strip_prefix(b"="));
-    values.next().is_some_and(|value| take(value, out))
+    path_parameter(path, name).is_some_and(|value| take(value, out))
 }
 
 /// Undoes the escapes of a value; whether it is an id.

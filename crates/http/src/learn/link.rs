@@ -6,6 +6,7 @@
 //! make it panic.
 
 use crate::field::trim;
+use crate::uri::hex_pair;
 
 /// The hosts that are one site: that of the request, and those that the site is configured for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -180,7 +181,5 @@ pub(super) fn numeric(text: &[u8]) -> Option<(u8, usize)> {
 const NUMERIC_DIGITS: usize = 8;
 
 fn ascii(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    let value = digit(high)?.checked_mul(16)?.checked_add(digit(low)?)?;
-    (value.is_ascii() && value != 0).then_some(value)
+    hex_pair(high, low).filter(|value| value.is_ascii() && *value != 0)
 }

@@ -7,6 +7,7 @@
 //! The invariants: every cut of the same body gives the same ids; no bytes make it panic, loop or hold more than a few
 //! kilobytes.
 
+mod brotli;
 mod decode;
 mod hit;
 mod link;
@@ -24,7 +25,6 @@ pub use self::link::OwnHosts;
 pub use self::names::IdNames;
 pub use self::scan::{SEARCHED, Scanner, TOLD};
 
-use crate::cookie;
 use crate::fields::Fields;
 use crate::known::Known;
 use crate::response::ResponseHead;
@@ -41,21 +41,6 @@ pub fn in_head_links(fields: &Fields, buf: &[u8], names: &IdNames, own: &OwnHost
             scanner.finish(names, tell);
         }
     }
-}
-
-/// The value of the cookie of that name that an answer sets last; empty where it takes the cookie away.
-pub fn in_set_cookie<'b>(fields: &'b Fields, buf: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
-    fields.known(buf, Known::SetCookie).rev().find_map(|value| {
-        let (pair, attributes) = value.split_at(memchr::memchr(b';', value).unwrap_or(value.len()));
-        let (found, value) = cookie::pairs(pair).next()?;
-        (found == name).then(|| if is_taken_away(attributes) { &[][..] } else { value })
-    })
-}
-
-/// Whether the attributes of a `Set-Cookie` end the cookie: `Max-Age` of zero or below.
-fn is_taken_away(attributes: &[u8]) -> bool {
-    cookie::pairs(attributes)
-        .any(|(name, value)| name.eq_ignore_ascii_case(b"max-age") && (value == b"0" || value.first() == Some(&b'-')))
 }
 
 /// Whether the body of an answer is a page that may be searched: whole, HTML, and a final answer that is no error.

@@ -4,6 +4,8 @@
 //! ids in the same order; and an id is told before the byte that completes it is passed on, since its end is known by the
 //! byte behind it, or by the body's end.
 
+use std::ops::Range;
+
 use super::hit::{AHEAD, BACK, Page, Then, Verdict, Window, judge};
 use super::link::{Leads, OwnHosts};
 use super::names::{IdNames, Word};
@@ -16,8 +18,7 @@ pub const TOLD: usize = 8;
 /// Searches one body.
 #[derive(Debug)]
 pub struct Scanner {
-    own: OwnHosts,
-    base: Option<Leads>,
+    pub(super) page: Page,
     /// The end of what came so far: everything undecided, and `BACK` bytes before it.
     tail: Vec<u8>,
     /// Where in the tail the undecided begins.
@@ -25,7 +26,6 @@ pub struct Scanner {
     /// Text around a border.
     seam: Vec<u8>,
     passed: usize,
-    told: Vec<Vec<u8>>,
     is_over: bool,
 }
 
@@ -48,16 +48,7 @@ enum Decided {
 impl Scanner {
     /// A search of a page of these hosts.
     pub fn new(own: OwnHosts) -> Self {
-        Self {
-            own,
-            base: None,
-            tail: Vec::new(),
-            undecided: 0,
-            seam: Vec::new(),
-            passed: 0,
-            told: Vec::new(),
-            is_over: false,
-        }
+        Self { page: Page::new(own), tail: Vec::new(), undecided: 0, seam: Vec::new(), passed: 0, is_over: false }
     }
 
     /// Whether nothing that comes is looked at any more.
@@ -98,7 +89,7 @@ impl Scanner {
         let mut tail = std::mem::take(&mut self.tail);
         if piece.len() <= AHEAD {
             tail.extend_from_slice(piece);
-            let step = self.search_text(names, &tail, self.undecided, then, tell);
+            let step = self.search_text(names, (&tail, self.undecided..tail.len()), then, tell);
             self.keep(tail, b"", step);
             return;
         }
@@ -107,7 +98,7 @@ impl Scanner {
         tail.extend_from_slice(piece.get(..AHEAD).unwrap_or_default());
         let mut step = Step::At(border);
         if self.undecided < border {
-            step = self.search_text(names, &tail, self.undecided, Then::Cut, tell);
+            step = self.search_text(names, (&tail, self.undecided..border), Then::Cut, tell);
         }
         tail.truncate(border);
         if !matches!(step, Step::Over) {
@@ -116,17 +107,16 @@ impl Scanner {
         self.keep(tail, piece, step);
     }
 
-    /// Decides the finds in a text from a place on. What is found twice, since pieces overlap, is told once.
+    /// Decides the finds that begin in a range of a text.
     fn search_text(
         &mut self,
         names: &IdNames,
-        text: &[u8],
-        from: usize,
+        (text, range): (&[u8], Range<usize>),
         then: Then,
         tell: &mut dyn FnMut(&[u8]),
     ) -> Step {
-        let mut at = from;
-        while let Some((word, found)) = names.find(text, at) {
+        let mut at = range.start;
+        while let Some((word, found)) = names.find(text, at).filter(|(_, found)| range.contains(found)) {
             match self.decide(window(text, found, then), word, tell) {
                 Decided::On => at = found.saturating_add(1),
                 Decided::Waits => return Step::At(found.min(resume(names, text.len(), then))),
@@ -170,25 +160,16 @@ impl Scanner {
     }
 
     fn decide(&mut self, window: Window<'_>, word: &Word, tell: &mut dyn FnMut(&[u8])) -> Decided {
-        let base = self.base.unwrap_or(Leads::Home);
-        match judge(window, word, Page { own: &self.own, base }) {
+        match judge(window, word, &mut self.page) {
             Verdict::Wait => return Decided::Waits,
             Verdict::Nothing => {}
-            Verdict::Base(leads) => {
-                let leads = if leads == Leads::Along { Leads::Home } else { leads };
-                // The first one counts (HTML, section 4.2.3).
-                self.base.get_or_insert(leads);
-            }
-            Verdict::Id(id) if self.told.contains(&id) => {}
+            Verdict::Base(leads) => self.page.lead(if leads == Leads::Along { Leads::Home } else { leads }),
             Verdict::Id(id) => {
                 tell(&id);
-                self.told.push(id);
-                if self.told.len() >= TOLD {
-                    return Decided::Over;
-                }
+                self.page.tell(id);
             }
         }
-        Decided::On
+        if self.page.is_over() { Decided::Over } else { Decided::On }
     }
 
     /// Keeps what the next piece may need of tail and piece.

@@ -1,4 +1,4 @@
-//! Who listens on a port: the socket's inode from `/proc/net/tcp{,6}`, then the process that has it open.
+//! Who has a port: the socket's inode from `/proc/net/{tcp,udp}{,6}`, then the process that has it open.
 //!
 //! Best effort by nature: processes come and go meanwhile, and other users' descriptors are hidden from us.
 
@@ -10,15 +10,37 @@ use evenkeel_model::config::ListenAddr;
 
 use super::Holder;
 
-/// The state of a listening socket in `/proc/net/tcp`.
-const LISTEN: &str = "0A";
+/// What a port is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Streams,
+    Datagrams,
+}
+
+impl Kind {
+    fn tables(self) -> [&'static str; 2] {
+        match self {
+            Self::Streams => ["net/tcp", "net/tcp6"],
+            Self::Datagrams => ["net/udp", "net/udp6"],
+        }
+    }
+
+    /// The state of a socket that takes what comes from anybody: `TCP_LISTEN`, and of datagrams the one without a peer.
+    fn open_state(self) -> &'static str {
+        match self {
+            Self::Streams => "0A",
+            Self::Datagrams => "07",
+        }
+    }
+}
 
 /// The process that listens where `addr` would.
-pub(super) fn find(addr: ListenAddr, proc: &Path) -> Option<Holder> {
+pub(super) fn find(addr: ListenAddr, kind: Kind, proc: &Path) -> Option<Holder> {
     let mut inodes = Vec::new();
-    for table in ["net/tcp", "net/tcp6"] {
+    for table in kind.tables() {
         let text = fs::read_to_string(proc.join(table)).unwrap_or_default();
-        inodes.extend(text.lines().skip(1).filter_map(listening).filter(|it| conflicts(addr, it)).map(|it| it.inode));
+        let open = text.lines().skip(1).filter_map(|line| listening(line, kind));
+        inodes.extend(open.filter(|it| conflicts(addr, it)).map(|it| it.inode));
     }
     if inodes.is_empty() {
         return None;
@@ -46,10 +68,10 @@ pub(super) struct Listening {
 }
 
 /// One line of the table, where it is a listening socket: `sl local_address rem_address st … inode` (proc(5)).
-pub(super) fn listening(line: &str) -> Option<Listening> {
+pub(super) fn listening(line: &str, kind: Kind) -> Option<Listening> {
     let mut words = line.split_ascii_whitespace();
     let (addr, port) = words.nth(1)?.split_once(':')?;
-    if words.nth(1)? != LISTEN {
+    if words.nth(1)? != kind.open_state() {
         return None;
     }
     let inode = words.nth(5)?.parse().ok()?;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
-use super::holder::{Listening, find, listening};
+use super::holder::{Kind, Listening, find, listening};
 use super::*;
 use crate::scratch::Scratch;
 
@@ -97,7 +97,7 @@ fn an_address_of_another_machine_is_named_as_such() {
 
 #[test]
 fn a_forbidden_port_comes_with_the_line_that_allows_it() {
-    let error = explain(ListenAddr::Every(80), io::Error::from(Errno::ACCESS));
+    let error = explain(ListenAddr::Every(80), Kind::Streams, io::Error::from(Errno::ACCESS));
     assert_eq!(error.to_string(), "cannot listen on :80: port 80 is for privileged processes only");
     let hint = error.hint().unwrap();
     assert!(hint.contains("setcap cap_net_bind_service=+ep"), "{hint}");
@@ -125,7 +125,7 @@ fn listening_sockets_are_read_from_the_kernels_table() {
         (String::new(), None),
     ] {
         let expected = expected.map(|(addr, port)| Listening { addr, port, inode: 4711 });
-        assert_eq!(listening(&line), expected, "{line}");
+        assert_eq!(listening(&line, Kind::Streams), expected, "{line}");
     }
 }
 
@@ -145,9 +145,13 @@ fn the_holder_is_the_process_that_has_the_socket_open() {
     fs::write(proc.path("34/comm"), "nginx\n").unwrap();
 
     let holder = Some(Holder { pid: 34, program: "nginx".to_owned() });
-    assert_eq!(find(one("10.0.0.1:8080"), proc.as_ref()), holder);
-    assert_eq!(find(ListenAddr::Every(8080), proc.as_ref()), holder);
-    assert_eq!(find(one("10.0.0.1:8081"), proc.as_ref()), None);
+    assert_eq!(find(one("10.0.0.1:8080"), Kind::Streams, proc.as_ref()), holder);
+    assert_eq!(find(ListenAddr::Every(8080), Kind::Streams, proc.as_ref()), holder);
+    assert_eq!(find(one("10.0.0.1:8081"), Kind::Streams, proc.as_ref()), None);
+    assert_eq!(find(one("10.0.0.1:8080"), Kind::Datagrams, proc.as_ref()), None);
+
+    fs::write(proc.path("net/udp"), format!("a head\n{}\n", line.replace(" 0A ", " 07 "))).unwrap();
+    assert_eq!(find(one("10.0.0.1:8080"), Kind::Datagrams, proc.as_ref()), holder);
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub(super) struct Slots {
     slots: Box<[Slot]>,
     incoming: Box<[libc::mmsghdr]>,
     outgoing: Box<[libc::mmsghdr]>,
+    /// How many of the incoming ones the last call has written to, and whether they were told to tell arrivals.
+    used: usize,
+    tells_arrival: bool,
 }
 
 /// Asks for the arrival address of each datagram.
@@ -58,7 +61,7 @@ impl Slots {
         // SAFETY: as above; a header of zeros names no buffer.
         let header = || unsafe { zeroed::<libc::mmsghdr>() };
         let headers = || (0..count).map(|_| header()).collect::<Box<[libc::mmsghdr]>>();
-        let mut all = Self { slots, incoming: headers(), outgoing: headers() };
+        let mut all = Self { slots, incoming: headers(), outgoing: headers(), used: count, tells_arrival: false };
         for (slot, header) in all.slots.iter_mut().zip(all.incoming.iter_mut()) {
             slot.read = libc::iovec { iov_base: slot.input.as_mut_ptr().cast(), iov_len: slot.input.len() };
             slot.write = libc::iovec { iov_base: slot.output.as_mut_ptr().cast(), iov_len: 0 };
@@ -71,7 +74,10 @@ impl Slots {
 
     /// Receives without waiting; 0 where nothing is there.
     pub(super) fn receive(&mut self, fd: RawFd, tells_arrival: bool) -> io::Result<usize> {
-        for (slot, header) in self.slots.iter_mut().zip(self.incoming.iter_mut()) {
+        // What the kernel has not written to is as it was left.
+        let stale = if self.tells_arrival == tells_arrival { self.used } else { self.slots.len() };
+        self.tells_arrival = tells_arrival;
+        for (slot, header) in self.slots.iter_mut().zip(self.incoming.iter_mut()).take(stale) {
             let message = &mut header.msg_hdr;
             message.msg_namelen = libc::socklen_t::try_from(size_of::<libc::sockaddr_in6>()).unwrap_or(0);
             message.msg_flags = 0;
@@ -83,6 +89,8 @@ impl Slots {
         // SAFETY: the headers are as many as said; each names a buffer, an address and control bytes of this batch
         // with their lengths, which live and do not move as long as `self` does.
         let received = unsafe { libc::recvmmsg(fd, headers, count, libc::MSG_DONTWAIT as _, null_mut()) };
+        // One more than it says: the header of a datagram that failed may have been written to.
+        self.used = usize::try_from(received).unwrap_or(0).saturating_add(1).min(self.slots.len());
         usize::try_from(received).or_else(|_| {
             let error = io::Error::last_os_error();
             match error.kind() {

@@ -13,8 +13,8 @@ fn client(to: &str) -> UdpSocket {
 
 /// Answers what comes with the same bytes and the arrival address, once.
 fn echo(port: &Port, batch: &mut Batch) -> usize {
-    let waker = Waker::new().unwrap();
-    wait([port].into_iter(), &waker, Duration::from_secs(10)).unwrap();
+    let bell = Bell::new().unwrap();
+    wait([port].into_iter(), &bell, Duration::from_secs(10)).unwrap();
     batch
         .exchange(port, &mut |datagram, out| {
             let text = format!("{} {}", datagram.arrived_at.unwrap(), String::from_utf8_lossy(datagram.bytes));
@@ -26,7 +26,7 @@ fn echo(port: &Port, batch: &mut Batch) -> usize {
 
 #[test]
 fn an_answer_leaves_from_where_its_query_arrived() {
-    let ports = bind(ListenAddr::Every(0), 1).unwrap();
+    let ports = bind(ListenAddr::Every(0), 1, Presence::Here).unwrap();
     let port = ports[0].addr().port();
     let mut batch = Batch::new();
     // 127.0.0.0/8 is local as a whole: the second address shows that the answer does not leave from the first.
@@ -52,7 +52,7 @@ fn an_answer_leaves_from_where_its_query_arrived() {
 
 #[test]
 fn a_batch_answers_many_and_leaves_out_what_has_no_answer() {
-    let ports = bind(ListenAddr::One("127.0.0.1:0".parse().unwrap()), 1).unwrap();
+    let ports = bind(ListenAddr::One("127.0.0.1:0".parse().unwrap()), 1, Presence::Here).unwrap();
     let client = client("127.0.0.1");
     client.connect(ports[0].addr()).unwrap();
     for number in 0..40_u8 {
@@ -63,8 +63,8 @@ fn a_batch_answers_many_and_leaves_out_what_has_no_answer() {
     let mut batch = Batch::new();
     let mut taken = 0;
     while taken < 41 {
-        let waker = Waker::new().unwrap();
-        wait(ports.iter(), &waker, Duration::from_secs(10)).unwrap();
+        let bell = Bell::new().unwrap();
+        wait(ports.iter(), &bell, Duration::from_secs(10)).unwrap();
         taken += batch
             .exchange(&ports[0], &mut |datagram, out| {
                 out[0] = datagram.bytes[0];
@@ -84,13 +84,31 @@ fn a_batch_answers_many_and_leaves_out_what_has_no_answer() {
 fn a_port_that_somebody_else_has_is_told() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = ListenAddr::One(taken.local_addr().unwrap());
-    assert!(matches!(bind(addr, 2), Err(NetError::PortInUse { .. })));
+    let Err(NetError::PortInUse { holder, .. }) = bind(addr, 2, Presence::Here) else { panic!("it was shared") };
+    assert_eq!(holder.unwrap().pid, std::process::id());
 }
 
 #[test]
-fn a_waker_ends_a_wait() {
-    let waker = Waker::new().unwrap();
-    waker.wake();
-    wait(std::iter::empty(), &waker, Duration::from_secs(60)).unwrap();
-    wait(std::iter::empty(), &waker, Duration::from_millis(1)).unwrap();
+fn our_own_port_on_an_overlapping_address_is_no_conflict() {
+    let every = bind(ListenAddr::Every(0), 2, Presence::Here).unwrap();
+    let one = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), every[0].addr().port());
+    let ports = bind(ListenAddr::One(one), 2, Presence::Here).unwrap();
+    assert_eq!(ports[0].addr(), one);
+}
+
+#[test]
+fn an_address_that_moves_is_bound_before_it_is_here() {
+    // TEST-NET-1 (RFC 5737) is nobody's.
+    let absent = ListenAddr::One("192.0.2.77:0".parse().unwrap());
+    assert!(matches!(bind(absent, 2, Presence::Here), Err(NetError::AddressAbsent { .. })));
+    let ports = bind(absent, 2, Presence::Moves).unwrap();
+    assert_eq!((ports.len(), ports[0].addr()), (2, ports[1].addr()));
+}
+
+#[test]
+fn a_bell_ends_a_wait() {
+    let bell = Bell::new().unwrap();
+    bell.ring();
+    wait(std::iter::empty(), &bell, Duration::from_secs(60)).unwrap();
+    wait(std::iter::empty(), &bell, Duration::from_millis(1)).unwrap();
 }

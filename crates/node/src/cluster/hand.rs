@@ -133,6 +133,8 @@ pub(crate) enum Report {
     Restored { group: usize, addr: IpAddr },
     /// An address could not be put back or kept.
     Lost { group: usize, addr: IpAddr, cause: String },
+    /// The addresses on a device are not announced, and why; without a cause they are again.
+    Mute { device: String, cause: Option<String> },
 }
 
 #[cfg(test)]

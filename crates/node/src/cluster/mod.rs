@@ -11,6 +11,7 @@
 mod guard;
 mod hand;
 mod share;
+mod telling;
 mod thread;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,8 @@ use std::time::Duration;
 use evenkeel_cluster::{BootId, Change, Group, Key, Keyring, Member, Mode, Node, Resource, Settings, Timing, name_id};
 use evenkeel_model::config::{self, GroupMode, ListenAddr, ResourceKind};
 use evenkeel_model::{caps, defaults};
-use evenkeel_net::beat::{Bell, Path};
+use evenkeel_net::beat::Path;
+use evenkeel_net::bell::Bell;
 use evenkeel_net::listen::{self, Presence};
 use evenkeel_net::ping::Ping;
 use evenkeel_net::process::Companion;
@@ -41,6 +43,7 @@ use crate::tasks::{self, Ending};
 
 use hand::{Address, Order, Setup};
 use share::{Peer, Sharing};
+use telling::Teller;
 use thread::{Command, Heart, Line, PingNode};
 
 pub use crate::supervisor::{ClusterStatus, GroupOrder, GroupRefused};
@@ -78,6 +81,8 @@ pub(crate) struct Cluster {
     pub(crate) name: Arc<str>,
     /// Percent of the capacity that was last told.
     score: u8,
+    /// Devices whose addresses are not announced, and why.
+    pub(crate) mute: BTreeMap<String, String>,
     sharing: SharingThread,
     /// Groups that go, or are gone.
     pub(crate) leaving: BTreeSet<Arc<str>>,
@@ -140,10 +145,18 @@ impl Ready {
         let ending = Ending::new();
         let name = Arc::clone(&self.name);
         let line = Line::new(commands, Arc::clone(&bell));
-        let sharing = std::mem::take(&mut self.sharing).start(shared, &self.seed)?;
+        let sharing = std::mem::take(&mut self.sharing).start(shared, &self.seed, events)?;
         let heart = self.heart(received, bell, events.clone(), &ending);
-        tasks::start_thread(tasks::HEARTBEAT, None, move || heart.run())?;
-        Ok(Cluster { line, ending: Some(ending), name, score: 100, sharing, leaving: BTreeSet::new() })
+        tasks::start_thread(tasks::HEARTBEAT, None, events, move || heart.run())?;
+        Ok(Cluster {
+            line,
+            ending: Some(ending),
+            name,
+            score: 100,
+            sharing,
+            leaving: BTreeSet::new(),
+            mute: BTreeMap::new(),
+        })
     }
 
     /// A seed that all nodes have, for the names of learned sessions.
@@ -159,7 +172,8 @@ impl Ready {
         ending: &Ending,
     ) -> Heart {
         let Self { node, paths, peers, guard, pings, need, dead, name: _, sharing: _, seed: _ } = self;
-        Heart { node, paths, peers, guard, pings, need, dead, commands, bell, events, _token: ending.token() }
+        let teller = Teller::new(events);
+        Heart { node, paths, peers, guard, pings, need, dead, commands, bell, teller, _token: ending.token() }
     }
 }
 
@@ -269,10 +283,10 @@ fn lifetime(dead: Duration) -> Duration {
         .max(defaults::ADDRESS_LIFETIME)
 }
 
-/// Reads the keys that the block names.
+/// The keys that heartbeats are sealed and accepted with.
 ///
 /// # Errors
-/// Where one cannot be had or is weak.
+/// Where one cannot be had, or is none.
 pub(crate) fn keys(cluster: &config::Cluster) -> Result<Keyring, Refusal> {
     let key = |secret: &config::SecretRef| {
         let bytes = secrets::read_private(secret)?;

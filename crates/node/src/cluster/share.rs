@@ -26,9 +26,10 @@ use evenkeel_net::{clock, rng};
 use evenkeel_proxy::Shared;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
 
+use crate::supervisor::Event;
 use crate::tasks;
 
 /// How long a connection may take to be there, hellos included.
@@ -132,7 +133,12 @@ impl Sharing {
     ///
     /// # Errors
     /// Where the system has no thread to give.
-    pub(super) fn start(self, shared: &Arc<Shared>, seed: &[u8; 16]) -> io::Result<SharingThread> {
+    pub(super) fn start(
+        self,
+        shared: &Arc<Shared>,
+        seed: &[u8; 16],
+        events: &mpsc::Sender<Event>,
+    ) -> io::Result<SharingThread> {
         let board = Board::default();
         let keys = self.keys.ok_or_else(|| io::Error::other("a channel needs the cluster's key"))?;
         for peer in &self.peers {
@@ -152,7 +158,7 @@ impl Sharing {
             config: known,
         };
         let (listeners, own) = (self.listeners, self.own);
-        tasks::start_thread(tasks::SHARING, None, move || run(common, listeners, own, stopped))?;
+        tasks::start_thread(tasks::SHARING, None, events, move || run(common, listeners, own, stopped))?;
         Ok(SharingThread { _stop: stop, board, config, keys })
     }
 }

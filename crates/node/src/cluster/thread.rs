@@ -1,6 +1,6 @@
 //! The heartbeat thread: it moves packets, time and orders into the node of the cluster, and carries out what comes out.
 //!
-//! It touches no disk and asks no name server, and what it has to tell goes out only where there is room. Addresses are
+//! It touches no disk and asks no name server, and what it has to tell goes out when there is room. Addresses are
 //! the guard's. The invariant: between two heartbeats nothing here waits for anything but packets.
 
 use std::net::IpAddr;
@@ -10,20 +10,25 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use evenkeel_cluster::{Action, Change, Event, Keyring, Node, Outcome, View};
-use evenkeel_net::beat::{Bell, Path, readable, wait};
+use evenkeel_net::beat::{Path, readable, wait};
+use evenkeel_net::bell::Bell;
 use evenkeel_net::clock;
 use evenkeel_net::ping::Ping;
 use evenkeel_net::process::{Companion, be_urgent};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::hand::{Order, Report};
-use crate::supervisor;
+use super::telling::Teller;
 use crate::tasks::Token;
 
 /// Packets that are read from one path before the others get their turn.
 const BATCH: usize = 64;
 /// Bytes of a datagram that are read; a longer one is no heartbeat.
 const DATAGRAM: usize = 2048;
+/// Before what found no room is told again.
+const AGAIN: Duration = Duration::from_millis(10);
+/// How long the end of the thread waits for room for its last words.
+const LAST: Duration = Duration::from_millis(500);
 /// The pause between echo requests to a ping node, as a part of the dead time.
 const PINGS: u32 = 4;
 
@@ -69,7 +74,7 @@ pub(crate) enum Told {
     /// The guard has ended. Without it addresses cannot be held.
     GuardLost,
     /// The node has left the cluster. Its guard goes on for connections that are open.
-    Left(Companion),
+    Left(Option<Companion>),
 }
 
 /// One ping node.
@@ -90,7 +95,7 @@ pub(super) struct Heart {
     pub(super) dead: Duration,
     pub(super) commands: Receiver<Command>,
     pub(super) bell: Arc<Bell>,
-    pub(super) events: mpsc::Sender<supervisor::Event>,
+    pub(super) teller: Teller,
     pub(super) _token: Token,
 }
 
@@ -125,15 +130,34 @@ impl Heart {
                 self.node.handle_timeout(now);
             }
             self.act(&mut turn);
+            self.teller.go_on();
             let is_late = turn.leave_by.is_some_and(|by| by <= clock::now());
             if turn.leave_by.is_some() && (self.node.has_left() || is_late) {
                 break;
             }
         }
-        self.say(&mut turn, &Order::Leave);
-        // The guard keeps open connections alive until the process ends, or their time is over.
-        let told = Told::Left(self.guard);
-        let _ = self.events.try_send(supervisor::Event::Cluster(Box::new(told)));
+        self.end(&mut turn);
+    }
+
+    /// Ends with the guard: whoever hears that the node has left waits for this thread.
+    fn end(mut self, turn: &mut Turn) {
+        // Of an end that is not orderly the peers have to hear: then the guard is told nothing, and the tie's end has
+        // it give up what is held in our name, with a last word.
+        let guard = if self.node.has_left() {
+            self.say(turn, &Order::Leave);
+            // It goes on for connections that are open, until the process ends or their time is over.
+            Some(self.guard)
+        } else {
+            self.guard.finish();
+            None
+        };
+        self.teller.tell(Told::Left(guard));
+        let until = clock::now() + LAST;
+        while self.teller.is_waiting() && clock::now() < until {
+            let _ = wait(&mut [readable(self.bell.as_fd())], AGAIN);
+            self.bell.hear();
+            self.teller.go_on();
+        }
     }
 
     fn wait(&self, turn: &Turn) {
@@ -144,6 +168,9 @@ impl Heart {
         }
         if let Some(by) = turn.leave_by {
             due = due.min(by);
+        }
+        if self.teller.is_waiting() {
+            due = due.min(now + AGAIN);
         }
         let mut these = vec![readable(self.bell.as_fd())];
         if !turn.is_guard_lost {
@@ -174,7 +201,7 @@ impl Heart {
                 Ok(None) => return,
                 Ok(Some(0)) | Err(_) => {
                     turn.is_guard_lost = true;
-                    return self.tell(Told::GuardLost);
+                    return self.teller.tell(Told::GuardLost);
                 }
                 Ok(Some(length)) => length,
             };
@@ -188,13 +215,13 @@ impl Heart {
                 Report::Broken { group, resource, .. } => Some(Change::Broken { group: *group, resource: *resource }),
                 Report::CarrierLost { group } => Some(Change::CarrierLost { group: *group }),
                 Report::ForeignOwner { group, .. } => Some(Change::ForeignOwner { group: *group }),
-                Report::Restored { .. } | Report::Lost { .. } => None,
+                Report::Restored { .. } | Report::Lost { .. } | Report::Mute { .. } => None,
             };
             if let Some(change) = change {
                 self.node.apply(clock::now(), change);
             }
             if !matches!(report, Report::Done { failed: None, .. }) {
-                self.tell(Told::Report(report));
+                self.teller.tell(Told::Report(report));
             }
         }
     }
@@ -270,7 +297,7 @@ impl Heart {
                 Action::Restore { group } => self.say_of(turn, group, |group| Order::Restore { group }),
                 Action::Announce { group } => self.say_of(turn, group, |group| Order::Announce { group }),
                 Action::Renew { group } => self.say_of(turn, group, |group| Order::Renew { group }),
-                Action::Note(event) => self.tell(Told::Event(event)),
+                Action::Note(event) => self.teller.tell(Told::Event(event)),
             }
         }
     }
@@ -289,10 +316,5 @@ impl Heart {
     fn send(&self, turn: &Turn) {
         // It fails when the guard is gone, which is heard of, or does not read, which the kernel's lifetime ends.
         let _ = self.guard.tie.send(&turn.message);
-    }
-
-    /// Events that find no room are lost: whoever looks sees the state itself.
-    fn tell(&self, told: Told) {
-        let _ = self.events.try_send(supervisor::Event::Cluster(Box::new(told)));
     }
 }

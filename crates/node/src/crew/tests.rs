@@ -10,6 +10,17 @@ use crate::run_beside;
 /// A crew of one worker whose commands nobody takes, with the end of the channel.
 fn stuck() -> (Crew, mpsc::Receiver<Command>, Arc<Snapshot>) {
     let (commands, received) = mpsc::channel(2);
+    let (_, snapshot) = nothing();
+    (Crew { workers: vec![worker(commands)], ending: Ending::new() }, received, snapshot)
+}
+
+fn worker(commands: mpsc::Sender<Command>) -> Worker {
+    let runtime = Builder::new_current_thread().build_local(LocalOptions::default()).unwrap().metrics();
+    Worker { commands, runtime }
+}
+
+/// What an empty configuration makes.
+fn nothing() -> (Arc<Shared>, Arc<Snapshot>) {
     let shared = Shared::new(1, mpsc::channel(1).0);
     let snapshot = Snapshot::build(SnapshotParts {
         generation: 1,
@@ -22,8 +33,7 @@ fn stuck() -> (Crew, mpsc::Receiver<Command>, Arc<Snapshot>) {
         hash_seed: [0; 16],
         shared: &shared,
     });
-    let runtime = Builder::new_current_thread().build_local(LocalOptions::default()).unwrap().metrics();
-    (Crew { workers: vec![Worker { commands, runtime }], ending: Ending::new() }, received, snapshot)
+    (shared, snapshot)
 }
 
 #[test]
@@ -57,4 +67,16 @@ fn an_answer_that_does_not_come_is_missed_by_number() {
         Some(acks.all(Duration::from_secs(1)).await)
     });
     assert_eq!(answered.unwrap(), Some(Ok(())));
+}
+
+#[test]
+fn a_worker_without_room_keeps_nothing_from_those_behind_it() {
+    let (_, snapshot) = nothing();
+    let (first, _full) = mpsc::channel(1);
+    let (second, mut received) = mpsc::channel(1);
+    let crew = Crew { workers: vec![worker(first), worker(second)], ending: Ending::new() };
+    assert!(crew.publish(&snapshot));
+    assert!(received.try_recv().is_ok());
+    assert!(crew.ping(&snapshot).is_err_and(|silent| silent == Silent(0)));
+    assert!(matches!(received.try_recv(), Ok(Command::Apply { .. })), "the order stops at the first");
 }

@@ -2,14 +2,19 @@
 //!
 //! The invariant: the answer is made by the way that queries go, from the view that they are answered from.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use evenkeel_dns::answer::{Asker, Balanced, Transport, Zones};
+use evenkeel_dns::answer::{Health, Transport, Zones};
 use evenkeel_dns::wire::{Message, Question, write_query};
-use evenkeel_dns::{Class, Name, Rdata, Type};
+use evenkeel_dns::{Class, Name, Type};
+use evenkeel_model::ServerId;
+use evenkeel_model::config::Config;
+use evenkeel_proxy::ServerView;
 
 use super::Dns;
+use super::chosen::{self, BalancedStatus};
 use super::long::{self, Outcome};
 
 /// What a query gets now.
@@ -71,20 +76,6 @@ pub struct ZoneStatus {
     pub balanced: Vec<BalancedStatus>,
 }
 
-/// A name whose addresses are chosen by health.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BalancedStatus {
-    /// The name.
-    pub name: String,
-    /// The rule: `self`, `self+peers`, `peers` or `pool` with its name.
-    pub answer: String,
-    /// The addresses that may be answered now; empty where health is not known yet, or where a node answers with the
-    /// address that it is asked at.
-    pub now: Vec<IpAddr>,
-    /// Seconds that an answer may be kept now.
-    pub ttl: u32,
-}
-
 impl Dns {
     /// What a query gets now.
     pub(crate) fn query(&self, asked: &DnsAsked) -> Answered {
@@ -114,7 +105,7 @@ impl Dns {
             rcode: reply.rcode.to_string(),
             answer: lines(|message| &message.answer),
             authority: lines(|message| &message.authority),
-            why: why(&block.zones, name, kind, answers.health.ready)
+            why: why(&block.zones, name, kind, &answers.health.borrow())
                 .into_iter()
                 .chain(self.states(&block.zones, name, kind))
                 .collect(),
@@ -134,25 +125,14 @@ impl Dns {
         lines
     }
 
-    fn balanced_status(&self, name: &Name, balanced: &Balanced) -> BalancedStatus {
-        let health = self.health.borrow();
-        let nobody = Asker { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), arrived_at: None, luck: 0 };
-        let mut picked = balanced.pick(Type::A, &health, &nobody);
-        let sixes = balanced.pick(Type::AAAA, &health, &nobody);
-        picked.data.extend(sixes.data);
-        let addresses = picked.data.iter().filter_map(Rdata::as_ip);
-        let now = if health.ready { addresses.collect() } else { Vec::new() };
-        BalancedStatus { name: name.to_string(), answer: balanced.mode.to_string(), now, ttl: picked.ttl }
-    }
-
     /// Every zone.
-    pub(crate) fn zones(&self) -> Vec<ZoneStatus> {
+    pub(crate) fn zones(&self, config: &Config, views: &HashMap<ServerId, ServerView>) -> Vec<ZoneStatus> {
         let mut all = Vec::new();
         for block in self.blocks.iter() {
             for served in block.zones.all() {
                 let zone = served.zone();
                 let chosen = served.chosen().into_iter();
-                let balanced = chosen.map(|(name, balanced)| self.balanced_status(name, balanced));
+                let balanced = chosen.map(|(name, balanced)| self.balanced_status(name, balanced, (config, views)));
                 all.push(ZoneStatus {
                     name: zone.origin().to_string(),
                     listeners: block.listeners.iter().map(ToString::to_string).collect(),
@@ -172,17 +152,14 @@ impl fmt::Display for DnsAsked {
     }
 }
 
-fn why(zones: &Zones, name: &Name, kind: Type, is_ready: bool) -> Vec<String> {
+fn why(zones: &Zones, name: &Name, kind: Type, health: &Health<'_>) -> Vec<String> {
     let Some(served) = zones.find(name, kind) else {
         return vec![format!("no zone here holds `{name}`")];
     };
     match served.balanced_for(name) {
         Some(balanced) if matches!(kind, Type::A | Type::AAAA) => {
-            let mut lines = vec![format!("the addresses of the name are chosen: answer={}", balanced.mode)];
-            if !is_ready {
-                lines.push("what is healthy is not known yet".to_owned());
-            }
-            lines
+            let rule = format!("the addresses of the name are chosen: answer={}", balanced.mode);
+            std::iter::once(rule).chain(chosen::why(balanced, health, &[kind])).collect()
         }
         _ => vec![format!("the records of zone `{}`", served.zone().origin())],
     }

@@ -4,15 +4,13 @@
 //! warned of and changes nothing. The invariant: it sends a bounded number of queries, and nobody waits for it.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use evenkeel_dns::wire::{Message, MessageRecord, Question, write_query};
-use evenkeel_dns::{Class, Name, Type};
-use evenkeel_net::rng;
-use tokio::net::UdpSocket;
-use tokio::time::timeout;
+use evenkeel_dns::wire::{Message, MessageRecord};
+use evenkeel_dns::{Name, Type};
+
+use super::asking::ask;
 
 /// How long one answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -52,50 +50,22 @@ async fn referral(wanted: &Delegation) -> Result<Message, String> {
     let mut above = wanted.zone.parent();
     for _ in 0..MOST_LABELS {
         let Some(parent) = above else { break };
-        let answer = ask(resolver, &parent, Type::NS, true).await?;
+        let answer = ask(resolver, (&parent, Type::NS), true, PATIENCE).await?;
         let servers: Vec<Name> = targets(&answer.answer, &parent);
         if servers.is_empty() {
             above = parent.parent();
             continue;
         }
         for server in servers.iter().take(MOST_SERVERS) {
-            let addresses = ask(resolver, server, Type::A, true).await?;
+            let addresses = ask(resolver, (server, Type::A), true, PATIENCE).await?;
             let Some(address) = addresses.answer.iter().find_map(|record| record.data.as_ip()) else { continue };
-            if let Ok(referral) = ask(SocketAddr::new(address, PORT), &wanted.zone, Type::NS, false).await {
+            if let Ok(referral) = ask(SocketAddr::new(address, PORT), (&wanted.zone, Type::NS), false, PATIENCE).await {
                 return Ok(referral);
             }
         }
         return Err(format!("no server of `{parent}` answers"));
     }
     Err(format!("the resolver {resolver} knows no servers of the zones above it"))
-}
-
-/// One query, one answer.
-async fn ask(to: SocketAddr, name: &Name, kind: Type, recursion: bool) -> Result<Message, String> {
-    let asking = exchange(to, name, kind, recursion);
-    match timeout(PATIENCE, asking).await {
-        Ok(Ok(message)) => Ok(message),
-        Ok(Err(error)) => Err(format!("{to}: {error}")),
-        Err(_) => Err(format!("{to} does not answer")),
-    }
-}
-
-async fn exchange(to: SocketAddr, name: &Name, kind: Type, recursion: bool) -> io::Result<Message> {
-    let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
-    socket.connect(to).await?;
-    let [high, low, ..] = rng::seed();
-    let id = u16::from_be_bytes([high, low]);
-    let question = Question { name: name.clone(), kind, class: Class::IN };
-    socket.send(&write_query(id, &question, recursion, Some(1232))).await?;
-    let mut bytes = [0; 2048];
-    loop {
-        let length = socket.recv(&mut bytes).await?;
-        let message = bytes.get(..length).and_then(Message::read);
-        if let Some(message) = message.filter(|message| message.id == id && message.questions == [question.clone()]) {
-            return Ok(message);
-        }
-    }
 }
 
 /// The names that the NS records of an owner name.

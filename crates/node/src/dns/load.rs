@@ -3,8 +3,9 @@
 //! The invariant: what is loaded is whole; one bad line of one zone file refuses the configuration.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_config::{Diagnostic, Loaded};
@@ -33,6 +34,8 @@ pub(crate) struct Block {
     pub(super) listeners: Vec<ListenerName>,
     pub(super) zones: Arc<Zones>,
     pub(super) ready: Arc<Ready>,
+    /// What the zones were made of.
+    made_of: MadeOf,
     pub(super) policy: Policy,
     pub(super) cookies: Option<[u8; 16]>,
     pub(super) rate: Option<RateRules>,
@@ -48,6 +51,30 @@ pub(crate) struct Block {
     numbers: Vec<u16>,
     /// The same by the zone's name, as on the wire in lower case.
     numbers_by_name: HashMap<Box<[u8]>, u16>,
+}
+
+/// What the zones of a block are made of. Where it is the same, they are.
+#[derive(PartialEq)]
+struct MadeOf {
+    zones: Vec<DnsZone>,
+    /// The pools that traffic is sent to.
+    serving: Vec<PoolName>,
+    /// Every file that was read, with a digest of what it held.
+    files: Vec<(PathBuf, u64)>,
+}
+
+impl MadeOf {
+    /// Whether the files hold what they held.
+    fn is_unchanged(&self) -> bool {
+        self.files.iter().all(|(path, digest)| std::fs::read(path).is_ok_and(|bytes| digest_of(&bytes) == *digest))
+    }
+}
+
+/// Tells two contents of a file from one another; nobody gains by making two that are the same.
+fn digest_of(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Who may transfer a zone, by one line.
@@ -66,18 +93,24 @@ pub(super) struct Told {
 
 /// What is wrong with the zones and keys of a configuration; nothing where they can be used.
 pub fn problems(loaded: &Loaded) -> Vec<Diagnostic> {
-    loaded.config.as_ref().and_then(|config| load(config, b"", loaded).err()).unwrap_or_default()
+    loaded.config.as_ref().and_then(|config| load(config, b"", loaded, &[]).err()).unwrap_or_default()
 }
 
-/// Loads every block; `own` is this node's own secret.
+/// Loads every block; `own` is this node's own secret, `kept` are the blocks that answer now, whose zones are taken
+/// over where nothing of them has changed.
 ///
 /// # Errors
 /// Everything that cannot be used.
-pub(crate) fn load(config: &Config, own: &[u8], loaded: &Loaded) -> Result<Vec<Block>, Vec<Diagnostic>> {
+pub(crate) fn load(
+    config: &Config,
+    own: &[u8],
+    loaded: &Loaded,
+    kept: &[Block],
+) -> Result<Vec<Block>, Vec<Diagnostic>> {
     let mut found = Vec::new();
     let mut blocks = Vec::new();
     for dns in &config.dns {
-        match block(config, dns, own, loaded) {
+        match block(config, dns, own, (loaded, kept)) {
             Ok(block) => blocks.push(block),
             Err(wrong) => found.extend(wrong),
         }
@@ -85,42 +118,45 @@ pub(crate) fn load(config: &Config, own: &[u8], loaded: &Loaded) -> Result<Vec<B
     if found.is_empty() { Ok(blocks) } else { Err(found) }
 }
 
-fn block(config: &Config, dns: &Dns, own: &[u8], loaded: &Loaded) -> Result<Block, Vec<Diagnostic>> {
-    let mut found = Vec::new();
-    let mut zones = Zones::new();
-    let (mut keys, mut transfers, mut told) = (Vec::new(), Vec::new(), Vec::new());
-    for zone in &dns.zones {
-        let served = match served(config, zone, loaded) {
-            Ok(served) => served,
-            Err(wrong) => {
-                found.push(*wrong);
-                continue;
-            }
-        };
-        let (name, mut secondaries) = (served.zone().origin().clone(), Vec::new());
-        let mut read = |secret: &Option<SecretRef>| match secret.as_ref().map(key) {
-            None => Some(None),
-            Some(Ok(key)) => Some(Some(key)),
-            Some(Err(cause)) => {
-                found.push(loaded.dns_secret_unreadable(Some(&zone.name), &cause));
-                None
-            }
-        };
-        for line in &zone.transfer {
-            let Some(key) = read(&line.key) else { continue };
-            let key_name = key.as_ref().map(|key| key.name().clone());
-            transfers.push(Allowed { zone: name.clone(), from: line.from.clone(), key: key_name });
-            keys.extend(key);
-        }
-        for line in &zone.notify {
-            let Some(key) = read(&line.key) else { continue };
-            secondaries.push((line.to, key));
-        }
-        if !secondaries.is_empty() {
-            told.push(Told { name, serial: served.zone().soa().serial, secondaries });
-        }
-        zones.insert(served);
+/// The zones of a block, and what is ready of them.
+type Read = (Arc<Zones>, Arc<Ready>, MadeOf);
+
+/// Reads the zones of a block, or takes over those that answer now.
+fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Result<Read, Vec<Diagnostic>> {
+    let serving = needed(config, None);
+    let same = |block: &&Block| block.made_of.zones == dns.zones && block.made_of.serving == serving;
+    if let Some(block) = kept.iter().find(same).filter(|block| block.made_of.is_unchanged()) {
+        let made_of = MadeOf { zones: dns.zones.clone(), serving, files: block.made_of.files.clone() };
+        return Ok((Arc::clone(&block.zones), Arc::clone(&block.ready), made_of));
     }
+    let (mut found, mut zones, mut beside) = (Vec::new(), Zones::new(), Beside::default());
+    for zone in &dns.zones {
+        match served(config, zone, loaded, &mut beside) {
+            Ok(served) => drop(zones.insert(served)),
+            Err(wrong) => found.push(*wrong),
+        }
+    }
+    if !found.is_empty() {
+        return Err(found);
+    }
+    let ready = Arc::new(Ready::compile(&zones));
+    Ok((Arc::new(zones), ready, MadeOf { zones: dns.zones.clone(), serving, files: beside.files }))
+}
+
+fn block(
+    config: &Config,
+    dns: &Dns,
+    own: &[u8],
+    (loaded, kept): (&Loaded, &[Block]),
+) -> Result<Block, Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    let read = zones(config, dns, (loaded, kept)).unwrap_or_else(|wrong| {
+        found = wrong;
+        let made_of = MadeOf { zones: Vec::new(), serving: Vec::new(), files: Vec::new() };
+        (Arc::default(), Arc::default(), made_of)
+    });
+    let (zones, ready, made_of) = read;
+    let Secondaries { keys, transfers, told } = secondaries(dns, &zones, loaded, &mut found);
     let cookies = cookies(&dns.cookies, own).unwrap_or_else(|cause| {
         found.push(loaded.dns_secret_unreadable(None, &cause));
         None
@@ -130,8 +166,9 @@ fn block(config: &Config, dns: &Dns, own: &[u8], loaded: &Loaded) -> Result<Bloc
     }
     Ok(Block {
         listeners: dns.listeners.iter().map(|listener| listener.name.clone()).collect(),
-        ready: Arc::new(Ready::compile(&zones)),
-        zones: Arc::new(zones),
+        ready,
+        zones,
+        made_of,
         policy: Policy { identifier: dns.id.clone(), version: dns.version.clone(), ..Policy::default() },
         cookies,
         rate: dns.rate.map(|rate| RateRules { rate: rate.rate, instant: rate.burst, slip: rate.slip }),
@@ -144,6 +181,45 @@ fn block(config: &Config, dns: &Dns, own: &[u8], loaded: &Loaded) -> Result<Bloc
         numbers: Vec::new(),
         numbers_by_name: HashMap::new(),
     })
+}
+
+/// Who may have zones transferred, and who is told that one changed.
+#[derive(Default)]
+struct Secondaries {
+    keys: Vec<Key>,
+    transfers: Vec<Allowed>,
+    told: Vec<Told>,
+}
+
+/// The secondary servers of a block's zones; a key that cannot be read is added to what was found wrong.
+fn secondaries(dns: &Dns, zones: &Zones, loaded: &Loaded, found: &mut Vec<Diagnostic>) -> Secondaries {
+    let mut all = Secondaries::default();
+    for zone in &dns.zones {
+        let Some(served) = name(&zone.name).ok().and_then(|name| zones.get(&name)) else { continue };
+        let (name, mut secondaries) = (served.zone().origin().clone(), Vec::new());
+        let mut read = |secret: &Option<SecretRef>| match secret.as_ref().map(key) {
+            None => Some(None),
+            Some(Ok(key)) => Some(Some(key)),
+            Some(Err(cause)) => {
+                found.push(loaded.dns_secret_unreadable(Some(&zone.name), &cause));
+                None
+            }
+        };
+        for line in &zone.transfer {
+            let Some(key) = read(&line.key) else { continue };
+            let key_name = key.as_ref().map(|key| key.name().clone());
+            all.transfers.push(Allowed { zone: name.clone(), from: line.from.clone(), key: key_name });
+            all.keys.extend(key);
+        }
+        for line in &zone.notify {
+            let Some(key) = read(&line.key) else { continue };
+            secondaries.push((line.to, key));
+        }
+        if !secondaries.is_empty() {
+            all.told.push(Told { name, serial: served.zone().soa().serial, secondaries });
+        }
+    }
+    all
 }
 
 /// What the parents of made zones should say, where there is a resolver to ask.
@@ -179,11 +255,11 @@ fn key(secret: &SecretRef) -> Result<Key, String> {
     }
 }
 
-fn served(config: &Config, zone: &DnsZone, loaded: &Loaded) -> Result<Served, Box<Diagnostic>> {
+fn served(config: &Config, zone: &DnsZone, loaded: &Loaded, beside: &mut Beside) -> Result<Served, Box<Diagnostic>> {
     let unusable = |cause: &str| Box::new(loaded.zone_unusable(&zone.name, cause));
     let origin = name(&zone.name).map_err(|cause| unusable(&cause))?;
     let mut served = match &zone.source {
-        ZoneSource::File(path) => file(path, &origin, &unusable)?,
+        ZoneSource::File(path) => file(path, &origin, &unusable, beside)?,
         ZoneSource::Made(made) => {
             let made = own_zone(config, &origin, made, serial(zone)).map_err(|cause| unusable(&cause))?;
             made.build().ok_or_else(|| unusable("its name is too long for what has to be put before it"))?
@@ -205,14 +281,20 @@ fn name(text: &str) -> Result<Name, String> {
 }
 
 /// A zone file. Files that it includes are relative to it.
-fn file(path: &Path, origin: &Name, unusable: &dyn Fn(&str) -> Box<Diagnostic>) -> Result<Served, Box<Diagnostic>> {
+fn file(
+    path: &Path,
+    origin: &Name,
+    unusable: &dyn Fn(&str) -> Box<Diagnostic>,
+    beside: &mut Beside,
+) -> Result<Served, Box<Diagnostic>> {
     let shown = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         let mut diagnostic = unusable(&format!("{shown}: {}", words(&error)));
         diagnostic.help("check the path, and that the user that the program becomes may read it");
         diagnostic
     })?;
-    let zone = load_zone(&shown, bytes, origin, &mut Beside);
+    beside.note(path, &bytes);
+    let zone = load_zone(&shown, bytes, origin, beside);
     let report = zone.report();
     match zone.zone {
         Some(good) => {
@@ -229,13 +311,23 @@ fn file(path: &Path, origin: &Name, unusable: &dyn Fn(&str) -> Box<Diagnostic>) 
     }
 }
 
-/// Files beside the file that includes them.
-struct Beside;
+/// Files beside the file that includes them, and a note of every file that was read.
+#[derive(Default)]
+struct Beside {
+    files: Vec<(PathBuf, u64)>,
+}
+
+impl Beside {
+    fn note(&mut self, path: &Path, bytes: &[u8]) {
+        self.files.push((path.to_owned(), digest_of(bytes)));
+    }
+}
 
 impl Source for Beside {
     fn read(&mut self, from: &str, file: &str) -> Result<(String, Vec<u8>), String> {
         let path = Path::new(from).parent().unwrap_or(Path::new("/")).join(file);
         let bytes = std::fs::read(&path).map_err(|error| words(&error))?;
+        self.note(&path, &bytes);
         Ok((path.display().to_string(), bytes))
     }
 }

@@ -6,6 +6,8 @@
 //! open over a reload that keeps their address.
 
 mod answered;
+mod asking;
+mod chosen;
 mod delegation;
 mod load;
 mod long;
@@ -24,18 +26,20 @@ use std::time::Duration;
 use evenkeel_config::Loaded;
 use evenkeel_model::config::{Config, LogTarget};
 use evenkeel_model::{ListenerName, PoolName, ServerId, State};
-use evenkeel_net::listen::{self, Presence};
+use evenkeel_net::listen;
 use evenkeel_net::udp;
 use evenkeel_net::udp::Port;
 use evenkeel_proxy::ServerView;
 use evenkeel_proxy::log::LogSink;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::prepare::Refusal;
+use crate::prepare::{Refusal, presence};
 use crate::supervisor::Event;
 use crate::tasks::Ending;
 
-pub use answered::{Answered, BalancedStatus, DnsAsked, ZoneStatus};
+pub use answered::{Answered, DnsAsked, ZoneStatus};
+pub use asking::{LookedUp, look_up};
+pub use chosen::{BalancedStatus, ChosenServer};
 pub(crate) use load::Block as LoadedBlock;
 pub(crate) use load::load;
 pub use load::problems;
@@ -46,6 +50,10 @@ use stream::Streams;
 use tally::{Tally, ZoneNumbers};
 use view::{HealthView, View};
 use worker::Worker;
+
+/// How often is looked whether the threads have let go of old zones, and how long between two looks.
+const RETIRE_LOOKS: u32 = 600;
+const RETIRE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The new sockets of one address.
 pub(crate) struct Opened {
@@ -93,11 +101,12 @@ pub(crate) fn bind(next: &Config, now: &Config, workers: usize, loaded: &Loaded)
         if is_bound {
             continue;
         }
-        let ports = udp::bind(listener.addr, workers);
+        let presence = presence(next, listener.addr);
+        let ports = udp::bind(listener.addr, workers, presence);
         let both = ports.and_then(|ports| {
             // With port 0 the system's choice for datagrams is the one for streams as well.
             let addr = ports.first().map_or(listener.addr, |port| with_port(listener.addr, port.addr().port()));
-            listen::bind(addr, 1, Presence::Here).map(|streams| (ports, streams))
+            listen::bind(addr, 1, presence).map(|streams| (ports, streams))
         });
         match both {
             Ok((ports, streams)) => {
@@ -129,6 +138,24 @@ pub(crate) fn gone(now: &Config, next: &Config) -> Vec<ListenerName> {
     let stays = |listener| next.dns.iter().flat_map(|dns| &dns.listeners).any(|other| other == listener);
     let all = now.dns.iter().flat_map(|dns| &dns.listeners);
     all.filter(|listener| !stays(*listener)).map(|listener| listener.name.clone()).collect()
+}
+
+/// Frees zones that are answered no more, once the threads have let go of them, where nobody waits: a large one takes
+/// longer to free than a query may wait.
+fn retire(old: Arc<Vec<LoadedBlock>>) {
+    if old.is_empty() {
+        return;
+    }
+    tokio::task::spawn_local(async move {
+        for _ in 0..RETIRE_LOOKS {
+            if Arc::strong_count(&old) == 1 {
+                break;
+            }
+            tokio::time::sleep(RETIRE_PAUSE).await;
+        }
+        // Where the process ends before, it is freed with it.
+        let _ = tokio::task::spawn_blocking(move || drop(old)).await;
+    });
 }
 
 impl Dns {
@@ -198,7 +225,7 @@ impl Dns {
             return Vec::new();
         }
         blocks.iter_mut().for_each(|block| block.number_zones(&mut self.counted));
-        self.blocks = Arc::new(blocks);
+        retire(std::mem::replace(&mut self.blocks, Arc::new(blocks)));
         self.logs = logs.clone();
         self.view = Arc::new(View::build(&self.blocks, &self.health, &self.logs));
         let mut answers = self.send_view();
@@ -261,6 +288,11 @@ impl Dns {
         if !self.ending.wait(patience) {
             tracing::error!("a thread of DNS has not ended after {} s", patience.as_secs());
         }
+    }
+
+    /// The blocks that are answered.
+    pub(crate) fn blocks(&self) -> Arc<Vec<LoadedBlock>> {
+        Arc::clone(&self.blocks)
     }
 
     /// What was asked and answered since the start.

@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,18 +54,14 @@ impl Streams {
     pub(super) fn start(events: &mpsc::Sender<Event>, token: Token) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(caps::DNS_COMMANDS);
         let tally = Arc::new(Tally::new(true));
-        let (own, events) = (Arc::clone(&tally), events.clone());
+        let own = Arc::clone(&tally);
         let run = move || {
             let _held = token;
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-            let life = |runtime: tokio::runtime::LocalRuntime| runtime.block_on(serve(received, own));
-            let ended = runtime.map(|runtime| catch_unwind(AssertUnwindSafe(|| life(runtime))));
-            if !matches!(ended, Ok(Ok(()))) {
-                // If nobody takes it, the process is ending already.
-                let _ = events.blocking_send(Event::Panicked { task: tasks::DNS_STREAMS.name });
-            }
+            // Without a runtime the thread is as lost as after any other panic.
+            runtime.expect("the system has descriptors for a runtime").block_on(serve(received, own));
         };
-        tasks::start_thread(tasks::DNS_STREAMS, None, run)?;
+        tasks::start_thread(tasks::DNS_STREAMS, None, events, run)?;
         Ok(Self { commands, tally })
     }
 

@@ -2,10 +2,8 @@
 //!
 //! The invariant: between two batches the thread looks whether there is a newer view; within one, it does not change.
 
-use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -15,7 +13,8 @@ use evenkeel_balance::Rng;
 use evenkeel_dns::answer::{Allowance, RateLimit, RateRules, Transport, Way};
 use evenkeel_dns::{Name, Rcode, Type};
 use evenkeel_model::{ListenerName, caps};
-use evenkeel_net::udp::{Batch, Datagram, Port, Waker, wait};
+use evenkeel_net::bell::Bell;
+use evenkeel_net::udp::{Batch, Datagram, Port, wait};
 use evenkeel_net::{clock, rng};
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,7 +40,7 @@ enum Command {
 /// A thread, as the supervisor holds it. It ends when this is dropped.
 pub(super) struct Worker {
     commands: Option<SyncSender<Command>>,
-    waker: Arc<Waker>,
+    bell: Arc<Bell>,
     has_news: Arc<AtomicBool>,
     tally: Arc<Tally>,
 }
@@ -49,32 +48,27 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn start(index: usize, events: &mpsc::Sender<Event>, token: Token) -> io::Result<Self> {
         let (commands, received) = sync_channel(caps::DNS_COMMANDS);
-        let (waker, has_news) = (Arc::new(Waker::new()?), Arc::new(AtomicBool::new(false)));
+        let (bell, has_news) = (Arc::new(Bell::new()?), Arc::new(AtomicBool::new(false)));
         let tally = Arc::new(Tally::new(false));
         let [a, b, c, d, e, f, g, h, ..] = rng::seed();
         let thread = Thread {
             commands: received,
-            waker: Arc::clone(&waker),
+            bell: Arc::clone(&bell),
             has_news: Arc::clone(&has_news),
             view: Arc::new(View::default()),
             ports: Vec::new(),
             answering: Answering {
                 rng: Rng::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
-                limits: HashMap::new(),
+                limits: Vec::new(),
                 tally: Arc::clone(&tally),
-                lines: Vec::new(),
             },
         };
-        let events = events.clone();
         let run = move || {
             let _held = token;
-            if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
-                // If nobody takes it, the process is ending already.
-                let _ = events.blocking_send(Event::Panicked { task: tasks::DNS.name });
-            }
+            thread.run();
         };
-        tasks::start_thread(tasks::DNS, Some(index), run)?;
-        Ok(Self { commands: Some(commands), waker, has_news, tally })
+        tasks::start_thread(tasks::DNS, Some(index), events, run)?;
+        Ok(Self { commands: Some(commands), bell, has_news, tally })
     }
 
     pub(super) fn tally(&self) -> Arc<Tally> {
@@ -100,7 +94,7 @@ impl Worker {
     fn send(&self, command: Command) -> bool {
         let sent = self.commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
         self.has_news.store(true, Ordering::Release);
-        self.waker.wake();
+        self.bell.ring();
         sent
     }
 }
@@ -109,13 +103,13 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.commands = None;
         self.has_news.store(true, Ordering::Release);
-        self.waker.wake();
+        self.bell.ring();
     }
 }
 
 struct Thread {
     commands: Receiver<Command>,
-    waker: Arc<Waker>,
+    bell: Arc<Bell>,
     has_news: Arc<AtomicBool>,
     view: Arc<View>,
     ports: Vec<Listening>,
@@ -127,15 +121,32 @@ struct Listening {
     name: ListenerName,
     port: Port,
     answers: Option<Arc<Answers>>,
+    /// For the log of what is answered here, and of nothing else.
+    lines: Vec<u8>,
+}
+
+impl Listening {
+    /// Hands the log's lines over where they are as many bytes.
+    fn flush(&mut self, least: usize) {
+        if self.lines.len() < least {
+            return;
+        }
+        match self.answers.as_ref().and_then(|answers| answers.log.as_ref()) {
+            // Lines that are lost are counted by the log.
+            Some((sink, _)) => {
+                sink.send(std::mem::take(&mut self.lines));
+            }
+            None => self.lines.clear(),
+        }
+    }
 }
 
 /// What one thread needs to answer.
 struct Answering {
     rng: Rng,
     /// By the rules, which blocks may share.
-    limits: HashMap<(u32, u32, u32), RateLimit>,
+    limits: Vec<(RateRules, RateLimit)>,
     tally: Arc<Tally>,
-    lines: Vec<u8>,
 }
 
 impl Thread {
@@ -146,22 +157,20 @@ impl Thread {
                 return;
             }
             let mut most = 0;
-            for Listening { port, answers, .. } in &self.ports {
-                let Some(answers) = answers else { continue };
+            for listening in &mut self.ports {
+                let Listening { port, answers: Some(answers), lines, .. } = listening else { continue };
                 let answering = &mut self.answering;
                 let now = clock::now();
-                match batch.exchange(port, &mut |datagram, out| answering.answer(answers, now, datagram, out)) {
+                match batch.exchange(port, &mut |datagram, out| answering.answer(answers, now, datagram, out, lines)) {
                     Ok(count) => most = most.max(count),
                     Err(error) => tracing::error!("{} cannot be read: {error}", port.addr()),
                 }
-                answering.flush(answers, caps::LOG_BATCH_BYTES);
+                listening.flush(caps::LOG_BATCH_BYTES);
             }
             if most < BUSY {
-                for answers in self.ports.iter().filter_map(|listening| listening.answers.as_ref()) {
-                    self.answering.flush(answers, 1);
-                }
+                self.ports.iter_mut().for_each(|listening| listening.flush(1));
                 let ports = self.ports.iter().map(|listening| &listening.port);
-                if let Err(error) = wait(ports, &self.waker, LOOK) {
+                if let Err(error) = wait(ports, &self.bell, LOOK) {
                     tracing::error!("waiting for queries failed: {error}");
                 }
                 // A supervisor that is gone wakes nobody.
@@ -177,6 +186,8 @@ impl Thread {
                 Ok(Command::View(view, done)) => {
                     self.view = view;
                     for listening in &mut self.ports {
+                        // What was answered before goes where it was to be written then.
+                        listening.flush(1);
                         listening.answers = self.view.by_listener.get(&listening.name).cloned();
                     }
                     // Whoever does not wait for it needs no answer.
@@ -184,10 +195,13 @@ impl Thread {
                 }
                 Ok(Command::Open(name, port, done)) => {
                     let answers = self.view.by_listener.get(&name).cloned();
-                    self.ports.push(Listening { name, port, answers });
+                    self.ports.push(Listening { name, port, answers, lines: Vec::new() });
                     let _ = done.send(());
                 }
-                Ok(Command::Close(name)) => self.ports.retain(|listening| listening.name != name),
+                Ok(Command::Close(name)) => {
+                    self.ports.iter_mut().for_each(|listening| listening.flush(1));
+                    self.ports.retain(|listening| listening.name != name);
+                }
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
             }
@@ -210,7 +224,14 @@ struct Done<'a> {
 }
 
 impl Answering {
-    fn answer(&mut self, answers: &Answers, now: Duration, datagram: &Datagram<'_>, out: &mut [u8]) -> usize {
+    fn answer(
+        &mut self,
+        answers: &Answers,
+        now: Duration,
+        datagram: &Datagram<'_>,
+        out: &mut [u8],
+        lines: &mut Vec<u8>,
+    ) -> usize {
         let Some(block) = answers.block() else { return 0 };
         let Datagram { bytes, from, arrived_at } = *datagram;
         self.tally.query();
@@ -223,7 +244,7 @@ impl Answering {
             let (rcode, truncated) = (written.rcode, false);
             self.tally.zone(written.zone.and_then(|place| block.number(place)));
             let done = Done { length: written.length, rcode, truncated, is_trusted: false, question: None };
-            return self.finish(answers, block.rate, now, datagram, done, out);
+            return self.finish((answers, block.rate), now, datagram, done, out, lines);
         }
         let reply = match long::answer(answers, bytes, from, arrived_at, Transport::Udp, way.luck) {
             Outcome::One(reply) => reply,
@@ -244,23 +265,21 @@ impl Answering {
             is_trusted: reply.cookie_is_good,
             question,
         };
-        self.finish(answers, block.rate, now, datagram, done, out)
+        self.finish((answers, block.rate), now, datagram, done, out, lines)
     }
 
     /// The limit on responses, the counters and the log. Gives the length of what is sent.
     fn finish(
         &mut self,
-        answers: &Answers,
-        rules: Option<RateRules>,
+        (answers, rules): (&Answers, Option<RateRules>),
         now: Duration,
         datagram: &Datagram<'_>,
         mut done: Done<'_>,
         out: &mut [u8],
+        lines: &mut Vec<u8>,
     ) -> usize {
         if let Some(rules) = rules.filter(|_| !done.is_trusted) {
-            let (key, rng) = ((rules.rate, rules.instant, rules.slip), &mut self.rng);
-            let limit = self.limits.entry(key).or_insert_with(|| RateLimit::new(rules, rng.next_u64()));
-            match limit.count(now, datagram.from.ip()) {
+            match self.limit(rules).map_or(Allowance::Send, |limit| limit.count(now, datagram.from.ip())) {
                 Allowance::Send => {}
                 Allowance::Drop => {
                     self.tally.limited();
@@ -279,33 +298,31 @@ impl Answering {
         if let Some((_, percent)) = &answers.log
             && self.rng.below(100) < u32::from(*percent)
         {
-            self.note(datagram, &done);
+            note(datagram, &done, lines);
         }
         done.length
     }
 
-    /// A line of the log: time, client, transport, name, type, outcome, bytes.
-    fn note(&mut self, datagram: &Datagram<'_>, done: &Done<'_>) {
-        let asked = match done.question {
-            Some((name, kind)) => format!("{name} {kind}"),
-            None => long::shown(datagram.bytes),
-        };
-        write_line(&mut self.lines, datagram.from, "udp", &asked, (done.rcode, done.length));
-    }
-
-    /// Hands the log's lines over where they are as many bytes.
-    fn flush(&mut self, answers: &Answers, least: usize) {
-        if self.lines.len() < least {
-            return;
-        }
-        match &answers.log {
-            // Lines that are lost are counted by the log.
-            Some((sink, _)) => {
-                sink.send(std::mem::take(&mut self.lines));
+    /// The counts under these rules. There are as many as there are different `rate` lines, one mostly.
+    fn limit(&mut self, rules: RateRules) -> Option<&mut RateLimit> {
+        let place = self.limits.iter().position(|(known, _)| *known == rules).unwrap_or_else(|| {
+            if self.limits.len() >= caps::DNS_RATE_RULES {
+                self.limits.remove(0);
             }
-            None => self.lines.clear(),
-        }
+            self.limits.push((rules, RateLimit::new(rules, self.rng.next_u64())));
+            self.limits.len().saturating_sub(1)
+        });
+        self.limits.get_mut(place).map(|(_, limit)| limit)
     }
+}
+
+/// A line of the log: time, client, transport, name, type, outcome, bytes.
+fn note(datagram: &Datagram<'_>, done: &Done<'_>, lines: &mut Vec<u8>) {
+    let asked = match done.question {
+        Some((name, kind)) => format!("{name} {kind}"),
+        None => long::shown(datagram.bytes),
+    };
+    write_line(lines, datagram.from, "udp", &asked, (done.rcode, done.length));
 }
 
 /// One line of a log of queries.

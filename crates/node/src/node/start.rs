@@ -73,7 +73,7 @@ pub(super) fn start(start: Start) -> Result<Node, StartError> {
     let handle = Handle { events: events.clone(), journal: journal.clone() };
     let (told, heard) = std::sync::mpsc::sync_channel(1);
     let run = move || run(ready, (events, received), journal, &told);
-    let control = tasks::start_thread(tasks::CONTROL, None, run).map_err(StartError::System)?;
+    let control = tasks::start_control(run).map_err(StartError::System)?;
     match heard.recv() {
         Ok(Ok(())) => Ok(Node { handle, control }),
         Ok(Err(error)) => {
@@ -116,7 +116,8 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     };
     let resources = {
         let (keys, logs) = (TokenKeys::default(), HashSet::new());
-        prepare::gather(&config, &Known { keys: &keys, logs: &logs, own_secret: &own_secret, admin: &admin }, &loaded)?
+        let known = Known { keys: &keys, logs: &logs, own_secret: &own_secret, admin: &admin, dns: &[] };
+        prepare::gather(&config, &known, &loaded)?
     };
     Ok(Ready {
         origin,
@@ -227,7 +228,7 @@ async fn assemble(
     let shared = Shared::new(max_conns(&config.process, ready.descriptors), reports);
     shared.set_buffers(buffers(&config.process, ready.workers));
     let crew = Crew::start(ready.workers, &shared, &events).map_err(StartError::System)?;
-    let mut logs = LogWriters::new();
+    let mut logs = LogWriters::new(&events);
     logs.start(ready.resources.logs).map_err(StartError::System)?;
 
     let resolver = Rc::new(Resolver::new(&config.process.resolvers));
@@ -245,7 +246,7 @@ async fn assemble(
     let zonefiles = first_zonefiles(&ready.state, &handle, &config, &running)?;
     let mut sessions = SessionKeeper::new(&shared, &ready.hash_seed, ready.state.sessions());
     sessions.load();
-    let sessions = sessions.start().map_err(StartError::System)?;
+    let sessions = sessions.start(&events).map_err(StartError::System)?;
     running.bound.extend(ready.dns_opened.iter().filter_map(dns::Opened::bound));
     open_doors(&crew, &running.snapshot, ready.opened).await?;
     let mut dns = Dns::new(events.clone());

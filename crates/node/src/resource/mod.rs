@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_model::caps;
-use evenkeel_net::beat::Bell;
+use evenkeel_net::bell::Bell;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
@@ -162,7 +162,9 @@ impl Runner {
             runner.orders.push(orders);
             runner.states.push(states);
         }
-        tasks::start_thread(tasks::RESOURCES, None, move || attend(attendants))?;
+        // In the guard nobody takes events: orders that are not followed say enough.
+        let (nobody, _) = mpsc::channel(1);
+        tasks::start_thread(tasks::RESOURCES, None, &nobody, move || attend(attendants))?;
         Ok(runner)
     }
 

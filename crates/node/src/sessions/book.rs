@@ -25,7 +25,7 @@ pub struct SessionBook {
 pub struct SessionFilter {
     /// Those of this pool.
     pub pool: Option<String>,
-    /// Those that live on a server of this name.
+    /// Those that live on this server: by its name, its address where it has no other, or as `pool/server`.
     pub server: Option<String>,
     /// Those that this address spoke for last; of IPv6 its /64 counts.
     pub client: Option<IpAddr>,
@@ -50,6 +50,8 @@ pub struct SessionInfo {
     pub seen: u32,
     /// Whether a request has ever brought it.
     pub presented: bool,
+    /// How often its client's network changed.
+    pub roams: u32,
 }
 
 /// Sessions that were found.
@@ -135,8 +137,8 @@ impl SessionBook {
         let now = clock::unix_now().as_secs();
         let mut list = SessionList { at: now, ..SessionList::default() };
         let limit = limit.min(caps::SESSIONS_LISTED);
-        for (pool, table) in self.chosen(filter)? {
-            let wanted = wanted(filter, table);
+        for (pool, table) in self.chosen(filter, None)? {
+            let wanted = wanted(filter, pool, table);
             let names = self.names(pool);
             for turn in 0..table.turns() {
                 for entry in table.entries(turn, now) {
@@ -163,8 +165,8 @@ impl SessionBook {
     pub fn drop_all(&self, filter: &SessionFilter) -> Result<u64, NoSession> {
         let now = clock::unix_now().as_secs();
         let mut dropped = 0;
-        for (_, table) in self.chosen(filter)? {
-            let wanted = wanted(filter, table);
+        for (pool, table) in self.chosen(filter, None)? {
+            let wanted = wanted(filter, pool, table);
             dropped += table.change_all(now, &mut |session| {
                 if wanted.fits(session.entry()) {
                     session.end();
@@ -177,20 +179,19 @@ impl SessionBook {
     /// Takes the sessions that fit to another server of their pool; how many.
     ///
     /// # Errors
-    /// Where pool or server is not there.
+    /// Where pool or server is not there. Nothing has moved then.
     pub fn move_all(&self, filter: &SessionFilter, to: &str) -> Result<u64, NoSession> {
         let now = clock::unix_now().as_secs();
+        let mut ready = Vec::new();
+        for (pool, table) in self.chosen(filter, Some(to))? {
+            let name = within(pool, to);
+            let target = self.servers(pool).find(|server| server.as_str() == name).map(ServerUid::of);
+            let missing = || NoSession::Server { server: name.to_owned(), pool: pool.to_string() };
+            ready.push((pool, table, target.ok_or_else(missing)?));
+        }
         let mut moved = 0;
-        for (pool, table) in self.chosen(filter)? {
-            let has = self.names(pool).into_values().find(|server| server.as_str() == to);
-            let target = match has {
-                Some(server) => ServerUid::of(&server),
-                None => {
-                    let (server, pool) = (to.to_owned(), pool.to_string());
-                    return Err(NoSession::Server { server, pool });
-                }
-            };
-            let wanted = wanted(filter, table);
+        for (pool, table, target) in ready {
+            let wanted = wanted(filter, pool, table);
             moved += table.change_all(now, &mut |session| {
                 if wanted.fits(session.entry()) {
                     session.move_to(target);
@@ -214,14 +215,21 @@ impl SessionBook {
         self.tables.iter().map(count).collect()
     }
 
-    fn chosen(&self, filter: &SessionFilter) -> Result<Vec<(&PoolName, &SessionTable)>, NoSession> {
-        let fits = |pool: &PoolName| filter.pool.as_ref().is_none_or(|wanted| wanted == pool.as_str());
-        let chosen: Vec<_> =
-            self.tables.iter().filter(|(pool, _)| fits(pool)).map(|(pool, table)| (pool, &**table)).collect();
-        match (&filter.pool, chosen.is_empty()) {
-            (Some(pool), true) => Err(NoSession::Pool(pool.clone())),
-            _ => Ok(chosen),
+    /// The tables that can hold what fits: those of the pool that the filter names, or that a server is named with.
+    fn chosen(&self, filter: &SessionFilter, to: Option<&str>) -> Result<Vec<(&PoolName, &SessionTable)>, NoSession> {
+        let is_wanted = |pool: &&PoolName| filter.pool.as_ref().is_none_or(|wanted| wanted == pool.as_str());
+        if let Some(wanted) = filter.pool.as_ref().filter(|_| !self.tables.keys().any(|pool| is_wanted(&pool))) {
+            return Err(NoSession::Pool(wanted.clone()));
         }
+        let mut chosen: Vec<_> = self.tables.iter().filter(|(pool, _)| is_wanted(pool)).collect();
+        for server in [filter.server.as_deref(), to].into_iter().flatten() {
+            let Some(named) = self.tables.keys().find(|pool| within(pool, server) != server) else { continue };
+            if let (Some((pool, _)), true) = (chosen.first(), chosen.iter().all(|(pool, _)| *pool != named)) {
+                return Err(NoSession::Server { server: server.to_owned(), pool: pool.to_string() });
+            }
+            chosen.retain(|(pool, _)| *pool == named);
+        }
+        Ok(chosen.into_iter().map(|(pool, table)| (pool, &**table)).collect())
     }
 
     fn servers(&self, pool: &PoolName) -> impl Iterator<Item = &ServerName> + use<'_> {
@@ -235,12 +243,19 @@ impl SessionBook {
     }
 }
 
-fn wanted<'f>(filter: &'f SessionFilter, table: &SessionTable) -> Wanted<'f> {
+fn wanted<'f>(filter: &'f SessionFilter, pool: &PoolName, table: &SessionTable) -> Wanted<'f> {
+    // By what it is called and not by what is configured: sessions outlive their server's block.
+    let uid = |text: &String| ServerUid::of(&ServerName::of_address(within(pool, text)));
     Wanted {
         filter,
         key: filter.session.as_ref().map(|id| table.key(id.as_bytes())),
-        server: filter.server.as_ref().and_then(|name| ServerName::new(name).ok()).map(|name| ServerUid::of(&name)),
+        server: filter.server.as_ref().map(uid),
     }
+}
+
+/// What a server is called in that pool, where it may be given as `pool/server`.
+fn within<'t>(pool: &PoolName, server: &'t str) -> &'t str {
+    server.strip_prefix(pool.as_str()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(server)
 }
 
 fn info(pool: &PoolName, entry: &Entry, names: &HashMap<ServerUid, ServerName>) -> SessionInfo {
@@ -252,6 +267,7 @@ fn info(pool: &PoolName, entry: &Entry, names: &HashMap<ServerUid, ServerName>) 
         born: entry.born,
         seen: entry.seen,
         presented: entry.is_presented(),
+        roams: entry.roams(),
     }
 }
 
@@ -260,3 +276,6 @@ fn shorten(sessions: &mut Vec<SessionInfo>, limit: usize) {
     sessions.sort_unstable_by(|a, b| b.seen.cmp(&a.seen).then_with(|| a.name.cmp(&b.name)));
     sessions.truncate(limit);
 }
+
+#[cfg(test)]
+mod tests;

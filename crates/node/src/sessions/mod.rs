@@ -5,6 +5,7 @@
 //! so.
 
 mod book;
+mod left;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -17,11 +18,16 @@ use evenkeel_balance::sessions::{Entry, TableSecret, TableWriter, read_tables};
 use evenkeel_model::caps;
 use evenkeel_net::{clock, files};
 use evenkeel_proxy::Shared;
+use tokio::sync::mpsc;
 
 use crate::origin::words;
+use crate::supervisor::Event;
 use crate::tasks;
 
+pub(crate) use left::{Left, are_all_learned};
+
 pub use book::{NoSession, PoolSessions, SessionBook, SessionFilter, SessionInfo, SessionList};
+pub use left::SessionsOn;
 
 /// Between two looks: what a crash may cost of what was learned last.
 const PACE: Duration = Duration::from_secs(2);
@@ -47,6 +53,7 @@ pub(crate) struct SessionKeeper {
     path: Option<PathBuf>,
     copied: u64,
     is_failing: bool,
+    left: Left,
 }
 
 /// The keeper at work.
@@ -54,12 +61,21 @@ pub(crate) struct KeptSessions {
     stop: SyncSender<()>,
     ended: tasks::Ending,
     thread: thread::JoinHandle<()>,
+    /// How many sessions live where.
+    pub(crate) left: Left,
 }
 
 impl SessionKeeper {
     /// A keeper of the tables that `shared` has and gets. `path` is where their copy is, if anywhere.
     pub(crate) fn new(shared: &Arc<Shared>, hash_seed: &[u8; 16], path: Option<PathBuf>) -> Self {
-        Self { shared: Arc::clone(shared), secret: TableSecret::derive(hash_seed), path, copied: 0, is_failing: false }
+        Self {
+            shared: Arc::clone(shared),
+            secret: TableSecret::derive(hash_seed),
+            path,
+            copied: 0,
+            is_failing: false,
+            left: Left::default(),
+        }
     }
 
     /// Brings back what the last process left, into the tables that there are.
@@ -91,25 +107,35 @@ impl SessionKeeper {
     }
 
     /// Goes to work.
-    pub(crate) fn start(self) -> io::Result<KeptSessions> {
+    ///
+    /// # Errors
+    /// Where the system has no thread to give.
+    pub(crate) fn start(self, events: &mpsc::Sender<Event>) -> io::Result<KeptSessions> {
         let (stop, stopped) = sync_channel(1);
         let ended = tasks::Ending::new();
         let token = ended.token();
-        let thread = tasks::start_thread(tasks::SESSIONS, None, move || {
+        let left = self.left.clone();
+        let thread = tasks::start_thread(tasks::SESSIONS, None, events, move || {
             self.run(&stopped);
             drop(token);
         })?;
-        Ok(KeptSessions { stop, ended, thread })
+        Ok(KeptSessions { stop, ended, thread, left })
     }
 
     fn run(mut self, stopped: &Receiver<()>) {
         let mut next_copy = clock::now() + PACE;
+        let mut next_count = clock::now();
         for look in 0_usize.. {
             match stopped.recv_timeout(PACE) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
             }
             self.sweep(look);
+            if clock::now() >= next_count {
+                let begun = clock::now();
+                self.left.count(&self.shared);
+                next_count = clock::now() + (clock::now() - begun) * REST;
+            }
             if clock::now() >= next_copy {
                 let begun = clock::now();
                 let written = self.copy();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_cluster::{Change, Event, View, name_id};
-use evenkeel_model::State;
-use evenkeel_model::config::{ResourceKind, Standing};
+use evenkeel_model::config::{Config, Pool, ResourceKind, Standing};
+use evenkeel_model::{ServerId, State};
 use tokio::sync::oneshot;
 
 use super::{Supervisor, Turn};
@@ -49,6 +49,8 @@ pub struct ClusterStatus {
     pub links: BTreeMap<Arc<str>, Link>,
     /// The digest of the configuration that runs here.
     pub config: [u8; 8],
+    /// What hinders this node's own service addresses, a sentence each.
+    pub troubles: Vec<String>,
 }
 
 impl Supervisor {
@@ -60,9 +62,10 @@ impl Supervisor {
             return;
         };
         let (name, node, view) = (config.name.to_string(), cluster.name.to_string(), cluster.view());
+        let troubles = cluster.mute.iter().map(|(device, cause)| unannounced(device, cause)).collect();
         let (links, config) = (cluster.links(), self.config_digest());
         tokio::task::spawn_local(async move {
-            let _ = reply.send(Some(ClusterStatus { name, node, view: view.await, links, config }));
+            let _ = reply.send(Some(ClusterStatus { name, node, view: view.await, links, config, troubles }));
         });
     }
 
@@ -86,7 +89,7 @@ impl Supervisor {
                 self.follow_leaving(&event);
                 self.note_cluster(&event);
             }
-            Told::Report(report) => self.note_report(&report),
+            Told::Report(report) => self.note_report(report),
             Told::GuardLost if turn.end_at.is_none() => {
                 tracing::error!(
                     "the address guard has ended, and addresses cannot be held without it; the process ends"
@@ -96,7 +99,7 @@ impl Supervisor {
             }
             Told::GuardLost => {}
             Told::Left(guard) => {
-                self.parted = Some(guard);
+                self.parted = guard;
                 self.left_cluster(turn);
             }
         }
@@ -158,17 +161,18 @@ impl Supervisor {
         }
         self.journal.note("cluster", subject, text);
         if let (Event::Claimed(group, _, claim), Some(cluster)) = (event, &self.about.first_config.cluster) {
-            // Here and not beside: of two claims written at once one would be lost.
-            self.state.save_claim(&cluster.name, group, *claim);
+            let (state, cluster, group, claim) = (self.state.clone(), cluster.name.clone(), group.clone(), *claim);
+            // The disk may take its time, at a failover above all; verdicts and orders go on meanwhile.
+            tokio::task::spawn_blocking(move || state.save_claim(&cluster, &group, claim));
         }
     }
 
-    fn note_report(&self, report: &Report) {
+    fn note_report(&mut self, report: Report) {
         let group = |index: usize| {
             let groups = self.about.first_config.cluster.as_ref().map(|cluster| cluster.groups.as_slice());
             groups.and_then(|groups| groups.get(index)).map(|group| group.name.to_string()).unwrap_or_default()
         };
-        let (subject, text) = match report {
+        let (subject, text) = match &report {
             Report::Done { failed: Some(cause), .. } => (String::new(), format!("resource {cause}")),
             Report::Done { failed: None, .. } => return,
             Report::Broken { group: at, why, .. } => {
@@ -188,9 +192,19 @@ impl Supervisor {
             Report::Lost { group: at, addr, cause } => {
                 (group(*at), format!("{addr} of group {} cannot be kept: {cause}", group(*at)))
             }
+            Report::Mute { device, cause: Some(cause) } => (String::new(), unannounced(device, cause)),
+            Report::Mute { device, cause: None } => {
+                (String::new(), format!("service addresses on {device} are announced again"))
+            }
         };
         tracing::warn!("{text}");
         self.journal.note("cluster", subject, text);
+        if let (Report::Mute { device, cause }, Some(cluster)) = (report, &mut self.cluster) {
+            match cause {
+                Some(cause) => cluster.mute.insert(device, cause),
+                None => cluster.mute.remove(&device),
+            };
+        }
     }
 
     /// A digest of the configuration that runs, as it is written.
@@ -210,27 +224,11 @@ impl Supervisor {
         }
     }
 
-    /// Tells the cluster what this node is worth: of each pool the part of its weight that can serve, and the mean of
-    /// these.
+    /// Tells the cluster what this node is worth, where that has changed.
     pub(super) fn grade(&mut self) {
         let Some(cluster) = &mut self.cluster else { return };
-        let mut sum = 0_u64;
-        let mut count = 0_u64;
-        for pool in &self.running.config.pools {
-            let (mut all, mut usable) = (0_u64, 0_u64);
-            for server in pool.servers.iter().filter(|server| server.standing == Standing::Ready && server.weight > 0) {
-                let id = evenkeel_model::ServerId { pool: pool.name.clone(), server: server.name.clone() };
-                let weight = u64::from(server.weight);
-                all += weight;
-                let is_usable = self.running.views.get(&id).is_none_or(|view| view.state != State::Down);
-                usable += if is_usable { weight } else { 0 };
-            }
-            if let Some(percent) = (usable * 100).checked_div(all) {
-                (sum, count) = (sum + percent, count + 1);
-            }
-        }
-        let score = sum.checked_div(count).unwrap_or(100);
-        cluster.grade(u8::try_from(score).unwrap_or(100));
+        let view = |id: &ServerId| self.running.views.get(id).map(|view| view.state);
+        cluster.grade(score(&self.running.config, view));
     }
 
     /// Begins to leave the cluster before anything is drained: whether there is something to wait for.
@@ -247,6 +245,57 @@ impl Supervisor {
         }
         if turn.end_at.is_some() {
             self.drain(turn);
+        }
+    }
+}
+
+/// What a node is worth: of each pool the part of its weight that takes new sessions, and the mean of these. What the
+/// file itself sets aside counts in neither.
+fn score(config: &Config, state: impl Fn(&ServerId) -> Option<State>) -> u8 {
+    let percent = |pool: &Pool| {
+        let (mut all, mut usable) = (0_u64, 0_u64);
+        for server in pool.servers.iter().filter(|server| server.standing == Standing::Ready && server.weight > 0) {
+            let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+            let weight = u64::from(server.weight);
+            all += weight;
+            if matches!(state(&id), None | Some(State::Up | State::Unknown)) {
+                usable += weight;
+            }
+        }
+        (usable * 100).checked_div(all)
+    };
+    let (sum, count) =
+        config.pools.iter().filter_map(percent).fold((0, 0), |(sum, count), percent| (sum + percent, count + 1));
+    u8::try_from(sum.checked_div(count).unwrap_or(100)).unwrap_or(100)
+}
+
+fn unannounced(device: &str, cause: &str) -> String {
+    format!(
+        "service addresses on {device} cannot be announced, so that neighbours go on sending to their last owner: {cause}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn a_node_is_worth_what_takes_new_sessions_there() {
+        let text = "http :80 {\n    respond 200\n}\npool shop {\n    server a 10.0.0.1:80 weight=3\n    server b 10.0.0.2:80\n    \
+                    server c 10.0.0.3:80 drain\n}\npool cart {\n    server a 10.0.0.1:81\n}\n";
+        let origin = crate::Origin::Text { name: "test".to_owned(), text: text.to_owned() };
+        let config = origin.load(&evenkeel_config::Options::default()).loaded.config.unwrap();
+        let scored = |states: &[(&str, State)]| {
+            let states: HashMap<String, State> = states.iter().map(|(id, state)| ((*id).to_owned(), *state)).collect();
+            score(&config, |id| states.get(&id.to_string()).copied())
+        };
+        assert_eq!(scored(&[]), 100);
+        assert_eq!(scored(&[("shop/a", State::Up), ("shop/b", State::Unknown), ("shop/c", State::Draining)]), 100);
+        for state in [State::Down, State::Maintenance, State::Draining] {
+            assert_eq!(scored(&[("shop/a", state)]), 62, "{state:?}");
+            assert_eq!(scored(&[("shop/a", state), ("shop/b", state), ("cart/a", state)]), 0, "{state:?}");
         }
     }
 }

@@ -100,6 +100,7 @@ impl Supervisor {
             is_intent_kept: !turn.is_unkept && self.state.is_kept(),
             version: self.version(&id, server),
             drain: self.drain_of(&id, turn),
+            sessions: self.sessions.left.on(pool, &id),
             ramp_per_mille: view.ramp_per_mille,
             backup: server.backup,
             stats: self.shared.server_stats(&id).unwrap_or_default(),

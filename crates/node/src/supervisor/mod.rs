@@ -225,6 +225,7 @@ impl Supervisor {
         mut reports: mpsc::Receiver<TrafficReport>,
     ) -> Ended {
         let mut turn = Turn::default();
+        self.grade();
         let ended = loop {
             let wake = self.wake_at(&turn);
             tokio::select! {
@@ -288,7 +289,7 @@ impl Supervisor {
                 let _ = reply.send(self.dns.query(&asked));
             }
             Event::Order(Order::DnsZones { reply }) => {
-                let _ = reply.send(self.dns.zones());
+                let _ = reply.send(self.dns.zones(&self.running.config, &self.running.views));
             }
             Event::Order(Order::Cluster { reply }) => self.tell_cluster(reply),
             Event::Order(Order::Group { group, order, by, reply }) => {
@@ -360,7 +361,6 @@ impl Supervisor {
             turn.publish_at = None;
             turn.published_at = Some(Instant::now());
             turn.is_lagging = !self.publish(turn.is_lagging);
-            self.grade();
             if turn.is_lagging {
                 turn.publish_soon();
             }
@@ -392,6 +392,7 @@ impl Supervisor {
         self.running.snapshot = self.running.snapshot.following(self.running.number, &changed, &self.shared);
         self.running.views.extend(changed);
         self.follow_health();
+        self.grade();
         true
     }
 

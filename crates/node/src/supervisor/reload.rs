@@ -13,6 +13,7 @@ use super::{Event, Running, Supervisor, Turn};
 use crate::compare::Sources;
 use crate::crew::{Opened, Silent};
 use crate::dns;
+use crate::history::History;
 use crate::names::{self, Answer};
 use crate::node::{buffers, max_conns};
 use crate::origin::Origin;
@@ -48,12 +49,21 @@ type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
 pub(crate) struct Waiting {
     /// For the one that is under way. Never empty while there is one.
     now: Vec<Reply>,
-    /// For the next one: the file may have changed since the present one read it.
-    next: Vec<Reply>,
+    /// For the next one, and who ordered it: the file may have changed since the present one read it.
+    next: Vec<(Reply, &'static str)>,
     is_under_way: bool,
     /// On whose order, for the history, and whether it comes from there.
     by: String,
     is_rollback: bool,
+}
+
+/// Which configuration is to be applied.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// What the file says.
+    File,
+    /// The one of this number in the history.
+    Kept(u64),
 }
 
 impl Supervisor {
@@ -63,13 +73,19 @@ impl Supervisor {
             return;
         }
         if turn.reloads.is_under_way {
-            turn.reloads.next.push(reply);
+            turn.reloads.next.push((reply, by));
             return;
         }
-        tracing::info!("reload of {}, by {by}", self.origin.name());
-        turn.reloads.now.push(reply);
-        by.clone_into(&mut turn.reloads.by);
-        self.begin_reload(self.origin.clone(), turn);
+        turn.reloads.next.push((reply, by));
+        self.begin_next(turn);
+    }
+
+    /// Reads the file for those that wait for it, if there are any.
+    fn begin_next(&mut self, turn: &mut Turn) {
+        if turn.reloads.take_next() {
+            tracing::info!("reload of {}, by {}", self.origin.name(), turn.reloads.by);
+            self.begin_reload(Wanted::File, turn);
+        }
     }
 
     /// Applies a configuration of the history. The file stays as it is.
@@ -79,17 +95,14 @@ impl Supervisor {
         } else {
             turn.reloads.is_under_way.then(|| "a reload is under way; try again when it is done".to_owned())
         };
-        let kept = self.state.history().read(number);
-        let (None, Some(kept)) = (&refused, kept) else {
-            let refused = refused.unwrap_or_else(|| format!("the history holds no configuration {number}"));
+        if let Some(refused) = refused {
             let _ = reply.send(Err(Refusal::plain(refused)));
             return;
-        };
+        }
         tracing::info!("configuration {number} of the history is wanted back, by {by}");
         turn.reloads.now.push(reply);
         (turn.reloads.by, turn.reloads.is_rollback) = (by, true);
-        let name = format!("{} as of configuration {number}", self.origin.name());
-        self.begin_reload(Origin::Kept { name, texts: Box::new(kept.texts) }, turn);
+        self.begin_reload(Wanted::Kept(number), turn);
     }
 
     /// What configurations there are.
@@ -103,20 +116,22 @@ impl Supervisor {
         }
     }
 
-    fn begin_reload(&mut self, origin: Origin, turn: &mut Turn) {
+    fn begin_reload(&mut self, wanted: Wanted, turn: &mut Turn) {
         turn.reloads.is_under_way = true;
         self.watchdog.reloading();
         let config = Arc::clone(&self.running.config);
         let first = Arc::clone(&self.about.first_config);
         let (keys, pages) = (self.running.keys.clone(), self.running.pages.clone());
         let logs: HashSet<_> = self.logs.sinks().keys().cloned().collect();
-        let admin = self.admin.borrow().clone();
+        let (admin, dns) = (self.admin.borrow().clone(), self.dns.blocks());
         let (own_secret, workers) = (self.own_secret.clone(), self.crew.len());
         let (resolver, events) = (Rc::clone(&self.resolver), self.events.clone());
         let known: HashSet<String> = self.keeper.hosts().into_iter().collect();
+        let (file, history) = (self.origin.clone(), self.state.history());
         tokio::task::spawn_local(async move {
             // Files and directories may be slow; probes and verdicts go on meanwhile.
             let reading = tokio::task::spawn_blocking(move || {
+                let origin = wanted.find(file, &history)?;
                 let running = prepare::Running {
                     config: &config,
                     first: &first,
@@ -125,6 +140,7 @@ impl Supervisor {
                     logs: &logs,
                     own_secret: &own_secret,
                     admin: &admin,
+                    dns: &dns,
                     workers,
                 };
                 prepare::prepare(&origin, &running)
@@ -291,10 +307,28 @@ impl Supervisor {
         }
         turn.reloads.is_under_way = false;
         turn.reloads.is_rollback = false;
-        if !turn.reloads.next.is_empty() {
-            turn.reloads.now = std::mem::take(&mut turn.reloads.next);
-            self.begin_reload(self.origin.clone(), turn);
-        }
+        self.begin_next(turn);
+    }
+}
+
+impl Wanted {
+    /// Where it is read from. Reads the history, where it comes from there.
+    fn find(self, file: Origin, history: &History) -> Result<Origin, Refusal> {
+        let Self::Kept(number) = self else { return Ok(file) };
+        let kept = history.read(number);
+        let kept = kept.ok_or_else(|| Refusal::plain(format!("the history holds no configuration {number}")))?;
+        let name = format!("{} as of configuration {number}", file.name());
+        Ok(Origin::Kept { name, texts: Box::new(kept.texts) })
+    }
+}
+
+impl Waiting {
+    /// Has those that waited for the next reload wait for the one that begins now. Whether there are any.
+    fn take_next(&mut self) -> bool {
+        let Some((_, by)) = self.next.first() else { return false };
+        (*by).clone_into(&mut self.by);
+        self.now.extend(self.next.drain(..).map(|(reply, _)| reply));
+        true
     }
 }
 
@@ -315,5 +349,25 @@ impl Running {
                 self.bound.insert(name.clone(), bound);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_that_waited_goes_by_the_name_of_who_ordered_it() {
+        let mut waiting = Waiting { by: "SIGHUP".to_owned(), ..Waiting::default() };
+        assert!(!waiting.take_next());
+        let replies: Vec<_> = (0..2).map(|_| oneshot::channel()).collect();
+        let mut orders = ["the control socket", "SIGHUP"].into_iter();
+        let mut answers = Vec::new();
+        for (reply, answer) in replies {
+            waiting.next.push((reply, orders.next().unwrap()));
+            answers.push(answer);
+        }
+        assert!(waiting.take_next());
+        assert_eq!((waiting.by.as_str(), waiting.now.len(), waiting.next.len()), ("the control socket", 2, 0));
     }
 }

@@ -12,10 +12,14 @@ use tokio::time::Instant;
 use super::{Supervisor, Turn};
 use crate::crew::Silent;
 use crate::intents::{Lifted, Ordered, Wish, cut};
+use crate::sessions::are_all_learned;
 use crate::status::ServerStatus;
 
 /// How long workers may take to see an order.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long after the last request the count of its sessions is the latest.
+const SETTLED: Duration = Duration::from_secs(6);
 
 /// How often a server that drains is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -112,7 +116,13 @@ impl Supervisor {
         self.follow_intent(&id, turn);
         self.gather();
         turn.publish_at = None;
-        Ok((self.describe_server(pool, server, turn), self.crew.ping(&self.running.snapshot)))
+        let acks = self.crew.ping(&self.running.snapshot);
+        if acks.is_err() {
+            // Whoever had no room is tried again until it has.
+            turn.is_lagging = true;
+            turn.publish_soon();
+        }
+        Ok((self.describe_server(pool, server, turn), acks))
     }
 
     /// Brings every server in line with what is ordered of it.
@@ -166,7 +176,7 @@ impl Supervisor {
                 *known = Draining { requests, last: Instant::now(), is_told: false };
             }
             let (quiet, was_told) = (known.last.elapsed(), known.is_told);
-            if quiet >= self.session_idle(id) && !was_told {
+            if (quiet >= self.session_idle(id) || (quiet >= SETTLED && self.has_no_session(id))) && !was_told {
                 tracing::info!(server = %id, "server {id} is drained: no request and no session is left");
                 self.journal.note(
                     "intent",
@@ -193,6 +203,13 @@ impl Supervisor {
     pub(super) fn drain_of(&self, id: &ServerId, turn: &Turn) -> Option<(Duration, bool)> {
         let known = turn.draining.get(id)?;
         Some((known.last.elapsed(), known.is_told))
+    }
+
+    /// Whether no session lives there, for certain: where a client could bring one that nobody here has seen, only time tells.
+    fn has_no_session(&self, id: &ServerId) -> bool {
+        let pool = self.running.config.pool(&id.pool).filter(|pool| are_all_learned(pool));
+        let left = pool.and_then(|pool| self.sessions.left.on(pool, id));
+        left.is_some_and(|left| left.live == 0)
     }
 
     /// How long a session of the pool may sleep: until then a user may come back to a draining server.

@@ -100,23 +100,11 @@ impl Zonefiles {
             verdicts: self.verdicts.subscribe(),
             reports: self.reports.clone(),
         };
-        let events = self.events.clone();
-        let run = move || {
-            let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-                runtime.block_on(work.live(received));
-                io::Result::Ok(())
-            }));
-            match lived {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!("the zone-file checker cannot run: {error}"),
-                Err(_) => {
-                    // If nobody takes it, the process is ending already.
-                    let _ = events.blocking_send(Event::Panicked { task: tasks::ZONEFILE.name });
-                }
-            }
+        let run = move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime.block_on(work.live(received)),
+            Err(error) => tracing::error!("the zone-file checker cannot run: {error}"),
         };
-        tasks::start_thread(tasks::ZONEFILE, None, run)?;
+        tasks::start_thread(tasks::ZONEFILE, None, &self.events, run)?;
         Ok(Running { orders })
     }
 }

@@ -97,10 +97,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, strea
             Next::Close => return,
             Next::Reset => return client.stream.reset(),
             Next::Linger => return Box::pin(client.linger()).await,
-            Next::Http2 => {
-                drop(turned);
-                return Box::pin(h2::connection(client, &early)).await;
-            }
+            Next::Http2 => return Box::pin(h2::connection(client, &early)).await,
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
         uri::rewrite_path(&mut text, raw, route::normal_path(desk), &way.rewrite);
     }
     let accepted_from = text.len();
-    let reads_pages = attempt.pool.learning.as_ref().is_some_and(Learning::reads_pages);
+    let reads_pages = attempt.pool.learning.as_deref().is_some_and(Learning::reads_pages);
     let limits_codings = reads_pages && learn::write_accepted(desk, &mut text);
     desk.text = text;
     desk.out.clear();
@@ -204,7 +204,7 @@ fn poll_head(
             match desk.response.parse(desk.answer.filled(), &ANSWER_LIMITS, facts) {
                 Ok(Some(_)) => return Poll::Ready(Ok(())),
                 // Few heads are so large; the room is given back with the desk.
-                Ok(None) if desk.answer.free() == 0 => desk.answer.widen(caps::SERVER_HEAD_BYTES),
+                Ok(None) if desk.answer.free() == 0 => client.worker.free.widen_answer(&mut desk.answer),
                 Ok(None) => {}
                 Err(cause) => return Poll::Ready(Err(Kind::Answer(cause).into())),
             }

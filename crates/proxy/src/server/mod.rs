@@ -16,7 +16,7 @@ use evenkeel_http::{Framing, Keep, Version};
 use evenkeel_model::config::{RetryOn, Reuse};
 use tokio::time::Instant;
 
-use crate::buffer::Desk;
+use crate::buffer::{Desk, Kept};
 use crate::error::{Kind, ProxyError};
 use crate::exchange::{Exchange, Next};
 use crate::forward::{Lane, Pipe, PipeError, Waits};
@@ -155,7 +155,7 @@ async fn exchange_bodies(
     download: &mut Pipe,
     pool: &PoolPart,
 ) -> Result<(), ProxyError> {
-    let mut unkept = Vec::new();
+    let mut unkept = Kept::default();
     exchange.is_answered = true;
     poll_fn(|cx| {
         let now = Instant::now();

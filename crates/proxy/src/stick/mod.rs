@@ -9,6 +9,8 @@ mod see;
 mod settle;
 mod wait;
 
+use std::time::Duration;
+
 use evenkeel_balance::sticky::{Bond, By, StickyOutcome, Why, is_over};
 use evenkeel_balance::{HashKeyValue, ServerIndex, hash_key};
 use evenkeel_model::config::{StickyMethod, WhenDown};
@@ -23,7 +25,7 @@ use crate::serve::h1::Client;
 use crate::snapshot::PoolPart;
 
 pub(crate) use part::{MethodPart, parts};
-pub(crate) use see::{Reading, Seen};
+pub(crate) use see::{Purpose, Reading, Seen};
 pub(crate) use settle::settle;
 
 /// What a request's methods said.
@@ -41,6 +43,8 @@ pub(crate) struct Stuck {
     lent: Option<Why>,
     /// How it went, once a server has answered.
     pub(crate) outcome: StickyOutcome,
+    /// When the request was read, in seconds since 1970.
+    read_at: u64,
 }
 
 impl Stuck {
@@ -52,6 +56,7 @@ impl Stuck {
         client_key: None,
         lent: None,
         outcome: StickyOutcome::None,
+        read_at: 0,
     };
 
     /// The server that is to serve the request.
@@ -100,20 +105,37 @@ pub(crate) fn recognise(desk: &Desk, exchange: &mut Exchange, pool: &HeldPool) {
     if pool.sticky.is_empty() {
         return;
     }
-    let now = clock::unix_now().as_secs();
-    let reading = Reading { desk, pool, now, is_secure: exchange.is_over_tls(desk), client: exchange.client };
-    let mut stuck = read(reading);
-    lend(&mut stuck, pool, now);
-    exchange.stuck = stuck;
+    let (now, is_secure) = (clock::unix_now().as_secs(), exchange.is_over_tls(desk));
+    let client = exchange.client;
+    let stuck = read(Reading { purpose: Purpose::Serving, desk, pool, now, is_secure, client });
+    exchange.stuck = Stuck { read_at: now, ..stuck };
+}
+
+/// Counts the session of a token where it lives.
+pub(crate) fn count(exchange: &Exchange, pool: &HeldPool) {
+    let stuck = &exchange.stuck;
+    let Some(token) = stuck.seen.token else { return };
+    match stuck.outcome {
+        StickyOutcome::Hit => {
+            let part = stuck.method.and_then(|place| pool.sticky.get(place));
+            let idle = part.map_or(0, |part| part.config.idle().as_secs());
+            pool.shared.census().note(token.client, token.server, exchange.client, (stuck.read_at, idle));
+        }
+        // It was bound anew, under another number.
+        StickyOutcome::Lost => pool.shared.census().forget(token.client),
+        StickyOutcome::Moved if stuck.lent.is_none() => pool.shared.census().forget(token.client),
+        StickyOutcome::Moved | StickyOutcome::New | StickyOutcome::None => {}
+    }
 }
 
 /// What the request says.
 pub(crate) fn read(reading: Reading<'_>) -> Stuck {
-    let Reading { desk, pool, client, .. } = reading;
-    let mut stuck = Stuck::NOTHING;
+    let Reading { purpose, desk, pool, now, client, .. } = reading;
+    // Of every method, those too that are not asked any more: each may write into the answer.
+    let skipped = pool.sticky.iter().enumerate().filter(|(_, part)| see::is_skipped(desk, part));
+    let mut stuck = Stuck { skipped: skipped.fold(0, |bits, (place, _)| bits | 1 << place), ..Stuck::NOTHING };
     for (place, part) in pool.sticky.iter().enumerate() {
-        if see::is_skipped(desk, part) {
-            stuck.skipped |= 1 << place;
+        if stuck.is_skipped(place) {
             continue;
         }
         if part.config.method == StickyMethod::Client {
@@ -133,21 +155,42 @@ pub(crate) fn read(reading: Reading<'_>) -> Stuck {
             break;
         }
     }
+    lend(&mut stuck, pool, now, purpose);
     stuck
 }
 
-/// Lets another server serve the request where its own would be flooded.
-fn lend(stuck: &mut Stuck, pool: &PoolPart, now: u64) {
+/// Lets another server serve the request where its own would be flooded. How often a token may be used cannot be asked
+/// without counting.
+fn lend(stuck: &mut Stuck, pool: &PoolPart, now: u64, purpose: Purpose) {
     let Some(part) = stuck.method.and_then(|place| pool.sticky.get(place)) else { return };
     let Bond::Bound(index) = stuck.seen.bond else { return };
     let rate = part.config.cookie().and_then(|cookie| cookie.rate);
     if let Some((most, token)) = rate.zip(stuck.seen.token)
+        && purpose == Purpose::Serving
         && !pool.shared.rate().admit(token.client, now, most)
     {
         stuck.lent = Some(Why::Rate);
     } else if part.config.bound.is_some_and(|percent| is_over(&pool.plan, index, pool, percent)) {
         stuck.lent = Some(Why::Busy);
     }
+}
+
+/// What the pool does for a client whose own server is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Vigil {
+    /// The server.
+    pub(crate) server: ServerIndex,
+    /// How long it is waited for.
+    pub(crate) patience: Duration,
+    /// What comes then.
+    pub(crate) then: WhenDown,
+}
+
+/// What is done about the request's own server, if that is down. Who was sent away by an operator goes elsewhere at once.
+pub(crate) fn vigil(stuck: &Stuck, pool: &PoolPart) -> Option<Vigil> {
+    let Bond::Lost(Some(server)) = stuck.seen.bond else { return None };
+    let part = pool.sticky.get(stuck.method?)?;
+    (stuck.seen.why == Why::Down).then_some(Vigil { server, patience: part.config.wait, then: part.config.down })
 }
 
 /// Stands by for the client's own server where the pool is told to, and refuses where only that one may serve. The pool
@@ -157,19 +200,15 @@ pub(crate) async fn stand_by(
     exchange: &mut Exchange,
     pool: PoolHold,
 ) -> Result<PoolHold, ProxyError> {
-    let Bond::Lost(Some(index)) = exchange.stuck.seen.bond else { return Ok(pool) };
-    let Some(part) = exchange.stuck.method.and_then(|place| pool.sticky.get(place)) else { return Ok(pool) };
-    // Who was sent away by an operator goes elsewhere at once.
-    if exchange.stuck.seen.why != Why::Down {
-        return Ok(pool);
-    }
-    let (patience, down) = (part.config.wait, part.config.down);
+    let Some(Vigil { server, patience, then }) = vigil(&exchange.stuck, &pool) else { return Ok(pool) };
     if !patience.is_zero()
-        && let Some(changed) = Box::pin(wait::for_server(client, exchange, &pool, index, patience)).await?
+        && let Some(changed) = Box::pin(wait::for_server(client, exchange, &pool, server, patience)).await?
     {
+        // All who waited come at once, to a server that has just begun.
+        lend(&mut exchange.stuck, &changed, clock::unix_now().as_secs(), Purpose::Serving);
         return Ok(changed);
     }
-    match down {
+    match then {
         WhenDown::Elsewhere => Ok(pool),
         WhenDown::Fail => Err(Kind::SessionDown.into()),
     }

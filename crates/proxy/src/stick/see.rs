@@ -66,9 +66,19 @@ impl Seen {
     }
 }
 
+/// What a request is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be served: a session that it brings lives on.
+    Serving,
+    /// To say what would become of it: nothing is changed or counted.
+    Explaining,
+}
+
 /// A request that is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading<'a> {
+    pub(crate) purpose: Purpose,
     pub(crate) desk: &'a Desk,
     pub(crate) pool: &'a HeldPool,
     /// Seconds since 1970.
@@ -107,7 +117,7 @@ pub(super) fn see(reading: Reading<'_>, part: &MethodPart) -> Seen {
 
 fn see_learned(reading: Reading<'_>, learn: &Learn) -> Seen {
     let learning = reading.pool.learning.as_ref();
-    let recalled = learning.and_then(|learning| learning.recall(reading.desk, &learn.carrier, reading.client));
+    let recalled = learning.and_then(|learning| learning.recall(reading, &learn.carrier));
     let by = match &learn.carrier {
         Carrier::Cookie(_) => By::Server,
         Carrier::Query(_) => By::Query,

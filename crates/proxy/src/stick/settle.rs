@@ -2,7 +2,7 @@
 
 use evenkeel_balance::sticky::{Answered, Bond, Dated, StickyOutcome, app_session};
 use evenkeel_balance::{ServerIndex, Token};
-use evenkeel_http::cookie::{self, SameSite, SetCookie, SetCookieAction, SetCookieRule};
+use evenkeel_http::cookie::{self, SameSite, SetCookie, SetCookieAction, SetCookieRule, Told};
 use evenkeel_http::{Known, Method};
 use evenkeel_model::caps;
 use evenkeel_model::config::{CookieValue, Insert, SameSite as Rule, SetBy, StickyCookie};
@@ -10,7 +10,7 @@ use evenkeel_net::clock;
 
 use super::Seen;
 use super::part::MethodPart;
-use super::see::{Reading, see};
+use super::see::{Purpose, Reading, see};
 use crate::buffer::Desk;
 use crate::exchange::Exchange;
 use crate::hold::HeldPool;
@@ -90,12 +90,12 @@ pub(crate) fn settle(
         }
     }
     let is_met = exchange.stuck.skipped.count_ones() as usize == pool.sticky.len();
-    let outcome = match (exchange.stuck.lent, exchange.stuck.seen.bond, exchange.stuck.client_key) {
+    let outcome = match (exchange.stuck.seen.bond, exchange.stuck.client_key) {
         _ if is_met => StickyOutcome::None,
-        (Some(_), _, _) => StickyOutcome::Moved,
         // Without a cookie of ours the address alone binds the client, now as before.
-        (None, Bond::Unbound, Some(_)) if !writes => StickyOutcome::Hit,
-        (None, bond, _) => bond.outcome(answered),
+        (Bond::Unbound, Some(_)) if !writes => StickyOutcome::Hit,
+        // One that was lent out may have come to its own server all the same, where no other can serve.
+        (bond, _) => bond.outcome(answered),
     };
     exchange.stuck.outcome = outcome;
     settled
@@ -113,7 +113,14 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn reading(&self) -> Reading<'a> {
         let is_secure = self.exchange.is_over_tls(self.desk);
-        Reading { desk: self.desk, pool: self.pool, now: self.now, is_secure, client: self.exchange.client }
+        Reading {
+            purpose: Purpose::Serving,
+            desk: self.desk,
+            pool: self.pool,
+            now: self.now,
+            is_secure,
+            client: self.exchange.client,
+        }
     }
 
     /// Appends the `Set-Cookie` value of a cookie of ours, if the answer needs one.
@@ -126,7 +133,7 @@ impl<'a> Writer<'a> {
             true => self.exchange.stuck.seen,
             false => see(self.reading(), part),
         };
-        let session = self.session(cookie);
+        let session = self.session(cookie, seen.token.as_ref());
         if session == Answered::Over {
             return seen.is_own_form && self.write_deletion(part, cookie, text);
         }
@@ -154,7 +161,7 @@ impl<'a> Writer<'a> {
         if !matches!(cookie.set_by, SetBy::Rewrite | SetBy::Prefix) || !self.server_sets(part) {
             return false;
         }
-        let session = self.session(cookie);
+        let session = self.session(cookie, None);
         let is_written = match cookie.value {
             CookieValue::Token => self.write_token(part, (Seen::NOTHING, false), session, text),
             CookieValue::Dated => self.write_dated(part, cookie, (Seen::NOTHING, false), text),
@@ -266,18 +273,18 @@ impl<'a> Writer<'a> {
         fields.any(|value| cookie::set_name(value).is_some_and(|set| part.names().any(|name| name == set)))
     }
 
-    /// The application's session as it will be after this answer.
-    fn session(&self, cookie: &StickyCookie) -> Answered {
+    /// The application's session as it will be after this answer, to which a token may be bonded by `held`.
+    fn session(&self, cookie: &StickyCookie, held: Option<&Token>) -> Answered {
         let Some(name) = cookie.bond.as_ref().map(String::as_bytes) else { return Answered::Silent };
-        let set = self.desk.response.fields().known(self.desk.answer.filled(), Known::SetCookie);
-        let mut own = set.filter_map(|value| cookie::set_pair(value, self.now)).filter(|(set, _)| *set == name);
-        match own.next_back() {
-            Some((_, Some(value))) => Answered::Set(app_session(value)),
-            Some((_, None)) => Answered::Over,
-            None => {
+        match cookie::told(self.desk.response.fields(), self.desk.answer.filled(), name, self.now) {
+            Told::Set(value) => Answered::Set(app_session(value)),
+            Told::Deleted => Answered::Over,
+            Told::Nothing => {
                 let (fields, buf) = (self.desk.request.fields(), self.desk.input.written());
-                let held = cookie::values(fields, buf, name).next();
-                held.map_or(Answered::Silent, |value| Answered::Set(app_session(value)))
+                let brought = || cookie::values(fields, buf, name).map(app_session);
+                // Of several cookies the one counts that the token goes with already: another path may bring it alone.
+                let kept = held.map(|token| token.bond).filter(|bond| brought().any(|mark| mark == *bond));
+                kept.or_else(|| brought().next()).map_or(Answered::Silent, Answered::Set)
             }
         }
     }

@@ -45,6 +45,29 @@ fn requests_are_counted_where_they_went() {
 }
 
 #[test]
+fn a_client_that_left_before_its_answer_is_in_no_class() {
+    run(async {
+        let mute = Origin::scripted(|mut peer| {
+            Box::pin(async move {
+                peer.request().await;
+                std::future::pending::<()>().await;
+            })
+        })
+        .await;
+        let rig = Rig::start(config(pool(&[&mute]))).await;
+        let mut client = Client::connect(&rig).await;
+        client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+        rig.until(|_| mute.count() == 1).await;
+        client.stream.set_zero_linger().unwrap();
+        drop(client);
+        rig.until(|rig| of_listener(rig).traffic.requests == 1).await;
+        assert!(rig.lines(1).await[0].contains("\"status\":499"));
+        assert_eq!((of_listener(&rig).traffic.by_class, of_pool(&rig).traffic.by_class), ([0; 5], [0; 5]));
+        assert_eq!(rig.shared.totals().by_class, [0; 5]);
+    });
+}
+
+#[test]
 fn retries_and_redispatches_are_counted_with_their_pool() {
     run(async {
         let (dead, alive) = (Origin::scripted(|_| Box::pin(async {})).await, Origin::saying("b").await);

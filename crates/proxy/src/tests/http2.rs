@@ -179,7 +179,7 @@ fn large_bodies_keep_to_the_windows_and_come_whole() {
         .await;
         let rig = Rig::start(config(pool(&[&origin]))).await;
         let mut client = Http2::connect(&rig).await;
-        let body: Vec<u8> = (0..3_000_000u32).map(|at| (at * 7 >> 3) as u8).collect();
+        let body: Vec<u8> = (0..3_000_000u32).map(|at| ((at * 7) >> 3) as u8).collect();
         for with_length in [true, false] {
             let mut asked = request("POST", "/");
             if with_length {
@@ -418,7 +418,7 @@ fn a_connection_that_is_worn_is_replaced_without_a_lost_request() {
         let rig = Rig::start(config).await;
         let mut served = 0;
         for _ in 0..4 {
-            let mut client = Http2::connect(&rig).await;
+            let client = Http2::connect(&rig).await;
             while let Ok(mut ready) = client.requests.clone().ready().await {
                 match ready.send_request(request("GET", "/"), true) {
                     Ok((answer, _)) => match Answering(answer).whole().await {

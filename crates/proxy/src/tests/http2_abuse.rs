@@ -19,11 +19,13 @@ const PROTOCOL_ERROR: u32 = 1;
 const COMPRESSION_ERROR: u32 = 9;
 const CALM: u32 = 11;
 
+/// What a hostile client does with a stream: its frames.
+type Trick = fn(u32) -> Vec<u8>;
+
 /// A frame as it is on the wire (RFC 9113 section 4.1).
 #[derive(Debug, Clone)]
 struct Frame {
     kind: u8,
-    flags: u8,
     stream: u32,
     payload: Vec<u8>,
 }
@@ -67,11 +69,11 @@ impl Raw {
     /// The next frame; `None` at the end.
     async fn next(&mut self) -> Option<Frame> {
         loop {
-            if let [a, b, c, kind, flags, s, t, u, v, rest @ ..] = self.have.as_slice() {
+            if let [a, b, c, kind, _flags, s, t, u, v, rest @ ..] = self.have.as_slice() {
                 let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
                 if let Some(payload) = rest.get(..length) {
                     let stream = u32::from_be_bytes([*s, *t, *u, *v]);
-                    let frame = Frame { kind: *kind, flags: *flags, stream, payload: payload.to_vec() };
+                    let frame = Frame { kind: *kind, stream, payload: payload.to_vec() };
                     self.have.drain(..9 + length);
                     return Some(frame);
                 }
@@ -159,7 +161,7 @@ fn h2_resets_that_we_are_made_to_send_are_counted() {
     run(async {
         let (_origin, rig, mut good) = stand().await;
         // Each makes us reset the stream, or end the connection at once.
-        let tricks: [(&str, fn(u32) -> Vec<u8>); 4] = [
+        let tricks: [(&str, Trick); 4] = [
             ("a window update of nothing", |stream| frame(8, 0, stream, &[0; 4])),
             ("a window that overflows", |stream| frame(8, 0, stream, &[0x7f, 0xff, 0xff, 0xff])),
             ("data behind the end", |stream| frame(0, 0, stream, b"x")),

@@ -267,20 +267,30 @@ fn cookies_paths_fields_and_redirections_tell_too() {
 fn a_server_that_takes_its_cookie_away_ends_the_session() {
     run(async {
         let sticky = learned(Carrier::Cookie("SID".to_owned()), &[LearnFrom::SetCookie]);
-        let (_origins, rig) = two(vec![sticky], |name, seen| {
-            let value =
-                if seen.line().contains("/logout") { "gone; Max-Age=0".to_owned() } else { format!("{name}-id") };
-            answer(&format!("Set-Cookie: SID={value}\r\n"), name.as_bytes(), None)
-        })
-        .await;
-        let mut client = Client::connect(&rig).await;
-        client.get("/").await;
-        client.send("GET /logout HTTP/1.1\r\nHost: a.example\r\nCookie: SID=a-id\r\n\r\n").await;
-        assert_eq!(client.answer().await.text(), "a");
-        let table = rig.shared.session_tables().remove(&PoolName::new("shop").unwrap()).unwrap();
-        let now = evenkeel_net::clock::unix_now().as_secs();
-        assert_eq!(table.look(table.key(b"a-id"), now), None);
+        // Two ways to say it, the second as PHP does.
+        let answers: [fn(&str, &Seen) -> Vec<u8>; 2] = [
+            |name, seen| session(name, seen, "gone; Max-Age=0"),
+            |name, seen| session(name, seen, "deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT"),
+        ];
+        for answering in answers {
+            let (_origins, rig) = two(vec![sticky.clone()], answering).await;
+            let mut client = Client::connect(&rig).await;
+            client.get("/").await;
+            client.send("GET /logout HTTP/1.1\r\nHost: a.example\r\nCookie: SID=a-id\r\n\r\n").await;
+            assert_eq!(client.answer().await.text(), "a");
+            let table = rig.shared.session_tables().remove(&PoolName::new("shop").unwrap()).unwrap();
+            let now = evenkeel_net::clock::unix_now().as_secs();
+            for id in [&b"a-id"[..], b"gone", b"deleted"] {
+                assert_eq!(table.look(table.key(id), now), None, "{}", String::from_utf8_lossy(id));
+            }
+        }
     });
+}
+
+/// An answer with a server's session, or, at `/logout`, with what ends it.
+fn session(name: &str, seen: &Seen, end: &str) -> Vec<u8> {
+    let value = if seen.line().contains("/logout") { end.to_owned() } else { format!("{name}-id") };
+    answer(&format!("Set-Cookie: SID={value}\r\n"), name.as_bytes(), None)
 }
 
 #[test]
@@ -291,13 +301,14 @@ fn servers_are_asked_for_codings_that_can_be_read() {
         })
         .await;
         let mut client = Client::connect(&rig).await;
-        for accepted in ["gzip, dcb, br;q=0.5", "compress", "gzip"] {
+        let many = ["gzip, dcb, br;q=0.5", "compress", "gzip", "zstd\r\nAccept-Encoding: compress"];
+        for accepted in many {
             client.send(format!("GET / HTTP/1.1\r\nHost: a.example\r\nAccept-Encoding: {accepted}\r\n\r\n")).await;
             client.answer().await;
         }
         let asked: Vec<_> =
             origins.iter().flat_map(Origin::seen).filter_map(|seen| seen.field("accept-encoding")).collect();
-        for wanted in ["gzip, br;q=0.5", "identity", "gzip"] {
+        for wanted in ["gzip, br;q=0.5", "identity", "gzip", "zstd"] {
             assert!(asked.iter().any(|asked| asked == wanted), "{wanted} is not among {asked:?}");
         }
     });

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod counts;
+mod explaining;
 mod failures;
 mod http2;
 mod http2_abuse;

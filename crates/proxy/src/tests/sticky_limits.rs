@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use evenkeel_model::config::{
-    CookieAttributes, CookieValue, Network, PathPattern, SameSite, Sticky, StickyMethod, StickySkip, WhenDown,
+    Carrier, CookieAttributes, CookieValue, Network, PathPattern, SameSite, Sticky, StickyMethod, StickySkip, WhenDown,
 };
-use evenkeel_model::{ServerName, State};
+use evenkeel_model::{PoolName, ServerName, State};
 
 use super::rig::{Client, Rig, ok, run};
 use super::sticky_forms::{ask, by_cookie, cookie_of, logged, logged_many, rig, three};
@@ -92,6 +92,35 @@ fn a_request_waits_for_its_server_and_goes_elsewhere_only_then() {
 }
 
 #[test]
+fn those_who_waited_do_not_drown_the_server_that_comes_back() {
+    run(async {
+        let origins = three().await;
+        let wait = Duration::from_secs(20);
+        let mut rig = rig(&origins, vec![Sticky { wait, ..by_cookie(|cookie| cookie.rate = Some(2)) }]).await;
+        let bond = token_for_b(&rig).await;
+        rig.states.insert(Rig::id("b"), State::Down);
+        rig.reload().await;
+        let mut waiting = Vec::new();
+        for _ in 0..12 {
+            let mut client = Client::connect(&rig).await;
+            client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{bond}\r\n")).await;
+            waiting.push(client);
+        }
+        // Other changes wake them, and they go on waiting.
+        rig.reload().await;
+        rig.until(|rig| rig.shared.pool_stats(&PoolName::new("shop").unwrap()).unwrap().traffic.requests == 13).await;
+        rig.states.insert(Rig::id("b"), State::Up);
+        rig.reload().await;
+        let mut served = 0;
+        for mut client in waiting {
+            served += usize::from(client.answer().await.text() == "b");
+        }
+        // Two in a second, and the second may turn meanwhile.
+        assert!((2..=6).contains(&served), "{served} of 12 at b");
+    });
+}
+
+#[test]
 fn a_token_used_too_often_binds_nobody_for_that_moment_and_stays_good() {
     run(async {
         let origins = three().await;
@@ -113,6 +142,25 @@ fn a_token_used_too_often_binds_nobody_for_that_moment_and_stays_good() {
         assert!(lent >= 10, "{lent}");
         tokio::time::sleep(Duration::from_millis(1100)).await;
         assert_eq!(ask(&rig, "/", &bond).await.text(), "b");
+    });
+}
+
+#[test]
+fn a_request_that_its_own_server_serves_after_all_has_not_moved() {
+    run(async {
+        let origins = three().await;
+        let mut rig = rig(&origins, vec![by_cookie(|cookie| cookie.rate = Some(1))]).await;
+        let bond = token_for_b(&rig).await;
+        for other in ["a", "c"] {
+            rig.states.insert(Rig::id(other), State::Down);
+        }
+        rig.reload().await;
+        for _ in 0..5 {
+            assert_eq!(ask(&rig, "/", &bond).await.text(), "b");
+        }
+        assert_eq!(logged_many(&rig, 5).await, ["hit token"; 5]);
+        let stats = rig.shared.server_stats(&Rig::id("b")).unwrap();
+        assert_eq!((stats.sticky_hits, stats.sticky_moved), (5, 0));
     });
 }
 
@@ -178,6 +226,21 @@ fn requests_that_need_no_session_get_none() {
 }
 
 #[test]
+fn a_method_leaves_a_request_alone_whichever_method_bound_it() {
+    run(async {
+        let origins = three().await;
+        let skip = vec![StickySkip { path: Some(PathPattern::Below("/static".to_owned())), agent: None }];
+        let first = Sticky::new(StickyMethod::Named(Carrier::Query("srv".to_owned())));
+        let rig = rig(&origins, vec![first, Sticky { skip, ..by_cookie(|_| {}) }]).await;
+        for (target, is_met) in [("/?srv=bee", false), ("/static/a.css?srv=bee", true)] {
+            let answer = ask(&rig, target, "").await;
+            assert_eq!(answer.text(), "b");
+            assert_eq!(cookie_of(&answer).is_none(), is_met, "{target}");
+        }
+    });
+}
+
+#[test]
 fn a_token_ends_with_the_applications_session() {
     run(async {
         let origins = three().await;
@@ -192,9 +255,12 @@ fn a_token_ends_with_the_applications_session() {
             ("; SID=two", "new token ended"),
             ("", "new token ended"),
             ("; SID=zero; SID=one", "hit token"),
+            ("; SID=one; SID=zero", "hit token"),
         ] {
-            ask(&rig, "/", &with(sid)).await;
+            let answer = ask(&rig, "/", &with(sid)).await;
             assert_eq!(logged(&rig).await, expected, "{sid}");
+            // Of two cookies one is that of another path: the bond stays with the one that it has.
+            assert_eq!(cookie_of(&answer).is_none(), expected == "hit token", "{sid}");
         }
         // The session goes on under another id: so does the bond, by a new token.
         let answer = ask(&rig, "/", &format!("{}X-Say: Set-Cookie: SID=two\r\n", with("; SID=one"))).await;
@@ -280,7 +346,7 @@ fn caches_are_told_where_an_answer_sets_a_cookie() {
 fn methods_are_asked_in_order_and_the_first_that_may_serve_counts() {
     run(async {
         let origins = three().await;
-        let query = Sticky::new(StickyMethod::Named(evenkeel_model::config::Carrier::Query("r".to_owned())));
+        let query = Sticky::new(StickyMethod::Named(Carrier::Query("r".to_owned())));
         let methods =
             vec![by_cookie(|cookie| cookie.value = CookieValue::Name), query, Sticky::new(StickyMethod::Client)];
         let mut rig = rig(&origins, methods).await;

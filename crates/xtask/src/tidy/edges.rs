@@ -52,7 +52,7 @@ pub(super) const CRATES: &[Row] = &[
     row("evenkeel", Ring::Program, &["model", "config", "node", "admin"]),
     row("sim", Ring::Dev, &["model", "config", "http", "balance", "dns", "cluster"]),
     row("e2e", Ring::Dev, &[]),
-    row("bench", Ring::Dev, &["model", "net"]),
+    row("bench", Ring::Dev, &["model", "http", "balance", "net"]),
     row("xtask", Ring::Dev, &["config", "admin"]),
 ];
 

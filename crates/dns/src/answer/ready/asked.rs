@@ -57,24 +57,23 @@ impl Plain {
 }
 
 fn read_name(bytes: &[u8], lower: &mut [u8; 256]) -> Option<usize> {
-    let mut at = 0_usize;
+    let mut end = 0_usize;
     loop {
-        let length = *bytes.get(at)?;
-        let end = at.checked_add(usize::from(length))?.checked_add(1)?;
+        let length = *bytes.get(end)?;
+        end = end.checked_add(usize::from(length))?.checked_add(1)?;
         // Pointers and reserved labels begin at 0x40; a name has at most 255 bytes.
         if length > 63 || end > 255 {
             return None;
         }
-        let (label, copy) = (bytes.get(at..end)?, lower.get_mut(at..end)?);
-        for (to, from) in copy.iter_mut().zip(label) {
-            // A length is at most 63 and no letter.
-            *to = from.to_ascii_lowercase();
-        }
         if length == 0 {
-            return Some(end);
+            break;
         }
-        at = end;
     }
+    // All at once: a length is at most 63 and no letter.
+    for (to, from) in lower.get_mut(..end)?.iter_mut().zip(bytes.get(..end)?) {
+        *to = from.to_ascii_lowercase();
+    }
+    Some(end)
 }
 
 /// What stands behind the question: nothing, or exactly an OPT of version 0 without options.

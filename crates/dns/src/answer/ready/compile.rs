@@ -45,29 +45,13 @@ fn add(ready: &mut Ready, zones: &Zones, served: &Served, node: &Node, zone: u32
     });
     let wildcard = node.name.prepend(b"*").ok().is_some_and(|name| served.zone().node(&name).is_some());
     let is_alias = node.set(Type::CNAME).is_some();
-    let entry = Entry {
-        zone,
-        live: number,
-        is_plain: is_plain(served.zone(), node),
-        has_wildcard: wildcard,
-        is_alias,
-        ..Entry::default()
-    };
-    let start = ready.blobs.len();
+    let entry = Entry { zone, live: number, is_plain: is_plain(served.zone(), node), has_wildcard: wildcard, is_alias };
+    let (mut blobs, mut bytes) = (Vec::new(), Vec::new());
     if entry.is_plain {
-        for kind in kinds(served, node, is_live, is_alias) {
-            if let Some(blob) = ready.ask(zones, &node.name, kind) {
-                ready.blobs.push((kind, blob));
-            }
-        }
+        let kinds = kinds(served, node, is_live, is_alias).into_iter();
+        blobs.extend(kinds.filter_map(|kind| Some((kind, once(&mut bytes, zones, &node.name, kind)?))));
     }
-    let entry = entry.with_blobs(&(start..ready.blobs.len()));
-    // Where the table takes no more, the name goes the long way; it would be found missing otherwise.
-    let lower = node.name.to_lower();
-    if !entry.is_some_and(|entry| ready.table.insert(lower.as_wire(), entry)) {
-        ready.blobs.truncate(start);
-        ready.table.insert(lower.as_wire(), Entry { zone, ..Entry::default() });
-    }
+    ready.is_partial |= !ready.table.insert(node.name.to_lower().as_wire(), entry, &blobs, &bytes);
 }
 
 /// The types that are asked for. A chain of aliases may lead to a name whose addresses are chosen, so that it is made
@@ -94,13 +78,11 @@ fn is_plain(zone: &Zone, node: &Node) -> bool {
     }) && node.set(Type::DNAME).is_none()
 }
 
-impl Ready {
-    /// The answer to a question, as its records. `None` where it is cut or is not to be kept.
-    fn ask(&mut self, zones: &Zones, name: &Name, kind: Type) -> Option<Blob> {
-        let pools = HashMap::new();
-        let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
-        ask(&mut self.bytes, zones, &health, (name, kind), None, 0)
-    }
+/// The answer to a question, as its records. `None` where it is cut or is not to be kept.
+fn once(bytes: &mut Vec<u8>, zones: &Zones, name: &Name, kind: Type) -> Option<Blob> {
+    let pools = HashMap::new();
+    let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
+    ask(bytes, zones, &health, (name, kind), None, 0)
 }
 
 /// Asks by the long way, as a client with the largest datagrams does, and keeps the records.

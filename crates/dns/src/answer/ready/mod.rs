@@ -14,7 +14,7 @@ mod table;
 use std::net::IpAddr;
 
 use asked::Plain;
-use table::Table;
+use table::{Found, Table};
 
 pub use live::{Live, VARIANTS};
 
@@ -54,9 +54,9 @@ struct Negative {
 #[derive(Debug, Clone, Default)]
 pub struct Ready {
     table: Table,
-    blobs: Vec<(Type, Blob)>,
-    bytes: Vec<u8>,
     negatives: Vec<Negative>,
+    /// Whether there was no room for some name, so that what is not in the table may be in a zone all the same.
+    is_partial: bool,
 }
 
 /// How a query came and what may be sent.
@@ -107,10 +107,14 @@ impl Ready {
 
     /// Writes the answer to a datagram into `out`; `None` where it is left to `respond`.
     pub fn answer(&self, live: &Live, query: &[u8], way: &Way, out: &mut [u8]) -> Option<Written> {
+        if self.is_partial {
+            return None;
+        }
         let mut lower = [0_u8; 256];
         let plain = Plain::read(query, &mut lower)?;
         let name = lower.get(..plain.name_bytes)?;
-        if let Some(entry) = self.table.find(name) {
+        if let Some(found) = self.table.find(name) {
+            let entry = found.entry;
             if !entry.is_plain {
                 return None;
             }
@@ -120,11 +124,8 @@ impl Ready {
                 let (bytes, blob, patch) = live.pick(number, plain.kind, way)?;
                 return write(query, &plain, (bytes, blob), patch, way, out).map(|written| written.of(entry.zone));
             }
-            let found = self.blobs.get(entry.blobs()?)?.iter().find(|(kind, _)| *kind == plain.kind);
-            return match found {
-                Some((_, blob)) => {
-                    write(query, &plain, (&self.bytes, *blob), None, way, out).map(|written| written.of(entry.zone))
-                }
+            return match found.blob(plain.kind) {
+                Some(ready) => write(query, &plain, ready, None, way, out).map(|written| written.of(entry.zone)),
                 None if entry.is_alias => None,
                 None => self.negative(query, &plain, entry.zone, Rcode::NoError, way, out),
             };
@@ -135,7 +136,7 @@ impl Ready {
                 break;
             }
             rest = tail.get(usize::from(length)..)?;
-            if let Some(entry) = self.table.find(rest) {
+            if let Some(Found { entry, .. }) = self.table.find(rest) {
                 let is_bare = entry.is_plain && !entry.has_wildcard;
                 return is_bare.then(|| self.negative(query, &plain, entry.zone, Rcode::NxDomain, way, out))?;
             }

@@ -1,19 +1,30 @@
 //! The table from names to what is ready for them: open addressing over one block of bytes.
 //!
-//! Strangers choose what is looked up, never what is stored, so the hash needs no key: nobody can make a look-up
-//! longer than the stored names allow. The invariant: the table is at most half full, so that every search ends.
+//! A large zone does not fit the processor's caches, so that a look-up costs what it touches: a slot, and the name's
+//! own stretch of bytes, where its answers stand behind it. Strangers choose what is looked up, never what is stored,
+//! so the hash needs no key: nobody can make a look-up longer than the stored names allow. The invariant: the table is
+//! at most half full, so that every search ends.
 
-use std::ops::Range;
+use super::Blob;
+use crate::kind::Type;
 
-/// What is known of a name.
+/// Bytes before a name: zone, number, marks, length of the name, count of answers.
+const HEAD_BYTES: usize = 12;
+
+/// Bytes before an answer: type, flags, counts, length.
+const BLOB_HEAD_BYTES: usize = 12;
+
+/// The marks.
+const PLAIN: u8 = 1;
+const WILDCARD: u8 = 2;
+const ALIAS: u8 = 4;
+const LIVE: u8 = 8;
+
+/// What is known of a name, but for its answers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Entry {
-    pub(super) name_at: u32,
-    pub(super) name_bytes: u8,
     /// Which zone it is of.
     pub(super) zone: u32,
-    pub(super) blobs_at: u32,
-    pub(super) blob_count: u16,
     /// Its number among the names whose addresses are chosen.
     pub(super) live: Option<u32>,
     /// Whether neither it nor a name above it in the zone is a delegation or has a DNAME.
@@ -24,87 +35,149 @@ pub(super) struct Entry {
     pub(super) is_alias: bool,
 }
 
-impl Entry {
-    /// Where its answers are.
-    pub(super) fn blobs(&self) -> Option<Range<usize>> {
-        let start = usize::try_from(self.blobs_at).ok()?;
-        Some(start..start.checked_add(usize::from(self.blob_count))?)
-    }
+/// A name that was found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) entry: Entry,
+    /// How many answers there are, and where.
+    blobs: u16,
+    bytes: &'a [u8],
+}
 
-    /// With these answers.
-    pub(super) fn with_blobs(self, range: &Range<usize>) -> Option<Self> {
-        let (blobs_at, blob_count) = (u32::try_from(range.start).ok()?, u16::try_from(range.len()).ok()?);
-        Some(Self { blobs_at, blob_count, ..self })
+impl<'a> Found<'a> {
+    /// The answer to a question for a type, and its records.
+    pub(super) fn blob(&self, kind: Type) -> Option<(&'a [u8], Blob)> {
+        let mut rest = self.bytes;
+        for _ in 0..self.blobs {
+            let (head, body) = rest.split_first_chunk::<BLOB_HEAD_BYTES>()?;
+            let [a, b, c, d, e, f, g, h, i, j, k, l] = *head;
+            let word = |high, low| u16::from_le_bytes([high, low]);
+            let length = word(k, l);
+            let (body, next) = body.split_at_checked(usize::from(length))?;
+            if word(a, b) == kind.0 {
+                let counts = [word(e, f), word(g, h), word(i, j)];
+                return Some((body, Blob { flags: word(c, d), counts, at: 0, length }));
+            }
+            rest = next;
+        }
+        None
     }
+}
+
+/// A place of the table.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    /// A part of the hash, so that another name is mostly told from it without being looked at.
+    tag: u32,
+    /// Where its stretch begins, and one more; 0 for none.
+    at: u32,
 }
 
 /// The table.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
-    /// The number of an entry and one more; 0 for none. Its length is a power of two.
-    slots: Vec<u32>,
-    entries: Vec<Entry>,
-    names: Vec<u8>,
+    /// Their number is a power of two.
+    slots: Vec<Slot>,
+    names: usize,
+    bytes: Vec<u8>,
 }
 
 impl Table {
     /// A table with room for so many names.
     pub(super) fn with_room(count: usize) -> Self {
         let slots = count.saturating_mul(2).max(2).checked_next_power_of_two().unwrap_or(2);
-        Self { slots: vec![0; slots], entries: Vec::with_capacity(count), names: Vec::new() }
+        Self { slots: vec![Slot::default(); slots], names: 0, bytes: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.names
     }
 
-    /// Puts in a name in wire form and lower case. `false` where it is there already or there is no room.
-    pub(super) fn insert(&mut self, name: &[u8], entry: Entry) -> bool {
-        if self.entries.len().saturating_mul(2) >= self.slots.len() {
-            return false;
-        }
-        let (Ok(name_at), Ok(name_bytes)) = (u32::try_from(self.names.len()), u8::try_from(name.len())) else {
-            return false;
-        };
-        let Ok(number) = u32::try_from(self.entries.len().saturating_add(1)) else { return false };
-        let mut at = self.place(name);
-        while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == 0 {
-                *slot = number;
-                self.entries.push(Entry { name_at, name_bytes, ..entry });
-                self.names.extend_from_slice(name);
-                return true;
+    /// Puts in a name in wire form and lower case, with its answers, whose records lie in `bytes`. `false` where it is
+    /// there already or there is no room.
+    pub(super) fn insert(&mut self, name: &[u8], entry: Entry, blobs: &[(Type, Blob)], bytes: &[u8]) -> bool {
+        let end = self.bytes.len().checked_add(1).and_then(|end| u32::try_from(end).ok());
+        let (Some(at), false) = (end, self.names.saturating_mul(2) >= self.slots.len()) else { return false };
+        let (Ok(name_bytes), Ok(count)) = (u8::try_from(name.len()), u16::try_from(blobs.len())) else { return false };
+        let Some(free) = self.free(name) else { return false };
+        let marks = [(PLAIN, entry.is_plain), (WILDCARD, entry.has_wildcard), (ALIAS, entry.is_alias)];
+        let marks = marks.into_iter().filter(|(_, is_set)| *is_set).fold(0, |all, (mark, _)| all | mark);
+        self.bytes.extend_from_slice(&entry.zone.to_le_bytes());
+        self.bytes.extend_from_slice(&entry.live.unwrap_or(0).to_le_bytes());
+        self.bytes.extend_from_slice(&[if entry.live.is_some() { marks | LIVE } else { marks }, name_bytes]);
+        self.bytes.extend_from_slice(&count.to_le_bytes());
+        self.bytes.extend_from_slice(name);
+        for (kind, blob) in blobs {
+            let start = usize::try_from(blob.at).unwrap_or(usize::MAX);
+            let body = bytes.get(start..start.saturating_add(usize::from(blob.length))).unwrap_or_default();
+            let [answer, authority, additional] = blob.counts;
+            for word in [kind.0, blob.flags, answer, authority, additional, blob.length] {
+                self.bytes.extend_from_slice(&word.to_le_bytes());
             }
-            let taken = *slot;
-            if self.entry(taken).is_some_and(|(stored, _)| stored == name) {
-                return false;
+            self.bytes.extend_from_slice(body);
+        }
+        if let Some(slot) = self.slots.get_mut(free) {
+            *slot = Slot { tag: tag(hash(name)), at };
+        }
+        self.names = self.names.saturating_add(1);
+        true
+    }
+
+    /// The slot for a name that is not there; `None` where it is.
+    fn free(&self, name: &[u8]) -> Option<usize> {
+        let hash = hash(name);
+        let mut at = self.place(hash);
+        loop {
+            let slot = self.slots.get(at)?;
+            if slot.at == 0 {
+                return Some(at);
+            }
+            if slot.tag == tag(hash) && self.read(*slot, name).is_some() {
+                return None;
             }
             at = self.next(at);
         }
-        false
     }
 
     /// What is known of a name in wire form and lower case.
-    pub(super) fn find(&self, name: &[u8]) -> Option<&Entry> {
-        let mut at = self.place(name);
+    pub(super) fn find(&self, name: &[u8]) -> Option<Found<'_>> {
+        let hash = hash(name);
+        let mut at = self.place(hash);
         loop {
-            let (stored, entry) = self.entry(*self.slots.get(at)?)?;
-            if stored == name {
-                return Some(entry);
+            let slot = *self.slots.get(at)?;
+            if slot.at == 0 {
+                return None;
+            }
+            if slot.tag == tag(hash)
+                && let Some(found) = self.read(slot, name)
+            {
+                return Some(found);
             }
             at = self.next(at);
         }
     }
 
-    fn entry(&self, number: u32) -> Option<(&[u8], &Entry)> {
-        let entry = self.entries.get(usize::try_from(number.checked_sub(1)?).ok()?)?;
-        let start = usize::try_from(entry.name_at).ok()?;
-        Some((self.names.get(start..start.checked_add(usize::from(entry.name_bytes))?)?, entry))
+    /// The stretch of a slot, if it is this name's.
+    fn read(&self, slot: Slot, name: &[u8]) -> Option<Found<'_>> {
+        let start = usize::try_from(slot.at.checked_sub(1)?).ok()?;
+        let (head, rest) = self.bytes.get(start..)?.split_first_chunk::<HEAD_BYTES>()?;
+        let [z0, z1, z2, z3, n0, n1, n2, n3, marks, name_bytes, count @ ..] = *head;
+        let (stored, bytes) = rest.split_at_checked(usize::from(name_bytes))?;
+        if stored != name {
+            return None;
+        }
+        let entry = Entry {
+            zone: u32::from_le_bytes([z0, z1, z2, z3]),
+            live: (marks & LIVE != 0).then_some(u32::from_le_bytes([n0, n1, n2, n3])),
+            is_plain: marks & PLAIN != 0,
+            has_wildcard: marks & WILDCARD != 0,
+            is_alias: marks & ALIAS != 0,
+        };
+        Some(Found { entry, blobs: u16::from_le_bytes(count), bytes })
     }
 
-    fn place(&self, name: &[u8]) -> usize {
-        let mask = self.slots.len().saturating_sub(1);
-        usize::try_from(hash(name) >> 32).unwrap_or(0) & mask
+    fn place(&self, hash: u64) -> usize {
+        usize::try_from(hash >> 32).unwrap_or(0) & self.slots.len().saturating_sub(1)
     }
 
     fn next(&self, at: usize) -> usize {
@@ -112,17 +185,26 @@ impl Table {
     }
 }
 
-/// Multiply and fold, eight bytes at a time (in the manner of wyhash; Wang Yi 2019).
+/// The half of a hash that does not choose the place.
+fn tag(hash: u64) -> u32 {
+    (hash & u64::from(u32::MAX)) as u32
+}
+
+/// Multiply and fold, eight bytes at a time (in the manner of wyhash; Wang Yi 2019). The last eight are read as one
+/// word, some of them perhaps once more.
 fn hash(name: &[u8]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    const LAST: u64 = 0xd6e8_feb8_6659_fd93;
     let mut state = (name.len() as u64) ^ ODD;
-    let mut chunks = name.chunks_exact(8);
-    for chunk in &mut chunks {
+    let Some(last) = name.last_chunk::<8>() else {
+        let word = name.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+        return fold(state ^ word, LAST);
+    };
+    for chunk in name.chunks_exact(8) {
         let word = chunk.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         state = fold(state ^ word, ODD);
     }
-    let tail = chunks.remainder().iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
-    fold(state ^ tail, 0xd6e8_feb8_6659_fd93)
+    fold(state ^ u64::from_le_bytes(*last), LAST)
 }
 
 fn fold(a: u64, b: u64) -> u64 {

@@ -10,6 +10,11 @@ use super::*;
 const PAGE: &str = "<html><body><a href=\"/cart?sid=a1B2c3D4e5\">cart</a></body></html>";
 /// `PAGE` by the `brotli` program.
 const BROTLI: &[u8] = include_bytes!("page.br");
+/// 64 MiB of blanks, and `PAGE` before 64 MiB of blanks in the dialect of large windows, by the `brotli` program.
+const BLANKS: &[u8] = include_bytes!("blanks-24.br");
+const PAGE_IN_DIALECT: &[u8] = include_bytes!("page-30.br");
+/// A page of 300 KB that repeats itself far apart, in a window of 24 bits; its one link stands behind 200 KB.
+const FAR: &[u8] = include_bytes!("far-24.br");
 
 fn gzip(page: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Compression::default());
@@ -78,13 +83,22 @@ fn an_id_is_told_as_soon_as_its_bytes_can_be_decoded() {
 #[test]
 fn a_bomb_gives_no_more_than_is_searched() {
     let bomb = vec![b' '; 64 * 1024 * 1024];
-    for (coding, body) in [(Coding::Gzip, gzip(&bomb)), (Coding::Zstd, zstd(&bomb))] {
+    for (coding, body) in [(Coding::Gzip, gzip(&bomb)), (Coding::Zstd, zstd(&bomb)), (Coding::Brotli, BLANKS.to_vec())]
+    {
         let (names, mut reader) = (names(), PageReader::new(coding, own()).unwrap());
         for piece in body.chunks(16 * 1024) {
             reader.feed(&names, piece, &mut |_| panic!("there is no id"));
         }
         assert!(reader.is_over(), "{coding:?}");
         assert!(reader.given <= SEARCHED, "{coding:?} gave {}", reader.given);
+    }
+}
+
+#[test]
+fn brotli_is_read_in_every_window_of_the_standard_and_in_none_of_its_dialect() {
+    for size in [100, 4096, usize::MAX] {
+        assert_eq!(read(Coding::Brotli, FAR, size), ["a1B2c3D4e5"], "in pieces of {size}");
+        assert!(read(Coding::Brotli, PAGE_IN_DIALECT, size).is_empty(), "in pieces of {size}");
     }
 }
 

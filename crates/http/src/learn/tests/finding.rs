@@ -1,5 +1,6 @@
 //! What pages tell, however they are cut.
 
+use evenkeel_model::caps;
 use proptest::prelude::*;
 
 use super::*;
@@ -145,6 +146,30 @@ fn several_ids_are_told_once_each_and_not_without_end() {
     assert_eq!(found(&page), ["session-0001", "session-0002", "session-0003"]);
     let planted: String = (0..40).map(link).collect();
     assert_eq!(scan([planted.as_bytes()]).len(), TOLD);
+}
+
+#[test]
+fn a_page_made_of_finds_costs_few_looks() {
+    let looks = |page: &str, size: usize| {
+        let (names, mut scanner, mut told) = (names(), Scanner::new(own()), 0);
+        page.as_bytes().chunks(size).for_each(|piece| scanner.feed(&names, piece, &mut |_| told += 1));
+        scanner.finish(&names, &mut |_| told += 1);
+        (scanner.page.looks, told)
+    };
+    let own_link = "<a href=\"/?sid=a1B2c3D4e5\">";
+    let foreign = |id: usize| format!("<a href=\"//other.example/?sid=session-{id:05}\">");
+    for size in [70, 700, 4096, usize::MAX] {
+        // Nothing that may be an id follows, or the same one again and again.
+        assert_eq!(looks(&format!("<a href=\"/?{}", "&sid=".repeat(5000)), size), (0, 0), "{size}");
+        assert_eq!(looks(&"sid ".repeat(5000), size), (0, 0), "{size}");
+        assert_eq!(looks(&own_link.repeat(2000), size), (1, 1), "{size}");
+        assert_eq!(looks(&format!("<base href=/>{}", "<base ".repeat(5000)), size), (1, 0), "{size}");
+        // A list of links to elsewhere is looked through, and not without end.
+        for (links, expected) in [(300, (301, 1)), (2000, (caps::PAGE_LOOKS, 0))] {
+            let page: String = (0..links).map(foreign).chain([own_link.to_owned()]).collect();
+            assert_eq!(looks(&page, size), expected, "{links} links in pieces of {size}");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The invariant: an address is on its device only if it was started, its group is not withdrawn, and the other side is
 //! not silent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -23,6 +23,10 @@ pub(super) struct Holding {
     kernel: Addresses,
     devices: HashMap<u32, Device>,
     announcers: HashMap<u32, Announcer>,
+    /// Devices on which nothing can be announced, as far as was reported.
+    mute: HashSet<u32>,
+    /// Reports of what was found out in passing.
+    aside: Vec<Report>,
     groups: Vec<Group>,
     lifetime: Duration,
     patience: Duration,
@@ -76,6 +80,8 @@ impl Holding {
             kernel,
             devices,
             announcers: HashMap::new(),
+            mute: HashSet::new(),
+            aside: Vec::new(),
             groups: setup.groups.into_iter().map(group).collect(),
             lifetime: setup.lifetime,
             patience: setup.patience,
@@ -117,7 +123,6 @@ impl Holding {
         self.connections.come_back(&mut self.kernel, place.addr);
         self.keep_connections(now, group, place);
         self.kernel.hold(place, self.lifetime).map_err(|error| refused(&error))?;
-        self.open_announcer(place.device);
         if let Some(group) = self.groups.get_mut(group) {
             (group.is_withdrawn, group.lingers) = (false, false);
         }
@@ -184,17 +189,19 @@ impl Holding {
         });
         let Some(held) = self.held_mut(group, resource) else { return Ok(()) };
         held.announcing.end();
-        let place = held.place.take();
-        let device = place.and_then(|place| self.devices.get(&place.device));
-        if let (Some(place), Some(device), true) = (place, device, lingers)
+        let Some(place) = held.place else { return Ok(()) };
+        let device = self.devices.get(&place.device).filter(|_| lingers);
+        if let Some(device) = device
             && let Err(error) = self.connections.linger(&mut self.kernel, now, place, &device.name)
         {
             tracing::warn!("connections to {} that are open here end: {error}", place.addr);
         }
-        match place {
-            Some(place) => self.kernel.remove(place).map_err(|error| refused(&error)),
-            None => Ok(()),
+        self.kernel.remove(place).map_err(|error| refused(&error))?;
+        // Only now: what could not be taken away is still here, and the next stop has to try again.
+        if let Some(held) = self.held_mut(group, resource) {
+            held.place = None;
         }
+        Ok(())
     }
 
     /// Takes all addresses of the group away, and remembers them.
@@ -256,8 +263,10 @@ impl Holding {
 
     /// Sends every announcement that is due.
     pub(super) fn announce_due(&mut self, now: Duration) {
-        for held in self.groups.iter_mut().flat_map(|group| &mut group.held).flatten() {
-            let Some(place) = held.place.filter(|_| held.announcing.take(now)) else { continue };
+        let all = self.groups.iter_mut().flat_map(|group| &mut group.held).flatten();
+        let due: Vec<Place> = all.filter_map(|held| held.place.filter(|_| held.announcing.take(now))).collect();
+        for place in due {
+            self.open_announcer(place.device);
             if let Some(announcer) = self.announcers.get(&place.device) {
                 // A frame that does not leave is one of several; the device's state is watched on its own.
                 let _ = announcer.announce(place.addr);
@@ -285,32 +294,42 @@ impl Holding {
         reports
     }
 
-    /// The kernel had more news than were read: everything is put there once more.
-    pub(super) fn refresh(&mut self) -> Vec<Report> {
+    /// The kernel had more news than were read: every device is looked at, and everything is put there once more.
+    pub(super) fn refresh(&mut self, now: Duration) -> Vec<Report> {
+        let mut reports = Vec::new();
         if let Ok(devices) = self.kernel.devices() {
-            self.devices = by_index(devices);
+            let is_gone = |index: &u32| !devices.iter().any(|device| device.index == *index);
+            let gone: Vec<u32> = self.devices.keys().copied().filter(is_gone).collect();
+            reports.extend(gone.into_iter().flat_map(|index| self.device_gone(index)));
+            reports.extend(devices.into_iter().flat_map(|device| self.device(now, device)));
         }
-        (0..self.groups.len()).flat_map(|group| self.renew(group)).collect()
+        reports.extend((0..self.groups.len()).flat_map(|group| self.renew(group)));
+        reports
     }
 
     /// A device is there, or has changed.
     pub(super) fn device(&mut self, now: Duration, device: Device) -> Vec<Report> {
-        let (index, is_up) = (device.index, device.is_up);
+        let (index, is_up, mac) = (device.index, device.is_up, device.mac);
         let was_up = self.devices.insert(index, device).is_some_and(|before| before.is_up);
-        match (was_up, is_up) {
-            (true, false) => self.carrier_lost(index),
-            (false, true) => {
-                let back: Vec<usize> = self.groups_on(index).collect();
-                back.into_iter().for_each(|group| self.announce(now, group));
-                Vec::new()
-            }
-            _ => Vec::new(),
+        // Neighbours know the addresses by the Ethernet address that the device had before.
+        let is_renamed = self.announcers.get(&index).is_some_and(|announcer| Some(announcer.mac()) != mac);
+        if is_renamed {
+            self.announcers.remove(&index);
         }
+        if was_up && !is_up {
+            return self.carrier_lost(index);
+        }
+        if is_up && (is_renamed || !was_up) {
+            let back: Vec<usize> = self.groups_on(index).collect();
+            back.into_iter().for_each(|group| self.announce(now, group));
+        }
+        Vec::new()
     }
 
     pub(super) fn device_gone(&mut self, index: u32) -> Vec<Report> {
         self.devices.remove(&index);
         self.announcers.remove(&index);
+        self.mute.remove(&index);
         self.carrier_lost(index)
     }
 
@@ -369,15 +388,27 @@ impl Holding {
         find(&self.devices).ok_or_else(|| format!("there is no device `{name}`"))
     }
 
+    /// Makes sure that the device can announce, where it has an Ethernet address. Where it cannot, this is reported
+    /// once, and tried again with the next announcement.
     fn open_announcer(&mut self, index: u32) {
         let device = self.devices.get(&index).and_then(|device| Some((device, device.mac?)));
         let Some((device, mac)) = device.filter(|_| !self.announcers.contains_key(&index)) else { return };
-        match Announcer::open(device, mac) {
+        let cause = match Announcer::open(device, mac) {
             Ok(announcer) => {
                 self.announcers.insert(index, announcer);
+                None
             }
-            Err(error) => tracing::error!("addresses on {} cannot be announced: {error}", device.name),
+            Err(error) => Some(error.to_string()),
+        };
+        let is_news = if cause.is_some() { self.mute.insert(index) } else { self.mute.remove(&index) };
+        if is_news {
+            self.aside.push(Report::Mute { device: device.name.clone(), cause });
         }
+    }
+
+    /// Reports beside those that each call gives.
+    pub(super) fn aside(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.aside)
     }
 
     fn held(&self, group: usize, resource: usize) -> Option<&Held> {

@@ -139,7 +139,7 @@ impl Guard {
                 }
                 News::Device(device) => self.holding.device(now, device),
                 News::DeviceGone(index) => self.holding.device_gone(index),
-                News::Missed => self.holding.refresh(),
+                News::Missed => self.holding.refresh(now),
             };
             self.report(reports);
         }
@@ -147,6 +147,8 @@ impl Guard {
         self.report(sightings);
         self.holding.announce_due(now);
         self.holding.serve_connections(now);
+        let aside = self.holding.aside();
+        self.report(aside);
         Ok(!self.is_leaving || self.holding.is_lingering())
     }
 

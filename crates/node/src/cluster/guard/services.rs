@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_model::caps;
-use evenkeel_net::beat::{Bell, readable, wait};
+use evenkeel_net::beat::{readable, wait};
+use evenkeel_net::bell::Bell;
 use evenkeel_net::clock;
 use tokio::sync::mpsc;
 

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use evenkeel_net::beat::Bell;
+use evenkeel_net::bell::Bell;
 
 use super::*;
 use crate::scratch::Scratch;

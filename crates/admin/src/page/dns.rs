@@ -1,0 +1,135 @@
+//! What DNS answers now: the names whose addresses are chosen by health, what was asked, and one query of one's own.
+
+use super::Facts;
+use super::asked::Asked;
+use super::html::Html;
+use super::words::Count;
+use crate::report::{BalancedReport, DnsAnswerReport, DnsReport, ZoneReport};
+
+/// Most rows of a table: a page is to be read by somebody.
+const ROWS: usize = 500;
+
+/// What the view shows.
+#[derive(Debug, Default)]
+pub(crate) struct DnsFacts {
+    /// Every zone.
+    pub(crate) zones: Vec<ZoneReport>,
+    /// What the query that was asked for gets, or why it is none.
+    pub(crate) answer: Option<Result<DnsAnswerReport, String>>,
+}
+
+pub(super) fn write(html: &mut Html, asked: &Asked, facts: &Facts) {
+    html.raw("<h1>DNS</h1>\n");
+    let Some((dns, totals)) = facts.dns.as_ref().zip(facts.report.dns.as_ref()) else {
+        html.raw(
+            "<p class=\"empty\">No name is answered: there is no <code>dns</code> block in the configuration.</p>\n",
+        );
+        return;
+    };
+    numbers(html, totals);
+    html.raw("<h2>Answers now</h2>\n");
+    let balanced = || dns.zones.iter().flat_map(|zone| &zone.balanced);
+    if balanced().next().is_none() {
+        html.raw("<p class=\"empty\">No name's addresses are chosen by health: zones are answered as they are written.</p>\n");
+    } else {
+        table(html, "Answers now", &["Name", "Chosen by", "Addresses", "May be kept"]);
+        balanced().take(ROWS).for_each(|name| name_row(html, name));
+        end(html, balanced().count(), "names");
+    }
+    query(html, asked, dns.answer.as_ref());
+    html.raw("<h2>Zones</h2>\n");
+    table(html, "Zones", &["Zone", "Answered at", "Serial", "Names", "Queries"]);
+    dns.zones.iter().take(ROWS).for_each(|zone| zone_row(html, zone, totals));
+    end(html, dns.zones.len(), "zones");
+    html.raw("<h2>Answers since the start</h2>\n<dl class=\"facts box table\">\n");
+    for (rcode, count) in &totals.rcodes {
+        html.element("<div><dt>", rcode, "</dt><dd>").text(Count(*count)).raw("</dd></div>\n");
+    }
+    html.raw("</dl>\n");
+}
+
+fn numbers(html: &mut Html, totals: &DnsReport) {
+    let number = |html: &mut Html, name: &'static str, value: u64, note: &'static str| {
+        html.raw("<div><dt>")
+            .raw(name)
+            .raw("</dt><dd><b>")
+            .text(Count(value))
+            .raw("</b> <span class=\"dim\">")
+            .raw(note);
+        html.raw("</span></dd></div>\n");
+    };
+    html.raw("<dl class=\"numbers\">\n");
+    number(html, "Queries", totals.udp.saturating_add(totals.tcp), "since the start");
+    number(html, "Over TCP", totals.tcp, "of them");
+    number(html, "Limited", totals.limited, "not answered");
+    number(html, "Cut", totals.truncated, "for TCP to ask again");
+    number(html, "Dropped", totals.dropped, "were no queries");
+    number(html, "Transfers", totals.transfers, "to secondaries");
+    html.raw("</dl>\n");
+}
+
+fn table(html: &mut Html, name: &'static str, heads: &[&'static str]) {
+    html.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\"").attribute("aria-label", name);
+    html.raw("><table class=\"dense log\">\n<thead><tr>");
+    for head in heads {
+        html.raw("<th scope=\"col\">").raw(head).raw("</th>");
+    }
+    html.raw("</tr></thead>\n<tbody>\n");
+}
+
+fn end(html: &mut Html, all: usize, what: &'static str) {
+    html.raw("</tbody></table></div>\n");
+    if let Some(more @ 1..) = all.checked_sub(ROWS) {
+        html.raw("<p class=\"dim\">and ").text(more).raw(" more ").raw(what).raw("</p>\n");
+    }
+}
+
+fn name_row(html: &mut Html, name: &BalancedReport) {
+    html.raw("<tr").attribute("data-keep", format_args!("name-{}", name.name)).raw("><th scope=\"row\">");
+    html.text(&name.name).element("</th><td>", &name.answer, "</td><td>");
+    match name.now.is_empty() {
+        true if name.answer.starts_with("self") => html.raw("the address that is asked"),
+        true => html.raw("<span class=\"warn\">none: what is healthy is not known yet</span>"),
+        false => html.text(name.now.join(" ")),
+    };
+    html.raw("</td><td>").text(name.ttl).raw(" s</td></tr>\n");
+}
+
+fn zone_row(html: &mut Html, zone: &ZoneReport, totals: &DnsReport) {
+    html.raw("<tr").attribute("data-keep", format_args!("zone-{}", zone.name)).raw("><th scope=\"row\">");
+    html.text(&zone.name).element("</th><td>", zone.listeners.join(" "), "</td><td>").text(zone.serial);
+    html.raw("</td><td>").text(Count(zone.names)).raw("</td><td>");
+    html.text(Count(totals.zones.get(&zone.name).copied().unwrap_or(0))).raw("</td></tr>\n");
+}
+
+/// A query of one's own, with its answer.
+fn query(html: &mut Html, asked: &Asked, answer: Option<&Result<DnsAnswerReport, String>>) {
+    html.raw("<h2>Ask</h2>\n<form class=\"filter\" method=\"get\" action=\"/dns\" role=\"search\">\n");
+    for (name, label, hint) in [("name", "Name", "www.example.com"), ("type", "Type", "A"), ("client", "Client", "")] {
+        html.raw("<label>").raw(label).raw(" <input autocomplete=\"off\"").attribute("name", name);
+        html.attribute("placeholder", hint)
+            .attribute("value", asked.value(name).unwrap_or_default())
+            .raw("></label>\n");
+    }
+    html.raw("<button type=\"submit\">Ask</button></form>\n");
+    match answer {
+        None => {}
+        Some(Err(why)) => {
+            html.element("<p role=\"alert\" class=\"empty\">", why, "</p>\n");
+        }
+        Some(Ok(answer)) => {
+            html.raw("<pre class=\"text\" tabindex=\"0\" role=\"region\" aria-label=\"The answer\">");
+            html.text(&answer.question).raw(" → ").text(&answer.rcode).raw("\n");
+            answer.answer.iter().for_each(|record| {
+                html.text(record).raw("\n");
+            });
+            answer.authority.iter().for_each(|record| {
+                html.text(record).raw("  (authority)\n");
+            });
+            answer.why.iter().for_each(|why| {
+                html.raw("because ").text(why).raw("\n");
+            });
+            html.raw("</pre>\n");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+use super::*;
+use crate::action::{Change, Outcome};
+use crate::key::Key;
+use crate::packet::Role;
+use crate::settings::{Group, Member, Resource, Timing};
+
+const DEAD: Duration = Duration::from_secs(1);
+
+fn node(me: usize, secret: &[u8]) -> Node {
+    let members = ["lb1", "lb2"].map(|name| Member { name: name.into(), is_witness: false }).to_vec();
+    let timing = Timing { every: DEAD / 5, warn: DEAD / 2, dead: DEAD, init: DEAD * 2, lifetime: DEAD };
+    let resource = Resource { name: "10.8.0.1".into(), is_address: true, timeout: DEAD };
+    let group =
+        Group { name: "web".into(), prefer: vec![0], failback: None, mode: Mode::Available, resources: vec![resource] };
+    let settings = Settings::new("edge", me, members, timing, vec![group]).unwrap();
+    let keys = Keyring::new(vec![Key::derive(secret).unwrap()]).unwrap();
+    Node::new(settings, keys, BootId([me as u8 + 1; 16]), Duration::ZERO)
+}
+
+/// Does what the node wants, and gives its heartbeats and the rest of what it wanted.
+fn carry_out(node: &mut Node, now: Duration) -> (Vec<Vec<u8>>, Vec<Action>) {
+    let (mut beats, mut rest) = (Vec::new(), Vec::new());
+    while let Some(action) = node.poll_action() {
+        match action {
+            Action::Beat => beats.push(node.heartbeat().to_vec()),
+            Action::Start { number, .. } | Action::Stop { number, .. } => {
+                node.apply(now, Change::Done { number, outcome: Outcome::Ok });
+            }
+            other => rest.push(other),
+        }
+    }
+    (beats, rest)
+}
+
+/// Two nodes that hear each other, until the first owns the group.
+fn settled() -> (Node, Node, Duration) {
+    let (mut first, mut second) = (node(0, &[b'k'; 32]), node(1, &[b'k'; 32]));
+    let mut now = Duration::ZERO;
+    while now < DEAD * 6 {
+        now += DEAD / 20;
+        first.handle_timeout(now);
+        for beat in carry_out(&mut first, now).0 {
+            second.handle_packet(now, 0, &beat).unwrap();
+        }
+        second.handle_timeout(now);
+        for beat in carry_out(&mut second, now).0 {
+            first.handle_packet(now, 0, &beat).unwrap();
+        }
+    }
+    carry_out(&mut first, now);
+    assert_eq!(first.view(now).groups[0].role, Role::Owner);
+    (first, second, now)
+}
+
+#[test]
+fn a_second_pause_while_it_asks_does_not_answer_the_question() {
+    let (mut first, _, mut now) = settled();
+    for pause in 0..3 {
+        now += DEAD * 3;
+        first.handle_timeout(now);
+        let (_, wanted) = carry_out(&mut first, now);
+        assert_eq!(first.view(now).phase, Phase::Doubting, "pause {pause}");
+        assert!(!wanted.contains(&Action::Restore { group: 0 }), "pause {pause}: {wanted:?}");
+    }
+    // Nobody answers: after the dead time it is alone.
+    let until = now + DEAD;
+    while now < until {
+        now = first.poll_timeout();
+        first.handle_timeout(now);
+    }
+    assert!(carry_out(&mut first, now).1.contains(&Action::Restore { group: 0 }));
+}
+
+#[test]
+fn packets_that_nobody_sealed_do_not_fill_the_log() {
+    let (mut first, mut second, mut now) = settled();
+    let mut stranger = node(1, &[b's'; 32]);
+    let mut told = 0;
+    for round in 0..400_u32 {
+        now += DEAD / 20;
+        // By turns under another key, and torn: with a sound packet between them.
+        stranger.handle_timeout(now);
+        carry_out(&mut stranger, now);
+        let mut packet = stranger.heartbeat().to_vec();
+        packet.truncate(packet.len() - usize::from(round % 2 == 0));
+        assert!(first.handle_packet(now, 0, &packet).is_err());
+        second.handle_timeout(now);
+        for beat in carry_out(&mut second, now).0 {
+            first.handle_packet(now, 0, &beat).unwrap();
+        }
+        first.handle_timeout(now);
+        let (beats, wanted) = carry_out(&mut first, now);
+        told += wanted.iter().filter(|action| matches!(action, Action::Note(Event::Trouble(..)))).count();
+        for beat in beats {
+            second.handle_packet(now, 0, &beat).unwrap();
+        }
+    }
+    assert_eq!(told, 1, "in twenty dead times");
+}

@@ -1,0 +1,272 @@
+//! `demo --dns`: two nodes that answer names by what is healthy, three toy servers, and a client that asks them as a
+//! resolver and a browser do.
+//!
+//! The nodes are processes of their own, so that they can be killed. All of it is on addresses of the loopback and
+//! ports that need no rights. The invariant: what it shows is what the nodes answer to queries over the network.
+
+mod client;
+mod nodes;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use tokio::time::{self, Instant, MissedTickBehavior};
+
+use super::house::House;
+use super::keys::Keys;
+use super::toy::{Mood, TRIO, Toy};
+use super::{BEAT, is_tour};
+use crate::args::DemoArgs;
+use crate::exit::Exit;
+use crate::output;
+use client::Client;
+use nodes::Nodes;
+
+/// Answered with the node that is asked, and its peer behind it.
+const SITE: &str = "api.demo.test";
+
+/// Answered with the servers that are alive.
+const SERVERS: &str = "www.demo.test";
+
+/// Where the nodes and the toys are.
+const NODES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 11), Ipv4Addr::new(127, 0, 0, 12)];
+const TOYS: [Ipv4Addr; 3] = [Ipv4Addr::new(127, 0, 0, 21), Ipv4Addr::new(127, 0, 0, 22), Ipv4Addr::new(127, 0, 0, 23)];
+
+/// The ports that are tried, from each of these on.
+const HTTP_PORT: u16 = 8080;
+const DNS_PORT: u16 = 5300;
+const PORTS: u16 = 100;
+
+/// How often is looked what the nodes answer.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What the keys do.
+const HELP: &str = "keys: 1 2 3 kill a server, or restore it · a b kill a node (kill -9), or start it again\n\
+                    \u{20}     A B stop a node in order · q quit\n";
+
+/// Something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    /// Kill a server, or restore it.
+    Server(usize),
+    /// Kill a node, or start it again.
+    Node(usize),
+    /// Stop a node in order, or start it again.
+    Stop(usize),
+}
+
+/// The tour: seconds from the start, and what is done then.
+const TOUR: [(u64, Act); 6] = [
+    (4, Act::Server(0)),
+    (8, Act::Server(0)),
+    (11, Act::Node(0)),
+    (15, Act::Node(0)),
+    (18, Act::Stop(1)),
+    (22, Act::Stop(1)),
+];
+
+/// When it ends.
+const END: Duration = Duration::from_secs(25);
+
+pub(super) async fn show(args: &DemoArgs) -> Exit {
+    let mut stage = match Stage::set().await {
+        Ok(stage) => stage,
+        Err(cause) => return output::fail(cause),
+    };
+    output::print(stage.welcome());
+    let cue = if is_tour(args) {
+        Ok(Cue::Tour(TOUR.into()))
+    } else {
+        Keys::open().map(Cue::Keys).map_err(|error| format!("the terminal gives no keys: {error}"))
+    };
+    let cue = match cue {
+        Ok(cue) => cue,
+        Err(cause) => return output::fail(cause),
+    };
+    if matches!(cue, Cue::Keys(_)) {
+        output::print(HELP);
+    }
+    let played = stage.play(cue).await;
+    output::print(format_args!("\nin all: {}", stage.client.total()));
+    match played {
+        Ok(()) => Exit::Done,
+        Err(cause) => output::fail(cause),
+    }
+}
+
+/// Where the next act comes from.
+enum Cue {
+    Tour(VecDeque<(u64, Act)>),
+    Keys(Keys),
+}
+
+impl Cue {
+    /// The next act, when it is time; `None` is the end.
+    async fn next(&mut self, begun: Instant) -> Option<Act> {
+        match self {
+            Self::Tour(steps) => {
+                time::sleep_until(begun + steps.front().map_or(END, |(at, _)| Duration::from_secs(*at))).await;
+                steps.pop_front().map(|(_, act)| act)
+            }
+            Self::Keys(keys) => keys.next_of(meaning).await,
+        }
+    }
+}
+
+fn meaning(key: u8) -> Option<Act> {
+    Some(match key {
+        b'1'..=b'3' => Act::Server(usize::from(key - b'1')),
+        b'a' | b'b' => Act::Node(usize::from(key - b'a')),
+        b'A' | b'B' => Act::Stop(usize::from(key - b'A')),
+        _ => return None,
+    })
+}
+
+/// Everything that plays.
+struct Stage {
+    toys: Vec<Toy>,
+    client: Client,
+    // Before the house, in which their files lie.
+    nodes: Nodes,
+    /// What each node answered last for each name.
+    told: BTreeMap<(usize, &'static str), String>,
+    _house: House,
+}
+
+impl Stage {
+    async fn set() -> Result<Self, String> {
+        let http =
+            free_port(HTTP_PORT, |port| NODES.iter().chain(&TOYS).all(|ip| TcpListener::bind((*ip, port)).is_ok()))?;
+        let dns = free_port(DNS_PORT, |port| {
+            NODES.iter().all(|ip| UdpSocket::bind((*ip, port)).is_ok() && TcpListener::bind((*ip, port)).is_ok())
+        })?;
+        let mut toys = Vec::new();
+        for (character, ip) in TRIO.into_iter().zip(TOYS) {
+            let toy = Toy::start_at(character, SocketAddr::from((ip, http))).await;
+            toys.push(toy.map_err(|error| format!("no toy server: {error}"))?);
+        }
+        let house = House::build().map_err(|error| format!("no folder for the nodes' files: {error}"))?;
+        let nodes = Nodes::start(&house, (http, dns), &toys).await?;
+        let client = Client::start(nodes.resolvers(), SITE, http);
+        Ok(Self { toys, client, nodes, told: BTreeMap::new(), _house: house })
+    }
+
+    fn welcome(&self) -> String {
+        let mut text = String::from("evenkeel demo of DNS: two nodes answer for demo.test, by what is healthy\n\n");
+        for (name, at) in self.nodes.names() {
+            text.push_str(&format!("  {name}  dig @{} -p {} {SITE} (or {SERVERS})\n", at.ip(), at.port()));
+        }
+        text.push_str(&format!(
+            "any command, such as: evenkeel dns zones --control {}\n\n",
+            self.nodes.socket().display()
+        ));
+        text.push_str(&self.nodes.example());
+        text.push_str("\nservers:\n");
+        for toy in &self.toys {
+            text.push_str(&format!("  {:6} http://{}/\n", toy.name(), toy.addr()));
+        }
+        text.push_str(&format!(
+            "\na client looks {SITE} up anew when its TTL is over, and asks it ten times a second.\n"
+        ));
+        text
+    }
+
+    async fn play(&mut self, mut cue: Cue) -> Result<(), String> {
+        let begun = Instant::now();
+        let (mut beat, mut look) = (time::interval_at(begun + BEAT, BEAT), time::interval(LOOK));
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let interrupted = tokio::signal::ctrl_c();
+        tokio::pin!(interrupted);
+        loop {
+            let said = tokio::select! {
+                act = cue.next(begun) => match act {
+                    Some(act) => vec![self.act(act).await?],
+                    None => return Ok(()),
+                },
+                _ = look.tick() => self.news().await,
+                _ = beat.tick() => {
+                    output::print(format_args!("         {}", self.client.take()));
+                    Vec::new()
+                }
+                _ = &mut interrupted => return Ok(()),
+            };
+            for line in said {
+                output::print(format_args!("{:>5.1} s  {line}", begun.elapsed().as_secs_f64()));
+            }
+        }
+    }
+
+    async fn act(&mut self, act: Act) -> Result<String, String> {
+        match act {
+            Act::Server(at) => {
+                let Some(toy) = self.toys.get(at) else { return Ok(String::new()) };
+                let (mood, line) = match toy.mood() {
+                    Mood::Dead => (Mood::Well, "is well again: two checks in a row bring it back"),
+                    Mood::Well | Mood::Hung => (Mood::Dead, "is killed: no node is to answer with it any more"),
+                };
+                toy.set(mood).await;
+                Ok(format!("{} {line}", toy.name()))
+            }
+            Act::Node(at) | Act::Stop(at) => self.nodes.turn(at, matches!(act, Act::Stop(_))).await,
+        }
+    }
+
+    /// Answers that are others than before.
+    async fn news(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (at, (node, server)) in self.nodes.names().into_iter().enumerate() {
+            for name in [SITE, SERVERS] {
+                let answer = match evenkeel_node::look_up(server, name, client::PATIENCE).await {
+                    Ok(found) => shown(found.addresses, name == SERVERS),
+                    Err(_) => "nothing: nobody is there".to_owned(),
+                };
+                if self.told.get(&(at, name)) != Some(&answer) {
+                    lines.push(format!("{node} answers {name} with {answer}"));
+                    self.told.insert((at, name), answer);
+                }
+            }
+        }
+        lines
+    }
+}
+
+/// Addresses for people: in their order where it means something, sorted where it turns with each answer.
+fn shown(mut addresses: Vec<IpAddr>, turns: bool) -> String {
+    if turns {
+        addresses.sort_unstable();
+    }
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// The first port from `first` on that is free wherever it is wanted.
+fn free_port(first: u16, is_free: impl Fn(u16) -> bool) -> Result<u16, String> {
+    let mut ports = first..first.saturating_add(PORTS);
+    ports
+        .find(|port| is_free(*port))
+        .ok_or_else(|| format!("no port from {first} on is free on 127.0.0.11 to 127.0.0.23"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_help_does_something() {
+        for key in *b"123abAB" {
+            assert!(meaning(key).is_some(), "{}", char::from(key));
+            assert!(HELP.contains(char::from(key)));
+        }
+        assert_eq!(meaning(b'x'), None);
+    }
+
+    #[test]
+    fn the_tour_goes_forward_and_heals_what_it_hurts() {
+        assert!(TOUR.is_sorted_by_key(|(at, _)| *at));
+        assert!(TOUR.last().is_some_and(|(at, _)| Duration::from_secs(*at) < END));
+        for act in TOUR.map(|(_, act)| act) {
+            assert_eq!(TOUR.iter().filter(|(_, other)| *other == act).count() % 2, 0, "{act:?}");
+        }
+    }
+}

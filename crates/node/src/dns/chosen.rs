@@ -1,0 +1,146 @@
+//! The names whose addresses are chosen by health: what they are answered with now, from whom that was chosen, and why.
+//!
+//! The invariant: the choice shown is made by the way that queries go, from the view that they are answered from.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use evenkeel_dns::answer::{Asker, Balanced, Basis, Health, Mode, Own, Picked};
+use evenkeel_dns::{Name, Rdata, Type};
+use evenkeel_model::config::Config;
+use evenkeel_model::{PoolName, ServerId, State};
+use evenkeel_proxy::ServerView;
+
+use super::Dns;
+
+/// Who asks where nobody does.
+const NOBODY: Asker = Asker { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), arrived_at: None, luck: 0 };
+
+/// A name whose addresses are chosen by health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalancedStatus {
+    /// The name.
+    pub name: String,
+    /// The rule: `self`, `self+peers`, `peers` or `pool` with its name.
+    pub answer: String,
+    /// The addresses that may be answered now; empty where health is not known yet, or where a node answers with the
+    /// address that it is asked at.
+    pub now: Vec<IpAddr>,
+    /// Seconds that an answer may be kept now.
+    pub ttl: u32,
+    /// What this node is held for under this name; absent where its own address is never answered.
+    pub own: Option<State>,
+    /// Whether its own address is the one that a query arrives at.
+    pub is_arrival: bool,
+    /// The servers that the choice goes by, in written order.
+    pub servers: Vec<ChosenServer>,
+    /// Why it is so, a sentence each.
+    pub why: Vec<String>,
+}
+
+/// A server that the choice of a name's addresses goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChosenServer {
+    /// Which one.
+    pub id: ServerId,
+    /// Its addresses; none while its name does not resolve.
+    pub addresses: Vec<IpAddr>,
+    /// What it is held for.
+    pub state: State,
+    /// Whether its addresses are those that are answered, or it only decides whether this node answers with itself.
+    pub is_answered_with: bool,
+}
+
+impl Dns {
+    pub(super) fn balanced_status(
+        &self,
+        name: &Name,
+        balanced: &Balanced,
+        (config, views): (&Config, &HashMap<ServerId, ServerView>),
+    ) -> BalancedStatus {
+        let health = self.health.borrow();
+        let four = balanced.pick(Type::A, &health, &NOBODY);
+        let six = balanced.pick(Type::AAAA, &health, &NOBODY);
+        let addresses = four.data.iter().chain(&six.data).filter_map(Rdata::as_ip);
+        let now = if health.ready { addresses.collect() } else { Vec::new() };
+        let own = (!matches!(balanced.mode, Mode::Pool(_))).then(|| balanced.own_state(&health));
+        BalancedStatus {
+            name: name.to_string(),
+            answer: balanced.mode.to_string(),
+            now,
+            ttl: four.ttl,
+            own,
+            is_arrival: own.is_some() && matches!(balanced.own, Own::Arrival { .. }),
+            servers: servers(balanced, config, views),
+            why: why(balanced, &health, &[Type::A, Type::AAAA]),
+        }
+    }
+}
+
+fn servers(balanced: &Balanced, config: &Config, views: &HashMap<ServerId, ServerView>) -> Vec<ChosenServer> {
+    let answered_with =
+        |pool: &PoolName| balanced.peers.as_ref() == Some(pool) || balanced.mode == Mode::Pool(pool.clone());
+    let mut servers = Vec::new();
+    let named = balanced.pools();
+    for pool in config.pools.iter().filter(|pool| named.contains(&&pool.name)) {
+        for server in &pool.servers {
+            let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+            let view = views.get(&id).cloned().unwrap_or_default();
+            let addresses = view.addrs.iter().map(|addr| addr.ip().to_canonical()).collect();
+            servers.push(ChosenServer {
+                id,
+                addresses,
+                state: view.state,
+                is_answered_with: answered_with(&pool.name),
+            });
+        }
+    }
+    servers
+}
+
+/// In sentences, for the types of addresses that are asked for.
+pub(super) fn why(balanced: &Balanced, health: &Health<'_>, kinds: &[Type]) -> Vec<String> {
+    if !health.ready {
+        return vec!["what is healthy is not known yet, so that queries get SERVFAIL".to_owned()];
+    }
+    let own = of_own(balanced, balanced.own_state(health));
+    let is_by_own = own.is_some();
+    let of_family = |kind: &Type| of_basis(*kind, &balanced.pick(*kind, health, &NOBODY), is_by_own);
+    own.into_iter().chain(kinds.iter().filter_map(of_family)).collect()
+}
+
+/// What the choice of one family went by; nothing where it has no addresses, or where it is said already.
+fn of_basis(kind: Type, picked: &Picked, is_by_own: bool) -> Option<String> {
+    if picked.data.is_empty() {
+        return None;
+    }
+    match picked.basis {
+        Basis::Alive { .. } if is_by_own => None,
+        Basis::Alive { alive, all, tier: 0 } => Some(format!("{kind}: {alive} of {all} are alive")),
+        Basis::Alive { alive, all, .. } => Some(format!("{kind}: {alive} of {all} are alive, all of them backups")),
+        Basis::LastGood { alive, needed } => Some(format!(
+            "{kind}: {alive} are alive and {needed} would have to be, so that those stay which last were good"
+        )),
+        // A node without peers that answers with itself has said so.
+        Basis::Everyone { .. } if is_by_own && picked.data.len() <= 1 => None,
+        Basis::Everyone { alive, needed } => Some(format!(
+            "{kind}: {alive} are alive and {needed} would have to be, so that nobody is left out for being down"
+        )),
+    }
+}
+
+/// What this node's own state makes of the answer.
+fn of_own(balanced: &Balanced, state: State) -> Option<String> {
+    let line = match (&balanced.mode, state) {
+        (Mode::Pool(_), _) => return None,
+        (Mode::Peers, _) => "the peers are answered; this node only where none of them is alive",
+        (_, State::Up | State::Unknown) => "this node answers with its own address",
+        (_, State::Down) => {
+            "no pool of this node has a server left, so that it answers with peers that are alive, if there are any"
+        }
+        (_, State::Draining | State::Maintenance) => {
+            "this node is being left, so that it answers with peers that are alive, if there are any"
+        }
+    };
+    Some(line.to_owned())
+}
