@@ -54,6 +54,8 @@ pub enum Reason {
     Unreachable,
     /// The server closed or reset the connection before its answer was complete.
     ConnectionLost,
+    /// The server and we could not agree on TLS, or it did not prove who it is.
+    TlsFailed,
     /// The connection stood, the answer did not come in time.
     AnswerTimeout,
     /// The answer is not HTTP.
@@ -76,7 +78,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for catalogues.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Initial,
         Self::CheckPassed,
         Self::Unchecked,
@@ -84,6 +86,7 @@ impl Reason {
         Self::ConnectTimeout,
         Self::Unreachable,
         Self::ConnectionLost,
+        Self::TlsFailed,
         Self::AnswerTimeout,
         Self::AnswerMalformed,
         Self::StatusMismatch,
@@ -105,6 +108,7 @@ impl Reason {
             Self::ConnectTimeout => "connect-timeout",
             Self::Unreachable => "unreachable",
             Self::ConnectionLost => "connection-lost",
+            Self::TlsFailed => "tls-failed",
             Self::AnswerTimeout => "answer-timeout",
             Self::AnswerMalformed => "answer-malformed",
             Self::StatusMismatch => "status-mismatch",

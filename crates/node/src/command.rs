@@ -46,7 +46,7 @@ impl Ended {
     /// How it ended, with the last line of what it said.
     pub(crate) fn sentence(&self) -> String {
         let how = format!("it ended with {}", self.status).replace("exit status: ", "exit status ");
-        with_words(how, [&self.err, &self.out])
+        with_words(&how, [&self.err, &self.out])
     }
 }
 
@@ -68,10 +68,10 @@ pub(crate) async fn run(invocation: Invocation, timeout: Duration) -> Result<End
             let count = running.kill();
             let _ = running.child.wait().await;
             let late = format!("it ran for more than {} s and was killed ({count} processes)", timeout.as_secs_f64());
-            return Err(with_words(late, [&err.kept, &out.kept]));
+            return Err(with_words(&late, [&err.kept, &out.kept]));
         }
     };
-    let rest = async { tokio::join!(out.to_end(), err.to_end()) };
+    let rest = async { tokio::join!(out.read_out(), err.read_out()) };
     // What it left behind may hold the pipes open for ever.
     let _ = tokio::time::timeout(LAST_WORDS, rest).await;
     Ok(Ended { status, out: out.leave(), err: err.leave() })
@@ -146,7 +146,7 @@ impl<P: AsyncRead + Unpin + 'static> Said<P> {
         }
     }
 
-    async fn to_end(&mut self) {
+    async fn read_out(&mut self) {
         while self.pipe.is_some() {
             self.read().await;
         }
@@ -165,13 +165,13 @@ impl<P: AsyncRead + Unpin + 'static> Said<P> {
     }
 }
 
-fn with_words(what: String, said: [&[u8]; 2]) -> String {
+fn with_words(what: &str, said: [&[u8]; 2]) -> String {
     let last = said.into_iter().find_map(|said| {
         let text = String::from_utf8_lossy(said);
         let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
         Some(line.to_owned())
     });
-    last.map_or_else(|| what.clone(), |last| format!("{what}: {last}"))
+    last.map_or_else(|| what.to_owned(), |last| format!("{what}: {last}"))
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod explain;
 mod forward;
 mod guard;
 mod hold;
+mod http2;
 mod learn;
 mod leaving;
 mod listen;

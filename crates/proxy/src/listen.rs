@@ -113,7 +113,7 @@ impl Keeper {
         self.worker.counts.accepted.add(1);
         let attendance = Attendance::new(&self.counts, admission);
         let presence = self.worker.enter();
-        let connection = serve::h1::connection(Rc::clone(&self.worker), self.name.clone(), stream);
+        let connection = serve::connection(Rc::clone(&self.worker), self.name.clone(), stream);
         tokio::task::spawn_local(async move {
             let _held = (attendance, presence);
             connection.await;

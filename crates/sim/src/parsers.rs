@@ -14,7 +14,7 @@ pub use balance::{session_file, token};
 pub use cluster::heartbeat;
 pub use config::config;
 pub use dns::{dns_checker, dns_message, dns_tsig, dns_zone};
-pub use http::{h1_chunked, h1_cookie, h1_forwarded, h1_path, h1_request, h1_response};
+pub use http::{h1_chunked, h1_cookie, h1_forwarded, h1_path, h1_request, h1_response, h2_request};
 pub use learn::learn_body;
 
 /// A parser under test.
@@ -51,6 +51,22 @@ pub const TARGETS: &[Target] = &[
         name: "h1_forwarded",
         feed: h1_forwarded,
         marks: &[b",", b", ", b"10.0.0.1", b"[::1]", b"::ffff:10.0.0.1", b":80", b"unknown", b" ", b"198.51.100.7"],
+    },
+    Target {
+        name: "h2_request",
+        feed: h2_request,
+        marks: &[
+            b"\n",
+            b"=",
+            b":path=/",
+            b":authority=a",
+            b"cookie=",
+            b"host=a",
+            b"content-length=",
+            b"\r\n",
+            b"te=trailers",
+            b": ",
+        ],
     },
     Target { name: "learn_body", feed: learn_body, marks: LINK_MARKS },
     Target { name: "config", feed: config, marks: CONFIG_MARKS },

@@ -14,6 +14,7 @@ mod process;
 mod reach;
 mod route;
 mod site;
+mod tls;
 mod zonefile;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,12 @@ pub(crate) struct Places {
     pub servers: BTreeMap<ServerId, Span>,
     /// The address of each listener, where it stands first.
     pub listeners: BTreeMap<ListenerName, Span>,
+    /// Each listener's certificates, in their order.
+    pub certificates: BTreeMap<ListenerName, Vec<Span>>,
+    /// The authority that clients of a listener need.
+    pub client_authorities: BTreeMap<ListenerName, Span>,
+    /// Each pool's `tls`.
+    pub pool_tls: BTreeMap<PoolName, Span>,
     /// Each zone's name.
     pub zones: BTreeMap<String, Span>,
     /// Each pool's `sticky key=`.
@@ -69,7 +76,7 @@ pub(crate) fn build(top: &Entries, out: &mut Diagnostics) -> (Config, Places) {
     dns::build(&mut building);
     building.check_wanted();
     building.complain_of_defaults();
-    let has_work = ["http", "dns", "zonefile"].into_iter().any(|word| building.all(word).next().is_some());
+    let has_work = ["http", "https", "dns", "zonefile"].into_iter().any(|word| building.all(word).next().is_some());
     if building.config.listeners.is_empty() && !top.flawed && !has_work {
         building
             .out
@@ -112,7 +119,7 @@ impl<'a> Building<'a> {
         for entry in &top.list {
             match entry.directive.name {
                 "pool" => pool::named(self, entry),
-                "http" => listener::collect(self, entry, &mut blocks),
+                "http" | "https" => listener::collect(self, entry, &mut blocks),
                 "zonefile" => zonefile::block(self, entry),
                 _ => {}
             }

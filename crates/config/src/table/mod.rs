@@ -12,6 +12,7 @@ mod pool;
 mod route;
 mod sticky;
 mod strangers;
+mod tls;
 mod top;
 mod zonefile;
 
@@ -59,6 +60,12 @@ pub enum Context {
     ClientTimeout,
     /// `max`
     Max,
+    /// `cert`
+    Cert,
+    /// `tls` of clients
+    ClientTls,
+    /// `tls` of servers
+    ServerTls,
     /// `pool`
     Pool,
     /// `server` in a `pool`
@@ -111,7 +118,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 45] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -130,6 +137,9 @@ impl Context {
         Self::Skip,
         Self::ClientTimeout,
         Self::Max,
+        Self::Cert,
+        Self::ClientTls,
+        Self::ServerTls,
         Self::Pool,
         Self::Server,
         Self::Balance,
@@ -177,6 +187,8 @@ impl Context {
             Self::Skip | Self::StickySkip => "skip",
             Self::ClientTimeout | Self::ServerTimeout => "timeout",
             Self::Max => "max",
+            Self::Cert => "cert",
+            Self::ClientTls | Self::ServerTls => "tls",
             Self::Pool => "pool",
             Self::Server => "server",
             Self::Balance => "balance",
@@ -210,6 +222,8 @@ impl fmt::Display for Context {
             Self::ClientTimeout => f.write_str("`timeout` of clients"),
             Self::ServerTimeout => f.write_str("`timeout` of a pool"),
             Self::GroupService => f.write_str("`unit` and `script` of a group"),
+            Self::ClientTls => f.write_str("`tls` of clients"),
+            Self::ServerTls => f.write_str("`tls` of a pool"),
             Self::StickySkip => f.write_str("`skip` of `sticky`"),
             Self::ZoneCheck => f.write_str("`check` of zone files"),
             Self::ZoneName => f.write_str("`name` of a zone"),
@@ -322,11 +336,12 @@ const fn any(name: &'static str, kind: Kind) -> Arg {
     Arg { name, kind, count: Count::Any }
 }
 
-static TABLE: [&[Directive]; 9] = [
+static TABLE: [&[Directive]; 10] = [
     top::ROWS,
     admin::ROWS,
     cluster::ROWS,
     http::ROWS,
+    tls::ROWS,
     route::ROWS,
     pool::ROWS,
     sticky::ROWS,

@@ -46,7 +46,7 @@ fn around(context: Context, example: &str) -> String {
     let names = ["search", "www", "beta", "debug"];
     let pools: String = names.iter().map(|name| format!("pool {name} {{\n server x 10.9.9.9:80\n}}\n")).collect();
     match context {
-        Context::Top if example.starts_with("http ") || example.starts_with("dns ") => example.to_owned(),
+        Context::Top if ["http ", "https ", "dns "].iter().any(|word| example.starts_with(word)) => example.to_owned(),
         Context::Admin | Context::AdminUser if !example.starts_with("admin ") => {
             let user = if example.starts_with("user ") { "" } else { " user x role=read pass=cred:x\n" };
             format!("admin 127.0.0.1:9090 {{\n{user} {example}\n}}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n")
@@ -66,6 +66,8 @@ fn around(context: Context, example: &str) -> String {
         | Context::GroupService => around_in_cluster(example),
         Context::Top | Context::Limits => format!("{example}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n"),
         Context::Http | Context::Respond | Context::Redirect if example.starts_with("http ") => example.to_owned(),
+        Context::Cert | Context::ClientTls => around_tls(example),
+        Context::Http if example.starts_with("cert") || example.starts_with("tls ") => around_tls(example),
         Context::Http if find(example.split(' ').next().unwrap(), Context::Pool).is_some() => {
             format!("http :80 {{\n to 10.0.0.1:80\n {example}\n}}\n")
         }
@@ -94,6 +96,12 @@ fn around(context: Context, example: &str) -> String {
         | Context::DnsLog => around_dns(example),
         _ => format!("http :80 {{\n route * to=q\n}}\npool q {{\n {example}\n server z 10.0.0.2:80\n}}\n"),
     }
+}
+
+/// A listener with TLS needs a certificate.
+fn around_tls(example: &str) -> String {
+    let cert = if example.starts_with("cert") { "" } else { "cert self\n " };
+    format!("https :443 {{\n {cert}{example}\n to 10.0.0.1:80\n}}\n")
 }
 
 /// A zone that is made needs its servers, and answers by health their pools.

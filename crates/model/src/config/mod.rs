@@ -10,6 +10,7 @@ mod pool;
 mod process;
 mod route;
 mod sticky;
+mod tls;
 mod zonefile;
 
 pub use admin::{Admin, AdminUser, Role};
@@ -21,13 +22,14 @@ pub use dns::{
 pub use log::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget};
 pub use pool::{
     Balance, BodyMatch, Check, CheckKind, Eject, HashKey, Host, HttpCheck, Pool, PoolTimeouts, Queue, Retry, RetryOn,
-    Reuse, Server, ServerAddr, Standing, StatusRange,
+    Reuse, Server, ServerAddr, ServerProtocol, Standing, StatusRange,
 };
 pub use process::{Ceiling, Process, SecretRef, Workers};
 pub use route::{
     Action, ClientField, ClientLimits, ClientTimeouts, FieldEdit, FieldMatch, ForwardedFields, HostPattern, ListenAddr,
     Listener, Matcher, Network, PathPattern, PathRewrite, Redirect, RedirectTo, RequestId, Respond, Route, Site,
 };
+pub use tls::{CertificateSource, ClientCertificates, ListenerTls, PoolTls, TlsMin};
 pub use zonefile::{Then, Update, Zonefile};
 
 pub use sticky::{

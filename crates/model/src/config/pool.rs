@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Sticky;
+use super::{PoolTls, Sticky};
 use crate::{PoolName, ServerName, defaults};
 
 /// Interchangeable servers.
@@ -36,6 +36,20 @@ pub struct Pool {
     pub reuse: Reuse,
     /// The table of learned sessions.
     pub sessions: Sessions,
+    /// What is spoken to the servers.
+    pub protocol: ServerProtocol,
+    /// TLS towards its servers. `None`: they are spoken to in the clear.
+    pub tls: Option<PoolTls>,
+}
+
+/// What is spoken to servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServerProtocol {
+    /// HTTP/1.1
+    #[default]
+    Http1,
+    /// HTTP/2, without asking first.
+    Http2,
 }
 
 /// One server.
@@ -365,6 +379,8 @@ impl Pool {
             slow_start: Duration::ZERO,
             reuse: Reuse::Safe,
             sessions: Sessions::default(),
+            protocol: ServerProtocol::default(),
+            tls: None,
         }
     }
 }

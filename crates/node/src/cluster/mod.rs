@@ -71,6 +71,8 @@ pub(crate) struct Ready {
     name: Arc<str>,
     sharing: Sharing,
     seed: [u8; 16],
+    /// What all nodes have, to make keys of session tickets of.
+    pub(crate) ticket_secret: Vec<u8>,
 }
 
 /// The running cluster.
@@ -111,6 +113,8 @@ pub(crate) fn ready(
         })?;
         paths.push(path);
     }
+    // Long enough, or the ring of keys would have refused it.
+    let ticket_secret = secrets::read_private(&cluster.key).map_err(Refusal::plain)?;
     let pings = pings(cluster)?;
     let guard = start_guard(cluster, program, &routes).map_err(|error| {
         Refusal::plain(format!("cluster `{}`: the address guard does not start: {error}", cluster.name))
@@ -131,6 +135,7 @@ pub(crate) fn ready(
         name: cluster.nodes.get(me).map(|node| Arc::clone(&node.name)).unwrap_or_default(),
         sharing: sharing(cluster, me, shared_keys)?,
         seed,
+        ticket_secret,
     })
 }
 
@@ -171,7 +176,8 @@ impl Ready {
         events: mpsc::Sender<Event>,
         ending: &Ending,
     ) -> Heart {
-        let Self { node, paths, peers, guard, pings, need, dead, name: _, sharing: _, seed: _ } = self;
+        let Self { node, paths, peers, guard, pings, need, dead, name: _, sharing: _, seed: _, ticket_secret: _ } =
+            self;
         let teller = Teller::new(events);
         Heart { node, paths, peers, guard, pings, need, dead, commands, bell, teller, _token: ending.token() }
     }

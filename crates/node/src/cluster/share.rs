@@ -158,12 +158,12 @@ impl Sharing {
             config: known,
         };
         let (listeners, own) = (self.listeners, self.own);
-        tasks::start_thread(tasks::SHARING, None, events, move || run(common, listeners, own, stopped))?;
+        tasks::start_thread(tasks::SHARING, None, events, move || run(common, listeners, &own, stopped))?;
         Ok(SharingThread { _stop: stop, board, config, keys })
     }
 }
 
-fn run(common: Common, listeners: Vec<TcpListener>, own: Vec<IpAddr>, stopped: oneshot::Receiver<()>) {
+fn run(common: Common, listeners: Vec<TcpListener>, own: &[IpAddr], stopped: oneshot::Receiver<()>) {
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!("nodes cannot share their sessions: {error}"),
@@ -174,7 +174,7 @@ fn run(common: Common, listeners: Vec<TcpListener>, own: Vec<IpAddr>, stopped: o
             spawn_local(answer(Rc::clone(&common), listener));
         }
         for peer in common.peers.iter().filter(|peer| peer.is_called) {
-            spawn_local(call(Rc::clone(&common), peer.clone(), own.clone()));
+            spawn_local(call(Rc::clone(&common), peer.clone(), own.to_vec()));
         }
         // Whoever holds the other end has ended when it is gone.
         let _ = stopped.await;

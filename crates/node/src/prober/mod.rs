@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_balance::{CheckOutcome, Failure, Rng};
-use evenkeel_model::config::{Check, CheckKind, Config, HttpCheck};
-use evenkeel_model::{Reason, ServerId};
+use evenkeel_model::config::{Check, CheckKind, Config, Host, HttpCheck, Pool, Server};
+use evenkeel_model::{PoolName, Reason, ServerId};
 use evenkeel_net::stream::{self, Stream};
+use evenkeel_net::tls::{self, Connector, ServerName};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -38,6 +39,7 @@ pub(crate) struct Probes {
 struct Running {
     check: Check,
     authority: String,
+    secure: Option<Secure>,
     addrs: watch::Sender<Arc<[SocketAddr]>>,
     task: JoinHandle<()>,
 }
@@ -49,27 +51,35 @@ impl Probes {
     }
 
     /// Makes the probes those of the configuration. A probe whose check and server are unchanged goes on as it is.
-    pub(crate) fn follow(&mut self, config: &Config, addrs: impl Fn(&ServerId) -> Arc<[SocketAddr]>) {
+    pub(crate) fn follow(
+        &mut self,
+        config: &Config,
+        connectors: &HashMap<PoolName, Arc<Connector>>,
+        addrs: impl Fn(&ServerId) -> Arc<[SocketAddr]>,
+    ) {
         let mut wanted = HashMap::new();
         for pool in &config.pools {
             let Some(check) = &pool.check else { continue };
             for server in &pool.servers {
                 let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
-                wanted.insert(id, (check, server.addr.to_string()));
+                let secure = Secure::of(pool, server, connectors.get(&pool.name));
+                wanted.insert(id, (check, server.addr.to_string(), secure));
             }
         }
         self.running.retain(|id, running| {
-            let stays = wanted.get(id).is_some_and(|(c, at)| **c == running.check && *at == running.authority);
+            let stays = wanted.get(id).is_some_and(|(check, at, secure)| {
+                **check == running.check && *at == running.authority && Secure::is_same(secure, &running.secure)
+            });
             if !stays {
                 running.task.abort();
             }
             stays
         });
         let mut delay = Duration::ZERO;
-        for (id, (check, authority)) in wanted {
+        for (id, (check, authority, secure)) in wanted {
             if !self.running.contains_key(&id) {
                 let known = addrs(&id);
-                self.start(id, check.clone(), authority, known, delay);
+                self.start((id, secure), check.clone(), authority, known, delay);
                 delay = delay.saturating_add(FIRST_STEP).min(check.every);
             }
         }
@@ -86,18 +96,26 @@ impl Probes {
         }
     }
 
-    fn start(&mut self, id: ServerId, check: Check, authority: String, known: Arc<[SocketAddr]>, delay: Duration) {
+    fn start(
+        &mut self,
+        (id, secure): (ServerId, Option<Secure>),
+        check: Check,
+        authority: String,
+        known: Arc<[SocketAddr]>,
+        delay: Duration,
+    ) {
         let (sender, addrs) = watch::channel(known);
         let probe = Probe {
             id: id.clone(),
             check: check.clone(),
             authority: authority.clone(),
+            secure: secure.clone(),
             addrs,
             events: self.events.clone(),
             rng: Rng::new(self.rng.next_u64()),
         };
         let task = tasks::start_task(tasks::PROBE, &self.events, probe.run(delay));
-        self.running.insert(id, Running { check, authority, addrs: sender, task });
+        self.running.insert(id, Running { check, authority, secure, addrs: sender, task });
     }
 }
 
@@ -109,10 +127,38 @@ impl Drop for Probes {
     }
 }
 
+/// TLS with a server, under the name that it has to prove.
+#[derive(Clone)]
+pub(crate) struct Secure {
+    connector: Arc<Connector>,
+    name: ServerName<'static>,
+}
+
+impl Secure {
+    fn of(pool: &Pool, server: &Server, connector: Option<&Arc<Connector>>) -> Option<Self> {
+        let own = || match &server.addr.host {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.clone(),
+        };
+        let name = pool.tls.as_ref()?.name.clone().unwrap_or_else(own);
+        // A name that is none refuses the configuration before it comes here.
+        Some(Self { connector: Arc::clone(connector?), name: Connector::name_of(&name).ok()? })
+    }
+
+    fn is_same(one: &Option<Self>, other: &Option<Self>) -> bool {
+        match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(&one.connector, &other.connector) && one.name == other.name,
+            _ => false,
+        }
+    }
+}
+
 struct Probe {
     id: ServerId,
     check: Check,
     authority: String,
+    secure: Option<Secure>,
     addrs: watch::Receiver<Arc<[SocketAddr]>>,
     events: mpsc::Sender<Event>,
     rng: Rng,
@@ -126,7 +172,7 @@ impl Probe {
             tokio::time::sleep_until(next).await;
             let Some(addr) = self.address().await else { return };
             let started = Instant::now();
-            let outcome = probe(&self.check, &self.authority, addr).await;
+            let outcome = probe(&self.check, &self.authority, self.secure.as_ref(), addr).await;
             if self.events.send(Event::Checked { id: self.id.clone(), outcome }).await.is_err() {
                 return;
             }
@@ -155,26 +201,30 @@ impl Probe {
 }
 
 /// Asks once.
-pub(crate) async fn probe(check: &Check, authority: &str, addr: SocketAddr) -> CheckOutcome {
+pub(crate) async fn probe(check: &Check, authority: &str, secure: Option<&Secure>, addr: SocketAddr) -> CheckOutcome {
     let deadline = Instant::now() + check.timeout;
-    let stream = match stream::connect(addr, check.timeout).await {
+    let connected = match secure {
+        None => stream::connect(addr, check.timeout).await,
+        Some(Secure { connector, name }) => tls::connect_to(addr, connector, name, check.timeout).await,
+    };
+    let mut stream = match connected {
         Ok(stream) => stream,
         Err(error) if error.local => return CheckOutcome::Local { detail: error.to_string() },
         Err(error) => {
             return CheckOutcome::Failed(Failure {
                 reason: error.reason,
                 at: addr.to_string(),
-                detail: None,
+                detail: (error.reason == Reason::TlsFailed).then(|| error.source.to_string()),
                 answer: None,
             });
         }
     };
-    ask_over(&stream, check, authority, addr, deadline).await
+    ask_over(&mut stream, check, authority, addr, deadline).await
 }
 
 /// Asks once over a connection that stands; `deadline` is the probe's.
 pub(crate) async fn ask_over(
-    stream: &Stream,
+    stream: &mut Stream,
     check: &Check,
     authority: &str,
     addr: SocketAddr,
@@ -195,7 +245,7 @@ pub(crate) async fn ask_over(
 }
 
 async fn ask_and_read(
-    stream: &Stream,
+    stream: &mut Stream,
     check: &HttpCheck,
     authority: &str,
     addr: SocketAddr,

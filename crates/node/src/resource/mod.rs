@@ -128,10 +128,13 @@ pub(crate) struct ResourceState {
     pub(crate) why: String,
 }
 
+/// Orders for one resource, with their numbers.
+type Orders = mpsc::Sender<(u32, Deed)>;
+
 /// The runner: a thread that attends to every resource, each on its own.
 #[derive(Debug)]
 pub(crate) struct Runner {
-    orders: Vec<Vec<Option<mpsc::Sender<(u32, Deed)>>>>,
+    orders: Vec<Vec<Option<Orders>>>,
     states: Vec<Vec<Option<watch::Receiver<ResourceState>>>>,
 }
 

@@ -7,16 +7,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_http::retry::{Replay, survives_reuse};
-use evenkeel_model::config::Reuse;
+use evenkeel_model::config::{Reuse, ServerProtocol};
 use evenkeel_net::stream::{self, ConnectError};
+use evenkeel_net::tls;
 use tokio::time::Instant;
 
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
 use crate::record;
 use crate::serve::h1::Client;
-use crate::server::Attempt;
-use crate::snapshot::ServerPart;
+use crate::server::{Attempt, h2};
+use crate::snapshot::{ServerPart, Way};
 use crate::wire::Stream;
 
 /// A connection to the attempt's server.
@@ -28,6 +29,9 @@ pub(crate) async fn obtain(
     body: Replay,
 ) -> Result<Stream, ProxyError> {
     let Some(server) = attempt.pool.server(attempt.index) else { return Err(Kind::NoServer.into()) };
+    if attempt.pool.config.protocol == ServerProtocol::Http2 {
+        return Box::pin(h2::obtain(client, exchange, attempt)).await;
+    }
     let survives = survives_reuse(method, body);
     let may_reuse = match attempt.pool.config.reuse {
         Reuse::Never => false,
@@ -57,20 +61,29 @@ pub(crate) async fn obtain(
             exchange.server_addr = Some(stream.peer_addr());
             Ok(stream)
         }
-        Err(error) if error.local => {
-            // The counter `local` tells how often; a line for each would make a shortage worse.
-            tracing::debug!(server = %server.id, %error, "cannot connect");
-            Err(Kind::Local.into())
-        }
         Err(error) => {
+            if error.reason == evenkeel_model::Reason::TlsFailed {
+                // The verdict says that it fails, and this alone why.
+                tracing::debug!(server = %server.id, "{error}");
+            }
             exchange.server_addr = server.addrs.first().copied();
-            Err(Kind::Connect(error.reason).into())
+            Err(fault(server, &error).into())
         }
     }
 }
 
+/// What a connection that was not made means.
+pub(super) fn fault(server: &ServerPart, error: &ConnectError) -> Kind {
+    if error.local {
+        // The counter `local` tells how often; a line for each would make a shortage worse.
+        tracing::debug!(server = %server.id, %error, "cannot connect");
+        return Kind::Local;
+    }
+    Kind::Connect(error.reason)
+}
+
 /// What the work comes to, or `None` where the client's connection breaks before: a slot is not held for nobody.
-async fn unless_broken<T>(client: &Stream, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn unless_broken<T>(client: &Stream, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -80,17 +93,30 @@ async fn unless_broken<T>(client: &Stream, work: impl Future<Output = T>) -> Opt
 }
 
 /// Tries the server's addresses one after the other, beginning at one by chance so that all carry traffic.
-async fn connect(client: &Client, server: &ServerPart, within: Duration) -> Result<Stream, ConnectError> {
+pub(super) async fn connect(client: &Client, server: &ServerPart, within: Duration) -> Result<Stream, ConnectError> {
     let count = server.addrs.len().max(1);
     let first = usize::try_from(client.worker.chance() >> 33).unwrap_or(0) % count;
     let turned = server.addrs.iter().cycle().skip(first).take(server.addrs.len());
     let mut failed =
         ConnectError { reason: evenkeel_model::Reason::Dns, source: std::io::ErrorKind::NotFound.into(), local: false };
     for addr in turned.copied().collect::<Vec<SocketAddr>>() {
-        match stream::connect(addr, within).await {
+        match connect_to(server, addr, within).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
     }
     Err(failed)
+}
+
+/// Connects, and agrees on TLS where the pool speaks it, all within the time.
+async fn connect_to(server: &ServerPart, addr: SocketAddr, within: Duration) -> Result<Stream, ConnectError> {
+    match &server.way {
+        Way::Plain => stream::connect(addr, within).await,
+        Way::Tls(connector, name) => tls::connect_to(addr, connector, name, within).await,
+        Way::Closed => Err(ConnectError {
+            reason: evenkeel_model::Reason::TlsFailed,
+            source: std::io::Error::other("TLS with this server cannot be had"),
+            local: true,
+        }),
+    }
 }

@@ -115,6 +115,7 @@ impl Writer {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // it takes what a failed call gives
 fn words(error: io::Error) -> String {
     crate::origin::words(&error)
 }
