@@ -4,7 +4,8 @@
 //! [`network`] makes machines that can be cut off,
 //! [`balancer`] runs the program, [`nginx`] and [`haproxy`] run real peers, [`browser`] is a
 //! Chromium, [`old`] runs balancers that clients come from, [`origin`] a server that misbehaves on order, [`webshop`] an
-//! application with sessions, [`python`] peers by gRPC and WebSocket, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open.
+//! application with sessions, [`python`] peers by gRPC and WebSocket, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open,
+//! [`lab`] compares what a failure costs.
 //!
 //! The invariant: whatever a test started ends with the test, also when it panics, by the id of its process and never
 //! by its name. All traffic is on loopback, on an address that no other test process uses.
@@ -16,6 +17,7 @@
 pub mod balancer;
 pub mod browser;
 pub mod haproxy;
+pub mod lab;
 pub mod load;
 pub mod named;
 pub mod network;

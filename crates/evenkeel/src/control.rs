@@ -143,7 +143,9 @@ impl Control for Running {
             // A node that ends just now says that it stops.
             let status = self.handle.status().await;
             let stopping = |_| StatusReport { stopping: true, ..StatusReport::default() };
-            status.map_or_else(stopping, |status| report(&status))
+            let mut report = status.map_or_else(stopping, |status| report(&status));
+            report.cluster = self.cluster().report().await;
+            report
         })
     }
 

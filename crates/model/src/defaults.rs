@@ -146,3 +146,7 @@ pub const BEAT_INIT_DEAD_TIMES: u32 = 3;
 pub const ADDRESS_LIFETIME: Duration = Duration::from_secs(1);
 /// `timeout` of a service address: the kernel answers at once.
 pub const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
+/// `timeout` of a unit or script: what systemd gives a unit, less what would make everybody give up.
+pub const RESOURCE_TIMEOUT: Duration = Duration::from_secs(60);
+/// `every` of a unit or script: how often it is looked at while it runs.
+pub const RESOURCE_EVERY: Duration = Duration::from_secs(5);

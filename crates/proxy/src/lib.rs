@@ -29,6 +29,7 @@ mod guard;
 mod hold;
 mod http2;
 mod learn;
+mod leaving;
 mod listen;
 mod pages;
 mod pick;

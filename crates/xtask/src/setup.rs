@@ -35,6 +35,9 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("openssl", "openssl", "digests in cookies, to compare with ours; another end of TLS"),
     ("testssl", "testssl.sh", "a judge of TLS"),
     ("ip", "iproute2", "machines on a network of their own"),
+    ("nft", "nftables", "heartbeats that get lost"),
+    ("keepalived", "keepalived", "another system that moves addresses"),
+    ("/usr/libexec/heartbeat/heartbeat", "heartbeat", "a third one"),
 ];
 
 /// Where system programs lie that a user's path may lack.

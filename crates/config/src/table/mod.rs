@@ -42,6 +42,8 @@ pub enum Context {
     Group,
     /// `ip` in a `group`.
     ServiceIp,
+    /// `unit` and `script` in a `group`.
+    GroupService,
     /// `http`
     Http,
     /// `route` in an `http` block.
@@ -116,7 +118,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -126,6 +128,7 @@ impl Context {
         Self::Ping,
         Self::Group,
         Self::ServiceIp,
+        Self::GroupService,
         Self::Http,
         Self::Route,
         Self::Redirect,
@@ -175,6 +178,7 @@ impl Context {
             Self::Ping => "ping",
             Self::Group => "group",
             Self::ServiceIp => "ip",
+            Self::GroupService => "unit",
             Self::Http => "http",
             Self::Route => "route",
             Self::Redirect => "redirect",
@@ -217,6 +221,7 @@ impl fmt::Display for Context {
             Self::AdminUser => f.write_str("`user` of `admin`"),
             Self::ClientTimeout => f.write_str("`timeout` of clients"),
             Self::ServerTimeout => f.write_str("`timeout` of a pool"),
+            Self::GroupService => f.write_str("`unit` and `script` of a group"),
             Self::ClientTls => f.write_str("`tls` of clients"),
             Self::ServerTls => f.write_str("`tls` of a pool"),
             Self::StickySkip => f.write_str("`skip` of `sticky`"),

@@ -58,9 +58,12 @@ fn around(context: Context, example: &str) -> String {
             format!("zonefile /z {{\n {example}\n}}\n{pool}")
         }
         Context::Zonefile => example.to_owned(),
-        Context::Cluster | Context::Beat | Context::Ping | Context::Group | Context::ServiceIp => {
-            around_in_cluster(example)
-        }
+        Context::Cluster
+        | Context::Beat
+        | Context::Ping
+        | Context::Group
+        | Context::ServiceIp
+        | Context::GroupService => around_in_cluster(example),
         Context::Top | Context::Limits => format!("{example}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n"),
         Context::Http | Context::Respond | Context::Redirect if example.starts_with("http ") => example.to_owned(),
         Context::Cert | Context::ClientTls => around_tls(example),
@@ -118,7 +121,7 @@ fn around_dns(example: &str) -> String {
 }
 
 fn around_in_cluster(example: &str) -> String {
-    let needs_group = example.starts_with("ip");
+    let needs_group = ["ip ", "unit ", "script "].iter().any(|word| example.starts_with(word));
     let (open, close) = if needs_group { ("group g {\n", "\n}\n") } else { ("", "\n") };
     let key = if example.starts_with("key") { "" } else { "key cred:k\n" };
     let paths = if example.starts_with("node lb1") { " 10.0.9.1" } else { "" };

@@ -14,6 +14,7 @@ mod cookies;
 mod daemon;
 mod dashboard;
 mod dns;
+mod failover;
 mod failures;
 mod harness;
 mod hostile;

@@ -330,6 +330,7 @@ impl Client {
     pub(crate) fn may_stay(&self) -> bool {
         !self.is_stream
             && !self.worker.is_draining()
+            && !self.worker.shared.is_leaving(self.stream.local_addr().ip())
             && self.requests < self.limits.requests
             && self.opened.elapsed() < self.timeouts.life
             && self.is_listened_to()
