@@ -56,8 +56,10 @@ pub enum Reason {
     ConnectionLost,
     /// The connection stood, the answer did not come in time.
     AnswerTimeout,
-    /// The answer is not HTTP.
+    /// The answer is none of the protocol.
     AnswerMalformed,
+    /// The server said that it does not serve at present.
+    NotReady,
     /// The answer's status is none of the expected ones.
     StatusMismatch,
     /// The answer's body lacks the expected text.
@@ -76,7 +78,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for catalogues.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Initial,
         Self::CheckPassed,
         Self::Unchecked,
@@ -86,6 +88,7 @@ impl Reason {
         Self::ConnectionLost,
         Self::AnswerTimeout,
         Self::AnswerMalformed,
+        Self::NotReady,
         Self::StatusMismatch,
         Self::BodyMismatch,
         Self::TrafficFailing,
@@ -107,6 +110,7 @@ impl Reason {
             Self::ConnectionLost => "connection-lost",
             Self::AnswerTimeout => "answer-timeout",
             Self::AnswerMalformed => "answer-malformed",
+            Self::NotReady => "not-ready",
             Self::StatusMismatch => "status-mismatch",
             Self::BodyMismatch => "body-mismatch",
             Self::TrafficFailing => "traffic-failing",

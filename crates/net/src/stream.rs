@@ -15,11 +15,14 @@ use evenkeel_model::Reason;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::duplex::Half;
+
+/// Questions for a sign of life that may stay without an answer.
+const SIGNS_OF_LIFE: u32 = 6;
 
 /// One connection.
 #[derive(Debug)]
@@ -164,6 +167,19 @@ impl Stream {
         }
     }
 
+    /// Looks at what is there and takes nothing. 0 is the peer's end of sending. For the bytes of the connection itself,
+    /// before anything is made of them.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &self.transport {
+            Transport::Tcp(tcp) => tcp.poll_peek(cx, &mut ReadBuf::new(buffer)),
+            // What is made of a connection has no beginning of its own.
+            Transport::Memory(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
     /// Writes as much as the system takes.
     ///
     /// # Errors
@@ -217,6 +233,23 @@ impl Stream {
     /// Our end: for an accepted connection, the address that the client called.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Has the system ask a silent peer for a sign of life after so long, and give the connection up where several such
+    /// questions, a sixth of that apart, stay without an answer. A machine that vanished is noticed within twice that time.
+    pub fn watch_peer(&self, silence: Duration) {
+        if let Transport::Tcp(tcp) = &self.transport {
+            let often = silence.div_f64(f64::from(SIGNS_OF_LIFE));
+            let watch = TcpKeepalive::new().with_time(silence).with_interval(often).with_retries(SIGNS_OF_LIFE);
+            // A socket that cannot be told to is broken, which the next read shows.
+            let _ = SockRef::from(tcp).set_tcp_keepalive(&watch);
+        }
+    }
+
+    /// Has the stream speak of other ends than its own: those that a proxy on the way has told.
+    pub fn announce(&mut self, peer: SocketAddr, local: SocketAddr) {
+        self.peer = plain(peer);
+        self.local = plain(local);
     }
 
     /// Whether an idle connection is of no more use: the peer closed it, it broke, or there are bytes that nobody

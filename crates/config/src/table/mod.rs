@@ -12,6 +12,7 @@ mod pool;
 mod route;
 mod sticky;
 mod strangers;
+mod tcp;
 mod top;
 mod zonefile;
 
@@ -105,11 +106,19 @@ pub enum Context {
     DnsTcp,
     /// `log` of `dns`.
     DnsLog,
+    /// `tcp`
+    Tcp,
+    /// `route` in a `tcp` block.
+    TcpRoute,
+    /// `timeout` of a `tcp` block.
+    TcpTimeout,
+    /// `proxy-protocol` of a listener.
+    ProxyProtocol,
 }
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 45] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -151,6 +160,10 @@ impl Context {
         Self::DnsCookies,
         Self::DnsTcp,
         Self::DnsLog,
+        Self::Tcp,
+        Self::TcpRoute,
+        Self::TcpTimeout,
+        Self::ProxyProtocol,
     ];
 
     /// The word whose block it is; empty at the top.
@@ -166,12 +179,12 @@ impl Context {
             Self::Group => "group",
             Self::ServiceIp => "ip",
             Self::Http => "http",
-            Self::Route => "route",
+            Self::Route | Self::TcpRoute => "route",
             Self::Redirect => "redirect",
             Self::Respond => "respond",
             Self::Log => "log",
             Self::Skip | Self::StickySkip => "skip",
-            Self::ClientTimeout | Self::ServerTimeout => "timeout",
+            Self::ClientTimeout | Self::ServerTimeout | Self::TcpTimeout => "timeout",
             Self::Max => "max",
             Self::Pool => "pool",
             Self::Server => "server",
@@ -192,7 +205,8 @@ impl Context {
             Self::Notify => "notify",
             Self::DnsRate => "rate",
             Self::DnsCookies => "cookies",
-            Self::DnsTcp => "tcp",
+            Self::DnsTcp | Self::Tcp => "tcp",
+            Self::ProxyProtocol => "proxy-protocol",
             Self::DnsLog => "log",
         }
     }
@@ -211,6 +225,9 @@ impl fmt::Display for Context {
             Self::DnsRate => f.write_str("`rate` of `dns`"),
             Self::DnsTcp => f.write_str("`tcp` of `dns`"),
             Self::DnsLog => f.write_str("`log` of `dns`"),
+            Self::TcpRoute => f.write_str("`route` of `tcp`"),
+            Self::ProxyProtocol => f.write_str("`proxy-protocol` of a listener"),
+            Self::TcpTimeout => f.write_str("`timeout` of `tcp`"),
             other => write!(f, "`{}`", other.word()),
         }
     }
@@ -258,7 +275,8 @@ impl Arg {
     /// Whether several may be written as one word with commas. A text may hold commas of its own, and a name server has them
     /// between its addresses.
     pub fn is_list(&self) -> bool {
-        matches!(self.count, Count::Many | Count::Any) && !matches!(self.kind, Kind::Text | Kind::NameServer)
+        matches!(self.count, Count::Many | Count::Any)
+            && !matches!(self.kind, Kind::Text | Kind::NameServer | Kind::Expected)
     }
 }
 
@@ -317,11 +335,12 @@ const fn any(name: &'static str, kind: Kind) -> Arg {
     Arg { name, kind, count: Count::Any }
 }
 
-static TABLE: [&[Directive]; 9] = [
+static TABLE: [&[Directive]; 10] = [
     top::ROWS,
     admin::ROWS,
     cluster::ROWS,
     http::ROWS,
+    tcp::ROWS,
     route::ROWS,
     pool::ROWS,
     sticky::ROWS,
@@ -407,6 +426,7 @@ impl Context {
                 | Self::Log
                 | Self::Dns
                 | Self::Zone
+                | Self::Tcp
         )
     }
 }

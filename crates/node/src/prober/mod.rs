@@ -4,14 +4,17 @@
 //! The invariant: one probe of a server is under way at a time, and it ends within the check's timeout.
 
 mod ask;
+mod talk;
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_balance::{CheckOutcome, Failure, Rng};
-use evenkeel_model::config::{Check, CheckKind, Config, HttpCheck};
+use evenkeel_http::preface::proxy::{Facts, write_v1, write_v2};
+use evenkeel_model::config::{Check, CheckKind, Config, HttpCheck, ProxyVersion};
 use evenkeel_model::{Reason, ServerId};
 use evenkeel_net::stream::{self, Stream};
 use tokio::sync::{mpsc, watch};
@@ -38,6 +41,7 @@ pub(crate) struct Probes {
 struct Running {
     check: Check,
     authority: String,
+    proxy: Option<ProxyVersion>,
     addrs: watch::Sender<Arc<[SocketAddr]>>,
     task: JoinHandle<()>,
 }
@@ -55,21 +59,23 @@ impl Probes {
             let Some(check) = &pool.check else { continue };
             for server in &pool.servers {
                 let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
-                wanted.insert(id, (check, server.addr.to_string()));
+                wanted.insert(id, (check, server.addr.to_string(), server.proxy));
             }
         }
         self.running.retain(|id, running| {
-            let stays = wanted.get(id).is_some_and(|(c, at)| **c == running.check && *at == running.authority);
+            let stays = wanted.get(id).is_some_and(|(check, at, proxy)| {
+                **check == running.check && *at == running.authority && *proxy == running.proxy
+            });
             if !stays {
                 running.task.abort();
             }
             stays
         });
         let mut delay = Duration::ZERO;
-        for (id, (check, authority)) in wanted {
+        for (id, (check, authority, proxy)) in wanted {
             if !self.running.contains_key(&id) {
                 let known = addrs(&id);
-                self.start(id, check.clone(), authority, known, delay);
+                self.start(id, (check.clone(), authority, proxy), known, delay);
                 delay = delay.saturating_add(FIRST_STEP).min(check.every);
             }
         }
@@ -86,18 +92,25 @@ impl Probes {
         }
     }
 
-    fn start(&mut self, id: ServerId, check: Check, authority: String, known: Arc<[SocketAddr]>, delay: Duration) {
+    fn start(
+        &mut self,
+        id: ServerId,
+        (check, authority, proxy): (Check, String, Option<ProxyVersion>),
+        known: Arc<[SocketAddr]>,
+        delay: Duration,
+    ) {
         let (sender, addrs) = watch::channel(known);
         let probe = Probe {
             id: id.clone(),
             check: check.clone(),
             authority: authority.clone(),
+            proxy,
             addrs,
             events: self.events.clone(),
             rng: Rng::new(self.rng.next_u64()),
         };
         let task = tasks::start_task(tasks::PROBE, &self.events, probe.run(delay));
-        self.running.insert(id, Running { check, authority, addrs: sender, task });
+        self.running.insert(id, Running { check, authority, proxy, addrs: sender, task });
     }
 }
 
@@ -113,6 +126,7 @@ struct Probe {
     id: ServerId,
     check: Check,
     authority: String,
+    proxy: Option<ProxyVersion>,
     addrs: watch::Receiver<Arc<[SocketAddr]>>,
     events: mpsc::Sender<Event>,
     rng: Rng,
@@ -126,7 +140,7 @@ impl Probe {
             tokio::time::sleep_until(next).await;
             let Some(addr) = self.address().await else { return };
             let started = Instant::now();
-            let outcome = probe(&self.check, &self.authority, addr).await;
+            let outcome = probe(&self.check, &self.authority, self.proxy, addr).await;
             if self.events.send(Event::Checked { id: self.id.clone(), outcome }).await.is_err() {
                 return;
             }
@@ -154,8 +168,13 @@ impl Probe {
     }
 }
 
-/// Asks once.
-pub(crate) async fn probe(check: &Check, authority: &str, addr: SocketAddr) -> CheckOutcome {
+/// Asks once, for ourselves where the server awaits to be told for whom.
+pub(crate) async fn probe(
+    check: &Check,
+    authority: &str,
+    proxy: Option<ProxyVersion>,
+    addr: SocketAddr,
+) -> CheckOutcome {
     let deadline = Instant::now() + check.timeout;
     let stream = match stream::connect(addr, check.timeout).await {
         Ok(stream) => stream,
@@ -169,7 +188,17 @@ pub(crate) async fn probe(check: &Check, authority: &str, addr: SocketAddr) -> C
             });
         }
     };
-    ask_over(&stream, check, authority, addr, deadline).await
+    let mut header = Vec::new();
+    match proxy {
+        None => {}
+        Some(ProxyVersion::V1) => write_v1(&mut header, None),
+        Some(ProxyVersion::V2) => write_v2(&mut header, None, &Facts::default()),
+    }
+    match tokio::time::timeout_at(deadline, say(&stream, &header)).await {
+        Ok(Err(error)) => lost(&error, addr),
+        // A new connection takes so few bytes at once; where it does not, the check's own time is up.
+        Ok(Ok(())) | Err(_) => ask_over(&stream, check, authority, addr, deadline).await,
+    }
 }
 
 /// Asks once over a connection that stands; `deadline` is the probe's.
@@ -185,11 +214,49 @@ pub(crate) async fn ask_over(
         CheckKind::Tcp => CheckOutcome::Passed { answer: None },
         CheckKind::Http(http) => {
             let mut judge = ask::Judge::new(http, addr.to_string());
-            let asked = ask_and_read(stream, http, authority, addr, &mut judge);
+            let asked = ask_and_read(stream, http, authority, &mut judge);
             match tokio::time::timeout_at(deadline, asked).await {
-                Ok(outcome) => outcome,
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => lost(&error, addr),
                 Err(_) => judge.late(check.timeout),
             }
+        }
+        kind => {
+            let Some(mut talk) = talk::Talk::new(kind, addr.to_string()) else {
+                return CheckOutcome::Passed { answer: None };
+            };
+            match tokio::time::timeout_at(deadline, converse(stream, &mut talk)).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => lost(&error, addr),
+                Err(_) => talk.late(check.timeout),
+            }
+        }
+    }
+}
+
+fn lost(error: &io::Error, addr: SocketAddr) -> CheckOutcome {
+    let detail = Some(words(error));
+    CheckOutcome::Failed(Failure { reason: Reason::ConnectionLost, at: addr.to_string(), detail, answer: None })
+}
+
+/// Talks with a server until it is certain what to hold of it.
+async fn converse(stream: &Stream, talk: &mut talk::Talk<'_>) -> io::Result<CheckOutcome> {
+    say(stream, &talk.opening()).await?;
+    let mut piece = [0; PIECE_BYTES];
+    loop {
+        let count = hear(stream, &mut piece).await?;
+        if count == 0 {
+            return Ok(talk.end());
+        }
+        let mut step = talk.hear(piece.get(..count).unwrap_or_default());
+        loop {
+            match step {
+                talk::Step::More => break,
+                talk::Step::Done(finding) => return Ok(talk.outcome(finding)),
+                talk::Step::Say(words) => say(stream, &words).await?,
+            }
+            // What was heard may hold the answer already.
+            step = talk.hear(&[]);
         }
     }
 }
@@ -198,41 +265,39 @@ async fn ask_and_read(
     stream: &Stream,
     check: &HttpCheck,
     authority: &str,
-    addr: SocketAddr,
     judge: &mut ask::Judge<'_>,
-) -> CheckOutcome {
-    let lost = |error: &std::io::Error| {
-        let detail = Some(words(error));
-        CheckOutcome::Failed(Failure { reason: Reason::ConnectionLost, at: addr.to_string(), detail, answer: None })
-    };
-    let request = ask::request(check, authority);
-    let mut rest = request.as_slice();
+) -> io::Result<CheckOutcome> {
+    say(stream, &ask::request(check, authority)).await?;
+    let mut piece = [0; PIECE_BYTES];
+    loop {
+        let count = hear(stream, &mut piece).await?;
+        if count == 0 {
+            return Ok(judge.end());
+        }
+        if let Some(outcome) = judge.feed(piece.get(..count).unwrap_or_default()) {
+            return Ok(outcome);
+        }
+    }
+}
+
+/// Sends all of the bytes.
+async fn say(stream: &Stream, mut rest: &[u8]) -> io::Result<()> {
     while !rest.is_empty() {
         match stream.try_write(rest) {
             Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                if let Err(error) = stream.writable().await {
-                    return lost(&error);
-                }
-            }
-            Err(error) => return lost(&error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) => return Err(error),
         }
     }
-    let mut piece = [0; PIECE_BYTES];
+    Ok(())
+}
+
+/// Reads what comes next; 0 is the end.
+async fn hear(stream: &Stream, piece: &mut [u8]) -> io::Result<usize> {
     loop {
-        match stream.try_read(&mut piece) {
-            Ok(0) => return judge.end(),
-            Ok(count) => {
-                if let Some(outcome) = judge.feed(piece.get(..count).unwrap_or_default()) {
-                    return outcome;
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                if let Err(error) = stream.readable().await {
-                    return lost(&error);
-                }
-            }
-            Err(error) => return lost(&error),
+        match stream.try_read(piece) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.readable().await?,
+            read => return read,
         }
     }
 }

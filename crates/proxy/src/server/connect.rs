@@ -6,8 +6,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use evenkeel_http::preface::proxy::{Ends, Facts, write_v1, write_v2};
 use evenkeel_http::retry::{Replay, survives_reuse};
-use evenkeel_model::config::Reuse;
+use evenkeel_model::config::{ProxyVersion, Reuse};
 use evenkeel_net::stream::{self, ConnectError};
 use tokio::time::Instant;
 
@@ -18,6 +19,7 @@ use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::snapshot::ServerPart;
 use crate::wire::Stream;
+use crate::worker::Worker;
 
 /// A connection to the attempt's server.
 pub(crate) async fn obtain(
@@ -37,7 +39,7 @@ pub(crate) async fn obtain(
     // After a failure a new connection tells whether it was the server or only the kept connection.
     if may_reuse && attempt.is_first {
         let worker = &client.worker;
-        if let Some(kept) = worker.idle.take(&server.id, &worker.counts, !survives) {
+        if let Some(kept) = worker.idle.take(&server.id, &worker.counts, !survives, owner(server, &client.stream)) {
             record::reuse(attempt);
             exchange.was_reused = true;
             exchange.times.connect = Some(Duration::ZERO);
@@ -48,7 +50,11 @@ pub(crate) async fn obtain(
     exchange.was_reused = false;
     let begun = Instant::now();
     let within = attempt.pool.config.timeouts.connect;
-    let connected = Box::pin(unless_broken(&client.stream, connect(client, server, within))).await;
+    let connected = Box::pin(unless_broken(
+        &client.stream,
+        dial(&client.worker, server, within, (&client.stream, &Facts::default())),
+    ))
+    .await;
     exchange.times.connect = Some(begun.elapsed());
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
     record::connect(attempt, connected.is_ok());
@@ -70,7 +76,7 @@ pub(crate) async fn obtain(
 }
 
 /// What the work comes to, or `None` where the client's connection breaks before: a slot is not held for nobody.
-async fn unless_broken<T>(client: &Stream, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn unless_broken<T>(client: &Stream, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -79,10 +85,56 @@ async fn unless_broken<T>(client: &Stream, work: impl Future<Output = T>) -> Opt
     .await
 }
 
+/// Whose a kept connection is, where the server was told.
+pub(crate) fn owner(server: &ServerPart, client: &Stream) -> Option<Ends> {
+    server.proxy.map(|_| ends(client))
+}
+
+fn ends(client: &Stream) -> Ends {
+    Ends { source: client.peer_addr(), destination: client.local_addr() }
+}
+
+/// A connection on which the server knows whose it is, where it is to know.
+pub(crate) async fn dial(
+    worker: &Worker,
+    server: &ServerPart,
+    within: Duration,
+    (client, facts): (&Stream, &Facts),
+) -> Result<Stream, ConnectError> {
+    let stream = connect(worker, server, within).await?;
+    let mut header = Vec::new();
+    match server.proxy {
+        None => return Ok(stream),
+        Some(ProxyVersion::V1) => write_v1(&mut header, Some(&ends(client))),
+        Some(ProxyVersion::V2) => write_v2(&mut header, Some(&ends(client)), facts),
+    }
+    match tokio::time::timeout(within, send(&stream, &header)).await {
+        Ok(Ok(())) => Ok(stream),
+        Ok(Err(source)) => Err(ConnectError { reason: evenkeel_model::Reason::ConnectionLost, source, local: false }),
+        Err(_) => Err(ConnectError {
+            reason: evenkeel_model::Reason::ConnectTimeout,
+            source: std::io::ErrorKind::TimedOut.into(),
+            local: false,
+        }),
+    }
+}
+
+/// Sends all of the bytes, which a new connection takes at once but for the rarest case.
+async fn send(stream: &Stream, mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.try_write(bytes) {
+            Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Tries the server's addresses one after the other, beginning at one by chance so that all carry traffic.
-async fn connect(client: &Client, server: &ServerPart, within: Duration) -> Result<Stream, ConnectError> {
+async fn connect(worker: &Worker, server: &ServerPart, within: Duration) -> Result<Stream, ConnectError> {
     let count = server.addrs.len().max(1);
-    let first = usize::try_from(client.worker.chance() >> 33).unwrap_or(0) % count;
+    let first = usize::try_from(worker.chance() >> 33).unwrap_or(0) % count;
     let turned = server.addrs.iter().cycle().skip(first).take(server.addrs.len());
     let mut failed =
         ConnectError { reason: evenkeel_model::Reason::Dns, source: std::io::ErrorKind::NotFound.into(), local: false };

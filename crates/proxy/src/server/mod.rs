@@ -131,7 +131,8 @@ fn keep_connection(client: &Client, server: Stream, attempt: &Attempt<'_>) {
     if let Some(part) = attempt.pool.server(attempt.index)
         && !client.worker.is_draining()
     {
-        client.worker.idle.put(&part.id, &part.addrs, attempt.pool.config.timeouts.keep, server);
+        let owner = connect::owner(part, &client.stream);
+        client.worker.idle.put(&part.id, &part.addrs, attempt.pool.config.timeouts.keep, server, owner);
     }
 }
 
