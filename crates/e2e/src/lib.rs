@@ -3,7 +3,7 @@
 //! It knows the built program by its command line and by what goes over the wire, and no crate of the product.
 //! [`network`] makes machines that can be cut off,
 //! [`balancer`] runs the program, [`nginx`] and [`haproxy`] run real peers, [`browser`] is a
-//! Chromium, [`old`] runs balancers that clients come from, [`origin`] a server that misbehaves on order, [`webshop`] an
+//! Chromium, [`database`] runs PostgreSQL and Redis, [`relay`] whatever a scenario configures, [`old`] runs balancers that clients come from, [`origin`] a server that misbehaves on order, [`webshop`] an
 //! application with sessions, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open.
 //!
 //! The invariant: whatever a test started ends with the test, also when it panics, by the id of its process and never
@@ -15,6 +15,7 @@
 
 pub mod balancer;
 pub mod browser;
+pub mod database;
 pub mod haproxy;
 pub mod load;
 pub mod named;
@@ -25,6 +26,7 @@ pub mod origin;
 pub mod place;
 pub mod process;
 pub mod proof;
+pub mod relay;
 pub mod resolvers;
 pub mod vectors;
 pub mod webshop;
