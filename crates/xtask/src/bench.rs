@@ -6,9 +6,10 @@
 use crate::steps::{Steps, command};
 
 /// The benches, and where their tables go.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("http", "docs/src/operate/benchmarks.md"),
     ("dns", "docs/src/operate/benchmarks-dns.md"),
+    ("tcp", "docs/src/operate/benchmarks-tcp.md"),
     ("overload", "docs/src/operate/proofs.md"),
     ("sticky", "docs/src/operate/proofs.md"),
 ];
@@ -20,6 +21,7 @@ pub(crate) fn run(arguments: &[String]) -> bool {
     let Some((bench, options, page)) = found else {
         eprintln!("usage: cargo xtask bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts]");
         eprintln!("       cargo xtask bench dns [--short] [--rounds N] [--seconds N] [--only TEXT]");
+        eprintln!("       cargo xtask bench tcp [--short] [--rounds N] [--seconds N] [--only TEXT]");
         eprintln!("       cargo xtask bench overload [--seconds N]");
         eprintln!("       cargo xtask bench sticky [--short] [--rounds N] [--seconds N]");
         return false;
