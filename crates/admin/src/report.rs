@@ -3,6 +3,7 @@
 //! Names and meanings are an interface: fields are added, never renamed. Times are seconds; `at` counts from
 //! 1970-01-01 UTC. States and reasons are the words of the model.
 
+mod certificate;
 mod cluster;
 mod config;
 mod dns;
@@ -22,6 +23,7 @@ pub use self::dns::{
 };
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 pub use self::zonefile::{RecordReport, SetReport, SheetReport, ThenReport, ZonefileReport};
+pub use certificate::CertificateReport;
 pub use cluster::{ClusterReport, GroupReport, NodeReport, PathReport};
 pub use config::{ConfigDiff, ConfigText, HistoryEntry, TextFile};
 pub use route::{RouteFinding, RouteLooked, ServerFinding};
@@ -50,6 +52,9 @@ pub struct StatusReport {
     pub listeners: Vec<ListenerReport>,
     /// The pools in written order.
     pub pools: Vec<PoolReport>,
+    /// The certificates that listeners show.
+    #[serde(default)]
+    pub certificates: Vec<CertificateReport>,
     /// What DNS was asked; absent without a `dns` block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsReport>,
@@ -166,6 +171,15 @@ pub struct ListenerReport {
     /// Client connections accepted since the start.
     #[serde(default)]
     pub accepted: u64,
+    /// TLS handshakes since the start that came to their end.
+    #[serde(default)]
+    pub handshakes: u64,
+    /// Those of them that resumed a session.
+    #[serde(default)]
+    pub handshakes_resumed: u64,
+    /// TLS handshakes that did not come to their end.
+    #[serde(default)]
+    pub handshakes_failed: u64,
     /// Requests since the start.
     pub requests: u64,
     /// What its traffic amounts to.
@@ -415,6 +429,9 @@ pub struct TotalsReport {
     pub by_class: BTreeMap<String, u64>,
     /// Requests that were not served as asked, by the cause's stable code.
     pub rejected: BTreeMap<String, u64>,
+    /// TLS handshakes of clients that came to nothing, by cause.
+    #[serde(default)]
+    pub handshakes_failed: BTreeMap<String, u64>,
     /// Attempts beyond a request's first.
     pub retries: u64,
     /// Connections lost to a panic.

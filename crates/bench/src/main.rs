@@ -11,6 +11,8 @@ mod account;
 mod cpu;
 mod dns;
 mod http;
+mod http2;
+mod https;
 mod learning;
 mod load;
 mod memory;
@@ -33,8 +35,10 @@ const LIMIT: Duration = Duration::from_secs(3600);
 
 const USAGE: &str = "usage: evenkeel-bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench tcp [--short] [--rounds N] [--seconds N] [--only TEXT] [--write FILE] [--evenkeel PROGRAM]
+       evenkeel-bench http2 [--short] [--rounds N] [--seconds N] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench overload [--seconds N] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench sticky [--short] [--rounds N] [--seconds N] [--write FILE] [--evenkeel PROGRAM]
+       evenkeel-bench https [--short] [--rounds N] [--seconds N] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench dns [--short] [--rounds N] [--seconds N] [--only TEXT] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench origin ADDR | reflect ADDR | relay ADDR SERVER | load ADDR CONNECTIONS RATE SECONDS PATH";
 
@@ -51,6 +55,8 @@ fn main() -> ExitCode {
         ["dns", options @ ..] => bench_dns(options),
         ["tcp", options @ ..] => bench_tcp(options),
         ["http", options @ ..] => bench_http(options),
+        ["http2", options @ ..] => bench_http2(options),
+        ["https", options @ ..] => bench_https(options),
         ["overload", options @ ..] => bench_overload(options),
         ["sticky", options @ ..] => bench_sticky(options),
         _ => Err(USAGE.to_owned()),
@@ -177,6 +183,19 @@ fn bench_tcp(words: &[&str]) -> Result<(), String> {
         counts: false,
     };
     options.give_page(&tcp::run(&asked).map_err(|error| error.to_string())?)
+}
+
+fn bench_http2(words: &[&str]) -> Result<(), String> {
+    let options = Options::read(words, 7, 3, &["--short", "--rounds"])?;
+    http2::is_possible()?;
+    let asked = http2::Options { evenkeel: options.evenkeel.clone(), rounds: options.rounds, time: options.time };
+    options.give_page(&http2::run(&asked).map_err(|error| error.to_string())?)
+}
+
+fn bench_https(words: &[&str]) -> Result<(), String> {
+    let options = Options::read(words, 5, 2, &["--short", "--rounds"])?;
+    let found = https::run(&options.evenkeel, options.rounds, options.time).map_err(|error| error.to_string())?;
+    options.give_table("https", &found)
 }
 
 fn bench_overload(words: &[&str]) -> Result<(), String> {

@@ -152,12 +152,32 @@ pub(crate) fn start_evenkeel(
     Ok(running)
 }
 
+/// The same with its configuration changed.
+pub(crate) fn start_changed(
+    peer: Peer,
+    place: &Place<'_>,
+    core: usize,
+    change: fn(String) -> String,
+) -> io::Result<Running> {
+    launch(peer, place, core, &[], change)
+}
+
 /// The same with these variables in its environment.
 pub(crate) fn start_with(
     peer: Peer,
     place: &Place<'_>,
     core: usize,
     environment: &[(&str, &Path)],
+) -> io::Result<Running> {
+    launch(peer, place, core, environment, |config| config)
+}
+
+fn launch(
+    peer: Peer,
+    place: &Place<'_>,
+    core: usize,
+    environment: &[(&str, &Path)],
+    change: fn(String) -> String,
 ) -> io::Result<Running> {
     let mut command = Command::new("taskset");
     command.arg("-c").arg(core.to_string()).envs(environment.iter().copied());
@@ -170,15 +190,15 @@ pub(crate) fn start_with(
                 .arg(place.server.to_string());
         }
         Peer::Evenkeel => {
-            let file = write(place.dir, "evenkeel.conf", &evenkeel_conf(place))?;
+            let file = write(place.dir, "evenkeel.conf", &change(evenkeel_conf(place)))?;
             command.arg(place.evenkeel).arg("run").arg(file);
         }
         Peer::Nginx => {
-            let file = write(place.dir, "nginx.conf", &nginx_conf(place))?;
+            let file = write(place.dir, "nginx.conf", &change(nginx_conf(place)))?;
             command.args(["nginx", "-e", "stderr", "-p"]).arg(place.dir).arg("-c").arg(file);
         }
         Peer::Haproxy => {
-            let file = write(place.dir, "haproxy.cfg", &haproxy_cfg(place))?;
+            let file = write(place.dir, "haproxy.cfg", &change(haproxy_cfg(place)))?;
             command.args(["haproxy", "-f"]).arg(file);
         }
     }

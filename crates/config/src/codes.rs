@@ -214,6 +214,17 @@ codes! {
          message say where and why. The zone that was read before is answered on.";
     E428 "a file that cannot be used"
         "A directory of error pages cannot be read, or a log cannot be opened. A start or a reload would be refused; what runs goes on.";
+    E430 "an address with and without TLS"
+        "A connection begins with TLS or without it, so one address cannot do both. Give `http` and `https` different ports.";
+    E431 "a word about TLS where there is none"
+        "`cert` and `tls` of clients are words of `https` blocks.";
+    E432 "a listener without a certificate"
+        "An `https` block shows a certificate to its clients: `cert FILE key=FILE`. For trying out, `cert self` makes one; browsers warn of it.";
+    E433 "servers with and without TLS in one line"
+        "The servers of one pool are interchangeable, so all of them are spoken to alike.";
+    E434 "a certificate that cannot be used"
+        "The file is missing or unreadable for the user that the program becomes, holds no certificate or key, or the key is that of another\n\
+         certificate. `openssl x509 -in FILE -noout -text` shows what is in it.";
 
     W501 "a pool that nothing leads to"
         "No route leads to the pool. It gets checks and no traffic.";
@@ -242,6 +253,20 @@ codes! {
     W514 "something that could not be looked at"
         "`check` reads secrets, error pages and logs as a start does. This one it may not read, or there is no such thing where it runs:\n\
          credentials and the environment are those of the service. Nothing is said about whether it is good.";
+    W520 "a certificate that expires"
+        "Clients turn away from a certificate that has expired, and from one that is not valid yet. Renew it, put the files in their place, and\n\
+         `evenkeel reload`.";
+    W521 "a host that no certificate covers"
+        "Clients that ask for the host get another one's certificate, and browsers warn. `*.example.com` covers one label: `a.example.com`, and\n\
+         neither `example.com` nor `a.b.example.com`.";
+    W522 "a chain with a gap"
+        "A certificate is shown together with those of the authorities above it, each followed by its issuer; the root may be missing. Browsers\n\
+         often find what is missing by themselves, programs do not. Authorities hand the whole out as `fullchain.pem`.";
+    W523 "a private key that others can read"
+        "Whoever has the key can pretend to be the host. Let only the user that the program becomes read it.";
+    W524 "servers that need not prove who they are"
+        "Whoever can get between us and a server can read and change everything. `ca=FILE` with the authority, or with the server's own\n\
+         certificate, closes that.";
 }
 
 impl Code {

@@ -131,7 +131,7 @@ mod tests {
         assert!(explain("check.timeout").unwrap().contains("whole probe"));
         assert!(!explain("check.timeout").unwrap().contains("How long clients may take"));
         assert!(explain("upstream").unwrap().contains("pool NAME"));
-        assert!(explain("https").unwrap().contains("not in this version"));
+        assert!(explain("cache").unwrap().contains("not in this version"));
         assert!(explain("variables").unwrap().contains("$t_total"));
         assert_eq!(explain("nonsense"), None);
     }

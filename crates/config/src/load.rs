@@ -297,6 +297,30 @@ impl Loaded {
         diagnostic
     }
 
+    /// The error that a certificate of a listener cannot be used; `index` counts them from 0.
+    pub fn certificate_unusable(&self, listener: &ListenerName, index: usize, cause: &str) -> Diagnostic {
+        at(Code::E434, self.certificate_place(listener, index), cause.to_owned())
+    }
+
+    /// A warning about a certificate of a listener.
+    pub fn certificate_doubted(&self, code: Code, (listener, index): (&ListenerName, usize), text: &str) -> Diagnostic {
+        at(code, self.certificate_place(listener, index), text.to_owned())
+    }
+
+    /// The error that the authority of a listener's clients cannot be used.
+    pub fn client_authority_unusable(&self, listener: &ListenerName, cause: &str) -> Diagnostic {
+        at(Code::E434, self.places.client_authorities.get(listener), cause.to_owned())
+    }
+
+    /// The error that what a pool's `tls` names cannot be used, or a warning about it.
+    pub fn pool_tls(&self, code: Code, pool: &PoolName, text: &str) -> Diagnostic {
+        at(code, self.places.pool_tls.get(pool), text.to_owned())
+    }
+
+    fn certificate_place(&self, listener: &ListenerName, index: usize) -> Option<&Span> {
+        self.places.certificates.get(listener)?.get(index)
+    }
+
     /// The error that a zone cannot be used.
     pub fn zone_unusable(&self, zone: &str, cause: &str) -> Diagnostic {
         let message = format!("zone `{zone}` cannot be used: {cause}");

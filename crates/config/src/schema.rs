@@ -21,6 +21,7 @@ fn key(context: Context) -> String {
     match context {
         Context::Top => "top".to_owned(),
         Context::ServerTimeout => "server-timeout".to_owned(),
+        Context::ServerTls => "server-tls".to_owned(),
         Context::StickySkip => "sticky-skip".to_owned(),
         Context::ZoneCheck => "zonefile-check".to_owned(),
         Context::DnsLog => "dns-log".to_owned(),

@@ -153,7 +153,7 @@ impl Line {
         let mut words: Vec<String> = self.words.iter().map(Word::written).collect();
         let small = self.inner.iter().all(|inner| inner.inner.is_empty() && inner.words.len() <= 2);
         let name = self.name().unwrap_or_default();
-        if self.inner.is_empty() || (small && !matches!(name, "http" | "tcp" | "pool" | "log")) {
+        if self.inner.is_empty() || (small && !matches!(name, "http" | "https" | "tcp" | "pool" | "log")) {
             words.extend(self.inner.iter().map(Self::as_option));
             out.push_str(&format!("{indent}{}{}\n", words.join(" "), self.mark()));
             return;

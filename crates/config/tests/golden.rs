@@ -11,7 +11,7 @@ use evenkeel_config::{
     Code, Diagnostic, Loaded, MemorySource, Options, Show, Style, Unseen, load, render, show, summary,
 };
 use evenkeel_model::ServerId;
-use evenkeel_model::config::{Host, ListenAddr, SecretRef, ZoneSource};
+use evenkeel_model::config::{CertificateSource, Host, ListenAddr, Listener, SecretRef, ZoneSource};
 
 fn dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
@@ -47,6 +47,7 @@ fn found_at_run_time(loaded: &Loaded) -> Vec<Diagnostic> {
             found.push(loaded.unbindable(&listener.name, "the address is none of this machine's"));
         }
     }
+    found.extend(config.listeners.iter().flat_map(|listener| found_of_certificates(loaded, listener)));
     for zone in config.dns.iter().flat_map(|dns| &dns.zones) {
         if matches!(&zone.source, ZoneSource::File(path) if path.starts_with("/nonexistent")) {
             found.push(loaded.zone_unusable(&zone.name, "no such file or directory"));
@@ -66,10 +67,40 @@ fn found_at_run_time(loaded: &Loaded) -> Vec<Diagnostic> {
                 found.push(loaded.unresolved(&id, "no such name"));
             }
         }
+        let ca = pool.tls.as_ref().and_then(|tls| tls.ca.as_ref());
+        if ca.is_some_and(|ca| ca.starts_with("/nonexistent")) {
+            found.push(loaded.pool_tls(
+                Code::E434,
+                &pool.name,
+                "`/nonexistent/internal.pem`: no such file or directory",
+            ));
+        }
         let key = pool.sticky.iter().find_map(|sticky| sticky.cookie()?.key.as_ref());
         if matches!(key, Some(SecretRef::File(path)) if path.starts_with("/nonexistent")) {
             found.push(loaded.secret_unreadable(&pool.name, "no such file or directory"));
         }
+    }
+    found
+}
+
+fn found_of_certificates(loaded: &Loaded, listener: &Listener) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let Some(tls) = &listener.tls else { return found };
+    for (index, source) in tls.certificates.iter().enumerate() {
+        let CertificateSource::Files { cert, .. } = source else { continue };
+        if cert.starts_with("/nonexistent") {
+            let cause = format!("`{}`: no such file or directory", cert.display());
+            found.push(loaded.certificate_unusable(&listener.name, index, &cause));
+        }
+        let code = cert.file_stem().and_then(|stem| Code::find(&stem.to_string_lossy()));
+        if let Some(code) = code.filter(|_| cert.starts_with("/doubtful")) {
+            let doubt = format!("what is doubtful about `{}`", cert.display());
+            found.push(loaded.certificate_doubted(code, (&listener.name, index), &doubt));
+        }
+    }
+    if let Some(clients) = tls.clients.as_ref().filter(|clients| clients.ca.starts_with("/nonexistent")) {
+        let cause = format!("`{}`: no such file or directory", clients.ca.display());
+        found.push(loaded.client_authority_unusable(&listener.name, &cause));
     }
     found
 }

@@ -158,7 +158,7 @@ impl Lab {
         let (own, peer) = (NODES[at], NODES[1 - at]);
         let config = format!(
             "state {dir}/state{at}\ncontrol {dir}/control{at}\nlimits {{\n    drain 10m\n}}\nhttp {own}:80 {{\n    route /hold to=slow\n    route /* {{\n        respond 200 well\n    }}\n}}\n\
-             pool slow {{\n    timeout answer=1h\n    server a {ROOT}:81\n}}\n\
+             pool slow {{\n    check off\n    timeout answer=1h\n    server a {ROOT}:81\n}}\n\
              pool peers {{\n    check tcp every=500ms timeout=400ms\n    server peer {peer}:80\n}}\n\
              dns {own}:53 {{\n    zone {NAME} answer=self peers=peers ttl=30s {{\n        wildcard\n        \
              ns lb1.example.com={} lb2.example.com={}\n    }}\n}}\n",

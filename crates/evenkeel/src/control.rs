@@ -1,5 +1,6 @@
 //! The node behind the control socket: its facts in the words of the API.
 
+mod certificates;
 mod dns;
 
 use std::collections::BTreeMap;
@@ -190,6 +191,9 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         bound: listener.bound.map(|addr| addr.to_string()),
         connections: listener.stats.connections,
         accepted: listener.stats.accepted,
+        handshakes: listener.stats.handshakes,
+        handshakes_resumed: listener.stats.handshakes_resumed,
+        handshakes_failed: listener.stats.handshakes_failed,
         requests: listener.stats.traffic.requests,
         traffic: traffic(&listener.stats.traffic),
     });
@@ -210,6 +214,7 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         config: config(&status.config),
         listeners: listeners.collect(),
         pools: status.pools.iter().map(pool).collect(),
+        certificates: status.certificates.iter().map(certificates::report).collect(),
         dns: (!status.running.dns.is_empty()).then(|| dns::report(&status.dns)),
         zonefiles: status.zonefiles.iter().map(zonefiles::report).collect(),
         totals: totals(status),
@@ -301,6 +306,7 @@ fn totals(status: &NodeStatus) -> TotalsReport {
         requests: totals.requests,
         by_class: by_class(totals.by_class),
         rejected: totals.rejected.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
+        handshakes_failed: totals.handshakes_failed.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
         retries: totals.retries,
         panics: totals.panics,
         accept_errors: totals.accept_errors,

@@ -206,3 +206,44 @@ fn a_reader_that_leaves_early_is_no_error() {
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn check_reads_what_a_start_would_read_and_makes_nothing() {
+    let scratch = Scratch::new("resources");
+    let key = scratch.file("key", "0123456789abcdef0123456789abcdef").display().to_string();
+    let short = scratch.file("short", "short").display().to_string();
+    fs::create_dir(scratch.0.join("errors")).unwrap();
+    let place = |name: &str| scratch.0.join(name).display().to_string();
+    let (log, errors) = (place("access.log"), place("errors"));
+    let checked = |key: &str, log: &str, errors: &str, options: &[&str]| {
+        let text = format!(
+            "http 127.0.0.1:8080 {{\n    errors {errors}\n    log {log}\n    route * to=shop\n}}\n\
+             pool shop {{\n    sticky key={key}\n    server a 127.0.0.1:9001\n}}\n"
+        );
+        let file = scratch.file("evenkeel.conf", &text).display().to_string();
+        let words: Vec<&str> = ["check", &file].into_iter().chain(options.iter().copied()).collect();
+        let output = evenkeel(&words);
+        (code(&output), stdout(&output))
+    };
+    let file = |path: &str| format!("file:{path}");
+    let (status, said) = checked(&file(&key), &log, &errors, &["--strict"]);
+    assert_eq!((status, said.contains("ok")), (0, true), "{said}");
+    assert!(!Path::new(&log).exists(), "a check made the log");
+    for (key, log, errors, wanted) in [
+        (file(&place("none")), log.clone(), errors.clone(), "E415"),
+        (file(&short), log.clone(), errors.clone(), "E415"),
+        (file(&key), place("none/access.log"), errors.clone(), "E428"),
+        (file(&key), errors.clone(), errors.clone(), "E428"),
+        (file(&key), log.clone(), place("none"), "E428"),
+    ] {
+        let (status, said) = checked(&key, &log, &errors, &[]);
+        assert!(status == 2 && said.contains(wanted), "{key} {log} {errors}: {status} {said}");
+        assert_eq!(checked(&key, &log, &errors, &["--offline"]).0, 0, "{key} {log} {errors}");
+    }
+    // What only the service has is not wrong here.
+    for key in ["cred:sticky", "env:EVENKEEL_TEST_UNSET"] {
+        let (status, said) = checked(key, &log, &errors, &[]);
+        assert!(status == 0 && said.contains("W514") && said.contains("was not looked at"), "{status} {said}");
+        assert_eq!(checked(key, &log, &errors, &["--strict"]).0, 3);
+    }
+}

@@ -124,6 +124,8 @@ causes! {
         BadFieldValue, 400, "http2-bad-field-value", "a field's value has a control character or a blank at an end";
         /// A field that is about an HTTP/1.1 connection.
         ConnectionField, 400, "http2-connection-field", "a field of HTTP/1.1 connections stands in a stream's head";
+        /// The status of an answer is none.
+        BadStatus, 502, "http2-bad-status", "the answer's status is not one of 100 to 599";
         /// The stream ends where its length says that a body comes.
         LengthMismatch, 400, "http2-length-mismatch", "the stream's length is not what Content-Length says";
     }

@@ -6,7 +6,7 @@
 //! whatever stands behind us sees exactly the requests that we saw.
 //!
 //! The tour, in the order of a request: [`request`] and what it leans on (`head`, [`field`], [`known`], [`authority`],
-//! [`uri`]) · [`matching`] · [`forwarded`], [`cookie`] · [`mod@write`] · [`body`] and [`encode`] · [`response`] · [`learn`] · [`retry`] · [`http2`] ·
+//! [`uri`]) · [`matching`] · [`forwarded`], [`cookie`] · [`mod@write`] · [`body`] and [`encode`] · [`response`] · [`learn`] · [`retry`] · [`http2`], [`grpc`] ·
 //! [`status`], [`date`] for answers of our own · [`preface`] for what comes before all of that.
 //!
 //! Not here: connections, time, files, luck. The invariant: no input makes these functions panic, and no verdict depends
@@ -24,6 +24,7 @@ pub mod error;
 pub mod field;
 pub mod fields;
 pub mod forwarded;
+pub mod grpc;
 pub mod http2;
 pub mod known;
 pub mod learn;

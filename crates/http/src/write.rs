@@ -98,6 +98,8 @@ pub struct RequestOut<'a> {
     pub framing: Framing,
     /// What is said about the connection.
     pub connection: ConnectionField,
+    /// Whether the server is told that trailers are taken, since the client takes them (RFC 9110 section 10.1.4).
+    pub takes_trailers: bool,
     /// Edits, in order. They win over what `client` writes.
     pub edits: &'a [Edit<'a>],
     /// Cookies that stay with us, or of which a part does.
@@ -157,7 +159,11 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], how: &Re
         }
     }
     write_framing(out, how.framing, length_written);
-    write_connection(out, how.connection);
+    match (how.takes_trailers, how.connection) {
+        (true, ConnectionField::Silent) => out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n"),
+        (true, ConnectionField::Close) => out.extend_from_slice(b"Connection: close, TE\r\nTE: trailers\r\n"),
+        (_, connection) => write_connection(out, connection),
+    }
     if let Some(client) = &how.client {
         write_client(out, client, head.fields(), buf, how.edits);
     }

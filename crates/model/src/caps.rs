@@ -86,6 +86,13 @@ pub const HTTP2_IDLE_RATE: u32 = 500;
 /// WINDOW_UPDATE frames that an HTTP/2 peer may send in a second: one for each 16 KiB at 2.6 Gbit/s.
 pub const HTTP2_WINDOW_RATE: u32 = 20_000;
 
+/// Requests at one time on one HTTP/2 connection to a server, where the server allows as many: past it another connection
+/// is opened, so that one lost packet holds up no more than these.
+pub const HTTP2_SERVER_STREAMS: u32 = 100;
+
+/// HTTP/2 connections of one worker to one server.
+pub const HTTP2_SERVER_CONNECTIONS: usize = 64;
+
 /// Most interim (1xx) answers to one request: a server that sends more is broken or hostile.
 pub const INTERIM_RESPONSES: u32 = 8;
 
@@ -353,3 +360,10 @@ pub const HELLO_BYTES: usize = 16 * 1024;
 
 /// Most extensions of a TLS hello: clients send about twenty, and each is compared with those before it.
 pub const HELLO_EXTENSIONS: usize = 64;
+
+/// TLS handshakes under way in one worker: each holds some ten kilobytes, and one that is honest is over within a few round
+/// trips. Past it the longest one ends.
+pub const TLS_HANDSHAKES: usize = 4096;
+
+/// Bytes of a file of certificates: a bundle of all the authorities that browsers believe has a quarter of it.
+pub const CERTIFICATE_FILE_BYTES: u64 = 1024 * 1024;

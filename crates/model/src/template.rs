@@ -87,6 +87,24 @@ variables! {
     Referer = "referer", early;
     /// The `User-Agent` field.
     UserAgent = "user_agent", early;
+    /// `TLSv1.3`: the version of TLS that the client speaks.
+    SslProtocol = "ssl_protocol", early;
+    /// The cipher suite of the client's connection, as OpenSSL calls it.
+    SslCipher = "ssl_cipher", early;
+    /// The host that the client asked for in its handshake (SNI).
+    SslServerName = "ssl_server_name", early;
+    /// `r` where the client resumed a session of TLS, `.` where it began one.
+    SslSessionReused = "ssl_session_reused", early;
+    /// `SUCCESS` where the client showed a certificate that was verified, `NONE` where it showed none.
+    SslClientVerify = "ssl_client_verify", early;
+    /// The subject of the client's certificate, as RFC 4514 writes it: `CN=alice,O=Shop`.
+    SslClientSubject = "ssl_client_s_dn", early;
+    /// Who issued the client's certificate, written alike.
+    SslClientIssuer = "ssl_client_i_dn", early;
+    /// The serial number of the client's certificate, in hexadecimal digits.
+    SslClientSerial = "ssl_client_serial", early;
+    /// The SHA-256 digest of the client's certificate, in hexadecimal digits.
+    SslClientFingerprint = "ssl_client_fingerprint", early;
     /// The time of the log line as `21/Nov/2026:01:12:43 +0000`.
     Time = "time", late;
     /// The time of the log line as `2026-11-21T01:12:43.123Z`.

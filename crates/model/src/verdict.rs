@@ -54,6 +54,8 @@ pub enum Reason {
     Unreachable,
     /// The server closed or reset the connection before its answer was complete.
     ConnectionLost,
+    /// The server and we could not agree on TLS, or it did not prove who it is.
+    TlsFailed,
     /// The connection stood, the answer did not come in time.
     AnswerTimeout,
     /// The answer is none of the protocol.
@@ -86,6 +88,7 @@ impl Reason {
         Self::ConnectTimeout,
         Self::Unreachable,
         Self::ConnectionLost,
+        Self::TlsFailed,
         Self::AnswerTimeout,
         Self::AnswerMalformed,
         Self::NotReady,
@@ -108,6 +111,7 @@ impl Reason {
             Self::ConnectTimeout => "connect-timeout",
             Self::Unreachable => "unreachable",
             Self::ConnectionLost => "connection-lost",
+            Self::TlsFailed => "tls-failed",
             Self::AnswerTimeout => "answer-timeout",
             Self::AnswerMalformed => "answer-malformed",
             Self::NotReady => "not-ready",

@@ -26,6 +26,7 @@ pub mod resolve;
 pub mod rng;
 pub mod stream;
 pub mod syslog;
+pub mod tls;
 #[allow(unsafe_code)] // batches of datagrams have no safe call
 pub mod udp;
 

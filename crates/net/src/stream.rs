@@ -1,6 +1,7 @@
-//! A byte stream to a client or a server: over TCP, or one of many that a connection carries.
+//! A byte stream to a client or a server: over TCP, with TLS on it or without, or one of many that a connection carries.
 //!
-//! It moves bytes and knows its two ends; it does not know what the bytes mean, nor how long to wait.
+//! It moves bytes and knows its two ends; it does not know what the bytes mean, nor how long to wait. All calls mean the same
+//! over each [`Transport`].
 //! Invariant: every stream is non-blocking, has `TCP_NODELAY`, and its addresses are plain IPv4 where they are IPv4.
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::duplex::Half;
+use crate::tls::{Secured, TlsFacts};
 
 /// Questions for a sign of life that may stay without an answer.
 const SIGNS_OF_LIFE: u32 = 6;
@@ -36,8 +39,10 @@ pub struct Stream {
 #[derive(Debug)]
 enum Transport {
     Tcp(TcpStream),
-    /// One stream of a connection that carries many.
-    Memory(Half),
+    /// TCP with TLS on it. Boxed, so that a stream without costs nothing for it.
+    Tls(Box<Secured>),
+    /// One stream of a connection that carries many, and what is known of that one's TLS.
+    Memory(Half, Option<Arc<TlsFacts>>),
 }
 
 /// Takes the next connection of a socket from [`listen::bind`](crate::listen::bind).
@@ -48,7 +53,7 @@ enum Transport {
 pub async fn accept(listener: &TcpListener) -> io::Result<Stream> {
     let (tcp, peer) = listener.accept().await?;
     let local = tcp.local_addr()?;
-    Ok(Stream { transport: Transport::Tcp(tcp), peer: plain(peer), local: plain(local) })
+    Ok(Stream::plain(tcp, plain(peer), plain(local)))
 }
 
 /// Whether a connection waits at the socket to be taken.
@@ -73,6 +78,25 @@ pub async fn connect(addr: SocketAddr, timeout: Duration) -> Result<Stream, Conn
     }
 }
 
+/// Opens a connection and says these first bytes on it, all within `timeout`.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_saying(addr: SocketAddr, first: &[u8], timeout: Duration) -> Result<Stream, ConnectError> {
+    if first.is_empty() {
+        return connect(addr, timeout).await;
+    }
+    let deadline = tokio::time::Instant::now() + timeout;
+    let mut stream = connect(addr, timeout).await?;
+    match tokio::time::timeout_at(deadline, stream.say(first)).await {
+        Ok(Ok(())) => Ok(stream),
+        Ok(Err(source)) => Err(ConnectError { reason: Reason::ConnectionLost, source, local: false }),
+        Err(_) => {
+            Err(ConnectError { reason: Reason::ConnectTimeout, source: io::ErrorKind::TimedOut.into(), local: false })
+        }
+    }
+}
+
 fn connected(tcp: TcpStream, addr: SocketAddr) -> Result<Stream, ConnectError> {
     let local = tcp.local_addr()?;
     if local == addr {
@@ -80,7 +104,7 @@ fn connected(tcp: TcpStream, addr: SocketAddr) -> Result<Stream, ConnectError> {
         return Err(ConnectError::from(io::Error::from(Errno::CONNREFUSED)));
     }
     tcp.set_nodelay(true)?;
-    Ok(Stream { transport: Transport::Tcp(tcp), peer: plain(addr), local: plain(local) })
+    Ok(Stream::plain(tcp, plain(addr), plain(local)))
 }
 
 /// Whether the system has run out of something that accepting needs (descriptors, memory). Trying again at once
@@ -90,14 +114,41 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
 }
 
 impl Stream {
+    /// A connection without TLS.
+    pub(crate) fn plain(tcp: TcpStream, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self { transport: Transport::Tcp(tcp), peer, local }
+    }
+
+    /// A connection with TLS.
+    pub(crate) fn secured(secured: Secured, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self { transport: Transport::Tls(Box::new(secured)), peer, local }
+    }
+
     /// A stream of a connection between these two ends.
     pub fn in_memory(half: Half, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { transport: Transport::Memory(half), peer, local }
+        Self { transport: Transport::Memory(half, None), peer, local }
+    }
+
+    /// With what is known of the TLS of the connection that carries it.
+    #[must_use]
+    pub fn within_tls(mut self, facts: Option<Arc<TlsFacts>>) -> Self {
+        if let Transport::Memory(_, tls) = &mut self.transport {
+            *tls = facts;
+        }
+        self
+    }
+
+    /// The connection itself with its two ends, where nothing is on it yet.
+    pub(crate) fn into_tcp(self) -> Option<(TcpStream, SocketAddr, SocketAddr)> {
+        match self.transport {
+            Transport::Tcp(tcp) => Some((tcp, self.peer, self.local)),
+            Transport::Tls(_) | Transport::Memory(..) => None,
+        }
     }
 
     /// Whether it is one stream of a connection that carries many, and ends with its one exchange.
     pub fn is_in_memory(&self) -> bool {
-        matches!(self.transport, Transport::Memory(_))
+        matches!(self.transport, Transport::Memory(..))
     }
 
     /// Waits until there is something to read: bytes, an end, or an error. May return without cause.
@@ -107,7 +158,9 @@ impl Stream {
     pub async fn readable(&self) -> io::Result<()> {
         match &self.transport {
             Transport::Tcp(tcp) => tcp.readable().await,
-            Transport::Memory(half) => poll_fn(|cx| half.poll_read_ready(cx)).await,
+            Transport::Tls(secured) if secured.has_read() => Ok(()),
+            Transport::Tls(secured) => secured.tcp().readable().await,
+            Transport::Memory(half, _) => poll_fn(|cx| half.poll_read_ready(cx)).await,
         }
     }
 
@@ -118,7 +171,8 @@ impl Stream {
     pub async fn writable(&self) -> io::Result<()> {
         match &self.transport {
             Transport::Tcp(tcp) => tcp.writable().await,
-            Transport::Memory(half) => poll_fn(|cx| half.poll_write_ready(cx)).await,
+            Transport::Tls(secured) => secured.tcp().writable().await,
+            Transport::Memory(half, _) => poll_fn(|cx| half.poll_write_ready(cx)).await,
         }
     }
 
@@ -126,7 +180,9 @@ impl Stream {
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.transport {
             Transport::Tcp(tcp) => tcp.poll_read_ready(cx),
-            Transport::Memory(half) => half.poll_read_ready(cx),
+            Transport::Tls(secured) if secured.has_read() => Poll::Ready(Ok(())),
+            Transport::Tls(secured) => secured.tcp().poll_read_ready(cx),
+            Transport::Memory(half, _) => half.poll_read_ready(cx),
         }
     }
 
@@ -134,7 +190,8 @@ impl Stream {
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.transport {
             Transport::Tcp(tcp) => tcp.poll_write_ready(cx),
-            Transport::Memory(half) => half.poll_write_ready(cx),
+            Transport::Tls(secured) => secured.tcp().poll_write_ready(cx),
+            Transport::Memory(half, _) => half.poll_write_ready(cx),
         }
     }
 
@@ -144,7 +201,8 @@ impl Stream {
     pub fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
         let tcp = match &self.transport {
             Transport::Tcp(tcp) => tcp,
-            Transport::Memory(half) => return half.poll_broken(cx),
+            Transport::Tls(secured) => secured.tcp(),
+            Transport::Memory(half, _) => return half.poll_broken(cx),
         };
         match tcp.poll_read_ready(cx) {
             Poll::Pending => Poll::Pending,
@@ -159,12 +217,25 @@ impl Stream {
     /// Reads what is there. 0 is the peer's end of sending.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing is there yet, otherwise what the system said.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &self.transport {
+    /// `WouldBlock` where nothing is there yet, otherwise what the system said, or what is wrong with its TLS.
+    pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.transport {
             Transport::Tcp(tcp) => tcp.try_read(buffer),
-            Transport::Memory(half) => half.try_read(buffer),
+            Transport::Tls(secured) => secured.try_read(buffer),
+            Transport::Memory(half, _) => half.try_read(buffer),
         }
+    }
+
+    /// Says all of these bytes, which a new connection takes at once but for the rarest case.
+    async fn say(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.try_write(bytes) {
+                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Looks at what is there and takes nothing. 0 is the peer's end of sending. For the bytes of the connection itself,
@@ -176,18 +247,19 @@ impl Stream {
         match &self.transport {
             Transport::Tcp(tcp) => tcp.poll_peek(cx, &mut ReadBuf::new(buffer)),
             // What is made of a connection has no beginning of its own.
-            Transport::Memory(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            Transport::Tls(_) | Transport::Memory(..) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
-    /// Writes as much as the system takes.
+    /// Writes as much as the system takes. After `WouldBlock` come with the same bytes: some may be under way.
     ///
     /// # Errors
     /// `WouldBlock` where it takes nothing now, otherwise what the system said.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.transport {
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.transport {
             Transport::Tcp(tcp) => tcp.try_write(bytes),
-            Transport::Memory(half) => half.try_write_vectored(&[IoSlice::new(bytes)]),
+            Transport::Tls(secured) => secured.try_write(&[IoSlice::new(bytes)]),
+            Transport::Memory(half, _) => half.try_write_vectored(&[IoSlice::new(bytes)]),
         }
     }
 
@@ -195,10 +267,11 @@ impl Stream {
     ///
     /// # Errors
     /// As [`try_write`](Self::try_write).
-    pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &self.transport {
+    pub fn try_write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.transport {
             Transport::Tcp(tcp) => tcp.try_write_vectored(pieces),
-            Transport::Memory(half) => half.try_write_vectored(pieces),
+            Transport::Tls(secured) => secured.try_write(pieces),
+            Transport::Memory(half, _) => half.try_write_vectored(pieces),
         }
     }
 
@@ -206,10 +279,14 @@ impl Stream {
     ///
     /// # Errors
     /// Where the connection is already gone.
-    pub fn shutdown_write(&self) -> io::Result<()> {
-        match &self.transport {
-            Transport::Tcp(tcp) => SockRef::from(tcp).shutdown(Shutdown::Write),
-            Transport::Memory(half) => {
+    pub fn shutdown_write(&mut self) -> io::Result<()> {
+        match &mut self.transport {
+            Transport::Tcp(tcp) => SockRef::from(&*tcp).shutdown(Shutdown::Write),
+            Transport::Tls(secured) => {
+                secured.say_farewell();
+                SockRef::from(secured.tcp()).shutdown(Shutdown::Write)
+            }
+            Transport::Memory(half, _) => {
                 half.shutdown_write();
                 Ok(())
             }
@@ -221,7 +298,11 @@ impl Stream {
         // A socket that cannot be told to is gone already.
         match self.transport {
             Transport::Tcp(tcp) => drop(tcp.set_zero_linger()),
-            Transport::Memory(half) => half.break_off(io::ErrorKind::ConnectionReset),
+            Transport::Tls(mut secured) => {
+                secured.leave_silently();
+                drop(secured.tcp().set_zero_linger());
+            }
+            Transport::Memory(half, _) => half.break_off(io::ErrorKind::ConnectionReset),
         }
     }
 
@@ -238,11 +319,16 @@ impl Stream {
     /// Has the system ask a silent peer for a sign of life after so long, and give the connection up where several such
     /// questions, a sixth of that apart, stay without an answer. A machine that vanished is noticed within twice that time.
     pub fn watch_peer(&self, silence: Duration) {
-        if let Transport::Tcp(tcp) = &self.transport {
+        let socket = match &self.transport {
+            Transport::Tcp(tcp) => Some(SockRef::from(tcp)),
+            Transport::Tls(secured) => Some(SockRef::from(secured.tcp())),
+            Transport::Memory(..) => None,
+        };
+        if let Some(socket) = socket {
             let often = silence.div_f64(f64::from(SIGNS_OF_LIFE));
             let watch = TcpKeepalive::new().with_time(silence).with_interval(often).with_retries(SIGNS_OF_LIFE);
             // A socket that cannot be told to is broken, which the next read shows.
-            let _ = SockRef::from(tcp).set_tcp_keepalive(&watch);
+            let _ = socket.set_tcp_keepalive(&watch);
         }
     }
 
@@ -252,12 +338,22 @@ impl Stream {
         self.local = plain(local);
     }
 
+    /// What is known of its TLS, or of that of the connection that carries it; `None` without.
+    pub fn tls(&self) -> Option<&Arc<TlsFacts>> {
+        match &self.transport {
+            Transport::Tcp(_) => None,
+            Transport::Tls(secured) => Some(secured.facts()),
+            Transport::Memory(_, facts) => facts.as_ref(),
+        }
+    }
+
     /// Whether an idle connection is of no more use: the peer closed it, it broke, or there are bytes that nobody
     /// asked for. Asks the system, so the answer is as fresh as one can be.
-    pub fn is_closed_or_readable(&self) -> bool {
-        let tcp = match &self.transport {
-            Transport::Tcp(tcp) => tcp,
-            Transport::Memory(half) => return half.is_closed_or_readable(),
+    pub fn is_closed_or_readable(&mut self) -> bool {
+        let tcp = match &mut self.transport {
+            Transport::Tcp(tcp) => &*tcp,
+            Transport::Tls(secured) => return secured.is_closed_or_readable(),
+            Transport::Memory(half, _) => return half.is_closed_or_readable(),
         };
         let mut byte = [0u8; 1];
         !matches!(
@@ -271,7 +367,12 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Transport::Memory(half) => {
+            Transport::Tls(secured) => {
+                let count = ready!(secured.poll_read(cx, buffer.initialize_unfilled()))?;
+                buffer.advance(count);
+                Poll::Ready(Ok(()))
+            }
+            Transport::Memory(half, _) => {
                 let count = ready!(half.poll_read(cx, buffer.initialize_unfilled()))?;
                 buffer.advance(count);
                 Poll::Ready(Ok(()))
@@ -284,7 +385,8 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().transport {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Transport::Memory(half) => half.poll_write_vectored(cx, &[IoSlice::new(bytes)]),
+            Transport::Tls(secured) => secured.poll_write(cx, &[IoSlice::new(bytes)]),
+            Transport::Memory(half, _) => half.poll_write_vectored(cx, &[IoSlice::new(bytes)]),
         }
     }
 
@@ -295,7 +397,8 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().transport {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, pieces),
-            Transport::Memory(half) => half.poll_write_vectored(cx, pieces),
+            Transport::Tls(secured) => secured.poll_write(cx, pieces),
+            Transport::Memory(half, _) => half.poll_write_vectored(cx, pieces),
         }
     }
 
@@ -306,14 +409,20 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
-            Transport::Memory(_) => Poll::Ready(Ok(())),
+            Transport::Tls(secured) => secured.poll_flush(cx),
+            Transport::Memory(..) => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Transport::Memory(half) => {
+            Transport::Tls(secured) => {
+                ready!(secured.poll_flush(cx))?;
+                secured.say_farewell();
+                Poll::Ready(SockRef::from(secured.tcp()).shutdown(Shutdown::Write))
+            }
+            Transport::Memory(half, _) => {
                 half.shutdown_write();
                 Poll::Ready(Ok(()))
             }
@@ -357,6 +466,7 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
             Reason::ConnectTimeout => f.write_str("no connection in time"),
+            Reason::TlsFailed => write!(f, "no TLS: {}", self.source),
             Reason::Local => write!(f, "no connection for a reason of our own: {}", self.source),
             _ => write!(f, "no connection: {}", self.source),
         }

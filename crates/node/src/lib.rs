@@ -20,6 +20,7 @@ pub mod tasks;
 pub mod cluster;
 
 mod beside;
+mod certificates;
 mod compare;
 mod crew;
 mod dns;
@@ -50,6 +51,7 @@ pub mod zonefile;
 mod scratch;
 
 pub use beside::{chance, run_beside};
+pub use certificates::{Installed, ShownCertificate, problems as tls_problems};
 pub use compare::{Comparison, NoSuch, Which};
 pub use dns::{
     Answered, BalancedStatus, ChosenServer, DnsAsked, DnsTotals, LookedUp, ZoneStatus, look_up,

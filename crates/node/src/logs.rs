@@ -292,6 +292,7 @@ mod tests {
         let log = |to: &LogTarget| AccessLog { to: to.clone(), format: LogFormat::Json, rules: Vec::new() };
         let site = Site { logs: targets.iter().map(log).collect(), ..Site::default() };
         let listener = Listener {
+            tls: None,
             name: ListenerName::of_address(":1"),
             addr: ListenAddr::Every(1),
             timeouts: Default::default(),

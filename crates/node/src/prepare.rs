@@ -13,6 +13,7 @@ use evenkeel_model::{Change, ListenerName};
 use evenkeel_net::NetError;
 use evenkeel_net::listen::{self, Presence};
 
+use crate::certificates::{self, Tls};
 use crate::crew::Opened;
 use crate::dns;
 use crate::door::AdminDoor;
@@ -41,6 +42,7 @@ pub(crate) struct Resources {
     pub(crate) logs: OpenedLogs,
     pub(crate) admin: AdminDoor,
     pub(crate) dns: Vec<dns::LoadedBlock>,
+    pub(crate) tls: Tls,
 }
 
 /// A configuration that was not taken.
@@ -95,6 +97,7 @@ pub(crate) struct Running<'a> {
     pub(crate) own_secret: &'a [u8],
     pub(crate) admin: &'a AdminDoor,
     pub(crate) dns: &'a [dns::LoadedBlock],
+    pub(crate) tls: &'a Tls,
     pub(crate) workers: usize,
 }
 
@@ -105,6 +108,7 @@ pub(crate) struct Known<'a> {
     pub(crate) own_secret: &'a [u8],
     pub(crate) admin: &'a AdminDoor,
     pub(crate) dns: &'a [dns::LoadedBlock],
+    pub(crate) tls: &'a Tls,
 }
 
 /// Reads the configuration anew and gets everything ready that the running one lacks.
@@ -123,13 +127,15 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
         own_secret: running.own_secret,
         admin: running.admin,
         dns: running.dns,
+        tls: running.tls,
     };
     let resources = gather(&config, &known, &loaded)?;
     let dns_opened = dns::bind(&config, running.config, running.workers, &loaded)?;
     let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
     let dns_closed = dns::gone(running.config, &config);
-    let warnings = warnings(&loaded);
+    let doubts = certificates::doubts(&config, &resources.tls, &loaded);
+    let warnings = warnings(&loaded, &doubts);
     Ok(Prepared { config, texts, warnings, changes, opened, closed, dns_opened, dns_closed, resources })
 }
 
@@ -182,10 +188,11 @@ fn read(config: &Config, known: &Known<'_>, loaded: &Loaded) -> Result<Resources
         .admin
         .next(config.admin.as_ref(), loaded)
         .map_err(|found| Refusal::of_diagnostics(&found, &loaded.sources))?;
+    let tls = known.tls.next(config, loaded).map_err(|wrong| Refusal::of_diagnostics(&wrong, &loaded.sources))?;
     let logs = logs::open(config, known.logs).map_err(|wrong| all_of(&wrong))?;
     let dns = dns::load(config, known.own_secret, loaded, known.dns)
         .map_err(|wrong| Refusal::of_diagnostics(&wrong, &loaded.sources))?;
-    Ok(Resources { pages, keys, logs, admin, dns })
+    Ok(Resources { pages, keys, logs, admin, dns, tls })
 }
 
 /// What the reload changes, for people. A file may be the same and the key or the error pages that it names others; and
@@ -198,7 +205,10 @@ fn changes(running: &Running<'_>, next: &Config, resources: &Resources) -> Vec<C
     });
     let renewed = resources.keys.renewed(running.keys).into_iter().map(|pool| Change::PoolChanged(pool.clone()));
     let repainted = repainted(running, next, &resources.pages).map(Change::ListenerChanged);
-    for change in renewed.chain(repainted) {
+    let (listeners, pools) = resources.tls.renewed(running.tls);
+    let certified =
+        listeners.into_iter().map(Change::ListenerChanged).chain(pools.into_iter().map(Change::PoolChanged));
+    for change in renewed.chain(repainted).chain(certified) {
         if !changes.contains(&change) {
             changes.push(change);
         }
@@ -220,8 +230,9 @@ fn repainted<'a>(
 }
 
 /// The warnings of a configuration, a line each.
-pub(crate) fn warnings(loaded: &Loaded) -> Vec<String> {
-    let text = render(&loaded.diagnostics, &loaded.sources, Style::Short);
+pub(crate) fn warnings(loaded: &Loaded, doubts: &[Diagnostic]) -> Vec<String> {
+    let all: Vec<Diagnostic> = loaded.diagnostics.iter().chain(doubts).cloned().collect();
+    let text = render(&all, &loaded.sources, Style::Short);
     text.lines().map(str::to_owned).collect()
 }
 

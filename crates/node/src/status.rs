@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::certificates::ShownCertificate;
 use crate::dns::DnsTotals;
 use crate::zonefile::ZonefileReport;
 use evenkeel_model::config::{Config, ServerAddr};
@@ -43,6 +44,8 @@ pub struct NodeStatus {
     pub pools: Vec<PoolStatus>,
     /// The zone files that are kept in step, by block.
     pub zonefiles: Arc<Vec<ZonefileReport>>,
+    /// The certificates that listeners show.
+    pub certificates: Vec<ShownCertificate>,
     /// What DNS has answered since the start.
     pub dns: DnsTotals,
     /// Client connections open now.

@@ -337,14 +337,12 @@ impl FreeList {
         }
     }
 
-    /// Counts bytes that are held elsewhere. Whoever takes much asks [`Self::is_full`] before.
-    pub(crate) fn hold(&self, bytes: u64) {
-        self.held.set(self.held.get().saturating_add(bytes));
-    }
-
-    /// Counts them no more.
-    pub(crate) fn release(&self, bytes: u64) {
-        self.held.set(self.held.get().saturating_sub(bytes));
+    /// Counts bytes that are held elsewhere, for as long as the charge stands. Whoever takes much asks [`Self::is_full`]
+    /// before.
+    pub(crate) fn hold(&self, bytes: u64) -> Charge {
+        let mut charge = Charge::default();
+        self.charge(&mut charge, bytes);
+        charge
     }
 
     /// Gives a desk room for a server's answer, where it has none.

@@ -101,6 +101,9 @@ impl TrafficCounts {
 pub(crate) struct ListenerCounts {
     pub(crate) accepted: Count,
     pub(crate) closed: Count,
+    pub(crate) handshakes: Count,
+    pub(crate) handshakes_resumed: Count,
+    pub(crate) handshakes_failed: Count,
     pub(crate) traffic: TrafficCounts,
 }
 

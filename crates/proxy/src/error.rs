@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     Local,
     /// The server's connection broke before its answer.
     ServerLost,
+    /// The server refused the request before it did anything with it, as only a stream of HTTP/2 can tell.
+    Refused,
     /// The server did not answer in time.
     AnswerTimeout,
     /// What the server sent is not an answer.
@@ -140,7 +142,7 @@ impl From<Kind> for ProxyError {
             Kind::NoServer | Kind::SessionDown | Kind::Maintenance | Kind::QueueFull | Kind::QueueTimeout => {
                 (Side::Us, Scope::Stream, Again::Never)
             }
-            Kind::Connect(_) => (Side::Server, Scope::Stream, Again::Always),
+            Kind::Connect(_) | Kind::Refused => (Side::Server, Scope::Stream, Again::Always),
             Kind::Local => (Side::Us, Scope::Stream, Again::Never),
             Kind::ServerLost | Kind::AnswerTimeout | Kind::Answer(_) | Kind::Status(_) => {
                 (Side::Server, Scope::Stream, Again::IfAsked)
@@ -193,6 +195,7 @@ pub(crate) fn reaction(error: &ProxyError) -> Reaction {
         Kind::Connect(reason) => (502, "connect-failed", reason.code()),
         Kind::Local => (503, "local", "local"),
         Kind::ServerLost => (502, "server-lost", "server-lost"),
+        Kind::Refused => (502, "server-lost", "server-refused"),
         Kind::AnswerTimeout => (504, "server-timeout", "answer-timeout"),
         Kind::Answer(cause) => (502, "server-malformed", cause.code()),
         Kind::Interim => (502, "server-malformed", "interim-flood"),

@@ -5,11 +5,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_balance::sticky::Bond;
 use evenkeel_balance::{ServerIndex, ServerSet};
-use evenkeel_http::{Known, forwarded};
+use evenkeel_http::{Known, forwarded, grpc};
+use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
 use crate::buffer::Desk;
@@ -75,6 +77,10 @@ pub(crate) struct Exchange {
     pub(crate) is_trusted: bool,
     /// Whether it came in a stream of HTTP/2.
     pub(crate) is_stream: bool,
+    /// Whether it is a call by gRPC, whose bodies may rest for long and whose errors have words of their own.
+    pub(crate) is_grpc: bool,
+    /// What is known of the client's TLS; `None` in the clear.
+    pub(crate) tls: Option<Arc<TlsFacts>>,
     pub(crate) id: RequestIdText,
     /// The trace that began with this request.
     pub(crate) trace: Option<TraceParent>,
@@ -193,6 +199,8 @@ impl Exchange {
             client: address,
             is_trusted,
             is_stream: client.is_stream,
+            is_grpc: client.is_stream && grpc::is_call(desk.request.fields().first(buf, Known::ContentType)),
+            tls: client.stream.tls().map(Arc::clone),
             id: RequestIdText::none(),
             trace: None,
             stuck: Stuck::NOTHING,
@@ -230,7 +238,7 @@ impl Exchange {
     pub(crate) fn is_over_tls(&self, desk: &Desk) -> bool {
         let said =
             |desk: &Desk| desk.request.fields().first(desk.input.written(), Known::XForwardedProto) == Some(b"https");
-        self.is_trusted && said(desk)
+        self.tls.is_some() || (self.is_trusted && said(desk))
     }
 
     /// Attempts that count against those that the pool allows: the look at a kept connection is none.
@@ -246,6 +254,11 @@ impl Exchange {
 
 /// From a request's head to its record.
 pub(crate) async fn run(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) -> Next {
+    if exchange.is_grpc {
+        // Both sides of a call may rest between two messages as those of a tunnel do.
+        client.timeouts.body = client.timeouts.body.max(client.timeouts.tunnel);
+        client.timeouts.rate = None;
+    }
     let mut flow = route::choose(client, desk, exchange);
     if !matches!(flow, Flow::Fail(_))
         && let Err(error) = guard::admit(client, desk)

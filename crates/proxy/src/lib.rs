@@ -29,6 +29,7 @@ mod explain;
 mod forward;
 mod guard;
 mod hold;
+mod http2;
 mod learn;
 mod listen;
 mod pages;

@@ -116,14 +116,14 @@ impl Keeper {
         let held = (attendance, presence);
         let (worker, name) = (Rc::clone(&self.worker), self.name.clone());
         if serve::is_plain(&worker, &name) {
-            let connection = serve::h1::connection(worker, name, stream);
+            let connection = serve::connection(worker, name, stream);
             tokio::task::spawn_local(async move {
                 let _held = held;
                 connection.await;
             });
         } else {
             // A box of its own: an idle client of HTTP shall not pay for what it does not need.
-            let connection = Box::pin(serve::connection(worker, name, stream));
+            let connection = Box::pin(serve::announced_or_passed(worker, name, stream));
             tokio::task::spawn_local(async move {
                 let _held = held;
                 connection.await;

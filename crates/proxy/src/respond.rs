@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evenkeel_http::cookie::{SetCookieAction, SetCookieRule};
 use evenkeel_http::{BodyDecoder, ConnectionField, Edit, Framing, Keep, Known, Method, OwnResponse, ResponseOut};
-use evenkeel_http::{RunState, Version, write_own_response, write_response};
+use evenkeel_http::{RunState, Version, grpc, write_own_response, write_response};
 use evenkeel_model::caps;
 use evenkeel_model::config::{Action, FieldEdit, Redirect, RedirectTo};
 use evenkeel_net::clock;
@@ -21,6 +21,7 @@ use crate::pages::{self, Reader};
 use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::server::h1::site_id_field;
+use crate::snapshot::HTTPS_PORT;
 use crate::stick;
 use crate::variable::{Scene, render};
 use crate::wire::{Wire, WriteFailed, write_all};
@@ -213,6 +214,9 @@ pub(crate) async fn with_error(
         exchange.status = reaction.status;
         return Next::Close;
     }
+    if exchange.is_grpc {
+        return fail_call(client, desk, exchange, reaction).await;
+    }
     let snapshot = std::rc::Rc::clone(&exchange.snapshot);
     let place = exchange.place;
     let reader = Reader::of(desk.request.fields().first(desk.input.written(), Known::Accept));
@@ -238,6 +242,20 @@ pub(crate) async fn with_error(
         edit(&mut fields, desk, exchange, &site.response_edits, own);
     }
     send(client, desk, exchange, reaction.status, &fields, &body).await
+}
+
+/// Tells a call by gRPC that it failed, in a head that is all of the answer ("Trailers-Only"): its client understands no
+/// page, and tries again what is said to be unavailable. Counters and logs keep the status that says what happened.
+async fn fail_call(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange, reaction: &Reaction) -> Next {
+    exchange.keep &= !reaction.close;
+    let fields = [
+        (b"Content-Type".to_vec(), b"application/grpc".to_vec()),
+        (b"grpc-status".to_vec(), grpc::status_of(reaction.status).as_bytes().to_vec()),
+        (b"grpc-message".to_vec(), reaction.code.as_bytes().to_vec()),
+    ];
+    let next = send(client, desk, exchange, 200, &fields, b"").await;
+    exchange.status = reaction.status;
+    next
 }
 
 /// Edits the fields of an answer of our own as those of a server's answer are.
@@ -281,6 +299,10 @@ fn location(client: &Client, desk: &Desk, exchange: &Exchange, redirect: &Redire
             }
             if out.ends_with(b"://") {
                 out.extend_from_slice(client.stream.local_addr().ip().to_string().as_bytes());
+            }
+            let port = exchange.snapshot.https_port();
+            if host.is_none() && scheme.as_deref() == Some("https") && port != HTTPS_PORT {
+                out.extend_from_slice(format!(":{port}").as_bytes());
             }
             match path {
                 Some(template) => render(template, &scene, &mut out),

@@ -28,7 +28,7 @@ pub(crate) fn may_repeat(
     }
     let attempt = retry::Attempt {
         method: desk.request.method(),
-        sent: if upload.sent == 0 { Sent::Nothing } else { Sent::Something },
+        sent: if is_unseen(upload, error) { Sent::Nothing } else { Sent::Something },
         answer: match (exchange.is_answered || exchange.is_hinted, error.kind) {
             (true, _) => Answer::PassedOn,
             (false, Kind::Status(_)) => Answer::Held,
@@ -45,11 +45,16 @@ pub(crate) fn may_repeat(
     allowed
 }
 
+/// Whether no server did anything with the request: none got a byte of it, or it says so itself (RFC 9113 section 8.7).
+fn is_unseen(upload: &Pipe, error: &ProxyError) -> bool {
+    upload.sent == 0 || error.kind == Kind::Refused
+}
+
 /// Whether another attempt adds nothing to what servers carry, and so costs nothing of the budget: no server has the
 /// request. Else the death of one of three servers, which a third of the requests meet, would exhaust any budget
 /// worth the name before a check could notice.
 fn is_free(upload: &Pipe, exchange: &Exchange, error: &ProxyError) -> bool {
-    upload.sent == 0 || (exchange.was_reused && error.kind == Kind::ServerLost)
+    is_unseen(upload, error) || (exchange.was_reused && error.kind == Kind::ServerLost)
 }
 
 /// Whether the pool wants another attempt after such a failure.

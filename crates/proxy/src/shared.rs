@@ -40,6 +40,7 @@ pub struct Shared {
     pools: Mutex<HashMap<PoolName, Arc<PoolShared>>>,
     listeners: Mutex<HashMap<ListenerName, Arc<ListenerShared>>>,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
+    handshakes_failed: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// A failure of a server that live traffic saw, for the health keeper.
@@ -120,6 +121,7 @@ impl Shared {
             pools: Mutex::default(),
             listeners: Mutex::default(),
             rejected: Mutex::default(),
+            handshakes_failed: Mutex::default(),
         })
     }
 
@@ -177,6 +179,7 @@ impl Shared {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {
             rejected: lock(&self.rejected).clone(),
+            handshakes_failed: lock(&self.handshakes_failed).clone(),
             reports_dropped: self.reports_dropped.load(Ordering::Relaxed),
             ..Totals::default()
         };
@@ -227,6 +230,9 @@ impl Shared {
             let accepted = counts.accepted.read();
             stats.connections += accepted.saturating_sub(closed);
             stats.accepted += accepted;
+            stats.handshakes += counts.handshakes.read();
+            stats.handshakes_resumed += counts.handshakes_resumed.read();
+            stats.handshakes_failed += counts.handshakes_failed.read();
             counts.traffic.read_into(&mut stats.traffic);
         });
         Some(stats)
@@ -270,6 +276,11 @@ impl Shared {
     /// Counts a request that was not served as asked. It takes a lock, which only failing requests pay for.
     pub(crate) fn reject(&self, code: &'static str) {
         *lock(&self.rejected).entry(code).or_default() += 1;
+    }
+
+    /// Counts a handshake that came to nothing, under a lock as [`Self::reject`].
+    pub(crate) fn fail_handshake(&self, code: &'static str) {
+        *lock(&self.handshakes_failed).entry(code).or_default() += 1;
     }
 
     /// Hands a report to the health keeper, or counts that it had no room.

@@ -60,6 +60,11 @@ impl Sleepers {
         Nap { sleepers: self, bed: Rc::clone(bed) }
     }
 
+    /// How many are silent.
+    pub(crate) fn count(&self) -> usize {
+        self.asleep.get()
+    }
+
     /// Tells the connection that has been silent for longest to leave, if it fell silent before then.
     pub(crate) fn wake_oldest(&self, before: Instant) {
         let mut line = self.line.borrow_mut();

@@ -13,16 +13,20 @@ use evenkeel_balance::sessions::{SessionTable, TableSecret};
 use evenkeel_balance::{Loads, Member, MethodKeys, Plan, ServerIndex, ServerUid};
 use evenkeel_http::Limits;
 use evenkeel_model::config::{
-    AccessLog, Action, Balance, Config, HashKey, Listener, LogFormat, LogTarget, Pool, ProxyVersion, Route, Server,
-    Site, StickyMethod,
+    AccessLog, Action, Balance, Config, HashKey, Host, Listener, LogFormat, LogTarget, Pool, ProxyVersion, Route,
+    Server, Site, StickyMethod,
 };
 use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable, defaults};
+use evenkeel_net::tls::{Acceptor, Connector, ServerName};
 
 use crate::learn::{self, Learning};
 use crate::log::LogSink;
 use crate::pages::ErrorPages;
 use crate::shared::{ListenerShared, PoolShared, ServerShared, Shared};
 use crate::stick::{self, MethodPart};
+
+/// The port of HTTPS (RFC 9110 section 4.2.2).
+pub(crate) const HTTPS_PORT: u16 = 443;
 
 /// What a [`Snapshot`] is built from.
 pub struct SnapshotParts<'a> {
@@ -38,6 +42,10 @@ pub struct SnapshotParts<'a> {
     pub token_keys: &'a HashMap<PoolName, Arc<[MethodKeys]>>,
     /// The pages of each `errors` directory.
     pub pages: &'a HashMap<PathBuf, Arc<ErrorPages>>,
+    /// TLS of each listener that speaks it. One without takes nobody.
+    pub acceptors: &'a HashMap<ListenerName, Arc<Acceptor>>,
+    /// TLS towards the servers of each pool that has it. One without gets no connections.
+    pub connectors: &'a HashMap<PoolName, Arc<Connector>>,
     /// Where each log goes. A log without a sink is not written.
     pub logs: &'a HashMap<LogTarget, LogSink>,
     /// The secret of hash balancing, shared by balancers that are to agree.
@@ -72,6 +80,8 @@ pub struct Snapshot {
     pools: Vec<Arc<PoolPart>>,
     places: Arc<HashMap<PoolName, usize>>,
     listeners: Arc<[ListenerPart]>,
+    /// The port that `redirect https` leads to.
+    https_port: u16,
 }
 
 /// One pool, ready to choose from.
@@ -89,6 +99,7 @@ pub(crate) struct PoolPart {
     pub(crate) learning: Option<Arc<Learning>>,
     /// Whether every server is in maintenance.
     pub(crate) is_in_maintenance: bool,
+    connector: Option<Arc<Connector>>,
     keys: Option<Arc<[MethodKeys]>>,
     views: Vec<ServerView>,
 }
@@ -104,6 +115,29 @@ pub(crate) struct ServerPart {
     pub(crate) shared: Arc<ServerShared>,
     /// The `Host` for a request that came without one.
     pub(crate) authority: String,
+    pub(crate) way: Way,
+}
+
+/// How a server is spoken to.
+#[derive(Debug, Clone)]
+pub(crate) enum Way {
+    /// In the clear.
+    Plain,
+    /// Over TLS, under the name that it has to prove.
+    Tls(Arc<Connector>, ServerName<'static>),
+    /// Over TLS, which cannot be had: not at all.
+    Closed,
+}
+
+impl Way {
+    /// Whether a connection of the one is as good as one of the other.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain, Self::Plain) => true,
+            (Self::Tls(one, name), Self::Tls(two, other)) => Arc::ptr_eq(one, two) && name == other,
+            _ => false,
+        }
+    }
 }
 
 /// One listener, ready to route.
@@ -114,6 +148,18 @@ pub(crate) struct ListenerPart {
     /// The logs of connections that are passed on.
     pub(crate) logs: Vec<LogPart>,
     pub(crate) shared: Arc<ListenerShared>,
+    pub(crate) door: Entrance,
+}
+
+/// How clients come in.
+#[derive(Debug, Clone)]
+pub(crate) enum Entrance {
+    /// In the clear.
+    Plain,
+    /// Over TLS.
+    Tls(Arc<Acceptor>),
+    /// Over TLS, which cannot be had: not at all.
+    Closed,
 }
 
 /// One site's running parts.
@@ -142,7 +188,9 @@ impl Snapshot {
             parts.config.pools.iter().enumerate().map(|(place, pool)| (pool.name.clone(), place)).collect();
         let listeners =
             parts.config.listeners.iter().map(|listener| listener_part(listener, &places, &parts)).collect();
+        let https_port = https_port(&parts.config);
         Arc::new(Self {
+            https_port,
             generation: parts.generation,
             config: parts.config,
             pools,
@@ -170,7 +218,8 @@ impl Snapshot {
                 changed.get(&id(&pool.config, server)).unwrap_or(known).clone()
             };
             let views = pool.config.servers.iter().zip(&pool.views).map(view).collect();
-            *pool = pool_of(Arc::clone(&pool.config), views, pool.keys.clone(), Some(pool), pool.hash_seed, shared);
+            let given = Given { keys: pool.keys.clone(), connector: pool.connector.clone() };
+            *pool = pool_of(Arc::clone(&pool.config), views, given, Some(pool), pool.hash_seed, shared);
         }
         Arc::new(Self {
             generation,
@@ -178,7 +227,13 @@ impl Snapshot {
             pools,
             places: Arc::clone(&self.places),
             listeners: Arc::clone(&self.listeners),
+            https_port: self.https_port,
         })
+    }
+
+    /// The port that `redirect https` leads to.
+    pub(crate) fn https_port(&self) -> u16 {
+        self.https_port
     }
 
     /// The number that the snapshot was built with.
@@ -253,23 +308,31 @@ fn pool_part(pool: &Pool, parts: &SnapshotParts<'_>) -> Arc<PoolPart> {
     let views: Vec<ServerView> =
         pool.servers.iter().map(|server| parts.servers.get(&id(pool, server)).cloned().unwrap_or_default()).collect();
     let keys = parts.token_keys.get(&pool.name).cloned();
+    let connector = parts.connectors.get(&pool.name).cloned();
     let previous = parts.previous.and_then(|previous| previous.pools.get(previous.pool_place(&pool.name)?));
     let previous = previous.filter(|old| old.hash_seed == parts.hash_seed);
-    if let Some(old) = previous.filter(|old| is_unchanged(old, pool, &views, keys.as_ref())) {
+    let given = Given { keys, connector };
+    if let Some(old) = previous.filter(|old| is_unchanged(old, pool, &views, &given)) {
         return Arc::clone(old);
     }
     let config = match previous.filter(|old| *old.config == *pool) {
         Some(old) => Arc::clone(&old.config),
         None => Arc::new(pool.clone()),
     };
-    pool_of(config, views, keys, previous.map(|old| &**old), parts.hash_seed, parts.shared)
+    pool_of(config, views, given, previous.map(|old| &**old), parts.hash_seed, parts.shared)
+}
+
+/// What a pool has from outside of the configuration.
+struct Given {
+    keys: Option<Arc<[MethodKeys]>>,
+    connector: Option<Arc<Connector>>,
 }
 
 /// A pool whose servers may have changed their state. What does not hang on that is taken over from the one before.
 fn pool_of(
     config: Arc<Pool>,
     views: Vec<ServerView>,
-    keys: Option<Arc<[MethodKeys]>>,
+    Given { keys, connector }: Given,
     previous: Option<&PoolPart>,
     hash_seed: [u8; 16],
     shared: &Arc<Shared>,
@@ -289,7 +352,10 @@ fn pool_of(
             .servers
             .iter()
             .zip(&views)
-            .map(|(server, view)| server_part(pool, server, view, shared))
+            .map(|(server, view)| ServerPart {
+                way: way(pool, server, connector.as_ref()),
+                ..server_part(pool, server, view, shared)
+            })
             .collect(),
         sticky: match same.filter(|old| is_same_way(old, &views, keys.as_ref())) {
             Some(old) => Arc::clone(&old.sticky),
@@ -302,10 +368,32 @@ fn pool_of(
         },
         shared: pool_shared,
         is_in_maintenance: views.iter().all(|view| view.state == State::Maintenance),
+        connector,
         keys,
         views,
         config,
     })
+}
+
+/// How a server of the pool is spoken to.
+fn way(pool: &Pool, server: &Server, connector: Option<&Arc<Connector>>) -> Way {
+    let Some(tls) = &pool.tls else { return Way::Plain };
+    let own = || match &server.addr.host {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => name.clone(),
+    };
+    let name = Connector::name_of(&tls.name.clone().unwrap_or_else(own));
+    match (connector, name) {
+        (Some(connector), Ok(name)) => Way::Tls(Arc::clone(connector), name),
+        _ => Way::Closed,
+    }
+}
+
+/// 443 where a listener has it, or there is none with TLS; else the first one's.
+fn https_port(config: &Config) -> u16 {
+    let mut ports = config.listeners.iter().filter(|listener| listener.tls.is_some()).map(|it| it.addr.port());
+    let first = ports.next().unwrap_or(HTTPS_PORT);
+    if ports.any(|port| port == HTTPS_PORT) { HTTPS_PORT } else { first }
 }
 
 /// What the pool learns sessions by. Its table goes on from configuration to configuration.
@@ -321,18 +409,21 @@ fn id(pool: &Pool, server: &Server) -> ServerId {
     ServerId { pool: pool.name.clone(), server: server.name.clone() }
 }
 
-fn is_unchanged(old: &PoolPart, pool: &Pool, views: &[ServerView], keys: Option<&Arc<[MethodKeys]>>) -> bool {
-    is_same_keys(old, keys) && *old.config == *pool && old.views == views
+fn is_unchanged(old: &PoolPart, pool: &Pool, views: &[ServerView], given: &Given) -> bool {
+    is_same(old.keys.as_ref(), given.keys.as_ref())
+        && is_same(old.connector.as_ref(), given.connector.as_ref())
+        && *old.config == *pool
+        && old.views == views
 }
 
 /// Whether what tells servers apart in requests is as it was: the keys, and the addresses.
 fn is_same_way(old: &PoolPart, views: &[ServerView], keys: Option<&Arc<[MethodKeys]>>) -> bool {
     let addrs = old.views.iter().zip(views).all(|(old, new)| old.addrs == new.addrs);
-    addrs && old.views.len() == views.len() && is_same_keys(old, keys)
+    addrs && old.views.len() == views.len() && is_same(old.keys.as_ref(), keys)
 }
 
-fn is_same_keys(old: &PoolPart, keys: Option<&Arc<[MethodKeys]>>) -> bool {
-    match (&old.keys, keys) {
+fn is_same<T: ?Sized>(old: Option<&Arc<T>>, new: Option<&Arc<T>>) -> bool {
+    match (old, new) {
         (None, None) => true,
         (Some(old), Some(new)) => Arc::ptr_eq(old, new),
         _ => false,
@@ -375,6 +466,7 @@ fn server_part(pool: &Pool, server: &Server, view: &ServerView, shared: &Shared)
         proxy: server.proxy,
         shared: shared.server(&id),
         authority: server.addr.to_string(),
+        way: Way::Closed,
         id,
     }
 }
@@ -391,6 +483,11 @@ fn listener_part(listener: &Listener, places: &HashMap<PoolName, usize>, parts: 
         sites: listener.sites.iter().map(|site| site_part(site, places, parts)).collect(),
         logs: listener.tcp.as_ref().map(|tcp| log_parts(&tcp.logs, parts)).unwrap_or_default(),
         shared: parts.shared.listener(&listener.name),
+        door: match (&listener.tls, parts.acceptors.get(&listener.name)) {
+            (None, _) => Entrance::Plain,
+            (Some(_), Some(acceptor)) => Entrance::Tls(Arc::clone(acceptor)),
+            (Some(_), None) => Entrance::Closed,
+        },
     }
 }
 

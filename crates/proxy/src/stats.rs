@@ -30,6 +30,12 @@ pub struct ListenerStats {
     pub connections: u64,
     /// Client connections accepted.
     pub accepted: u64,
+    /// TLS handshakes that came to their end.
+    pub handshakes: u64,
+    /// Those of them that resumed a session.
+    pub handshakes_resumed: u64,
+    /// TLS handshakes that did not.
+    pub handshakes_failed: u64,
     /// Its requests; times run from a request's first byte to the last of its answer.
     pub traffic: Traffic,
 }
@@ -94,6 +100,8 @@ pub struct Totals {
     pub by_class: [u64; 5],
     /// Requests that were not served as asked, by the cause's stable code.
     pub rejected: BTreeMap<&'static str, u64>,
+    /// TLS handshakes of clients that came to nothing, by the cause's stable code.
+    pub handshakes_failed: BTreeMap<&'static str, u64>,
     /// Attempts beyond a request's first.
     pub retries: u64,
     /// Connections lost to a panic.

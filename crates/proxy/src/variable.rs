@@ -9,6 +9,7 @@ use std::time::Duration;
 use evenkeel_http::cookie;
 use evenkeel_http::{Known, Version, uri};
 use evenkeel_model::{Template, TemplatePart, Variable};
+use evenkeel_net::tls::ClientCertificate;
 
 use crate::buffer::Buffer;
 use crate::exchange::Exchange;
@@ -57,6 +58,7 @@ impl Scene<'_> {
     pub(crate) fn write(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
         let before = out.len();
         let said = self.write_request_part(variable, out)
+            || self.write_tls_part(variable, out)
             || self.write_late_part(variable, out)
             || self.write_time_part(variable, out);
         said && out.len() > before
@@ -84,7 +86,7 @@ impl Scene<'_> {
                 out.extend(request.host(buf).iter().map(u8::to_ascii_lowercase));
                 true
             }
-            Variable::Scheme => bytes(out, Some(b"http")),
+            Variable::Scheme => bytes(out, Some(if exchange.tls.is_some() { b"https" } else { b"http" })),
             Variable::Protocol => bytes(out, Some(self.protocol())),
             Variable::Listener => bytes(out, self.listener_name().map(str::as_bytes)),
             Variable::RequestId => bytes(out, Some(exchange.id.as_bytes())),
@@ -99,6 +101,24 @@ impl Scene<'_> {
             Variable::Query(name) => {
                 bytes(out, request.query(buf).and_then(|query| uri::query_value(query, name.as_bytes())))
             }
+            _ => false,
+        }
+    }
+
+    fn write_tls_part(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        let Some(tls) = &self.exchange.tls else { return false };
+        let client = tls.client.as_deref();
+        let of_client = |part: fn(&ClientCertificate) -> &String| client.map(|it| part(it).as_bytes());
+        match variable {
+            Variable::SslProtocol => bytes(out, Some(tls.protocol.as_bytes())),
+            Variable::SslCipher => bytes(out, word(tls.cipher)),
+            Variable::SslServerName => bytes(out, tls.server_name.as_ref().map(String::as_bytes)),
+            Variable::SslSessionReused => bytes(out, Some(if tls.is_resumed { b"r" } else { b"." })),
+            Variable::SslClientVerify => bytes(out, Some(if client.is_some() { b"SUCCESS" } else { b"NONE" })),
+            Variable::SslClientSubject => bytes(out, of_client(|it| &it.subject)),
+            Variable::SslClientIssuer => bytes(out, of_client(|it| &it.issuer)),
+            Variable::SslClientSerial => bytes(out, of_client(|it| &it.serial)),
+            Variable::SslClientFingerprint => bytes(out, of_client(|it| &it.fingerprint)),
             _ => false,
         }
     }

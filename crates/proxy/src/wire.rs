@@ -4,17 +4,23 @@
 //! the readiness of a socket after a short read or write: the next wait then costs no call that only says "nothing
 //! there".
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use evenkeel_model::caps;
 pub(crate) use evenkeel_net::stream::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::timer::Timer;
+
+/// How long a closing connection is read from, so that the client gets the answer before a reset can destroy it.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// Poll-wise reading and writing.
 pub(crate) trait Wire {
@@ -54,7 +60,7 @@ pub(crate) async fn write_all(
     stream: &mut Stream,
     timer: &mut Timer,
     parts: [&[u8]; 2],
-    patience: std::time::Duration,
+    patience: Duration,
 ) -> Result<(), WriteFailed> {
     let [mut first, mut second] = parts;
     let mut progress = Instant::now();
@@ -83,4 +89,22 @@ pub(crate) async fn write_all(
         Poll::Ready(Ok(()))
     })
     .await
+}
+
+/// Ends our side and reads on for a moment: closing with bytes unread would reset the connection, and the reset could
+/// overtake the answer (RFC 9112 section 9.6).
+pub(crate) async fn linger(mut stream: Stream, timer: &mut Timer, scratch: &RefCell<Box<[u8]>>) {
+    if stream.shutdown_write().is_err() {
+        return;
+    }
+    let deadline = Instant::now() + LINGER;
+    // A client that goes on sending is not waited for longer than that, nor read from more than that.
+    let mut left = caps::DRAIN_BYTES.saturating_mul(4);
+    while left > 0 {
+        let read = poll_fn(|cx| stream.poll_read(cx, &mut scratch.borrow_mut()));
+        match timer.until(deadline, read).await {
+            Ok(Ok(count)) if count > 0 => left = left.saturating_sub(count as u64),
+            _ => break,
+        }
+    }
 }

@@ -24,6 +24,7 @@ use crate::hold::{HeldPool, Hold};
 use crate::listen::Door;
 use crate::log::Batches;
 use crate::serve::room::Rooms;
+use crate::server::h2::Links;
 use crate::server::pool::IdlePool;
 use crate::shared::Shared;
 use crate::sleepers::Sleepers;
@@ -81,7 +82,10 @@ pub(crate) struct Worker {
     pub(crate) page_bytes: Rc<Cell<usize>>,
     pub(crate) batches: Batches,
     pub(crate) idle: IdlePool,
+    pub(crate) links: Links,
     pub(crate) sleepers: Sleepers,
+    /// Connections in a handshake of TLS.
+    pub(crate) handshakes: Sleepers,
     pub(crate) rooms: Rooms,
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Woken when idle connections and tunnels must look whether they still may stand.
@@ -131,7 +135,7 @@ pub async fn worker(index: usize, shared: Arc<Shared>, mut commands: mpsc::Recei
                 }
             },
             () = worker.poked.notified() => flush_at = flush_at.or_else(|| Some(Instant::now() + LOG_PATIENCE)),
-            () = worker.shared.room_asked_for() => worker.sleepers.wake_oldest(Instant::now() - LONG_SILENCE),
+            () = worker.shared.room_asked_for() => worker.make_room(),
             () = worker.emptied.notified(), if draining.is_some() => {}
             () = tokio::time::sleep_until(next) => {}
         }
@@ -181,7 +185,9 @@ impl Worker {
             page_bytes: Rc::default(),
             batches: Batches::default(),
             idle: IdlePool::default(),
+            links: Links::default(),
             sleepers: Sleepers::default(),
+            handshakes: Sleepers::default(),
             rooms: Rooms::default(),
             scratch: RefCell::new(vec![0; evenkeel_model::caps::BODY_BUFFER].into_boxed_slice()),
             turn: Notify::new(),
@@ -213,6 +219,7 @@ impl Worker {
         let is_same_config =
             self.snapshot.borrow().as_ref().is_some_and(|current| Arc::ptr_eq(current.config(), snapshot.config()));
         self.idle.retain_named(&snapshot);
+        self.links.retain_named(&snapshot);
         // Waiters of the queue look again: a server may have come, gone, or got another limit.
         snapshot.pools().iter().for_each(|pool| pool.shared.queue.wake_all());
         let hold = Hold::new(self.number, snapshot, self.snapshot.borrow().as_deref());
@@ -310,6 +317,13 @@ impl Worker {
         format_http_date(unix.as_secs(), &mut text);
         self.date.set((unix.as_secs(), text));
         text
+    }
+
+    /// Lets go whoever has been silent for longest, if that was long.
+    fn make_room(&self) {
+        let before = Instant::now() - LONG_SILENCE;
+        self.sleepers.wake_oldest(before);
+        self.handshakes.wake_oldest(before);
     }
 
     /// Counts a connection in; dropping the guard counts it out.

@@ -15,7 +15,7 @@ pub use balance::{session_file, token};
 pub use cluster::heartbeat;
 pub use config::config;
 pub use dns::{dns_checker, dns_message, dns_tsig, dns_zone};
-pub use http::{h1_chunked, h1_cookie, h1_forwarded, h1_path, h1_request, h1_response};
+pub use http::{h1_chunked, h1_cookie, h1_forwarded, h1_path, h1_request, h1_response, h2_request};
 pub use learn::learn_body;
 pub use preface::{proxy_header, tls_hello};
 
@@ -76,6 +76,22 @@ pub const TARGETS: &[Target] = &[
         name: "tls_hello",
         feed: tls_hello,
         marks: &[b"\x16\x03\x01\0", b"\x01\0\0", b"\0\0\0", b"\0\x10", b"\x03\x03", b"\x02h2", b"\xff"],
+    },
+    Target {
+        name: "h2_request",
+        feed: h2_request,
+        marks: &[
+            b"\n",
+            b"=",
+            b":path=/",
+            b":authority=a",
+            b"cookie=",
+            b"host=a",
+            b"content-length=",
+            b"\r\n",
+            b"te=trailers",
+            b": ",
+        ],
     },
     Target { name: "learn_body", feed: learn_body, marks: LINK_MARKS },
     Target { name: "config", feed: config, marks: CONFIG_MARKS },

@@ -6,8 +6,10 @@
 use crate::steps::{Steps, command};
 
 /// The benches, and where their tables go.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 7] = [
+    ("https", "docs/src/operate/proofs.md"),
     ("http", "docs/src/operate/benchmarks.md"),
+    ("http2", "docs/src/operate/benchmarks-http2.md"),
     ("dns", "docs/src/operate/benchmarks-dns.md"),
     ("tcp", "docs/src/operate/benchmarks-tcp.md"),
     ("overload", "docs/src/operate/proofs.md"),
@@ -20,6 +22,8 @@ pub(crate) fn run(arguments: &[String]) -> bool {
     let found = arguments.split_first().and_then(|(bench, options)| Some((bench, options, page(bench)?)));
     let Some((bench, options, page)) = found else {
         eprintln!("usage: cargo xtask bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts]");
+        eprintln!("       cargo xtask bench http2 [--short] [--rounds N] [--seconds N]");
+        eprintln!("       cargo xtask bench https [--short] [--rounds N] [--seconds N]");
         eprintln!("       cargo xtask bench dns [--short] [--rounds N] [--seconds N] [--only TEXT]");
         eprintln!("       cargo xtask bench tcp [--short] [--rounds N] [--seconds N] [--only TEXT]");
         eprintln!("       cargo xtask bench overload [--seconds N]");

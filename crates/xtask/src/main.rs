@@ -74,7 +74,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        arguments: "http|overload",
+        arguments: "http|https|overload",
         does: "measures the proxy against a relay, nginx and HAProxy; or at three times its capacity; and writes the tables",
         run: bench::run,
     },

@@ -15,6 +15,9 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("/usr/lib/nginx/modules/ngx_stream_module.so", "libnginx-mod-stream", "nginx's TCP mode, to measure beside"),
     ("haproxy", "haproxy", "another balancer, to prove the harness"),
     ("curl", "curl", "a client that is not ours"),
+    ("h2load", "nghttp2-client", "a client of HTTP/2 that is not ours"),
+    ("/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio", "calls by gRPC, both sides"),
+    ("/usr/lib/python3/dist-packages/websockets/__init__.py", "python3-websockets", "WebSockets, both sides"),
     ("named", "bind9", "a primary and a secondary behind the zone-file checker"),
     ("rndc", "bind9-utils", "the command after a change, and `named-checkzone`"),
     ("dig", "bind9-dnsutils", "a client of name servers"),
@@ -32,7 +35,8 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("pg_ctlcluster", "postgresql", "a pair of databases behind the balancer"),
     ("redis-server", "redis-server", "another pair"),
     ("tmux", "tmux", "a terminal for `top`"),
-    ("openssl", "openssl", "digests in cookies, to compare with ours"),
+    ("openssl", "openssl", "digests in cookies, to compare with ours; another end of TLS"),
+    ("testssl", "testssl.sh", "a judge of TLS"),
     ("ip", "iproute2", "machines on a network of their own"),
 ];
 

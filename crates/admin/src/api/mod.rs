@@ -3,6 +3,7 @@
 //! A noun is a module here with its rows ([`Operation`]); [`NOUNS`] names it, and a small trait in `control` says what it
 //! asks of the node. The invariant: what is not in the catalogue is not served, and what is in it is described.
 
+mod certificates;
 pub mod cluster;
 mod config;
 pub(crate) mod dns;
@@ -46,6 +47,7 @@ static NOUNS: &[&[Operation]] = &[
     status::OPERATIONS,
     login::OPERATIONS,
     listeners::OPERATIONS,
+    certificates::OPERATIONS,
     pools::OPERATIONS,
     servers::OPERATIONS,
     sessions::OPERATIONS,

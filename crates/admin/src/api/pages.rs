@@ -172,14 +172,14 @@ async fn session_facts(call: &Call<'_>) -> SessionFacts {
 }
 
 async fn dns_facts(call: &Call<'_>) -> DnsFacts {
-    let zones = call.control.dns().zones().await;
+    let view = dns::view(call.control).await;
     let is_asked = call.query("name").is_some_and(|name| !name.is_empty());
     let answer = match is_asked.then(|| dns::question(call)) {
         None => None,
         Some(Err(problem)) => Some(Err(problem.detail)),
         Some(Ok(question)) => Some(call.control.dns().query(question).await),
     };
-    DnsFacts { zones, answer }
+    DnsFacts { view, answer }
 }
 
 async fn config_facts(call: &Call<'_>) -> ConfigFacts {

@@ -119,6 +119,15 @@ pub const FAMILIES: &[Family] = &[
         |report, sink| report.totals.by_class.iter().for_each(|(class, count)| sink.put(&[class], *count))),
     counter("evenkeel_requests_rejected_total", &["reason"], "Requests that were not served as asked, by cause",
         |report, sink| report.totals.rejected.iter().for_each(|(code, count)| sink.put(&[code], *count))),
+    counter("evenkeel_tls_handshakes_total", &["listener", "result"], "TLS handshakes of clients: `new` sessions, and `resumed` ones",
+        |report, sink| report.listeners.iter().filter(|it| it.handshakes + it.handshakes_failed > 0).for_each(|it| {
+            sink.put(&[&it.name, "new"], it.handshakes.saturating_sub(it.handshakes_resumed));
+            sink.put(&[&it.name, "resumed"], it.handshakes_resumed);
+        })),
+    counter("evenkeel_tls_handshakes_failed_total", &["reason"], "TLS handshakes of clients that came to nothing, by cause",
+        |report, sink| report.totals.handshakes_failed.iter().for_each(|(code, count)| sink.put(&[code], *count))),
+    gauge("evenkeel_certificate_expiry_timestamp_seconds", &["listener", "source"], "Until when a certificate holds, since 1970",
+        |report, sink| report.certificates.iter().for_each(|it| sink.put(&[&it.listener, &it.source], it.not_after))),
     counter("evenkeel_retries_total", &[], "Attempts at a server beyond a request's first",
         |report, sink| sink.put(&[], report.totals.retries)),
     counter("evenkeel_tunnels_total", &[], "Connections upgraded (WebSocket) and tunnelled",

@@ -3,24 +3,29 @@
 use super::Facts;
 use super::asked::Asked;
 use super::html::Html;
-use super::words::Count;
-use crate::report::{BalancedReport, DnsAnswerReport, DnsReport, ZoneReport};
+use super::parts::spark;
+use super::words::{Count, Look, Rate, look};
+use crate::report::{BalancedReport, ChosenReport, DnsAnswerReport, DnsReport, DnsViewReport, LiveReport, ZoneReport};
 
 /// Most rows of a table: a page is to be read by somebody.
 const ROWS: usize = 500;
 
+/// Most servers of one name.
+const SERVERS: usize = 32;
+
 /// What the view shows.
 #[derive(Debug, Default)]
 pub(crate) struct DnsFacts {
-    /// Every zone.
-    pub(crate) zones: Vec<ZoneReport>,
+    /// What is asked, and what is answered now.
+    pub(crate) view: DnsViewReport,
     /// What the query that was asked for gets, or why it is none.
     pub(crate) answer: Option<Result<DnsAnswerReport, String>>,
 }
 
 pub(super) fn write(html: &mut Html, asked: &Asked, facts: &Facts) {
     html.raw("<h1>DNS</h1>\n");
-    let Some((dns, totals)) = facts.dns.as_ref().zip(facts.report.dns.as_ref()) else {
+    let found = facts.dns.as_ref().and_then(|dns| Some((dns, dns.view.asked.as_ref()?)));
+    let Some((dns, totals)) = found else {
         html.raw(
             "<p class=\"empty\">No name is answered: there is no <code>dns</code> block in the configuration.</p>\n",
         );
@@ -28,22 +33,27 @@ pub(super) fn write(html: &mut Html, asked: &Asked, facts: &Facts) {
     };
     numbers(html, totals);
     html.raw("<h2>Answers now</h2>\n");
-    let balanced = || dns.zones.iter().flat_map(|zone| &zone.balanced);
+    let zones = &dns.view.zones;
+    let balanced = || zones.iter().flat_map(|zone| &zone.balanced);
     if balanced().next().is_none() {
         html.raw("<p class=\"empty\">No name's addresses are chosen by health: zones are answered as they are written.</p>\n");
     } else {
-        table(html, "Answers now", &["Name", "Chosen by", "Addresses", "May be kept"]);
+        table(html, "Answers now", &["Name", "Chosen by", "Addresses", "May be kept", "Goes by"]);
         balanced().take(ROWS).for_each(|name| name_row(html, name));
         end(html, balanced().count(), "names");
     }
     query(html, asked, dns.answer.as_ref());
     html.raw("<h2>Zones</h2>\n");
     table(html, "Zones", &["Zone", "Answered at", "Serial", "Names", "Queries"]);
-    dns.zones.iter().take(ROWS).for_each(|zone| zone_row(html, zone, totals));
-    end(html, dns.zones.len(), "zones");
+    zones.iter().take(ROWS).for_each(|zone| zone_row(html, zone, totals));
+    end(html, zones.len(), "zones");
     html.raw("<h2>Answers since the start</h2>\n<dl class=\"facts box table\">\n");
     for (rcode, count) in &totals.rcodes {
-        html.element("<div><dt>", rcode, "</dt><dd>").text(Count(*count)).raw("</dd></div>\n");
+        html.element("<div><dt>", rcode, "</dt><dd>").text(Count(*count));
+        if let Some(rate) = totals.live.as_ref().and_then(|live| live.rcodes_per_s.get(rcode)) {
+            html.raw(", ").text(Rate(*rate)).raw(" a second");
+        }
+        html.raw("</dd></div>\n");
     }
     html.raw("</dl>\n");
 }
@@ -58,7 +68,15 @@ fn numbers(html: &mut Html, totals: &DnsReport) {
             .raw(note);
         html.raw("</span></dd></div>\n");
     };
-    html.raw("<dl class=\"numbers\">\n");
+    html.raw("<dl class=\"numbers\">\n<div class=\"wide\"><dt>Queries a second</dt><dd><b>");
+    match &totals.live {
+        Some(live) => html.text(Rate(live.queries_per_s)),
+        None => html.raw("–"),
+    };
+    html.raw("</b>");
+    let recent = totals.live.as_ref().map(|live| LiveReport { recent: live.recent.clone(), ..LiveReport::default() });
+    spark(html, recent.as_ref(), "large");
+    html.raw("</dd></div>\n");
     number(html, "Queries", totals.udp.saturating_add(totals.tcp), "since the start");
     number(html, "Over TCP", totals.tcp, "of them");
     number(html, "Limited", totals.limited, "not answered");
@@ -88,18 +106,57 @@ fn name_row(html: &mut Html, name: &BalancedReport) {
     html.raw("<tr").attribute("data-keep", format_args!("name-{}", name.name)).raw("><th scope=\"row\">");
     html.text(&name.name).element("</th><td>", &name.answer, "</td><td>");
     match name.now.is_empty() {
-        true if name.answer.starts_with("self") => html.raw("the address that is asked"),
+        true if name.is_arrival => html.raw("the address that is asked"),
         true => html.raw("<span class=\"warn\">none: what is healthy is not known yet</span>"),
         false => html.text(name.now.join(" ")),
     };
-    html.raw("</td><td>").text(name.ttl).raw(" s</td></tr>\n");
+    html.raw("</td><td>").text(name.ttl).raw(" s</td><td class=\"c-why\">");
+    if let Some(own) = &name.own {
+        html.raw("this node ");
+        state(html, own);
+    }
+    html.raw("<ol>");
+    name.servers.iter().take(SERVERS).for_each(|server| chosen(html, server));
+    if let Some(more @ 1..) = name.servers.len().checked_sub(SERVERS) {
+        html.raw("<li class=\"dim\">and ").text(more).raw(" more</li>");
+    }
+    html.raw("</ol>");
+    name.why.iter().for_each(|why| {
+        html.element("<p class=\"dim\">", why, "</p>");
+    });
+    html.raw("</td></tr>\n");
+}
+
+/// A server that a choice goes by, and whether it is answered.
+fn chosen(html: &mut Html, server: &ChosenReport) {
+    html.raw("<li>");
+    state(html, &server.state);
+    html.raw(" ").text(&server.pool).raw("/").text(&server.server).raw(" <span class=\"dim\">");
+    html.text(server.addresses.join(" ")).raw("</span>");
+    if server.is_answered_with {
+        html.raw(if server.is_answered { ", answered" } else { ", <b>not answered</b>" });
+    }
+    if !matches!(server.state.as_str(), "up") && !server.text.is_empty() {
+        html.raw(": ").text(&server.text);
+    }
+    html.raw("</li>");
+}
+
+fn state(html: &mut Html, word: &str) {
+    let Look { class, icon, word } = look(word, 100);
+    html.raw("<span class=\"state ").raw(class).raw("\"><i aria-hidden=\"true\">").raw(icon).raw("</i> ");
+    html.raw(word).raw("</span>");
 }
 
 fn zone_row(html: &mut Html, zone: &ZoneReport, totals: &DnsReport) {
     html.raw("<tr").attribute("data-keep", format_args!("zone-{}", zone.name)).raw("><th scope=\"row\">");
     html.text(&zone.name).element("</th><td>", zone.listeners.join(" "), "</td><td>").text(zone.serial);
     html.raw("</td><td>").text(Count(zone.names)).raw("</td><td>");
-    html.text(Count(totals.zones.get(&zone.name).copied().unwrap_or(0))).raw("</td></tr>\n");
+    html.text(Count(totals.zones.get(&zone.name).copied().unwrap_or(0)));
+    if let Some(rate) = totals.live.as_ref().and_then(|live| live.zones_per_s.get(&zone.name)) {
+        html.raw(", ").text(Rate(*rate)).raw(" a second");
+    }
+    html.raw("</td></tr>\n");
 }
 
 /// A query of one's own, with its answer.

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::report::{
-    BalancedReport, ClusterReport, ConfigDiff, ConfigText, DnsAnswerReport, DnsReport, DrainReport, EventReport,
-    GroupReport, HistoryEntry, IntentReport, ListenerReport, LiveReport, LogLine, NodeReport, PathReport, PoolReport,
-    RecordReport, RouteReport, ServerReport, SessionListReport, SessionReport, SessionTableReport, SetReport,
-    SheetReport, TextFile, ThenReport, TimelineRow, TrafficReport, ZoneReport, ZonefileReport,
+    BalancedReport, ChosenReport, ClusterReport, ConfigDiff, ConfigText, DnsAnswerReport, DnsLiveReport, DnsReport,
+    DnsViewReport, DrainReport, EventReport, GroupReport, HistoryEntry, IntentReport, ListenerReport, LiveReport,
+    LogLine, NodeReport, PathReport, PoolReport, RecordReport, RouteReport, ServerReport, SessionListReport,
+    SessionReport, SessionTableReport, SetReport, SheetReport, TextFile, ThenReport, TimelineRow, TrafficReport,
+    ZoneReport, ZonefileReport,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u{202e}";
@@ -43,7 +44,7 @@ fn log(name: &str) -> LogFacts {
 
 fn cluster(name: &str) -> ClusterReport {
     let text = || name.to_owned();
-    let path = |trouble| PathReport { age_ms: Some(3), loss: 0, trouble };
+    let path = |trouble| PathReport { age_ms: Some(3), trouble, ..PathReport::default() };
     let node = |state: &str| NodeReport {
         name: text(),
         state: state.to_owned(),
@@ -62,21 +63,40 @@ fn cluster(name: &str) -> ClusterReport {
     ClusterReport {
         name: text(),
         node: text(),
-        phase: text(),
         nodes: vec![node("up"), node("dead")],
         groups: vec![group(&[]), group(&["a"]), group(&["a", "b"])],
         troubles: vec![text()],
+        ..ClusterReport::default()
     }
 }
 
 fn dns(name: &str) -> DnsFacts {
     let text = || name.to_owned();
-    let balanced =
-        BalancedReport { name: text(), answer: text(), now: vec![text()], ttl: 5, ..BalancedReport::default() };
+    let chosen = |state: &str| ChosenReport {
+        pool: text(),
+        server: text(),
+        addresses: vec![text()],
+        state: state.to_owned(),
+        text: text(),
+        is_answered_with: true,
+        ..ChosenReport::default()
+    };
+    let balanced = BalancedReport {
+        name: text(),
+        answer: text(),
+        now: vec![text()],
+        servers: vec![chosen("up"), chosen("down")],
+        own: Some(text()),
+        why: vec![text()],
+        ..BalancedReport::default()
+    };
     let zone = ZoneReport { name: text(), listeners: vec![text()], balanced: vec![balanced], ..ZoneReport::default() };
     let answer =
         DnsAnswerReport { question: text(), answer: vec![text()], why: vec![text()], ..DnsAnswerReport::default() };
-    DnsFacts { zones: vec![zone], answer: Some(Ok(answer)) }
+    let live = DnsLiveReport { rcodes_per_s: [(text(), 1.0)].into(), ..DnsLiveReport::default() };
+    let asked = DnsReport { rcodes: [(text(), 1)].into(), live: Some(live), ..DnsReport::default() };
+    let view = DnsViewReport { asked: Some(asked), zones: vec![zone], ..DnsViewReport::default() };
+    DnsFacts { view, answer: Some(Ok(answer)) }
 }
 
 fn config(name: &str) -> ConfigFacts {

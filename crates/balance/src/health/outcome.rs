@@ -74,6 +74,7 @@ pub(super) fn deed(reason: Reason, at: &str, detail: Option<&str>, number: Numbe
         (Reason::ConnectTimeout, _) => format!("got no connection to {at} in time"),
         (Reason::Unreachable, _) => format!("found no way to {at}"),
         (Reason::ConnectionLost, _) => format!("lost the connection to {at} before the answer was complete"),
+        (Reason::TlsFailed, _) => format!("came to no TLS with {at}"),
         (Reason::AnswerTimeout, _) => format!("got no answer from {at} in time"),
         (Reason::AnswerMalformed, _) => format!("got a malformed answer from {at}"),
         (Reason::NotReady, Number::One) => format!("was told by {at} that it does not serve"),

@@ -6,7 +6,7 @@ use crate::settings::{Group, Member, Resource, Timing};
 
 const DEAD: Duration = Duration::from_secs(1);
 
-fn node(me: usize, secret: &[u8]) -> Node {
+fn node(me: usize, boot: u8, secret: &[u8]) -> Node {
     let members = ["lb1", "lb2"].map(|name| Member { name: name.into(), is_witness: false }).to_vec();
     let timing = Timing { every: DEAD / 5, warn: DEAD / 2, dead: DEAD, init: DEAD * 2, lifetime: DEAD };
     let resource = Resource { name: "10.8.0.1".into(), is_address: true, timeout: DEAD };
@@ -14,7 +14,7 @@ fn node(me: usize, secret: &[u8]) -> Node {
         Group { name: "web".into(), prefer: vec![0], failback: None, mode: Mode::Available, resources: vec![resource] };
     let settings = Settings::new("edge", me, members, timing, vec![group]).unwrap();
     let keys = Keyring::new(vec![Key::derive(secret).unwrap()]).unwrap();
-    Node::new(settings, keys, BootId([me as u8 + 1; 16]), Duration::ZERO)
+    Node::new(settings, keys, BootId([boot; 16]), Duration::ZERO)
 }
 
 /// Does what the node wants, and gives its heartbeats and the rest of what it wanted.
@@ -34,7 +34,7 @@ fn carry_out(node: &mut Node, now: Duration) -> (Vec<Vec<u8>>, Vec<Action>) {
 
 /// Two nodes that hear each other, until the first owns the group.
 fn settled() -> (Node, Node, Duration) {
-    let (mut first, mut second) = (node(0, &[b'k'; 32]), node(1, &[b'k'; 32]));
+    let (mut first, mut second) = (node(0, 1, &[b'k'; 32]), node(1, 2, &[b'k'; 32]));
     let mut now = Duration::ZERO;
     while now < DEAD * 6 {
         now += DEAD / 20;
@@ -74,7 +74,7 @@ fn a_second_pause_while_it_asks_does_not_answer_the_question() {
 #[test]
 fn packets_that_nobody_sealed_do_not_fill_the_log() {
     let (mut first, mut second, mut now) = settled();
-    let mut stranger = node(1, &[b's'; 32]);
+    let mut stranger = node(1, 3, &[b's'; 32]);
     let mut told = 0;
     for round in 0..400_u32 {
         now += DEAD / 20;

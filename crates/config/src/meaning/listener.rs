@@ -1,11 +1,11 @@
-//! `http` blocks to listeners: blocks of one address share it, and what is the address's own must not differ between them.
+//! `http` and `https` blocks to listeners: blocks of one address share it, and what is the address's own must not differ between them.
 
 use std::time::Duration;
 
 use evenkeel_model::ListenerName;
 use evenkeel_model::config::{ClientLimits, ClientTimeouts, ListenAddr, Listener, Network};
 
-use super::{Building, site, tcp};
+use super::{Building, site, tcp, tls};
 use crate::entry::{Argument, Entry};
 use crate::value::Value;
 use crate::{Code, Diagnostics, Span};
@@ -38,7 +38,10 @@ pub(super) fn collect<'a>(building: &mut Building<'a>, entry: &'a Entry, groups:
         return;
     }
     match groups.iter_mut().find(|group| group.addr == *addr) {
-        Some(group) => group.blocks.push(entry),
+        Some(group) => {
+            tls::complain_of_mixture(group, entry, building.out);
+            group.blocks.push(entry);
+        }
         None => {
             let name = ListenerName::of_address(&word.text);
             building.places.listeners.insert(name.clone(), word.span);
@@ -61,9 +64,11 @@ pub(super) fn build(building: &mut Building<'_>, group: &Group<'_>) -> Listener 
     let timeouts = timeouts(&shared, building.out);
     let shared = Shared { top: building.all("max").next(), blocks: &group.blocks, word: "max" };
     let limits = limits(&shared, building.out);
+    let tls = tls::of_listener(building, group);
     let trusted = trusted(building.all("trust").next(), &group.blocks, building.out);
     let proxied = proxied(&group.blocks, building.out);
-    Listener { name: group.name.clone(), addr: group.addr, timeouts, limits, trusted, proxied, sites, tcp: None }
+    let (name, addr) = (group.name.clone(), group.addr);
+    Listener { name, addr, tls, timeouts, limits, trusted, proxied, sites, tcp: None }
 }
 
 /// Reports addresses that are one for the system.
@@ -84,15 +89,15 @@ pub(super) fn overlaps(groups: &[Group<'_>], out: &mut Diagnostics) {
 }
 
 /// What the blocks of an address say with one word.
-struct Shared<'a> {
-    top: Option<&'a Entry>,
-    blocks: &'a [&'a Entry],
-    word: &'static str,
+pub(super) struct Shared<'a> {
+    pub(super) top: Option<&'a Entry>,
+    pub(super) blocks: &'a [&'a Entry],
+    pub(super) word: &'static str,
 }
 
 impl Shared<'_> {
     /// The value of an option: the one that a block gives, or the top.
-    fn value(&self, option: &str, out: &mut Diagnostics) -> Option<Value> {
+    pub(super) fn value(&self, option: &str, out: &mut Diagnostics) -> Option<Value> {
         let mut given = self.blocks.iter().filter_map(|block| block.entry(self.word)?.entry(option));
         let first = given.next();
         for other in given {

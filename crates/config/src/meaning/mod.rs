@@ -15,6 +15,7 @@ mod reach;
 mod route;
 mod site;
 mod tcp;
+mod tls;
 mod zonefile;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,12 @@ pub(crate) struct Places {
     pub servers: BTreeMap<ServerId, Span>,
     /// The address of each listener, where it stands first.
     pub listeners: BTreeMap<ListenerName, Span>,
+    /// Each listener's certificates, in their order.
+    pub certificates: BTreeMap<ListenerName, Vec<Span>>,
+    /// The authority that clients of a listener need.
+    pub client_authorities: BTreeMap<ListenerName, Span>,
+    /// Each pool's `tls`.
+    pub pool_tls: BTreeMap<PoolName, Span>,
     /// Each zone's name.
     pub zones: BTreeMap<String, Span>,
     /// Each pool's `sticky key=`.
@@ -70,7 +77,8 @@ pub(crate) fn build(top: &Entries, out: &mut Diagnostics) -> (Config, Places) {
     dns::build(&mut building);
     building.check_wanted();
     building.complain_of_defaults();
-    let has_work = ["http", "tcp", "dns", "zonefile"].into_iter().any(|word| building.all(word).next().is_some());
+    let has_work =
+        ["http", "https", "tcp", "dns", "zonefile"].into_iter().any(|word| building.all(word).next().is_some());
     if building.config.listeners.is_empty() && !top.flawed && !has_work {
         building
             .out
@@ -116,7 +124,7 @@ impl<'a> Building<'a> {
         for entry in &top.list {
             match entry.directive.name {
                 "pool" => pool::named(self, entry),
-                "http" | "tcp" => listener::collect(self, entry, &mut blocks),
+                "http" | "https" | "tcp" => listener::collect(self, entry, &mut blocks),
                 "zonefile" => zonefile::block(self, entry),
                 _ => {}
             }

@@ -16,7 +16,8 @@ use crate::{Code, Diagnostics};
 
 /// Reports what can be reported of a configuration without errors.
 pub(super) fn warn(config: &Config, top: &Entries, out: &mut Diagnostics) {
-    let blocks: Vec<&Entry> = top.list.iter().filter(|entry| matches!(entry.directive.name, "http" | "tcp")).collect();
+    let blocks: Vec<&Entry> =
+        top.list.iter().filter(|entry| matches!(entry.directive.name, "http" | "https" | "tcp")).collect();
     for listener in &config.listeners {
         let own =
             blocks.iter().filter(|block| matches!(block.value(0), Some(Value::Listen(addr)) if *addr == listener.addr));

@@ -26,7 +26,7 @@ pub(super) fn build(building: &mut Building<'_>, listener: &ListenerName, block:
     if block.is_sound() && !block.entries.iter().any(says) {
         building
             .out
-            .report(Code::E403, block.span, "this `http` block does nothing")
+            .report(Code::E403, block.span, format!("this `{}` block does nothing", block.directive.name))
             .help("say where its requests go: `to ADDRESS:PORT`, `route PATTERN to=POOL`, `redirect` or `respond`");
     }
     if block.entry("to").is_none() && !block.flawed {

@@ -18,6 +18,7 @@ pub(super) fn build(building: &mut Building<'_>, group: &Group<'_>, block: &Entr
     Listener {
         name: group.name.clone(),
         addr: group.addr,
+        tls: None,
         timeouts: ClientTimeouts::default(),
         limits: ClientLimits::default(),
         trusted: Vec::new(),

@@ -348,11 +348,11 @@ pub(super) static ROWS: &[Directive] = &[
     Directive {
         name: "to",
         within: &[Context::Http],
-        args: &[many("ADDRESS", Kind::Server)],
+        args: &[many("ADDRESS", Kind::ServerOrUrl)],
         otherwise: "none",
         doc: "Sends every request that no route took to these servers.",
         more: "They make a pool of their own, for which `balance`, `sticky`, `check`, `eject`, `retry`, `queue`, `slow-start`, `reuse` and \
-               `fail-open` may stand in the same block. Servers with weights or names go in a `pool`.",
+               `fail-open` may stand in the same block. `https://` before every address speaks TLS to them. Servers with weights or names go in a `pool`.",
         example: "http :80 {\n    to 10.0.0.11:8080 10.0.0.12:8080\n    sticky\n}",
         ..ROW
     },

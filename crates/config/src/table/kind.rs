@@ -23,12 +23,16 @@ pub enum Kind {
     Path,
     /// A path from the root, or `off`.
     PathOrOff,
+    /// The file of a certificate, or `self`.
+    CertificateFile,
     /// A pattern for files, from the root or from the file that it stands in.
     Glob,
     /// `:PORT` or `ADDRESS:PORT`.
     Listen,
     /// `HOST:PORT`.
     Server,
+    /// `HOST:PORT`, or `https://HOST:PORT`.
+    ServerOrUrl,
     /// An address with an optional port, of a name server.
     Resolver,
     /// An address.
@@ -141,9 +145,11 @@ impl Kind {
             Self::Account => "a name of the system's users or groups",
             Self::Path => "a path from the root",
             Self::PathOrOff => "a path from the root, or `off`",
+            Self::CertificateFile => "a path from the root, or `self`",
             Self::Glob => "a path in which `*` and `?` may stand for parts of file names",
             Self::Listen => "`:PORT`, `ADDRESS:PORT` or `[IPV6]:PORT`",
             Self::Server => "`ADDRESS:PORT`, `[IPV6]:PORT` or `NAME:PORT`",
+            Self::ServerOrUrl => "`ADDRESS:PORT`, `[IPV6]:PORT` or `NAME:PORT`, with `https://` before it for TLS",
             Self::Resolver => "`ADDRESS`, `ADDRESS:PORT` or `[IPV6]:PORT`",
             Self::ServiceAddress => "an address such as `10.8.0.1`, or one with its prefix such as `10.8.0.1/24`",
             Self::Network => "an address, or a range such as `10.0.0.0/8`",

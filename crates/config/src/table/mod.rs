@@ -13,6 +13,7 @@ mod route;
 mod sticky;
 mod strangers;
 mod tcp;
+mod tls;
 mod top;
 mod zonefile;
 
@@ -58,6 +59,12 @@ pub enum Context {
     ClientTimeout,
     /// `max`
     Max,
+    /// `cert`
+    Cert,
+    /// `tls` of clients
+    ClientTls,
+    /// `tls` of servers
+    ServerTls,
     /// `pool`
     Pool,
     /// `server` in a `pool`
@@ -118,7 +125,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 48] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -136,6 +143,9 @@ impl Context {
         Self::Skip,
         Self::ClientTimeout,
         Self::Max,
+        Self::Cert,
+        Self::ClientTls,
+        Self::ServerTls,
         Self::Pool,
         Self::Server,
         Self::Balance,
@@ -186,6 +196,8 @@ impl Context {
             Self::Skip | Self::StickySkip => "skip",
             Self::ClientTimeout | Self::ServerTimeout | Self::TcpTimeout => "timeout",
             Self::Max => "max",
+            Self::Cert => "cert",
+            Self::ClientTls | Self::ServerTls => "tls",
             Self::Pool => "pool",
             Self::Server => "server",
             Self::Balance => "balance",
@@ -219,6 +231,8 @@ impl fmt::Display for Context {
             Self::AdminUser => f.write_str("`user` of `admin`"),
             Self::ClientTimeout => f.write_str("`timeout` of clients"),
             Self::ServerTimeout => f.write_str("`timeout` of a pool"),
+            Self::ClientTls => f.write_str("`tls` of clients"),
+            Self::ServerTls => f.write_str("`tls` of a pool"),
             Self::StickySkip => f.write_str("`skip` of `sticky`"),
             Self::ZoneCheck => f.write_str("`check` of zone files"),
             Self::ZoneName => f.write_str("`name` of a zone"),
@@ -335,12 +349,13 @@ const fn any(name: &'static str, kind: Kind) -> Arg {
     Arg { name, kind, count: Count::Any }
 }
 
-static TABLE: [&[Directive]; 10] = [
+static TABLE: [&[Directive]; 11] = [
     top::ROWS,
     admin::ROWS,
     cluster::ROWS,
     http::ROWS,
     tcp::ROWS,
+    tls::ROWS,
     route::ROWS,
     pool::ROWS,
     sticky::ROWS,

@@ -528,6 +528,17 @@ pub(super) static ROWS: &[Directive] = &[
         ..ROW
     },
     Directive {
+        name: "protocol",
+        within: POOLS,
+        args: &[one("PROTOCOL", Kind::Choice(&["http/1.1", "h2"]))],
+        default: Some(|| "http/1.1".to_owned()),
+        doc: "What is spoken to the servers.",
+        more: "`h2` is HTTP/2 without asking first, as gRPC servers speak it: requests share few connections. Checks by HTTP speak HTTP/1.1; a server that \
+               does not gets `check tcp`.",
+        example: "protocol h2",
+        ..ROW
+    },
+    Directive {
         name: "fail-open",
         within: POOLS,
         args: &[one("SWITCH", Kind::Choice(&["on", "off"]))],

@@ -2,9 +2,6 @@
 
 /// Words of the language whose feature this version does not have, with what they are for.
 pub static LATER: &[(&str, &str)] = &[
-    ("https", "TLS for clients"),
-    ("tls", "TLS settings"),
-    ("cert", "certificates from files"),
     ("acme", "certificates made and renewed by itself"),
     ("unit", "units of systemd that move between nodes"),
     ("script", "programs that move between nodes"),

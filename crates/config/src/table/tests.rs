@@ -47,7 +47,7 @@ fn around(context: Context, example: &str) -> String {
     let pools: String = names.iter().map(|name| format!("pool {name} {{\n server x 10.9.9.9:80\n}}\n")).collect();
     match context {
         Context::Top if example.starts_with("tcp ") => format!("{example}\n{pool}{pools}"),
-        Context::Top if example.starts_with("http ") || example.starts_with("dns ") => example.to_owned(),
+        Context::Top if ["http ", "https ", "dns "].iter().any(|word| example.starts_with(word)) => example.to_owned(),
         Context::Admin | Context::AdminUser if !example.starts_with("admin ") => {
             let user = if example.starts_with("user ") { "" } else { " user x role=read pass=cred:x\n" };
             format!("admin 127.0.0.1:9090 {{\n{user} {example}\n}}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n")
@@ -64,6 +64,8 @@ fn around(context: Context, example: &str) -> String {
         }
         Context::Top | Context::Limits => format!("{example}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n"),
         Context::Http | Context::Respond | Context::Redirect if example.starts_with("http ") => example.to_owned(),
+        Context::Cert | Context::ClientTls => around_tls(example),
+        Context::Http if example.starts_with("cert") || example.starts_with("tls ") => around_tls(example),
         Context::Http if find(example.split(' ').next().unwrap(), Context::Pool).is_some() => {
             format!("http :80 {{\n to 10.0.0.1:80\n {example}\n}}\n")
         }
@@ -107,6 +109,12 @@ fn around_tcp(example: &str) -> String {
         true => format!("{example}\n{pools}"),
         false => format!("tcp :80 {{\n {example}\n{own}}}\n{pools}"),
     }
+}
+
+/// A listener with TLS needs a certificate.
+fn around_tls(example: &str) -> String {
+    let cert = if example.starts_with("cert") { "" } else { "cert self\n " };
+    format!("https :443 {{\n {cert}{example}\n to 10.0.0.1:80\n}}\n")
 }
 
 /// A zone that is made needs its servers, and answers by health their pools.

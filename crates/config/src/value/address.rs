@@ -55,12 +55,24 @@ pub(super) fn server(word: &Word, out: &mut Diagnostics) -> Option<ServerAddr> {
     None
 }
 
+/// The address in `https://ADDRESS:PORT`, with 443 where no port is given.
+pub(super) fn of_url(word: &Word) -> Option<Word> {
+    let bare = word.text.strip_prefix("https://")?;
+    let bare = bare.strip_suffix('/').unwrap_or(bare);
+    let has_port = bare.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
+    let text = if has_port { bare.to_owned() } else { format!("{bare}:443") };
+    Some(Word { text, ..word.clone() })
+}
+
 fn complain_of_server(word: &Word, out: &mut Diagnostics) {
     let text = word.text.as_str();
     if let Some((scheme, rest)) = text.split_once("://") {
         let host = rest.split('/').next().unwrap_or_default();
-        out.report(Code::E306, word.span, format!("a server is an address, not a URL: `{text}`"))
-            .help(format!("write `{}`", with_port(host, if scheme == "https" { 443 } else { 80 })));
+        let report = out.report(Code::E306, word.span, format!("a server is an address, not a URL: `{text}`"));
+        report.help(format!("write `{}`", with_port(host, if scheme == "https" { 443 } else { 80 })));
+        if scheme == "https" {
+            report.note("the word `tls` in the pool speaks TLS to its servers");
+        }
     } else if text.parse::<Ipv6Addr>().is_ok() {
         let (host, port) = text.rsplit_once(':').unwrap_or((text, "80"));
         let host = if host.parse::<Ipv6Addr>().is_ok() { host } else { text };

@@ -35,6 +35,10 @@ pub(crate) enum Value {
     Path(PathBuf),
     Listen(ListenAddr),
     Server(ServerAddr),
+    /// A server that is spoken to over TLS.
+    SecureServer(ServerAddr),
+    /// `self`
+    OwnCertificate,
     Socket(SocketAddr),
     Ip(IpAddr),
     NameServer(NameServer),
@@ -85,6 +89,12 @@ pub(crate) fn read(kind: Kind, word: &Word, out: &mut Diagnostics) -> Option<Val
         Kind::Glob => Value::Text(word.text.clone()),
         Kind::Listen => Value::Listen(address::listen(word, out)?),
         Kind::Server => Value::Server(address::server(word, out)?),
+        Kind::ServerOrUrl => match address::of_url(word) {
+            Some(bare) => Value::SecureServer(address::server(&bare, out)?),
+            None => Value::Server(address::server(word, out)?),
+        },
+        Kind::CertificateFile if word.text == "self" => Value::OwnCertificate,
+        Kind::CertificateFile => Value::Path(path::absolute(word, out)?),
         Kind::Resolver => Value::Socket(address::resolver(word, out)?),
         Kind::ServiceAddress => {
             let (addr, prefix) = address::service(word, out)?;

@@ -364,3 +364,27 @@ fn guard_of(node: u32) -> u32 {
     let children = std::fs::read_to_string(format!("/proc/{node}/task/{node}/children")).unwrap();
     children.split_whitespace().next().expect("a node has a guard").parse().unwrap()
 }
+
+#[test]
+fn a_session_of_tls_goes_on_at_the_other_node() {
+    if !is_root_or_skips("a_session_of_tls_goes_on_at_the_other_node", "it makes network namespaces") {
+        return;
+    }
+    // Each node has a certificate of its own making: what is shared is the key of the cluster alone.
+    let pair = Pair::start_with("https :443 {\n    cert self\n    respond 200 \"$ssl_session_reused\"\n}\n");
+    let ask = |node: u8, version: &str, session: &str| {
+        let line = format!(
+            "printf 'GET / HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' | timeout 20 openssl s_client -connect 10.77.0.{node}:443 {version} -ign_eof {session}"
+        );
+        let space = pair.network.space(CLIENT);
+        let run = Command::new("ip").args(["netns", "exec", &space, "sh", "-c", &line]).output().unwrap();
+        String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr)
+    };
+    for version in ["-tls1_3", "-tls1_2"] {
+        let session = pair.scratch.file(version).display().to_string();
+        let first = ask(1, version, &format!("-sess_out {session}"));
+        assert!(first.contains("New, TLSv1"), "{first}");
+        let again = ask(2, version, &format!("-sess_in {session}"));
+        assert!(again.contains("Reused, TLSv1") && again.contains("\r\n\r\nr"), "{again}");
+    }
+}

@@ -101,7 +101,8 @@ fn axe_finds_nothing_in_either_theme() {
     config = config.replace(&format!("server idle {}", origin.at), &format!("server idle {} maint", origin.at));
     let scratch = Scratch::new("users");
     let log = format!("log {}\n", scratch.file("access.log").display());
-    let balancer = Balancer::start(&format!("{log}{config}{}", with_users(admin, "operate", &scratch)));
+    let users = with_users(admin, "operate", &scratch);
+    let balancer = Balancer::start(&format!("{log}{config}{}{users}", crate::views::names(free())));
     balancer.await_state("shop", "gone", "down");
     get(at, "/a", "");
     let mut browser = Browser::start(1300, 900);

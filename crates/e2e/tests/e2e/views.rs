@@ -67,10 +67,13 @@ fn one_sees_what_a_reload_would_change_and_goes_back_in_two_steps() {
     browser.click("[data-order='/api/v1/config/rollback']");
     browser.until("document.getElementById('told').innerText === 'done'");
     let status = balancer.status();
-    assert_eq!((&status["config"]["is_rollback"], &status["config"]["kept_as"]), (&true.into(), &1.into()));
-    browser.until("document.querySelector('.concerns').innerText.includes('configuration 1 of the history serves')");
-    browser.until("document.querySelector('tr[data-keep=config-1]').innerText.includes('runs')");
-    assert_eq!(std::fs::read_to_string(balancer.scratch().file("evenkeel.conf")).unwrap(), heavier, "the file stays");
+    assert_eq!((&status["config"]["is_rollback"], &status["config"]["kept_as"]), (&true.into(), &3.into()));
+    browser.until("document.querySelector('.concerns').innerText.includes('configuration 3 of the history serves')");
+    // Going back is a configuration of its own in the history, with who did it.
+    browser.until("document.querySelector('tr[data-keep=config-3]')?.innerText.includes('runs')");
+    assert!(browser.text("document.querySelector('tr[data-keep=config-3]').innerText").contains("ops"));
+    let file = std::fs::read_to_string(balancer.scratch().file("evenkeel.conf")).unwrap();
+    assert!(file.ends_with(&heavier), "the file stays as it is: {file}");
     // Who and when.
     let events = wire::ask(admin, "GET", "/api/v1/events/recent", &basic(), b"").unwrap();
     let events: Value = serde_json::from_slice(&events.body).unwrap();
@@ -80,6 +83,41 @@ fn one_sees_what_a_reload_would_change_and_goes_back_in_two_steps() {
     };
     assert!(told("audit").iter().any(|it| it.starts_with("ops from ") && it.contains("rollback")), "{events:#}");
     assert!(told("reload").iter().any(|it| it.contains("ops")), "{events:#}");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// A name server that answers a name with the servers of the pool `shop`.
+pub(crate) fn names(at: SocketAddr) -> String {
+    format!(
+        "dns {at} {{\n    zone www.example.com answer=pool pool=shop ttl=30s {{\n        ns lb1.example.com=198.51.100.10\n    }}\n}}\n"
+    )
+}
+
+#[test]
+fn one_sees_what_dns_answers_from_whom_and_why() {
+    let mut servers = Nginx::start_many(2);
+    let (admin, at, asked) = (free(), free(), free());
+    let config = format!("{}{}admin {admin}\n", shop(at, QUICK_CHECK, &named(&servers)), names(asked));
+    let balancer = Balancer::start(&config);
+    balancer.await_state("shop", "b", "up");
+    let mut browser = Browser::start(1300, 900);
+    browser.open(&format!("http://{admin}/dns"));
+    let row = "document.querySelector('tr[data-keep^=name-]').innerText";
+    browser.until(&format!("{row}.includes('shop/a') && {row}.includes('shop/b') && !{row}.includes('not answered')"));
+    // Both servers have one address here, and a name has it once; it goes when neither lives.
+    let address = servers[0].at.ip().to_string();
+    assert!(browser.text(row).contains(&address));
+    servers[1].kill();
+    balancer.await_state("shop", "b", "down");
+    browser.until(&format!("{row}.includes('down')"));
+    assert!(browser.text(row).contains("refused"), "{}", browser.text(row));
+    browser.picture("dns");
+    browser.open(&format!("http://{admin}/dns?name=www.example.com&type=A"));
+    browser.until("document.querySelector('pre.text')?.innerText.includes('NOERROR')");
+    let answer = browser.text("document.querySelector('pre.text').innerText");
+    assert!(answer.contains(&address) && answer.contains("because "), "{answer}");
+    browser.open(&format!("http://{admin}/dns?name=www..example.com"));
+    browser.until("document.querySelector('[role=alert]')?.innerText.includes('www..example.com')");
     assert_eq!(browser.complaints(), [""; 0]);
 }
 

@@ -25,6 +25,12 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
         loaded.diagnostics.extend(problems);
         loaded.config = None;
     }
+    for found in evenkeel_node::tls_problems(&loaded) {
+        if found.is_error() {
+            loaded.config = None;
+        }
+        loaded.diagnostics.push(found);
+    }
     if !args.offline {
         look_around(&mut loaded);
         look_up(&mut loaded);

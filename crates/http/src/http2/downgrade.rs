@@ -1,4 +1,4 @@
-//! A request of a stream, written as an HTTP/1.1 request.
+//! A request of a stream, written as an HTTP/1.1 request; and an answer that came in one.
 //!
 //! Not here: what HTTP/1.1 itself refuses. Whatever can be written without ambiguity is written, and the parser that
 //! reads it judges it as it judges all (`request`): hosts, targets, lengths, methods. Here is refused what no text can say,
@@ -191,6 +191,92 @@ impl Downgrade {
             (false, End::Here, _) => Body::None,
             (false, End::Later, Some(length)) => Body::Exactly(length),
             (false, End::Later, None) => {
+                self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                Body::Chunks
+            }
+        };
+        self.out.extend_from_slice(CRLF);
+        Ok((self.out, body))
+    }
+}
+
+/// An answer of a server over HTTP/2 whose fields are being written. What HTTP/1.1 itself refuses is refused by the parser
+/// of answers (`response`), as for requests.
+#[derive(Debug)]
+pub struct DowngradeAnswer {
+    out: Vec<u8>,
+    status: u16,
+    length: Option<u64>,
+}
+
+impl DowngradeAnswer {
+    /// Begins with the status line.
+    ///
+    /// # Errors
+    /// Where the status is none that an answer may have. 101 is none over HTTP/2 (RFC 9113 section 8.6).
+    pub fn begin(status: u16) -> Result<Self, StreamError> {
+        if !matches!(status, 100 | 102..=599) {
+            return Err(StreamError::BadStatus);
+        }
+        let mut out = Vec::with_capacity(512);
+        for piece in [b"HTTP/1.1 ", status.to_string().as_bytes(), b" \r\n"] {
+            out.extend_from_slice(piece);
+        }
+        Ok(Self { out, status, length: None })
+    }
+
+    /// Begins with the agreement to a WebSocket that a server gives by answering an extended CONNECT with success.
+    pub fn switching(key: &[u8]) -> Self {
+        let mut out = b"HTTP/1.1 101 \r\nConnection: Upgrade\r\nUpgrade: websocket\r\n".to_vec();
+        write_field(&mut out, b"Sec-WebSocket-Accept", &super::websocket::proof(key));
+        Self { out, status: 101, length: None }
+    }
+
+    /// Writes one field.
+    ///
+    /// # Errors
+    /// Where no answer may carry it.
+    pub fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), StreamError> {
+        if !field::is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
+            return Err(StreamError::BadFieldName);
+        }
+        if !is_plain(value) {
+            return Err(StreamError::BadFieldValue);
+        }
+        match Known::of(name) {
+            Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::TransferEncoding
+            | Known::Upgrade => {
+                return Err(StreamError::ConnectionField);
+            }
+            Known::ContentLength => self.length = self.length.or_else(|| field::strict_number(value)),
+            _ => {}
+        }
+        write_field(&mut self.out, name, value);
+        Ok(())
+    }
+
+    /// Ends the head: the text, and how the body goes on from there. `to_head`: the request was HEAD, whose answers tell
+    /// of a body that does not come.
+    ///
+    /// # Errors
+    /// Where the stream contradicts what its fields say.
+    pub fn finish(mut self, end: End, to_head: bool) -> Result<(Vec<u8>, Body), StreamError> {
+        let body = match (self.status, end, self.length) {
+            (101, ..) => Body::Tunnel,
+            (100..=199 | 204 | 304, ..) => Body::None,
+            _ if to_head => Body::None,
+            (_, End::Here, Some(length)) if length > 0 => return Err(StreamError::LengthMismatch),
+            (_, End::Here, length) => {
+                if length.is_none() {
+                    write_field(&mut self.out, b"Content-Length", b"0");
+                }
+                Body::None
+            }
+            (_, End::Later, Some(length)) => Body::Exactly(length),
+            (_, End::Later, None) => {
                 self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
                 Body::Chunks
             }

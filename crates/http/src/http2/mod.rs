@@ -13,7 +13,7 @@ pub mod sentry;
 pub mod upgrade;
 pub mod websocket;
 
-pub use downgrade::{Downgrade, End, StreamLine};
+pub use downgrade::{Downgrade, DowngradeAnswer, End, StreamLine};
 pub use sentry::{Flood, Sentry};
 
 /// What a client says first (RFC 9113 section 3.4).

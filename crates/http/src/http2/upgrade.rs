@@ -16,7 +16,7 @@ pub fn answer_fields<'b>(head: &'b ResponseHead, buf: &'b [u8]) -> impl Iterator
     })
 }
 
-/// The fields of a request of ours that go to a server over HTTP/2. Of `TE` nothing but `trailers` may.
+/// The fields of a request of ours that go to a server over HTTP/2, but for the authority and what is said of trailers.
 pub fn request_fields<'b>(fields: &'b Fields, buf: &'b [u8]) -> impl Iterator<Item = (&'b [u8], &'b [u8])> {
     passing(fields, buf).filter(|(name, _)| !name.eq_ignore_ascii_case(b"host"))
 }

@@ -11,6 +11,7 @@ mod process;
 mod route;
 mod sticky;
 mod tcp;
+mod tls;
 mod zonefile;
 
 pub use admin::{Admin, AdminUser, Role};
@@ -22,7 +23,7 @@ pub use dns::{
 pub use log::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget};
 pub use pool::{
     Balance, BodyMatch, Check, CheckKind, Eject, HashKey, Host, HttpCheck, OnDown, Pool, PoolTimeouts, ProxyVersion,
-    Queue, RedisRole, Retry, RetryOn, Reuse, Server, ServerAddr, Standing, StatusRange, TalkCheck,
+    Queue, RedisRole, Retry, RetryOn, Reuse, Server, ServerAddr, ServerProtocol, Standing, StatusRange, TalkCheck,
 };
 pub use process::{Ceiling, Process, SecretRef, Workers};
 pub use route::{
@@ -30,6 +31,7 @@ pub use route::{
     Listener, Matcher, Network, PathPattern, PathRewrite, Redirect, RedirectTo, RequestId, Respond, Route, Site,
 };
 pub use tcp::{Tcp, TcpRoute, TcpTimeouts};
+pub use tls::{CertificateSource, ClientCertificates, ListenerTls, PoolTls, TlsMin};
 pub use zonefile::{Then, Update, Zonefile};
 
 pub use sticky::{

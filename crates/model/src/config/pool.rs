@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Sticky;
+use super::{PoolTls, Sticky};
 use crate::{PoolName, ServerName, defaults};
 
 /// Interchangeable servers.
@@ -41,6 +41,20 @@ pub struct Pool {
     /// Whether primary servers that come back get new traffic at once. Otherwise backups that have taken over keep it
     /// until none of them can serve.
     pub failback: bool,
+    /// What is spoken to the servers.
+    pub protocol: ServerProtocol,
+    /// TLS towards its servers. `None`: they are spoken to in the clear.
+    pub tls: Option<PoolTls>,
+}
+
+/// What is spoken to servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServerProtocol {
+    /// HTTP/1.1
+    #[default]
+    Http1,
+    /// HTTP/2, without asking first.
+    Http2,
 }
 
 /// One server.
@@ -436,6 +450,8 @@ impl Pool {
             sessions: Sessions::default(),
             on_down: OnDown::Keep,
             failback: true,
+            protocol: ServerProtocol::default(),
+            tls: None,
         }
     }
 }

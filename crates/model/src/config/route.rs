@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AccessLog, Tcp};
+use super::{AccessLog, ListenerTls, Tcp};
 use crate::{ListenerName, PoolName, Template, defaults};
 
 /// An address that traffic comes in at.
@@ -14,6 +14,8 @@ pub struct Listener {
     pub name: ListenerName,
     /// The address to bind.
     pub addr: ListenAddr,
+    /// TLS towards its clients. `None`: it speaks in the clear.
+    pub tls: Option<ListenerTls>,
     /// How long clients may take.
     pub timeouts: ClientTimeouts,
     /// How much clients may send.

@@ -37,7 +37,7 @@ async fn an_ipv4_client_of_both_families_is_an_ipv4_client() {
 
 #[tokio::test]
 async fn bytes_pass_and_an_end_of_sending_is_no_end_of_reading() {
-    let (client, server) = pair().await;
+    let (mut client, mut server) = pair().await;
     assert_eq!(client.try_write_vectored(&[IoSlice::new(b"he"), IoSlice::new(b"llo")]).unwrap(), 5);
     client.shutdown_write().unwrap();
     let mut buffer = [0; 16];
@@ -51,13 +51,13 @@ async fn bytes_pass_and_an_end_of_sending_is_no_end_of_reading() {
 
 #[tokio::test]
 async fn an_idle_connection_is_of_use_until_the_peer_speaks_or_leaves() {
-    let (client, server) = pair().await;
+    let (mut client, server) = pair().await;
     assert!(!client.is_closed_or_readable());
     drop(server);
     client.readable().await.unwrap();
     assert!(client.is_closed_or_readable());
 
-    let (client, server) = pair().await;
+    let (mut client, mut server) = pair().await;
     server.try_write(b"unasked").unwrap();
     client.readable().await.unwrap();
     assert!(client.is_closed_or_readable());
@@ -65,7 +65,7 @@ async fn an_idle_connection_is_of_use_until_the_peer_speaks_or_leaves() {
 
 #[tokio::test]
 async fn a_reset_is_an_error_to_the_peer_not_an_end() {
-    let (client, server) = pair().await;
+    let (client, mut server) = pair().await;
     client.reset();
     server.readable().await.unwrap();
     assert_eq!(server.try_read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
@@ -132,7 +132,7 @@ fn only_a_lack_of_means_makes_accepting_wait() {
 
 #[tokio::test]
 async fn a_reset_breaks_a_connection_and_an_end_of_sending_does_not() {
-    let (client, server) = pair().await;
+    let (mut client, server) = pair().await;
     let broken = |stream: &Stream| stream.poll_broken(&mut Context::from_waker(std::task::Waker::noop())).is_ready();
     assert!(!broken(&server));
     client.shutdown_write().unwrap();

@@ -62,6 +62,8 @@ pub(crate) struct Ready {
     need: usize,
     dead: Duration,
     name: Arc<str>,
+    /// What all nodes have, to make keys of session tickets of.
+    pub(crate) ticket_secret: Vec<u8>,
 }
 
 /// The running cluster.
@@ -98,6 +100,8 @@ pub(crate) fn ready(
         })?;
         paths.push(path);
     }
+    // Long enough, or the ring of keys would have refused it.
+    let ticket_secret = secrets::read_private(&cluster.key).map_err(Refusal::plain)?;
     let pings = pings(cluster)?;
     let guard = start_guard(cluster, program, &routes).map_err(|error| {
         Refusal::plain(format!("cluster `{}`: the address guard does not start: {error}", cluster.name))
@@ -116,6 +120,7 @@ pub(crate) fn ready(
         need: cluster.ping.as_ref().map_or(0, |ping| ping.need),
         dead: cluster.beat.dead,
         name: cluster.nodes.get(me).map(|node| Arc::clone(&node.name)).unwrap_or_default(),
+        ticket_secret,
     })
 }
 
@@ -142,7 +147,7 @@ impl Ready {
         events: mpsc::Sender<Event>,
         ending: &Ending,
     ) -> Heart {
-        let Self { node, paths, peers, guard, pings, need, dead, name: _ } = self;
+        let Self { node, paths, peers, guard, pings, need, dead, name: _, ticket_secret: _ } = self;
         let teller = Teller::new(events);
         Heart { node, paths, peers, guard, pings, need, dead, commands, bell, teller, _token: ending.token() }
     }

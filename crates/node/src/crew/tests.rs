@@ -29,6 +29,8 @@ fn nothing() -> (Arc<Shared>, Arc<Snapshot>) {
         previous: None,
         token_keys: &HashMap::new(),
         pages: &HashMap::new(),
+        acceptors: &HashMap::new(),
+        connectors: &HashMap::new(),
         logs: &HashMap::new(),
         hash_seed: [0; 16],
         shared: &shared,

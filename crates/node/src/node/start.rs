@@ -21,6 +21,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
 use super::{ControlPlace, Ended, Handle, Node, Service, SignalUse, Start, StartError, buffers, max_conns};
+use crate::certificates::Tls;
 use crate::cluster;
 use crate::crew::{Crew, Opened, Silent};
 use crate::dns::{self, Dns};
@@ -112,7 +113,8 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     let hash_seed = state.hash_seed().map_err(in_state)?;
     let resources = {
         let (keys, logs) = (TokenKeys::default(), HashSet::new());
-        let known = Known { keys: &keys, logs: &logs, own_secret: &own_secret, admin: &admin, dns: &[] };
+        let tls = Tls::new(cluster.as_ref().map(|cluster| cluster.ticket_secret.as_slice()));
+        let known = Known { keys: &keys, logs: &logs, own_secret: &own_secret, admin: &admin, dns: &[], tls: &tls };
         prepare::gather(&config, &known, &loaded)?
     };
     Ok(Ready {
@@ -233,9 +235,9 @@ async fn assemble(
     let mut lookups = Lookups::new(Rc::clone(&resolver), events.clone());
     lookups.follow(&keeper.hosts(), &answers);
     let mut probes = Probes::new(events.clone(), rng());
-    probes.follow(&config, |id| keeper.addrs(id));
+    probes.follow(&config, ready.resources.tls.connectors(), |id| keeper.addrs(id));
 
-    let named = (ready.resources.pages, ready.resources.keys);
+    let named = (ready.resources.pages, ready.resources.keys, ready.resources.tls);
     let mut running = first_running(&config, named, &keeper, &logs, ready.hash_seed, &shared);
     running.texts = Arc::new(ready.texts);
     running.bound = bound(&ready.opened);
@@ -307,7 +309,7 @@ fn first_zonefiles(
 /// The first configuration in force, with its first snapshot.
 fn first_running(
     config: &Arc<Config>,
-    (pages, keys): (Pages, TokenKeys),
+    (pages, keys, tls): (Pages, TokenKeys, Tls),
     keeper: &Keeper,
     logs: &LogWriters,
     hash_seed: [u8; 16],
@@ -321,6 +323,8 @@ fn first_running(
         previous: None,
         token_keys: keys.by_pool(),
         pages: &pages,
+        acceptors: tls.acceptors(),
+        connectors: tls.connectors(),
         logs: logs.sinks(),
         hash_seed,
         shared,
@@ -334,6 +338,7 @@ fn first_running(
         applied_at: clock::unix_now(),
         pages,
         keys,
+        tls,
         bound: HashMap::new(),
         snapshot,
         views,

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use evenkeel_balance::{CheckOutcome, Failure, Rng};
 use evenkeel_http::preface::proxy::{Facts, write_v1, write_v2};
-use evenkeel_model::config::{Check, CheckKind, Config, HttpCheck, ProxyVersion};
-use evenkeel_model::{Reason, ServerId};
+use evenkeel_model::config::{Check, CheckKind, Config, Host, HttpCheck, Pool, ProxyVersion, Server};
+use evenkeel_model::{PoolName, Reason, ServerId};
 use evenkeel_net::stream::{self, Stream};
+use evenkeel_net::tls::{self, Connector, ServerName};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -42,6 +43,7 @@ struct Running {
     check: Check,
     authority: String,
     proxy: Option<ProxyVersion>,
+    secure: Option<Secure>,
     addrs: watch::Sender<Arc<[SocketAddr]>>,
     task: JoinHandle<()>,
 }
@@ -53,18 +55,27 @@ impl Probes {
     }
 
     /// Makes the probes those of the configuration. A probe whose check and server are unchanged goes on as it is.
-    pub(crate) fn follow(&mut self, config: &Config, addrs: impl Fn(&ServerId) -> Arc<[SocketAddr]>) {
+    pub(crate) fn follow(
+        &mut self,
+        config: &Config,
+        connectors: &HashMap<PoolName, Arc<Connector>>,
+        addrs: impl Fn(&ServerId) -> Arc<[SocketAddr]>,
+    ) {
         let mut wanted = HashMap::new();
         for pool in &config.pools {
             let Some(check) = &pool.check else { continue };
             for server in &pool.servers {
                 let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
-                wanted.insert(id, (check, server.addr.to_string(), server.proxy));
+                let secure = Secure::of(pool, server, connectors.get(&pool.name));
+                wanted.insert(id, (check, server.addr.to_string(), (secure, server.proxy)));
             }
         }
         self.running.retain(|id, running| {
-            let stays = wanted.get(id).is_some_and(|(check, at, proxy)| {
-                **check == running.check && *at == running.authority && *proxy == running.proxy
+            let stays = wanted.get(id).is_some_and(|(check, at, (secure, proxy))| {
+                **check == running.check
+                    && *at == running.authority
+                    && *proxy == running.proxy
+                    && Secure::is_same(secure, &running.secure)
             });
             if !stays {
                 running.task.abort();
@@ -72,10 +83,10 @@ impl Probes {
             stays
         });
         let mut delay = Duration::ZERO;
-        for (id, (check, authority, proxy)) in wanted {
+        for (id, (check, authority, door)) in wanted {
             if !self.running.contains_key(&id) {
                 let known = addrs(&id);
-                self.start(id, (check.clone(), authority, proxy), known, delay);
+                self.start((id, door), check.clone(), authority, known, delay);
                 delay = delay.saturating_add(FIRST_STEP).min(check.every);
             }
         }
@@ -94,8 +105,9 @@ impl Probes {
 
     fn start(
         &mut self,
-        id: ServerId,
-        (check, authority, proxy): (Check, String, Option<ProxyVersion>),
+        (id, (secure, proxy)): (ServerId, (Option<Secure>, Option<ProxyVersion>)),
+        check: Check,
+        authority: String,
         known: Arc<[SocketAddr]>,
         delay: Duration,
     ) {
@@ -104,13 +116,14 @@ impl Probes {
             id: id.clone(),
             check: check.clone(),
             authority: authority.clone(),
+            secure: secure.clone(),
             proxy,
             addrs,
             events: self.events.clone(),
             rng: Rng::new(self.rng.next_u64()),
         };
         let task = tasks::start_task(tasks::PROBE, &self.events, probe.run(delay));
-        self.running.insert(id, Running { check, authority, proxy, addrs: sender, task });
+        self.running.insert(id, Running { check, authority, secure, proxy, addrs: sender, task });
     }
 }
 
@@ -122,11 +135,39 @@ impl Drop for Probes {
     }
 }
 
+/// TLS with a server, under the name that it has to prove.
+#[derive(Clone)]
+pub(crate) struct Secure {
+    connector: Arc<Connector>,
+    name: ServerName<'static>,
+}
+
+impl Secure {
+    fn of(pool: &Pool, server: &Server, connector: Option<&Arc<Connector>>) -> Option<Self> {
+        let own = || match &server.addr.host {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.clone(),
+        };
+        let name = pool.tls.as_ref()?.name.clone().unwrap_or_else(own);
+        // A name that is none refuses the configuration before it comes here.
+        Some(Self { connector: Arc::clone(connector?), name: Connector::name_of(&name).ok()? })
+    }
+
+    fn is_same(one: &Option<Self>, other: &Option<Self>) -> bool {
+        match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(&one.connector, &other.connector) && one.name == other.name,
+            _ => false,
+        }
+    }
+}
+
 struct Probe {
     id: ServerId,
     check: Check,
     authority: String,
     proxy: Option<ProxyVersion>,
+    secure: Option<Secure>,
     addrs: watch::Receiver<Arc<[SocketAddr]>>,
     events: mpsc::Sender<Event>,
     rng: Rng,
@@ -140,7 +181,7 @@ impl Probe {
             tokio::time::sleep_until(next).await;
             let Some(addr) = self.address().await else { return };
             let started = Instant::now();
-            let outcome = probe(&self.check, &self.authority, self.proxy, addr).await;
+            let outcome = probe(&self.check, &self.authority, (self.secure.as_ref(), self.proxy), addr).await;
             if self.events.send(Event::Checked { id: self.id.clone(), outcome }).await.is_err() {
                 return;
             }
@@ -172,38 +213,38 @@ impl Probe {
 pub(crate) async fn probe(
     check: &Check,
     authority: &str,
-    proxy: Option<ProxyVersion>,
+    (secure, proxy): (Option<&Secure>, Option<ProxyVersion>),
     addr: SocketAddr,
 ) -> CheckOutcome {
+    let mut first = Vec::new();
+    match proxy {
+        None => {}
+        Some(ProxyVersion::V1) => write_v1(&mut first, None),
+        Some(ProxyVersion::V2) => write_v2(&mut first, None, &Facts::default()),
+    }
     let deadline = Instant::now() + check.timeout;
-    let stream = match stream::connect(addr, check.timeout).await {
+    let connected = match secure {
+        None => stream::connect_saying(addr, &first, check.timeout).await,
+        Some(Secure { connector, name }) => tls::connect_to(addr, connector, name, &first, check.timeout).await,
+    };
+    let mut stream = match connected {
         Ok(stream) => stream,
         Err(error) if error.local => return CheckOutcome::Local { detail: error.to_string() },
         Err(error) => {
             return CheckOutcome::Failed(Failure {
                 reason: error.reason,
                 at: addr.to_string(),
-                detail: None,
+                detail: (error.reason == Reason::TlsFailed).then(|| error.source.to_string()),
                 answer: None,
             });
         }
     };
-    let mut header = Vec::new();
-    match proxy {
-        None => {}
-        Some(ProxyVersion::V1) => write_v1(&mut header, None),
-        Some(ProxyVersion::V2) => write_v2(&mut header, None, &Facts::default()),
-    }
-    match tokio::time::timeout_at(deadline, say(&stream, &header)).await {
-        Ok(Err(error)) => lost(&error, addr),
-        // A new connection takes so few bytes at once; where it does not, the check's own time is up.
-        Ok(Ok(())) | Err(_) => ask_over(&stream, check, authority, addr, deadline).await,
-    }
+    ask_over(&mut stream, check, authority, addr, deadline).await
 }
 
 /// Asks once over a connection that stands; `deadline` is the probe's.
 pub(crate) async fn ask_over(
-    stream: &Stream,
+    stream: &mut Stream,
     check: &Check,
     authority: &str,
     addr: SocketAddr,
@@ -240,7 +281,7 @@ fn lost(error: &io::Error, addr: SocketAddr) -> CheckOutcome {
 }
 
 /// Talks with a server until it is certain what to hold of it.
-async fn converse(stream: &Stream, talk: &mut talk::Talk<'_>) -> io::Result<CheckOutcome> {
+async fn converse(stream: &mut Stream, talk: &mut talk::Talk<'_>) -> io::Result<CheckOutcome> {
     say(stream, &talk.opening()).await?;
     let mut piece = [0; PIECE_BYTES];
     loop {
@@ -262,7 +303,7 @@ async fn converse(stream: &Stream, talk: &mut talk::Talk<'_>) -> io::Result<Chec
 }
 
 async fn ask_and_read(
-    stream: &Stream,
+    stream: &mut Stream,
     check: &HttpCheck,
     authority: &str,
     judge: &mut ask::Judge<'_>,
@@ -281,7 +322,7 @@ async fn ask_and_read(
 }
 
 /// Sends all of the bytes.
-async fn say(stream: &Stream, mut rest: &[u8]) -> io::Result<()> {
+async fn say(stream: &mut Stream, mut rest: &[u8]) -> io::Result<()> {
     while !rest.is_empty() {
         match stream.try_write(rest) {
             Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
@@ -293,7 +334,7 @@ async fn say(stream: &Stream, mut rest: &[u8]) -> io::Result<()> {
 }
 
 /// Reads what comes next; 0 is the end.
-async fn hear(stream: &Stream, piece: &mut [u8]) -> io::Result<usize> {
+async fn hear(stream: &mut Stream, piece: &mut [u8]) -> io::Result<usize> {
     loop {
         match stream.try_read(piece) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.readable().await?,

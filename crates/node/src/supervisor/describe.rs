@@ -26,6 +26,7 @@ impl Supervisor {
             listeners: config.listeners.iter().map(|listener| self.describe_listener(listener)).collect(),
             pools: config.pools.iter().map(|pool| self.describe_pool(pool, turn)).collect(),
             zonefiles: self.zonefiles.report(),
+            certificates: self.running.tls.shown(),
             dns: self.dns.totals(),
             connections: self.shared.connections(),
             totals: self.shared.totals(),

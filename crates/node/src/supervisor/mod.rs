@@ -17,6 +17,7 @@ mod cluster;
 mod describe;
 mod reload;
 mod steer;
+mod tls;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ use evenkeel_proxy::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::certificates::{Installed, Tls};
 use crate::cluster::{Cluster, Told};
 use crate::compare::Sources;
 use crate::crew::{Crew, JOIN_PATIENCE, Silent};
@@ -110,6 +112,8 @@ pub(crate) enum Order {
     Steer { order: Box<Steering>, reply: steer::Reply },
     /// Hand out the tables of learned sessions.
     Sessions { reply: oneshot::Sender<SessionBook> },
+    /// Have a listener show certificates that come from elsewhere than files. Answered when traffic sees them.
+    Install { listener: ListenerName, installed: Installed, reply: oneshot::Sender<Result<(), String>> },
     /// Say how things are.
     Status { reply: oneshot::Sender<NodeStatus> },
     /// Say how the cluster is.
@@ -173,6 +177,7 @@ pub(crate) struct Running {
     pub(crate) applied_at: Duration,
     pub(crate) pages: Pages,
     pub(crate) keys: TokenKeys,
+    pub(crate) tls: Tls,
     pub(crate) bound: HashMap<ListenerName, SocketAddr>,
     /// The snapshot that was published last, and the views that it was built of.
     pub(crate) snapshot: Arc<Snapshot>,
@@ -269,6 +274,7 @@ impl Supervisor {
                 // Whoever asked and left is not waited for.
                 let _ = reply.send(self.sources());
             }
+            Event::Order(Order::Install { listener, installed, reply }) => self.install(&listener, installed, reply),
             Event::Order(Order::Steer { order, reply }) => self.steer(&order, reply, turn),
             Event::Order(Order::Sessions { reply }) => {
                 // Whoever asked may have left.
@@ -414,6 +420,8 @@ impl Supervisor {
             previous: Some(&self.running.snapshot),
             token_keys: self.running.keys.by_pool(),
             pages: &self.running.pages,
+            acceptors: self.running.tls.acceptors(),
+            connectors: self.running.tls.connectors(),
             logs: self.logs.sinks(),
             hash_seed: self.hash_seed,
             shared: &self.shared,

@@ -124,6 +124,7 @@ impl Supervisor {
         let (keys, pages) = (self.running.keys.clone(), self.running.pages.clone());
         let logs: HashSet<_> = self.logs.sinks().keys().cloned().collect();
         let (admin, dns) = (self.admin.borrow().clone(), self.dns.blocks());
+        let tls = self.running.tls.clone();
         let (own_secret, workers) = (self.own_secret.clone(), self.crew.len());
         let (resolver, events) = (Rc::clone(&self.resolver), self.events.clone());
         let known: HashSet<String> = self.keeper.hosts().into_iter().collect();
@@ -141,6 +142,7 @@ impl Supervisor {
                     own_secret: &own_secret,
                     admin: &admin,
                     dns: &dns,
+                    tls: &tls,
                     workers,
                 };
                 prepare::prepare(&origin, &running)
@@ -197,6 +199,8 @@ impl Supervisor {
         self.running.is_rollback = turn.reloads.is_rollback;
         self.running.keys = resources.keys;
         self.running.pages = resources.pages;
+        let before = std::mem::replace(&mut self.running.tls, resources.tls);
+        self.running.tls.adopt(&before);
         self.admin.send_replace(resources.admin);
         self.running.generation = self.running.generation.saturating_add(1);
         self.running.applied_at = clock::unix_now();
@@ -246,7 +250,7 @@ impl Supervisor {
         }
         self.lookups.follow(&self.keeper.hosts(), answers);
         let keeper = &self.keeper;
-        self.probes.follow(&config, |id| keeper.addrs(id));
+        self.probes.follow(&config, self.running.tls.connectors(), |id| keeper.addrs(id));
         if let Err(error) = self.zonefiles.follow(&config) {
             tracing::error!("zone files are not looked at: {error}");
         }

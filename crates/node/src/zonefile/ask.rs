@@ -71,7 +71,7 @@ fn check_of(target: &Target, block: &Zonefile) -> Check {
 async fn probe(addr: SocketAddr, check: &Check) -> Asked {
     let deadline = Instant::now() + check.timeout;
     let outcome = match stream::connect(addr, check.timeout).await {
-        Ok(stream) => ask_over(&stream, check, &addr.to_string(), addr, deadline).await,
+        Ok(mut stream) => ask_over(&mut stream, check, &addr.to_string(), addr, deadline).await,
         Err(error) => {
             // A host that does not answer on its own network is told by another error than a network we have no way to.
             let is_ours = error.local || error.source.kind() == ErrorKind::NetworkUnreachable;

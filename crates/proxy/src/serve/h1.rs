@@ -25,11 +25,8 @@ use crate::serve::{FIRST_WORD, h2};
 use crate::sleepers::Bed;
 use crate::snapshot::Snapshot;
 use crate::timer::Timer;
-use crate::wire::{Stream, Wire, write_all};
+use crate::wire::{LINGER, Stream, Wire, linger, write_all};
 use crate::worker::Worker;
-
-/// How long a closing connection is read from, so that the client gets the answer before a reset can destroy it.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// The answer where the memory for buffers is lent out.
 const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n";
@@ -51,6 +48,8 @@ pub(crate) struct Client {
     bed: Rc<Bed>,
     /// What a stream falls back on once its listener is gone: it was asked for before its client knew.
     hold: Option<Rc<Hold>>,
+    /// Since when it has said nothing. What wakes it may be a part of a record of TLS, which says nothing yet.
+    silent_since: Option<Instant>,
     /// Where the listener stands in the snapshot of that generation.
     place: (u64, usize),
 }
@@ -76,6 +75,9 @@ enum Woken {
 /// Serves a connection from its first byte to its end.
 pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Stream) {
     let Some(mut client) = Client::new(Rc::clone(&worker), listener, stream) else { return };
+    if client.stream.tls().is_some_and(|facts| facts.application.as_deref() == Some("h2")) {
+        return Box::pin(h2::connection(client, Vec::new())).await;
+    }
     let bell = Rc::clone(&worker);
     let mut turned = pin!(bell.turn.notified());
     loop {
@@ -86,14 +88,17 @@ pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, strea
         // What serving takes is fetched for as long as bytes are in hand, so that an idle connection is small.
         let (served, desk, next) = bell.rooms.serve(client, worker.free.desk()).await;
         client = served;
-        let early = if next == Next::Http2 { desk.input.filled().to_vec() } else { Vec::new() };
+        if next == Next::Http2 {
+            let early = desk.input.filled().to_vec();
+            worker.free.return_desk(desk);
+            return Box::pin(h2::connection(client, early)).await;
+        }
         worker.free.return_desk(desk);
         match next {
             Next::Keep => {}
-            Next::Close => return,
+            Next::Close | Next::Http2 => return,
             Next::Reset => return client.stream.reset(),
             Next::Linger => return Box::pin(client.linger()).await,
-            Next::Http2 => return Box::pin(h2::connection(client, &early)).await,
         }
     }
 }
@@ -134,6 +139,7 @@ impl Client {
             opened: now,
             bed: Rc::default(),
             hold: None,
+            silent_since: None,
         })
     }
 
@@ -154,6 +160,7 @@ impl Client {
             opened: branch.opened,
             bed: Rc::default(),
             hold: Some(branch.hold),
+            silent_since: None,
         }
     }
 
@@ -166,7 +173,7 @@ impl Client {
     async fn idle<'w>(&mut self, bell: &'w Worker, mut turned: Pin<&mut Notified<'w>>) -> Woken {
         // The first request is awaited as long as a head may take, the next ones as long as idle connections may stand.
         let patience = if self.requests == 0 { self.timeouts.head } else { self.timeouts.idle };
-        let mut deadline = Instant::now() + patience;
+        let mut deadline = *self.silent_since.get_or_insert_with(Instant::now) + patience;
         if !self.may_stay() {
             // Accepted while connections were told to go, too late to hear it.
             deadline = deadline.min(Instant::now() + FIRST_WORD);
@@ -201,7 +208,7 @@ impl Client {
         // The runtime takes every new socket for readable until it has asked.
         match self.read_what_is_there(desk).await {
             Poll::Pending => return Next::Keep,
-            Poll::Ready(Ok(count)) if count > 0 => {}
+            Poll::Ready(Ok(count)) if count > 0 => self.silent_since = None,
             Poll::Ready(_) => return Next::Close,
         }
         if self.requests == 0 && !self.is_stream && self.begins_as_http2(desk).await {
@@ -334,20 +341,7 @@ impl Client {
     /// Ends our side and reads on for a moment: closing with bytes unread would reset the connection, and the reset
     /// could overtake the answer (RFC 9112 section 9.6).
     pub(crate) async fn linger(mut self) {
-        if self.stream.shutdown_write().is_err() {
-            return;
-        }
-        let deadline = Instant::now() + LINGER;
-        // A client that goes on sending is not waited for longer than that, nor read from more than that.
-        let mut left = caps::DRAIN_BYTES.saturating_mul(4);
-        while left > 0 {
-            let (stream, scratch) = (&mut self.stream, &self.worker.scratch);
-            let read = poll_fn(|cx| stream.poll_read(cx, &mut scratch.borrow_mut()));
-            match self.timer.until(deadline, read).await {
-                Ok(Ok(count)) if count > 0 => left = left.saturating_sub(count as u64),
-                _ => break,
-            }
-        }
+        linger(self.stream, &mut self.timer, &self.worker.scratch).await;
     }
 
     /// Turns a request away unread: there is no memory to read it into. It is counted, and has no line in the log.

@@ -5,6 +5,7 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod room;
 pub(crate) mod tcp;
+mod tls;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -18,6 +19,7 @@ use evenkeel_model::config::Listener;
 use tokio::time::Instant;
 
 use crate::error::reaction;
+use crate::snapshot::Entrance;
 use crate::timer::Timer;
 use crate::wire::Stream;
 use crate::worker::Worker;
@@ -26,13 +28,26 @@ use crate::worker::Worker;
 /// a round trip around the world and some.
 const FIRST_WORD: Duration = Duration::from_millis(500);
 
-/// Whether connections of the listener are HTTP from their first byte on.
+/// Whether connections of the listener are HTTP, or TLS around it, from their first byte on.
 pub(crate) fn is_plain(worker: &Worker, listener: &ListenerName) -> bool {
     with_config(worker, listener, |config| config.proxied.is_empty() && config.tcp.is_none()).unwrap_or(true)
 }
 
-/// Serves a connection as its listener says, from what comes before HTTP on.
-pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, mut stream: Stream) {
+/// Serves a connection from its first byte to its end.
+pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Stream) {
+    let stream = match entrance(&worker, &listener) {
+        Some(Entrance::Plain) => stream,
+        Some(Entrance::Tls(acceptor)) => match tls::shake(&worker, &listener, stream, acceptor).await {
+            Some(stream) => stream,
+            None => return,
+        },
+        Some(Entrance::Closed) | None => return,
+    };
+    h1::connection(worker, listener, stream).await;
+}
+
+/// The same where something comes before it, or it is passed on.
+pub(crate) async fn announced_or_passed(worker: Rc<Worker>, listener: ListenerName, mut stream: Stream) {
     let Some((is_proxied, is_passed_on)) =
         with_config(&worker, &listener, |config| (!config.proxied.is_empty(), config.tcp.is_some()))
     else {
@@ -47,8 +62,14 @@ pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, mut s
     }
     match is_passed_on {
         true => tcp::connection(worker, listener, stream, facts).await,
-        false => h1::connection(worker, listener, stream).await,
+        false => connection(worker, listener, stream).await,
     }
+}
+
+fn entrance(worker: &Worker, listener: &ListenerName) -> Option<Entrance> {
+    let snapshot = worker.snapshot()?;
+    let (_, part) = snapshot.listener(snapshot.listener_place(listener)?)?;
+    Some(part.door.clone())
 }
 
 /// Has a connection speak of those whom its proxy speaks for; `None` where it is refused, which is counted.

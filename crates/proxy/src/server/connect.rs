@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use evenkeel_http::preface::proxy::{Ends, Facts, write_v1, write_v2};
 use evenkeel_http::retry::{Replay, survives_reuse};
-use evenkeel_model::config::{ProxyVersion, Reuse};
+use evenkeel_model::config::{ProxyVersion, Reuse, ServerProtocol};
 use evenkeel_net::stream::{self, ConnectError};
+use evenkeel_net::tls;
 use tokio::time::Instant;
 
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
 use crate::record;
 use crate::serve::h1::Client;
-use crate::server::Attempt;
-use crate::snapshot::ServerPart;
+use crate::server::{Attempt, h2};
+use crate::snapshot::{ServerPart, Way};
 use crate::wire::Stream;
 use crate::worker::Worker;
 
@@ -30,6 +31,9 @@ pub(crate) async fn obtain(
     body: Replay,
 ) -> Result<Stream, ProxyError> {
     let Some(server) = attempt.pool.server(attempt.index) else { return Err(Kind::NoServer.into()) };
+    if attempt.pool.config.protocol == ServerProtocol::Http2 {
+        return Box::pin(h2::obtain(client, exchange, attempt)).await;
+    }
     let survives = survives_reuse(method, body);
     let may_reuse = match attempt.pool.config.reuse {
         Reuse::Never => false,
@@ -63,16 +67,25 @@ pub(crate) async fn obtain(
             exchange.server_addr = Some(stream.peer_addr());
             Ok(stream)
         }
-        Err(error) if error.local => {
-            // The counter `local` tells how often; a line for each would make a shortage worse.
-            tracing::debug!(server = %server.id, %error, "cannot connect");
-            Err(Kind::Local.into())
-        }
         Err(error) => {
+            if error.reason == evenkeel_model::Reason::TlsFailed {
+                // The verdict says that it fails, and this alone why.
+                tracing::debug!(server = %server.id, "{error}");
+            }
             exchange.server_addr = server.addrs.first().copied();
-            Err(Kind::Connect(error.reason).into())
+            Err(fault(server, &error).into())
         }
     }
+}
+
+/// What a connection that was not made means.
+pub(super) fn fault(server: &ServerPart, error: &ConnectError) -> Kind {
+    if error.local {
+        // The counter `local` tells how often; a line for each would make a shortage worse.
+        tracing::debug!(server = %server.id, %error, "cannot connect");
+        return Kind::Local;
+    }
+    Kind::Connect(error.reason)
 }
 
 /// What the work comes to, or `None` where the client's connection breaks before: a slot is not held for nobody.
@@ -101,48 +114,50 @@ pub(crate) async fn dial(
     within: Duration,
     (client, facts): (&Stream, &Facts),
 ) -> Result<Stream, ConnectError> {
-    let stream = connect(worker, server, within).await?;
     let mut header = Vec::new();
     match server.proxy {
-        None => return Ok(stream),
+        None => {}
         Some(ProxyVersion::V1) => write_v1(&mut header, Some(&ends(client))),
         Some(ProxyVersion::V2) => write_v2(&mut header, Some(&ends(client)), facts),
     }
-    match tokio::time::timeout(within, send(&stream, &header)).await {
-        Ok(Ok(())) => Ok(stream),
-        Ok(Err(source)) => Err(ConnectError { reason: evenkeel_model::Reason::ConnectionLost, source, local: false }),
-        Err(_) => Err(ConnectError {
-            reason: evenkeel_model::Reason::ConnectTimeout,
-            source: std::io::ErrorKind::TimedOut.into(),
-            local: false,
-        }),
-    }
-}
-
-/// Sends all of the bytes, which a new connection takes at once but for the rarest case.
-async fn send(stream: &Stream, mut bytes: &[u8]) -> std::io::Result<()> {
-    while !bytes.is_empty() {
-        match stream.try_write(bytes) {
-            Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => stream.writable().await?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    connect(worker, server, within, &header).await
 }
 
 /// Tries the server's addresses one after the other, beginning at one by chance so that all carry traffic.
-async fn connect(worker: &Worker, server: &ServerPart, within: Duration) -> Result<Stream, ConnectError> {
+pub(super) async fn connect(
+    worker: &Worker,
+    server: &ServerPart,
+    within: Duration,
+    first: &[u8],
+) -> Result<Stream, ConnectError> {
     let count = server.addrs.len().max(1);
     let first = usize::try_from(worker.chance() >> 33).unwrap_or(0) % count;
     let turned = server.addrs.iter().cycle().skip(first).take(server.addrs.len());
     let mut failed =
         ConnectError { reason: evenkeel_model::Reason::Dns, source: std::io::ErrorKind::NotFound.into(), local: false };
     for addr in turned.copied().collect::<Vec<SocketAddr>>() {
-        match stream::connect(addr, within).await {
+        match connect_to(server, addr, within, first).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
     }
     Err(failed)
+}
+
+/// Connects, says these first bytes, and agrees on TLS where the pool speaks it, all within the time.
+async fn connect_to(
+    server: &ServerPart,
+    addr: SocketAddr,
+    within: Duration,
+    first: &[u8],
+) -> Result<Stream, ConnectError> {
+    match &server.way {
+        Way::Plain => stream::connect_saying(addr, first, within).await,
+        Way::Tls(connector, name) => tls::connect_to(addr, connector, name, first, within).await,
+        Way::Closed => Err(ConnectError {
+            reason: evenkeel_model::Reason::TlsFailed,
+            source: std::io::Error::other("TLS with this server cannot be had"),
+            local: true,
+        }),
+    }
 }

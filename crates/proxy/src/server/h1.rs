@@ -1,12 +1,16 @@
 //! Speaking HTTP/1.1 to a server: the request's head out, the answer's head in.
 
 use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use evenkeel_http::cookie::CookieRule;
 use evenkeel_http::forwarded::{self, Scheme};
-use evenkeel_http::{ConnectionField, Edit, Limits, RequestFacts, RequestOut, ResponseOut, Version, uri};
+use evenkeel_http::http2;
+use evenkeel_http::{
+    ConnectionField, Edit, Limits, RequestFacts, RequestOut, ResponseError, ResponseOut, Version, uri,
+};
 use evenkeel_http::{write_request as serialise_request, write_response};
 use evenkeel_model::caps;
 use evenkeel_model::config::Reuse;
@@ -73,6 +77,7 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
                 (false, Reuse::Never) => ConnectionField::Close,
                 (false, _) => ConnectionField::Silent,
             },
+            takes_trailers: http2::upgrade::takes_trailers(request.fields(), buf),
             edits,
             cookies: cookies.get(..count).unwrap_or_default(),
             client: Some(forwarded::Client {
@@ -80,7 +85,7 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
                 trusted: exchange.is_trusted,
                 peer: exchange.peer.ip(),
                 client: exchange.client,
-                scheme: Scheme::Http,
+                scheme: if exchange.tls.is_some() { Scheme::Https } else { Scheme::Http },
                 host: request.authority(buf),
             }),
         };
@@ -216,7 +221,8 @@ fn poll_head(
         }
         client.worker.free.lend_answer(&mut desk.answer);
         match server.poll_read(cx, desk.answer.room(usize::MAX)) {
-            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Kind::ServerLost.into())),
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(Kind::ServerLost.into())),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(fault(&error).into())),
             Poll::Ready(Ok(count)) => desk.answer.grow(count),
             Poll::Pending => {
                 if desk.answer.filled().is_empty() {
@@ -225,6 +231,15 @@ fn poll_head(
                 return Poll::Pending;
             }
         }
+    }
+}
+
+/// What an error of reading an answer's head means. Only a stream of HTTP/2 tells more than that it broke.
+fn fault(error: &io::Error) -> Kind {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Kind::Refused,
+        io::ErrorKind::InvalidData => Kind::Answer(ResponseError::BadStatusLine),
+        _ => Kind::ServerLost,
     }
 }
 

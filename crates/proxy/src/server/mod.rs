@@ -5,6 +5,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod h1;
+pub(crate) mod h2;
 pub(crate) mod pool;
 
 use std::future::poll_fn;
@@ -128,11 +129,13 @@ async fn deliver(
 }
 
 fn keep_connection(client: &Client, server: Stream, attempt: &Attempt<'_>) {
+    // A stream ends with its one exchange; the connection that carries it is kept elsewhere.
     if let Some(part) = attempt.pool.server(attempt.index)
+        && !server.is_in_memory()
         && !client.worker.is_draining()
     {
         let owner = connect::owner(part, &client.stream);
-        client.worker.idle.put(&part.id, &part.addrs, attempt.pool.config.timeouts.keep, server, owner);
+        client.worker.idle.put(part, attempt.pool.config.timeouts.keep, server, owner);
     }
 }
 
@@ -217,7 +220,10 @@ fn patience(client: &Client, upload: &Pipe, download: &Pipe, pool: &PoolPart, ex
             let body = client.timeouts.body;
             (upload.deadline(body).max(download.progress + body), Kind::BodyTimeout)
         }
-        (Waits::Source, ..) => (download.progress.max(upload.progress) + timeouts.idle, Kind::AnswerStalled),
+        (Waits::Source, ..) => {
+            let idle = if exchange.is_grpc { timeouts.idle.max(client.timeouts.tunnel) } else { timeouts.idle };
+            (download.progress.max(upload.progress) + idle, Kind::AnswerStalled)
+        }
     };
     let total = timeouts.total.zip(exchange.times.despatched).map(|(total, despatched)| despatched + total);
     match total {

@@ -15,7 +15,7 @@ use evenkeel_model::{ServerId, caps};
 use tokio::time::Instant;
 
 use crate::counts::WorkerCounts;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ServerPart, Snapshot, Way};
 use crate::wire::{Stream, Wire};
 
 /// One worker's unused connections, by server.
@@ -26,6 +26,7 @@ pub(crate) struct IdlePool {
 
 /// One server's, the latest used last.
 struct Shelf {
+    way: Way,
     addrs: Arc<[SocketAddr]>,
     keep: Duration,
     connections: Vec<Idle>,
@@ -83,27 +84,23 @@ impl IdlePool {
     }
 
     /// Keeps a connection for later.
-    pub(crate) fn put(
-        &self,
-        id: &ServerId,
-        addrs: &Arc<[SocketAddr]>,
-        keep: Duration,
-        stream: Stream,
-        owner: Option<Ends>,
-    ) {
+    pub(crate) fn put(&self, server: &ServerPart, keep: Duration, stream: Stream, owner: Option<Ends>) {
         if keep.is_zero() {
             return;
         }
         let mut shelves = self.shelves.borrow_mut();
-        if !shelves.contains_key(id) {
-            shelves.insert(id.clone(), Shelf { addrs: Arc::clone(addrs), keep, connections: Vec::new() });
+        if !shelves.contains_key(&server.id) {
+            let (way, addrs) = (server.way.clone(), Arc::clone(&server.addrs));
+            shelves.insert(server.id.clone(), Shelf { way, addrs, keep, connections: Vec::new() });
         }
-        let Some(shelf) = shelves.get_mut(id) else { return };
+        let Some(shelf) = shelves.get_mut(&server.id) else { return };
         if owner.is_some() && shelf.connections.len() >= caps::IDLE_SERVER_CONNECTIONS {
             // Its client may be gone, and nobody else can use it.
             shelf.connections.remove(0);
         }
-        if shelf.connections.len() < caps::IDLE_SERVER_CONNECTIONS && shelf.addrs.contains(&stream.peer_addr()) {
+        // The snapshot of the request may be older than the shelf's.
+        let is_as_wanted = shelf.way.is_same(&server.way) && shelf.addrs.contains(&stream.peer_addr());
+        if shelf.connections.len() < caps::IDLE_SERVER_CONNECTIONS && is_as_wanted {
             shelf.connections.push(Idle { stream, owner, since: Instant::now() });
         }
     }
@@ -132,6 +129,9 @@ impl IdlePool {
             let pool = snapshot.pool_place(&id.pool).and_then(|place| snapshot.pools().get(place));
             let server = pool.and_then(|pool| pool.servers.iter().find(|server| server.id == *id));
             let Some((pool, server)) = pool.zip(server) else { return false };
+            if !shelf.way.is_same(&server.way) {
+                return false;
+            }
             shelf.addrs = Arc::clone(&server.addrs);
             shelf.keep = pool.config.timeouts.keep;
             shelf.connections.retain(|idle| shelf.addrs.contains(&idle.stream.peer_addr()));

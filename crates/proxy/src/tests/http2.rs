@@ -75,7 +75,7 @@ pub(super) fn request(method: &str, path: &str) -> Request<()> {
 }
 
 /// Sends all of it, as the peer has room.
-async fn send_all(stream: &mut SendStream<Bytes>, mut bytes: Bytes, is_end: bool) {
+pub(super) async fn send_all(stream: &mut SendStream<Bytes>, mut bytes: Bytes, is_end: bool) {
     while !bytes.is_empty() {
         stream.reserve_capacity(bytes.len());
         let room = match stream.capacity() {

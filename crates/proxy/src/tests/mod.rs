@@ -7,6 +7,7 @@ mod explaining;
 mod failures;
 mod http2;
 mod http2_abuse;
+mod http2_servers;
 mod keeping;
 mod learning;
 mod life;

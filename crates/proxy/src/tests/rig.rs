@@ -15,6 +15,7 @@ use evenkeel_model::config::{
     PathPattern, PathRewrite, Pool, Route, Server, ServerAddr, Site, Tcp, TcpRoute,
 };
 use evenkeel_model::{ListenerName, PoolName, ServerId, ServerName, State};
+use evenkeel_net::tls::{Acceptor, Connector};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -349,6 +350,8 @@ pub(super) struct Rig {
     pub(super) config: Config,
     pub(super) states: HashMap<ServerId, State>,
     pub(super) pages: ErrorPages,
+    pub(super) acceptors: HashMap<ListenerName, Arc<Acceptor>>,
+    pub(super) connectors: HashMap<PoolName, Arc<Connector>>,
     sink: LogSink,
     commands: Vec<mpsc::Sender<Command>>,
     keys: Arc<[MethodKeys]>,
@@ -389,6 +392,7 @@ pub(super) fn config(pool: Pool) -> Config {
     let listener = Listener {
         name: ListenerName::of_address(":test"),
         addr: ListenAddr::Every(1),
+        tls: None,
         timeouts: ClientTimeouts::default(),
         limits: ClientLimits::default(),
         trusted: Vec::new(),
@@ -435,6 +439,8 @@ impl Rig {
             config,
             states: HashMap::new(),
             pages: ErrorPages::default(),
+            acceptors: HashMap::new(),
+            connectors: HashMap::new(),
             sink,
             commands: vec![commands],
             keys: method_keys().into(),
@@ -489,6 +495,8 @@ impl Rig {
             previous: self.current.as_deref(),
             token_keys: &token_keys,
             pages: &pages,
+            acceptors: &self.acceptors,
+            connectors: &self.connectors,
             logs: &logs,
             hash_seed: [3; 16],
             shared: &self.shared,

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use evenkeel_http::cookie::CookieRule;
+use evenkeel_http::http2::{Downgrade, End, StreamLine};
 use evenkeel_http::uri::{normal_path, query_pairs, query_value, rewrite_path};
 use evenkeel_http::{
     BodyDecoder, Framing, Known, Limits, Piece, RequestFacts, RequestHead, RequestOut, ResponseHead, ResponseOut,
@@ -42,6 +43,43 @@ pub fn h1_request(bytes: &[u8]) {
     assert_eq!(hosts, 1, "not one host: {}", shown(&out));
     if !whole.host(bytes).is_empty() {
         assert!(again.host(&out).eq_ignore_ascii_case(whole.host(bytes)), "the host changed: {}", shown(&out));
+    }
+}
+
+/// A head of a stream of HTTP/2, a field in each line: what is written of it is one head of HTTP/1.1 with a line for each
+/// field, or nothing.
+pub fn h2_request(bytes: &[u8]) {
+    let fields: Vec<(&[u8], &[u8])> = bytes
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split_at_checked(1 + line.get(1..)?.iter().position(|byte| *byte == b'=')?))
+        .map(|(name, value)| (name, value.get(1..).unwrap_or_default()))
+        .collect();
+    let pseudo = |name: &[u8]| fields.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
+    let line = StreamLine {
+        method: pseudo(b":method").unwrap_or(b"GET"),
+        scheme: pseudo(b":scheme"),
+        authority: pseudo(b":authority"),
+        path: pseudo(b":path"),
+        protocol: pseudo(b":protocol"),
+    };
+    for end in [End::Here, End::Later] {
+        let Ok(mut head) = Downgrade::begin(&line, 100, b"KEY") else { return };
+        let mut written = 0;
+        for (name, value) in fields.iter().filter(|(name, _)| !name.starts_with(b":")) {
+            if head.field(name, value).is_err() {
+                return;
+            }
+            written += 1;
+        }
+        let Ok((text, _)) = head.finish(end) else { continue };
+        let lines = text.iter().filter(|byte| **byte == b'\n').count();
+        assert!(lines <= written + 8, "more lines than fields: {}", shown(&text));
+        assert!(!text.contains(&0), "a NUL: {}", shown(&text));
+        let mut again = RequestHead::new();
+        if let Ok(length) = again.parse(&text, &Limits::default()) {
+            assert_eq!(length, Some(text.len()), "the head ends elsewhere: {}", shown(&text));
+            assert!(end == End::Later || !again.framing().has_body(), "a body from nowhere: {}", shown(&text));
+        }
     }
 }
 

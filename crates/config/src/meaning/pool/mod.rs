@@ -8,12 +8,12 @@ mod sticky;
 use std::time::Duration;
 
 use evenkeel_model::config::{
-    Eject, OnDown, Pool, PoolTimeouts, ProxyVersion, Queue, Retry, RetryOn, Reuse, Server, ServerAddr, Standing,
-    StickyMethod,
+    Eject, OnDown, Pool, PoolTimeouts, PoolTls, ProxyVersion, Queue, Retry, RetryOn, Reuse, Server, ServerAddr,
+    ServerProtocol, Standing, StickyMethod,
 };
 use evenkeel_model::{PoolName, ServerId, ServerName, caps, defaults};
 
-use super::Building;
+use super::{Building, tls};
 use crate::entry::Entry;
 use crate::value::Value;
 use crate::{Code, Diagnostics};
@@ -56,7 +56,7 @@ pub(super) fn named(building: &mut Building<'_>, entry: &Entry) {
 pub(super) fn of_block(building: &mut Building<'_>, name: &PoolName, to: &Entry, block: &Entry) {
     let mut servers: Vec<Server> = Vec::new();
     for argument in &to.values {
-        let Some(Value::Server(addr)) = &argument.value else { continue };
+        let Some(Value::Server(addr) | Value::SecureServer(addr)) = &argument.value else { continue };
         let server = ServerName::of_address(&argument.word.text);
         if let Some(twin) = servers.iter().find(|other| other.name == server || other.addr == *addr) {
             let span = building
@@ -76,7 +76,12 @@ pub(super) fn of_block(building: &mut Building<'_>, name: &PoolName, to: &Entry,
         building.places.servers.insert(id, argument.word.span);
         servers.push(Server::new(server, addr.clone()));
     }
+    let is_secure = tls::is_secure(to, building.out);
     finish(building, name.clone(), servers, block);
+    if is_secure && let Some(pool) = building.config.pools.last_mut() {
+        building.places.pool_tls.insert(name.clone(), to.span);
+        pool.tls = Some(PoolTls::new());
+    }
 }
 
 fn finish(building: &mut Building<'_>, name: PoolName, servers: Vec<Server>, entry: &Entry) {
@@ -90,6 +95,9 @@ fn finish(building: &mut Building<'_>, name: PoolName, servers: Vec<Server>, ent
     let mut keys = entry.all("sticky").flat_map(|sticky| sticky.entry("key"));
     if let Some(argument) = keys.next().and_then(|key| key.values.first()) {
         building.places.keys.insert(name.clone(), argument.word.span);
+    }
+    if let Some(entry) = tls::of_pool_entry(entry) {
+        building.places.pool_tls.insert(name.clone(), entry.span);
     }
     let pool = words(entry, Pool::new(name, servers), building.out);
     building.add_pool(pool);
@@ -167,6 +175,9 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
     if let Some(queue_entry) = entry.entry("queue") {
         pool.queue = queue(queue_entry);
     }
+    if let Some(entry) = tls::of_pool_entry(entry) {
+        pool.tls = Some(tls::of_pool(entry, out));
+    }
     if let Some(Value::Duration(time)) = entry.option("slow-start") {
         pool.slow_start = *time;
     }
@@ -191,6 +202,16 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
     }
     if let Some(Value::Choice(switch)) = entry.option("failback") {
         pool.failback = *switch == "on";
+    }
+    if let Some(Value::Choice(protocol)) = entry.option("protocol") {
+        pool.protocol = if *protocol == "h2" { ServerProtocol::Http2 } else { ServerProtocol::Http1 };
+    }
+    if pool.protocol == ServerProtocol::Http2
+        && pool.servers.iter().any(|server| server.proxy.is_some())
+        && let Some(line) = entry.entry("protocol")
+    {
+        out.report(Code::E411, line.span, "`protocol h2` beside `proxy-protocol`: clients share its connections")
+            .help("take one of them out");
     }
     if let Some(Value::Choice(switch)) = entry.option("fail-open") {
         pool.fail_open = *switch == "on";

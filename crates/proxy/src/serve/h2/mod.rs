@@ -4,16 +4,14 @@
 //! body in HTTP/1.1's framing, into a connection in memory that `serve::h1` reads; what comes back is read like a
 //! server's answer and becomes frames again. So there is one path for requests, one parser and one framing machine.
 //!
-//! Not here: frames and their state machines (the `h2` library), and what of them is too much ([`gate`] has it counted
+//! Not here: frames and their state machines (the `h2` library), and what of them is too much (the gate has it counted
 //! by `evenkeel_http::http2::Sentry`). The invariants: streams of a connection share its thread and no more than its
 //! share of memory; a connection ends only when its streams have, or the deadline of a drain has passed; a client is
 //! told before (GOAWAY in two steps, RFC 9113 section 6.8), so that no request is lost in between.
 
 mod answer;
-mod gate;
 mod stream;
 mod trunk;
-mod upload;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -28,8 +26,8 @@ use h2::server::Connection;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
-use self::gate::Gate;
 use self::trunk::Trunk;
+use crate::http2::gate::Gate;
 use crate::serve::h1::Client;
 use crate::sleepers::Nap;
 use crate::worker::Worker;
@@ -41,10 +39,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 type Frames = Connection<Gate, Bytes>;
 
 /// Serves a connection to its end. `early` is what of it was read already.
-pub(crate) async fn connection(client: Client, early: &[u8]) {
+pub(crate) async fn connection(client: Client, early: Vec<u8>) {
     let trunk = Trunk::new(client, early);
     let deadline = Instant::now() + trunk.timeouts.get().head;
-    let handshake = pin!(settings(&trunk).handshake::<_, Bytes>(Gate::new(&trunk)));
+    let handshake = pin!(settings(&trunk).handshake::<_, Bytes>(Gate::new(&trunk.wire)));
     let frames = {
         let mut timer = trunk.timer.borrow_mut().take();
         let Some(timer) = timer.as_mut() else { return };
@@ -118,7 +116,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
         self.trunk.listen(cx);
         loop {
             let is_over = self.poll_frames(cx);
-            if self.trunk.poll_push(cx).is_err() || is_over {
+            if self.trunk.wire.poll_push(cx).is_err() || is_over {
                 // What was lost with the connection its streams learn from the library.
                 return Poll::Ready(());
             }
@@ -154,7 +152,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
                     }
                 }
                 Poll::Ready(Some(Err(_)) | None) => return true,
-                Poll::Pending => match self.trunk.flood.take() {
+                Poll::Pending => match self.trunk.wire.flood() {
                     Some(flood) => {
                         self.worker.shared.reject(flood.code());
                         self.cut(Reason::ENHANCE_YOUR_CALM);
@@ -182,7 +180,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
         }
         if self.trunk.is_empty() {
             self.idle_since.get_or_insert_with(Instant::now);
-            self.trunk.fall_silent();
+            self.trunk.wire.fall_silent();
             let nap = self.nap.get_or_insert_with(|| self.worker.sleepers.lie_down(&self.trunk.bed));
             if !self.is_leaving && nap.is_over(cx) {
                 self.leave();
@@ -199,7 +197,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
     /// deadlines of their own.
     fn deadline(&self) -> Option<Instant> {
         let timeouts = self.trunk.timeouts.get();
-        let owed = self.trunk.owes_fields_since().map(|since| since + timeouts.head);
+        let owed = self.trunk.wire.owes_fields_since().map(|since| since + timeouts.head);
         let idle = self.idle_since.map(|since| match self.is_leaving || self.is_cut {
             true => since.max(self.trunk.told.get().unwrap_or(since)) + FAREWELL,
             false => since + timeouts.idle,
@@ -208,7 +206,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
     }
 
     fn on_deadline(&mut self) {
-        if self.trunk.owes_fields_since().is_some() {
+        if self.trunk.wire.owes_fields_since().is_some() {
             self.worker.shared.reject("head-timeout");
             self.cut(Reason::ENHANCE_YOUR_CALM);
         } else {

@@ -22,9 +22,10 @@ use h2::{Reason, RecvStream};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use tokio::time::Instant;
 
-use super::answer::{Answer, Outcome};
+use super::answer::Answer;
 use super::trunk::{Place, Trunk};
-use super::upload::{Upload, UploadError};
+use crate::http2::inflow::{Broken, Inflow};
+use crate::http2::outflow::Outcome;
 use crate::serve::h1::{self, Branch, Client};
 use crate::timer::Timer;
 use crate::wire::Stream;
@@ -73,7 +74,7 @@ pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond
     };
     let (near, far) = duplex::pair(caps::HTTP2_STREAM_BUFFER);
     near.begin_with(BytesMut::from(Bytes::from(text.head)));
-    let stream = Stream::in_memory(far, trunk.peer, trunk.local);
+    let stream = Stream::in_memory(far, trunk.peer, trunk.local).within_tls(trunk.tls.clone());
     let client = Client::of_stream(
         stream,
         Branch {
@@ -90,7 +91,7 @@ pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond
         place: Place::take(trunk),
         trunk: Rc::clone(trunk),
         near,
-        upload: Upload::new(recv, text.body),
+        upload: Inflow::new(recv, text.body),
         answer: Answer::new(respond, text.facts, text.proof),
     };
     tokio::task::spawn_local(flow.run(client));
@@ -134,7 +135,7 @@ struct Flow {
     place: Place,
     trunk: Rc<Trunk>,
     near: Half,
-    upload: Upload,
+    upload: Inflow,
     answer: Answer,
 }
 
@@ -174,7 +175,7 @@ impl Flow {
         })
         .await;
         match outcome {
-            Outcome::Sent => trunk.sentry.borrow_mut().answered(),
+            Outcome::Sent => trunk.wire.answered(),
             // It had its time to take what is there.
             Outcome::Reset => answer.reset(Reason::CANCEL),
             Outcome::Gone => {}
@@ -183,10 +184,10 @@ impl Flow {
     }
 }
 
-fn fault(error: UploadError) -> Reason {
+fn fault(error: Broken) -> Reason {
     match error {
-        UploadError::Gone => Reason::CANCEL,
-        UploadError::Length => Reason::PROTOCOL_ERROR,
+        Broken::Gone => Reason::CANCEL,
+        Broken::Length => Reason::PROTOCOL_ERROR,
     }
 }
 

@@ -4,18 +4,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use evenkeel_http::http2::{Flood, Sentry};
+use evenkeel_http::http2::Sentry;
 use evenkeel_model::config::{ClientLimits, ClientTimeouts};
 use evenkeel_model::{ListenerName, caps};
+use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
-use super::gate::Way;
+use crate::buffer::Charge;
 use crate::hold::Hold;
+use crate::http2::gate::Wire;
 use crate::serve::h1::Client;
 use crate::sleepers::Bed;
 use crate::timer::Timer;
@@ -26,15 +28,14 @@ pub(super) struct Trunk {
     pub(super) worker: Rc<Worker>,
     pub(super) listener: ListenerName,
     pub(super) peer: SocketAddr,
+    /// What is known of the connection's TLS; `None` in the clear.
+    pub(super) tls: Option<Arc<TlsFacts>>,
     pub(super) local: SocketAddr,
     pub(super) timeouts: Cell<ClientTimeouts>,
     pub(super) limits: Cell<ClientLimits>,
     pub(super) bed: Rc<Bed>,
     pub(super) opened: Instant,
-    pub(super) way: RefCell<Way>,
-    pub(super) sentry: RefCell<Sentry>,
-    /// What the client sent too much of, until the connection acts on it.
-    pub(super) flood: Cell<Option<Flood>>,
+    pub(super) wire: Rc<Wire>,
     /// When the client was told that the connection ends.
     pub(super) told: Cell<Option<Instant>>,
     pub(super) timer: RefCell<Option<Timer>>,
@@ -43,29 +44,28 @@ pub(super) struct Trunk {
     requests: Cell<u32>,
     /// Streams that are being served.
     live: Cell<u32>,
-    /// Bytes of the larger window that were borrowed.
-    window: Cell<u64>,
+    /// What the larger window counts for, once it was borrowed.
+    window: RefCell<Option<Charge>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Trunk {
-    pub(super) fn new(client: Client, early: &[u8]) -> Rc<Self> {
+    pub(super) fn new(client: Client, early: Vec<u8>) -> Rc<Self> {
         Rc::new(Self {
             peer: client.stream.peer_addr(),
+            tls: client.stream.tls().map(Arc::clone),
             local: client.stream.local_addr(),
             timeouts: Cell::new(client.timeouts),
             limits: Cell::new(client.limits),
             bed: Rc::default(),
             opened: client.opened(),
-            way: RefCell::new(Way::new(client.stream, early)),
-            sentry: RefCell::new(Sentry::of_client()),
-            flood: Cell::new(None),
+            wire: Wire::new(client.stream, early, Sentry::of_client()),
             told: Cell::new(None),
             timer: RefCell::new(Some(client.timer)),
             hold: RefCell::new(None),
             requests: Cell::new(0),
             live: Cell::new(0),
-            window: Cell::new(0),
+            window: RefCell::new(None),
             waker: RefCell::new(None),
             worker: client.worker,
             listener: client.listener,
@@ -130,11 +130,11 @@ impl Trunk {
 
     /// Borrows memory for the larger window, once; whether it did.
     pub(super) fn borrow_window(&self) -> bool {
-        if self.window.get() > 0 || self.worker.free.is_full() {
+        let mut window = self.window.borrow_mut();
+        if window.is_some() || self.worker.free.is_full() {
             return false;
         }
-        self.window.set(u64::from(caps::HTTP2_UPLOAD_WINDOW));
-        self.worker.free.hold(self.window.get());
+        *window = Some(self.worker.free.hold(u64::from(caps::HTTP2_UPLOAD_WINDOW)));
         true
     }
 
@@ -144,24 +144,6 @@ impl Trunk {
         if !waker.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
-    }
-
-    /// Sends what stands ready.
-    pub(super) fn poll_push(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.way.borrow_mut().poll_push(cx) {
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
-        }
-    }
-
-    /// Gives back what a connection without streams does not need.
-    pub(super) fn fall_silent(&self) {
-        self.way.borrow_mut().shrink();
-    }
-
-    /// Since when the client owes the rest of a head.
-    pub(super) fn owes_fields_since(&self) -> Option<Instant> {
-        self.sentry.borrow().owes_fields_since().map(|since| self.opened + since)
     }
 
     /// Waits until no stream is served any more.
@@ -174,15 +156,10 @@ impl Trunk {
     }
 }
 
-impl Drop for Trunk {
-    fn drop(&mut self) {
-        self.worker.free.release(self.window.get());
-    }
-}
-
 /// A stream's presence on its connection; dropping it ends it.
 pub(super) struct Place {
     trunk: Rc<Trunk>,
+    _charge: Charge,
 }
 
 /// What a stream's two directions may hold.
@@ -191,15 +168,13 @@ const HELD: u64 = 2 * caps::HTTP2_STREAM_BUFFER as u64;
 impl Place {
     pub(super) fn take(trunk: &Rc<Trunk>) -> Self {
         trunk.live.set(trunk.live.get() + 1);
-        trunk.worker.free.hold(HELD);
-        Self { trunk: Rc::clone(trunk) }
+        Self { trunk: Rc::clone(trunk), _charge: trunk.worker.free.hold(HELD) }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let trunk = &self.trunk;
-        trunk.worker.free.release(HELD);
         trunk.live.set(trunk.live.get().saturating_sub(1));
         if std::thread::panicking() {
             // The runtime ends this stream's task alone; the message was written when the panic began.

@@ -1,4 +1,4 @@
-//! A stream's way in: its DATA frames and trailers, in the framing of the HTTP/1.1 head that stands for it.
+//! What a peer sends on a stream: its DATA frames and trailers, in the framing of the HTTP/1.1 head that stands for it.
 //!
 //! The invariant: the peer gets room for more only when what it sent was taken, so that no more than the windows allow is
 //! ever held; and a body ends in the text only if the stream ended and was as long as it said.
@@ -14,14 +14,14 @@ use h2::RecvStream;
 
 /// Why a stream's body cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UploadError {
+pub(crate) enum Broken {
     /// The peer reset the stream, or the connection is gone.
     Gone,
     /// The body is not as long as it was said to be.
     Length,
 }
 
-/// Where the way in stands.
+/// Where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// DATA frames come.
@@ -34,9 +34,9 @@ enum Stage {
     Done,
 }
 
-/// A stream's way in.
+/// What a peer sends on a stream.
 #[derive(Debug)]
-pub(crate) struct Upload {
+pub(crate) struct Inflow {
     recv: RecvStream,
     body: Body,
     /// Bytes that a body of known length still owes.
@@ -76,7 +76,7 @@ impl Piece {
     }
 }
 
-impl Upload {
+impl Inflow {
     pub(crate) fn new(recv: RecvStream, body: Body) -> Self {
         let left = if let Body::Exactly(length) = body { length } else { 0 };
         let stage = if body == Body::None { Stage::Done } else { Stage::Open };
@@ -84,7 +84,7 @@ impl Upload {
     }
 
     /// Moves what can be moved. `is_switched`: a tunnel's other side has agreed. Ready once nothing more will be moved.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, to: &Half, is_switched: bool) -> Poll<Result<(), UploadError>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, to: &Half, is_switched: bool) -> Poll<Result<(), Broken>> {
         loop {
             if !self.piece.is_sent() {
                 match ready!(to.poll_write_vectored(cx, &self.piece.rest())) {
@@ -106,24 +106,29 @@ impl Upload {
                 Stage::Open if self.body == Body::Tunnel && !is_switched => return Poll::Pending,
                 Stage::Open => match ready!(self.recv.poll_data(cx)) {
                     Some(Ok(bytes)) => self.take(bytes).map_err(|error| self.fail(error))?,
-                    Some(Err(_)) => return Poll::Ready(Err(self.fail(UploadError::Gone))),
+                    Some(Err(_)) => return Poll::Ready(Err(self.fail(Broken::Gone))),
                     None => self.stage = Stage::Trailers,
                 },
                 Stage::Trailers => match ready!(self.recv.poll_trailers(cx)) {
                     Ok(trailers) => self.finish(trailers.as_ref(), to).map_err(|error| self.fail(error))?,
-                    Err(_) => return Poll::Ready(Err(self.fail(UploadError::Gone))),
+                    Err(_) => return Poll::Ready(Err(self.fail(Broken::Gone))),
                 },
             }
         }
     }
 
+    /// Whether all bytes of a body of known length came, be its end still to come.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.left == 0 && matches!(self.body, Body::Exactly(_) | Body::None)
+    }
+
     /// An error is told once.
-    fn fail(&mut self, error: UploadError) -> UploadError {
+    fn fail(&mut self, error: Broken) -> Broken {
         self.stage = Stage::Done;
         error
     }
 
-    fn take(&mut self, bytes: Bytes) -> Result<(), UploadError> {
+    fn take(&mut self, bytes: Bytes) -> Result<(), Broken> {
         let owed = bytes.len();
         // A chunk of no bytes would be the last one.
         if owed == 0 {
@@ -134,7 +139,7 @@ impl Upload {
         let mut tail: &[u8] = b"";
         match self.body {
             Body::Exactly(_) => {
-                self.left = self.left.checked_sub(owed as u64).ok_or(UploadError::Length)?;
+                self.left = self.left.checked_sub(owed as u64).ok_or(Broken::Length)?;
             }
             Body::Chunks => {
                 write_chunk_head(&mut lead, owed);
@@ -146,10 +151,10 @@ impl Upload {
         Ok(())
     }
 
-    fn finish(&mut self, trailers: Option<&http::HeaderMap>, to: &Half) -> Result<(), UploadError> {
+    fn finish(&mut self, trailers: Option<&http::HeaderMap>, to: &Half) -> Result<(), Broken> {
         self.stage = Stage::Closing;
         match self.body {
-            Body::Exactly(_) if self.left > 0 => return Err(UploadError::Length),
+            Body::Exactly(_) if self.left > 0 => return Err(Broken::Length),
             // A body of known length has no trailers in HTTP/1.1.
             Body::Exactly(_) | Body::None => {}
             Body::Chunks => {

@@ -1,22 +1,24 @@
 //! Where an HTTP/2 connection's bytes pass: in under the eye of the sentry, out in few large writes.
 //!
 //! The library writes each frame for itself and asks for it to be sent; the gate collects what frames one turn of the
-//! connection makes, and the connection sends them with one call to the system ([`Way::poll_push`]). The invariant: no
+//! connection makes, and the connection sends them with one call to the system ([`Wire::poll_push`]). The invariant: no
 //! more than `caps::HTTP2_SEND_BUFFER` bytes and a frame wait, and nothing that the sentry refused is let through.
 
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use evenkeel_http::http2::{Flood, Sentry};
 use evenkeel_model::caps;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
-use super::trunk::Trunk;
-use crate::wire::{Stream, Wire};
+use crate::wire::{Stream, Wire as _};
 
 /// The socket with what was read of it before, and what waits to be sent.
-pub(super) struct Way {
+struct Way {
     stream: Stream,
     early: Vec<u8>,
     out: Vec<u8>,
@@ -24,12 +26,12 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(stream: Stream, early: &[u8]) -> Self {
-        Self { stream, early: early.to_vec(), out: Vec::new(), sent: 0 }
+    fn new(stream: Stream, early: Vec<u8>) -> Self {
+        Self { stream, early, out: Vec::new(), sent: 0 }
     }
 
     /// Sends what waits. Ready once nothing does.
-    pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match ready!(self.stream.poll_write_vectored(cx, &[IoSlice::new(rest)]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -42,7 +44,7 @@ impl Way {
     }
 
     /// Gives room back where nothing waits.
-    pub(super) fn shrink(&mut self) {
+    fn shrink(&mut self) {
         if self.out.is_empty() {
             self.out = Vec::new();
         }
@@ -66,15 +68,72 @@ impl Way {
     }
 }
 
+/// A connection's socket, as the library and the connection share it.
+pub(crate) struct Wire {
+    way: RefCell<Way>,
+    sentry: RefCell<Sentry>,
+    /// What the peer sent too much of, until the connection acts on it.
+    flood: Cell<Option<Flood>>,
+    begun: Instant,
+    /// When bytes came last.
+    heard: Cell<Instant>,
+}
+
+impl Wire {
+    /// A socket of which `early` was read already.
+    pub(crate) fn new(stream: Stream, early: Vec<u8>, sentry: Sentry) -> Rc<Self> {
+        Rc::new(Self {
+            way: RefCell::new(Way::new(stream, early)),
+            sentry: RefCell::new(sentry),
+            flood: Cell::new(None),
+            begun: Instant::now(),
+            heard: Cell::new(Instant::now()),
+        })
+    }
+
+    /// Sends what stands ready; what the socket does not take now waits for it.
+    pub(crate) fn poll_push(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.way.borrow_mut().poll_push(cx) {
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Gives back what a connection without streams does not need.
+    pub(crate) fn fall_silent(&self) {
+        self.way.borrow_mut().shrink();
+    }
+
+    /// What the peer sent too much of; told once.
+    pub(crate) fn flood(&self) -> Option<Flood> {
+        self.flood.take()
+    }
+
+    /// Notes that a stream was answered whole.
+    pub(crate) fn answered(&self) {
+        self.sentry.borrow_mut().answered();
+    }
+
+    /// When bytes came last.
+    pub(crate) fn heard(&self) -> Instant {
+        self.heard.get()
+    }
+
+    /// Since when the peer owes the rest of a head.
+    pub(crate) fn owes_fields_since(&self) -> Option<Instant> {
+        self.sentry.borrow().owes_fields_since().map(|since| self.begun + since)
+    }
+}
+
 /// What the library takes for the socket.
-pub(super) struct Gate {
-    trunk: Rc<Trunk>,
+pub(crate) struct Gate {
+    wire: Rc<Wire>,
     is_shut: bool,
 }
 
 impl Gate {
-    pub(super) fn new(trunk: &Rc<Trunk>) -> Self {
-        Self { trunk: Rc::clone(trunk), is_shut: false }
+    pub(crate) fn new(wire: &Rc<Wire>) -> Self {
+        Self { wire: Rc::clone(wire), is_shut: false }
     }
 }
 
@@ -86,12 +145,13 @@ impl AsyncRead for Gate {
             return Poll::Pending;
         }
         let before = room.filled().len();
-        ready!(gate.trunk.way.borrow_mut().read(cx, room))?;
+        ready!(gate.wire.way.borrow_mut().read(cx, room))?;
         let fresh = room.filled().get(before..).unwrap_or_default();
-        let seen = gate.trunk.sentry.borrow_mut().see(fresh, gate.trunk.opened.elapsed());
+        gate.wire.heard.set(Instant::now());
+        let seen = gate.wire.sentry.borrow_mut().see(fresh, gate.wire.begun.elapsed());
         if let Err(flood) = seen {
             gate.is_shut = true;
-            gate.trunk.flood.set(Some(flood));
+            gate.wire.flood.set(Some(flood));
             room.set_filled(before);
             return Poll::Pending;
         }
@@ -109,7 +169,7 @@ impl AsyncWrite for Gate {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut way = self.trunk.way.borrow_mut();
+        let mut way = self.wire.way.borrow_mut();
         if way.waiting() >= caps::HTTP2_SEND_BUFFER {
             ready!(way.poll_push(cx))?;
         }
@@ -128,7 +188,7 @@ impl AsyncWrite for Gate {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut way = self.trunk.way.borrow_mut();
+        let mut way = self.wire.way.borrow_mut();
         ready!(way.poll_push(cx))?;
         Pin::new(&mut way.stream).poll_shutdown(cx)
     }

@@ -1,0 +1,38 @@
+//! The certificates that listeners show.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A certificate that a listener shows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateReport {
+    /// The listener.
+    pub listener: String,
+    /// Where it comes from: a file, `self`, or `installed`.
+    pub source: String,
+    /// The hosts and addresses that it is for.
+    pub names: Vec<String>,
+    /// Its subject.
+    pub subject: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// Its serial number, in hexadecimal digits.
+    pub serial: String,
+    /// From when it is valid.
+    pub not_before: u64,
+    /// Until when it is valid.
+    pub not_after: u64,
+    /// For how long it still is, in seconds; below zero since when it is not.
+    pub left_s: i64,
+}
+
+impl CertificateReport {
+    /// How long before its end one should look at it: what most renew by themselves is renewed by then.
+    const SOON_S: i64 = 21 * 24 * 3600;
+
+    /// Whether it has expired, or soon will.
+    pub fn is_ending(&self) -> bool {
+        let life = i64::try_from(self.not_after.saturating_sub(self.not_before)).unwrap_or(i64::MAX);
+        self.left_s < Self::SOON_S.min(life / 3)
+    }
+}

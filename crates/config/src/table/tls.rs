@@ -1,0 +1,155 @@
+//! Words about TLS: listeners, certificates, and the way to servers. A catalogue.
+
+use super::{Context, Directive, Kind, ROW, Repeat, any, one};
+
+pub(super) static ROWS: &[Directive] = &[
+    Directive {
+        name: "https",
+        within: &[Context::Top],
+        args: &[one("ADDRESS", Kind::Listen), any("HOST", Kind::HostPattern)],
+        opens: Some(Context::Http),
+        repeat: Repeat::Many,
+        otherwise: "none",
+        doc: "Takes HTTP requests over TLS at an address, for all hosts or for those named.",
+        more: "As `http`, with at least one `cert`. Blocks of one address share their certificates: a client gets the one for the very host \
+               that it asks for, else a wildcard's, else the first. TLS 1.2 and 1.3 are spoken, and sessions are resumed by tickets, which in a \
+               cluster every node takes.",
+        example: "https :443 shop.example.com {\n    cert /etc/ssl/shop.pem key=/etc/ssl/private/shop.key\n    to 10.0.0.11:8080 10.0.0.12:8080\n}",
+        ..ROW
+    },
+    Directive {
+        name: "cert",
+        within: &[Context::Http],
+        args: &[one("FILE", Kind::CertificateFile)],
+        opens: Some(Context::Cert),
+        repeat: Repeat::Many,
+        otherwise: "none",
+        doc: "A certificate to show to clients, in PEM, its chain behind it.",
+        more: "`evenkeel check` says what is wrong with it: a key of another one, a name that it does not cover, a gap in its chain, the day on which \
+               it expires. A reload takes up renewed files, and no connection notices. `self` is one that the program makes for the block's hosts \
+               itself, for trying out.",
+        example: "cert /etc/ssl/shop.pem key=/etc/ssl/private/shop.key",
+        ..ROW
+    },
+    Directive {
+        name: "key",
+        within: &[Context::Cert],
+        args: &[one("FILE", Kind::Path)],
+        otherwise: "in the certificate's file",
+        doc: "The certificate's private key, in PEM.",
+        more: "The user that the program becomes has to be able to read it, and nobody else should.",
+        example: "cert /etc/ssl/shop.pem key=/etc/ssl/private/shop.key",
+        ..ROW
+    },
+    Directive {
+        name: "staple",
+        within: &[Context::Cert],
+        args: &[one("FILE", Kind::Path)],
+        otherwise: "none",
+        doc: "An answer of the authority's OCSP service, in DER, to be shown with the certificate.",
+        more: "Fetch it with `openssl ocsp … -respout FILE`, and reload.",
+        example: "cert /etc/ssl/shop.pem key=/etc/ssl/private/shop.key staple=/var/lib/shop.ocsp",
+        ..ROW
+    },
+    Directive {
+        name: "tls",
+        within: &[Context::Http],
+        opens: Some(Context::ClientTls),
+        doc: "What TLS with clients is to be like.",
+        more: "It holds for the address as a whole, whichever of its blocks says it.",
+        example: "tls min=1.3",
+        ..ROW
+    },
+    Directive {
+        name: "min",
+        within: &[Context::ClientTls, Context::ServerTls],
+        args: &[one("VERSION", Kind::Choice(&["1.2", "1.3"]))],
+        otherwise: "1.2",
+        doc: "The lowest version of TLS.",
+        more: "Versions below 1.2 are broken and not spoken at all.",
+        example: "tls min=1.3",
+        ..ROW
+    },
+    Directive {
+        name: "client-ca",
+        within: &[Context::ClientTls],
+        args: &[one("FILE", Kind::Path)],
+        otherwise: "clients are not asked for a certificate",
+        doc: "Asks clients for a certificate that one of these authorities signed, in PEM.",
+        more: "Servers learn who it is by a field of your own: `request-header set X-Client-Subject $ssl_client_s_dn`.",
+        example: "tls client-ca=/etc/ssl/staff-ca.pem",
+        ..ROW
+    },
+    Directive {
+        name: "verify",
+        within: &[Context::ClientTls],
+        args: &[one("WHEN", Kind::Choice(&["required", "optional"]))],
+        otherwise: "`required`",
+        doc: "Whether a client without a certificate is turned away.",
+        more: "With `optional` it is let in, and `$ssl_client_verify` is `NONE`. A certificate that cannot be verified is refused either way.",
+        example: "tls client-ca=/etc/ssl/staff-ca.pem verify=optional",
+        ..ROW
+    },
+    Directive {
+        name: "tls",
+        within: &[Context::Pool],
+        opens: Some(Context::ServerTls),
+        otherwise: "servers are spoken to in the clear",
+        doc: "Speaks TLS to the pool's servers, checks included.",
+        more: "Each has to show a certificate for its host that an authority signed whom the system believes. In an `http` or `https` block, \
+               `to https://HOST:PORT` is the same with every default.",
+        example: "tls sni=shop.internal ca=/etc/ssl/internal-ca.pem",
+        ..ROW
+    },
+    Directive {
+        name: "sni",
+        within: &[Context::ServerTls],
+        args: &[one("HOST", Kind::Host)],
+        otherwise: "each server's own host or address",
+        doc: "The name that servers are asked for, and have to prove.",
+        more: "Needed where servers are given by addresses and their certificates are for a name.",
+        example: "tls sni=shop.internal",
+        ..ROW
+    },
+    Directive {
+        name: "ca",
+        within: &[Context::ServerTls],
+        args: &[one("FILE", Kind::Path)],
+        otherwise: "the authorities that the system believes",
+        doc: "The authorities that servers' certificates have to be signed by, in PEM.",
+        more: "A server's own self-signed certificate may stand here, too: then that very one is believed.",
+        example: "tls ca=/etc/ssl/internal-ca.pem",
+        ..ROW
+    },
+    Directive {
+        name: "cert",
+        within: &[Context::ServerTls],
+        args: &[one("FILE", Kind::Path)],
+        otherwise: "none",
+        doc: "The certificate that we show to servers that ask for one, in PEM.",
+        more: "With its key in `key=`, or in the same file.",
+        example: "tls cert=/etc/ssl/balancer.pem key=/etc/ssl/private/balancer.key",
+        ..ROW
+    },
+    Directive {
+        name: "key",
+        within: &[Context::ServerTls],
+        args: &[one("FILE", Kind::Path)],
+        otherwise: "in the certificate's file",
+        doc: "The certificate's private key, in PEM.",
+        more: "The user that the program becomes has to be able to read it, and nobody else should.",
+        example: "tls cert=/etc/ssl/balancer.pem key=/etc/ssl/private/balancer.key",
+        ..ROW
+    },
+    Directive {
+        name: "verify",
+        within: &[Context::ServerTls],
+        args: &[one("WHETHER", Kind::Choice(&["on", "off"]))],
+        otherwise: "`on`",
+        doc: "Whether servers have to prove who they are.",
+        more: "With `off` whoever can get between us and a server reads and changes everything. `ca=` with the server's own certificate is as \
+               little work.",
+        example: "tls verify=off",
+        ..ROW
+    },
+];

@@ -1,0 +1,75 @@
+//! Configurations to certificates, over reloads, and with those that come from elsewhere.
+
+use evenkeel_config::{Loaded, MemorySource, Options, load_text};
+
+use super::*;
+
+fn loaded(text: &str) -> Loaded {
+    load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default())
+}
+
+fn next(tls: &Tls, text: &str) -> Result<Tls, Vec<Diagnostic>> {
+    let loaded = loaded(text);
+    tls.next(loaded.config.as_ref().unwrap(), &loaded)
+}
+
+fn mark(tls: &Tls, host: &str) -> [u8; 32] {
+    let acceptor = &tls.acceptors()[&ListenerName::of_address(":443")];
+    *acceptor.certificates().choose(Some(host)).unwrap().mark()
+}
+
+const SHOP: &str = "https :443 a.example {\n cert self\n respond 200\n}\n";
+
+#[test]
+fn a_certificate_of_our_own_stays_over_reloads_as_long_as_its_hosts_do() {
+    let first = next(&Tls::new(None), SHOP).unwrap();
+    let same = next(&first, &format!("{SHOP}http :80 {{\n respond 200\n}}\n")).unwrap();
+    assert_eq!(mark(&first, "a.example"), mark(&same, "a.example"));
+    assert_eq!(same.renewed(&first), (vec![], vec![]));
+    let other = next(&same, &SHOP.replace("a.example", "b.example")).unwrap();
+    assert_ne!(mark(&same, "a.example"), mark(&other, "a.example"));
+    assert_eq!(other.renewed(&same).0, [ListenerName::of_address(":443")]);
+    assert!(next(&other, "http :80 {\n respond 200\n}\n").unwrap().acceptors().is_empty());
+}
+
+#[test]
+fn what_came_from_elsewhere_is_preferred_and_kept_over_reloads() {
+    let name = ListenerName::of_address(":443");
+    let mut tls = next(&Tls::new(None), SHOP).unwrap();
+    let prepared = next(&tls, SHOP).unwrap();
+    let made = Arc::new(Certificate::self_signed(&["a.example".to_owned()]).unwrap());
+    let installed = Installed { certificates: vec![Arc::clone(&made)], challenges: Vec::new() };
+    tls.install(&name, installed.clone()).unwrap();
+    assert_eq!(mark(&tls, "a.example"), *made.mark());
+    let sources: Vec<String> = tls.shown().into_iter().map(|shown| shown.source).collect();
+    assert_eq!(sources, ["installed:a.example", "self"]);
+    // A reload that was under way meanwhile, and one that comes later.
+    let mut late = prepared;
+    late.adopt(&tls);
+    assert_eq!(mark(&late, "a.example"), *made.mark());
+    assert_eq!(mark(&next(&late, SHOP).unwrap(), "a.example"), *made.mark());
+    assert!(tls.install(&ListenerName::of_address(":444"), installed).is_err());
+}
+
+#[test]
+fn everything_that_cannot_be_used_is_told_at_once() {
+    let text = "https :443 {\n cert /nonexistent/a.pem\n cert /nonexistent/b.pem\n tls client-ca=/nonexistent/c.pem\n route * to=p\n}\n\
+                pool p {\n tls ca=/nonexistent/d.pem\n server a 10.0.0.1:443\n}\n";
+    let found = next(&Tls::new(None), text).err().unwrap();
+    let messages: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(messages.len(), 4, "{messages:?}");
+    assert!(messages.iter().all(|message| message.contains("/nonexistent/")), "{messages:?}");
+    assert!(found.iter().all(|one| one.code == Code::E434));
+}
+
+#[test]
+fn the_way_to_servers_is_kept_while_nothing_about_it_changes() {
+    let pool = PoolName::new("p").unwrap();
+    let text = "http :80 {\n route * to=p\n}\npool p {\n tls verify=off\n server a 10.0.0.1:443\n}\n";
+    let first = next(&Tls::new(None), text).unwrap();
+    let same = next(&first, &text.replace("10.0.0.1", "10.0.0.2")).unwrap();
+    assert!(Arc::ptr_eq(&first.connectors()[&pool], &same.connectors()[&pool]));
+    let other = next(&same, &text.replace("verify=off", "verify=off min=1.3")).unwrap();
+    assert!(!Arc::ptr_eq(&same.connectors()[&pool], &other.connectors()[&pool]));
+    assert_eq!(other.renewed(&same).1, [pool]);
+}

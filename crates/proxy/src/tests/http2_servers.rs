@@ -1,0 +1,397 @@
+//! Servers that speak HTTP/2: streams over few connections, and what servers refuse, break and leave unsaid.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use evenkeel_model::PoolName;
+use evenkeel_model::config::{Config, Pool, ServerProtocol};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::{HeaderMap, Request, Response, StatusCode};
+use tokio::net::TcpListener;
+
+use super::http2::{Http2, request};
+use super::rig::{Client, Rig, config, run, server};
+
+type Call = (Request<RecvStream>, SendResponse<Bytes>);
+type Served = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A server with a script for each stream.
+struct Streams {
+    addr: SocketAddr,
+    connections: Rc<Cell<usize>>,
+    calls: Rc<Cell<usize>>,
+}
+
+impl Streams {
+    async fn serving(script: impl Fn(usize, Call) -> Served + 'static) -> Self {
+        Self::with(h2::server::Builder::new(), script).await
+    }
+
+    async fn with(settings: h2::server::Builder, script: impl Fn(usize, Call) -> Served + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (connections, calls) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
+        let (counted, called, script) = (Rc::clone(&connections), Rc::clone(&calls), Rc::new(script));
+        tokio::task::spawn_local(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.set(counted.get() + 1);
+                let (settings, called, script) = (settings.clone(), Rc::clone(&called), Rc::clone(&script));
+                tokio::task::spawn_local(async move {
+                    let Ok(mut frames) = settings.handshake::<_, Bytes>(stream).await else { return };
+                    while let Some(Ok(call)) = frames.accept().await {
+                        called.set(called.get() + 1);
+                        tokio::task::spawn_local(script(called.get(), call));
+                    }
+                });
+            }
+        });
+        Self { addr, connections, calls }
+    }
+
+    /// A server that sends bodies and trailers back.
+    async fn echo() -> Self {
+        Self::serving(|_, (request, mut respond)| {
+            Box::pin(async move {
+                let (head, mut body) = request.into_parts();
+                let mut response = Response::new(());
+                let line = format!("{} {}", head.method, head.uri);
+                response.headers_mut().insert("x-line", line.parse().unwrap());
+                if let Some(te) = head.headers.get("te") {
+                    response.headers_mut().insert("x-te", te.clone());
+                }
+                let takes_trailers = head.headers.contains_key("te");
+                let Ok(mut send) = respond.send_response(response, false) else { return };
+                while let Some(Ok(bytes)) = body.data().await {
+                    let _ = body.flow_control().release_capacity(bytes.len());
+                    let _ = send.send_data(bytes, false);
+                }
+                if !takes_trailers {
+                    let _ = send.send_data(Bytes::new(), true);
+                    return;
+                }
+                let trailers = body.trailers().await.ok().flatten().unwrap_or_else(|| {
+                    let mut none = HeaderMap::new();
+                    none.insert("x-none", "1".parse().unwrap());
+                    none
+                });
+                let _ = send.send_trailers(trailers);
+            })
+        })
+        .await
+    }
+}
+
+fn ok(text: &'static str, respond: &mut SendResponse<Bytes>) {
+    if let Ok(mut send) = respond.send_response(Response::new(()), false) {
+        let _ = send.send_data(Bytes::from_static(text.as_bytes()), true);
+    }
+}
+
+fn shop(servers: &[SocketAddr]) -> Config {
+    let servers = servers.iter().zip('a'..='z').map(|(addr, name)| server(&name.to_string(), *addr)).collect();
+    let mut pool = Pool::new(PoolName::new("shop").unwrap(), servers);
+    pool.protocol = ServerProtocol::Http2;
+    config(pool)
+}
+
+#[test]
+fn clients_of_either_version_reach_a_server_over_one_connection() {
+    run(async {
+        let streams = Streams::echo().await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut old = Client::connect(&rig).await;
+        let answer = old.get("/a|b<c>?x").await;
+        assert_eq!(answer.status(), 200);
+        let line = answer.field("x-line").unwrap();
+        assert_eq!(line, "GET http://a.example/a|b%3Cc%3E?x");
+        let answer = old.post("hello").await;
+        assert_eq!(answer.text(), "5\r\nhello\r\n0\r\n\r\n");
+        old.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(old.head().await.starts_with("HTTP/1.1 200 "));
+        let mut new = Http2::connect(&rig).await;
+        let mut answers = Vec::new();
+        for _ in 0..20 {
+            answers.push(new.send(request("GET", "/x"), true).await.0);
+        }
+        for answer in answers {
+            assert_eq!(answer.whole().await.unwrap().status, 200);
+        }
+        assert_eq!((streams.connections.get(), streams.calls.get()), (1, 23));
+        let stats = rig.shared.server_stats(&Rig::id("a")).unwrap();
+        assert_eq!((stats.connects, stats.reused, stats.in_flight), (1, 22, 0));
+    });
+}
+
+#[test]
+fn bodies_and_trailers_pass_from_stream_to_stream() {
+    run(async {
+        let streams = Streams::echo().await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut client = Http2::connect(&rig).await;
+        let mut asked = request("POST", "/");
+        asked.headers_mut().insert("te", "trailers".parse().unwrap());
+        let (answer, mut send) = client.send(asked, false).await;
+        let body: Vec<u8> = (0..400_000u32).map(|at| ((at * 7) >> 3) as u8).collect();
+        for piece in body.chunks(10_000) {
+            super::http2::send_all(&mut send, Bytes::copy_from_slice(piece), false).await;
+        }
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        send.send_trailers(trailers).unwrap();
+        let got = answer.whole().await.unwrap();
+        assert!(got.body == body, "{} bytes came", got.body.len());
+        assert_eq!(got.trailers.unwrap()["grpc-status"], "0");
+        assert_eq!(got.fields["x-te"], "trailers");
+    });
+}
+
+#[test]
+fn what_a_server_refuses_unseen_goes_to_another_whatever_the_method() {
+    run(async {
+        let refusing =
+            Streams::serving(|_, (_, mut respond)| Box::pin(async move { respond.send_reset(Reason::REFUSED_STREAM) }))
+                .await;
+        let taking = Streams::serving(|_, (_, mut respond)| Box::pin(async move { ok("taken", &mut respond) })).await;
+        let mut config = shop(&[refusing.addr, taking.addr]);
+        config.pools[0].retry.attempts = 1;
+        let rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        for _ in 0..4 {
+            let answer = client.post("once").await;
+            assert_eq!((answer.status(), answer.text()), (200, "5\r\ntaken\r\n0\r\n\r\n"));
+        }
+        assert!(refusing.calls.get() >= 1);
+        assert_eq!(taking.calls.get(), 4);
+        assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0, "it said so, which is no failure");
+    });
+}
+
+#[test]
+fn a_broken_stream_is_an_answer_that_broke_and_a_broken_connection_is_replaced() {
+    run(async {
+        let streams = Streams::serving(|_, (request, mut respond)| {
+            Box::pin(async move {
+                match request.uri().path() {
+                    "/cut" => {
+                        let mut send = respond.send_response(Response::new(()), false).unwrap();
+                        let _ = send.send_data(Bytes::from_static(b"half"), false);
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        send.send_reset(Reason::INTERNAL_ERROR);
+                    }
+                    "/reset" => respond.send_reset(Reason::INTERNAL_ERROR),
+                    _ => ok("fine", &mut respond),
+                }
+            })
+        })
+        .await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut client = Http2::connect(&rig).await;
+        assert_eq!(client.get("/").await.body, b"fine");
+        let error = client.send(request("GET", "/cut"), true).await.0.whole().await.unwrap_err();
+        assert_eq!(error.reason(), Some(Reason::INTERNAL_ERROR));
+        assert_eq!(client.send(request("POST", "/reset"), true).await.0.whole().await.unwrap().status, 502);
+        assert_eq!(client.get("/").await.body, b"fine");
+        assert_eq!(streams.connections.get(), 1, "a stream is not the connection");
+    });
+}
+
+#[test]
+fn a_server_that_is_no_http2_server_is_malformed_and_one_that_is_gone_refuses() {
+    run(async {
+        let origin = super::rig::Origin::scripted(|mut peer| {
+            Box::pin(async move {
+                peer.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+                while peer.head().await.is_some() {}
+            })
+        })
+        .await;
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        for addr in [origin.addr, closed] {
+            let rig = Rig::start(shop(&[addr])).await;
+            let mut client = Client::connect(&rig).await;
+            assert_eq!(client.get("/").await.status(), 502);
+        }
+    });
+}
+
+#[test]
+fn a_client_that_leaves_ends_its_stream_alone() {
+    run(async {
+        let gone = Rc::new(Cell::new(0));
+        let seen = Rc::clone(&gone);
+        let streams = Streams::serving(move |_, (request, mut respond)| {
+            let seen = Rc::clone(&seen);
+            Box::pin(async move {
+                if request.uri().path() == "/wait" {
+                    let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+                    return seen.set(seen.get() + 1);
+                }
+                ok("fine", &mut respond);
+            })
+        })
+        .await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut other = Client::connect(&rig).await;
+        assert_eq!(other.get("/").await.status(), 200);
+        let mut leaving = Client::connect(&rig).await;
+        leaving.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        rig.until(|_| streams.calls.get() == 2).await;
+        leaving.stream.set_zero_linger().unwrap();
+        drop(leaving);
+        rig.until(|_| gone.get() == 1).await;
+        assert_eq!(other.get("/").await.status(), 200);
+        assert_eq!(streams.connections.get(), 1);
+    });
+}
+
+#[test]
+fn a_connection_that_has_fallen_dumb_gets_no_further_requests() {
+    run(async {
+        let streams = Streams::serving(|number, (_, mut respond)| {
+            Box::pin(async move {
+                if number == 2 {
+                    // The first connection says nothing any more.
+                    return std::future::pending().await;
+                }
+                ok("fine", &mut respond);
+            })
+        })
+        .await;
+        let mut config = shop(&[streams.addr]);
+        config.pools[0].timeouts.answer = Duration::from_millis(1200);
+        config.pools[0].retry.attempts = 0;
+        let rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        assert_eq!(client.get("/").await.status(), 200);
+        assert_eq!(client.get("/").await.status(), 504);
+        assert_eq!(client.get("/").await.status(), 200);
+        assert_eq!(streams.connections.get(), 2);
+    });
+}
+
+#[test]
+fn as_many_streams_as_the_server_allows_share_a_connection() {
+    run(async {
+        let mut settings = h2::server::Builder::new();
+        settings.max_concurrent_streams(2);
+        let told = Rc::new(tokio::sync::Notify::new());
+        let hold = Rc::clone(&told);
+        let streams = Streams::with(settings, move |number, (_, mut respond)| {
+            let hold = Rc::clone(&hold);
+            Box::pin(async move {
+                if number > 1 {
+                    hold.notified().await;
+                }
+                ok("fine", &mut respond);
+            })
+        })
+        .await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut client = Http2::connect(&rig).await;
+        // The first answer brings the server's settings.
+        assert_eq!(client.get("/").await.status, 200);
+        let mut answers = Vec::new();
+        for _ in 0..6 {
+            answers.push(client.send(request("GET", "/"), true).await.0);
+        }
+        rig.until(|_| streams.calls.get() == 7).await;
+        told.notify_waiters();
+        for answer in answers {
+            assert_eq!(answer.whole().await.unwrap().status, 200);
+        }
+        assert_eq!(streams.connections.get(), 3);
+    });
+}
+
+#[test]
+fn a_websocket_reaches_a_server_over_http2() {
+    run(async {
+        let mut settings = h2::server::Builder::new();
+        settings.enable_connect_protocol();
+        let streams = Streams::with(settings, |number, (request, mut respond)| {
+            Box::pin(async move {
+                if number == 1 {
+                    return ok("first", &mut respond);
+                }
+                let protocol = request.extensions().get::<h2::ext::Protocol>().unwrap();
+                assert_eq!((request.method().as_str(), protocol.as_str()), ("CONNECT", "websocket"));
+                let mut body = request.into_body();
+                let mut send = respond.send_response(Response::new(()), false).unwrap();
+                while let Some(Ok(bytes)) = body.data().await {
+                    let _ = body.flow_control().release_capacity(bytes.len());
+                    let _ = send.send_data(bytes, false);
+                }
+                let _ = send.send_data(Bytes::from_static(b"bye"), true);
+            })
+        })
+        .await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut client = Client::connect(&rig).await;
+        assert_eq!(client.get("/").await.status(), 200);
+        client
+            .send(
+                "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            )
+            .await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert_eq!(super::rig::field(&head, "sec-websocket-accept").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        client.send("ping").await;
+        let mut back = [0; 4];
+        tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut back).await.unwrap();
+        assert_eq!(&back, b"ping");
+        tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
+        assert_eq!(client.rest().await, b"bye");
+    });
+}
+
+#[test]
+fn a_call_by_grpc_learns_of_our_failures_in_its_own_words() {
+    run(async {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let rig = Rig::start(shop(&[closed])).await;
+        let mut client = Http2::connect(&rig).await;
+        let mut call = request("POST", "/shop.Cart/Add");
+        call.headers_mut().insert("content-type", "application/grpc+proto".parse().unwrap());
+        call.headers_mut().insert("te", "trailers".parse().unwrap());
+        let (answer, mut send) = client.send(call, false).await;
+        let _ = send.send_data(Bytes::from_static(b"\0\0\0\0\0"), true);
+        let got = answer.whole().await.unwrap();
+        assert_eq!((got.status, got.fields["grpc-status"].as_bytes()), (StatusCode::OK.as_u16(), &b"14"[..]));
+        assert_eq!(got.fields["content-type"], "application/grpc");
+        let line = rig.lines(1).await.remove(0);
+        assert!(line.contains("\"status\":502"), "{line}");
+        // Whoever speaks plain HTTP gets the page.
+        assert_eq!(client.get("/").await.status, 502);
+    });
+}
+
+#[test]
+fn the_two_sides_of_a_call_may_rest() {
+    run(async {
+        let streams = Streams::echo().await;
+        let mut config = shop(&[streams.addr]);
+        config.listeners[0].timeouts.body = Duration::from_millis(50);
+        config.listeners[0].timeouts.rate = Some(1 << 20);
+        config.pools[0].timeouts.idle = Duration::from_millis(50);
+        let rig = Rig::start(config).await;
+        let mut client = Http2::connect(&rig).await;
+        let mut call = request("POST", "/shop.Cart/Watch");
+        call.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        call.headers_mut().insert("te", "trailers".parse().unwrap());
+        let (answer, mut send) = client.send(call, false).await;
+        send.send_data(Bytes::from_static(b"one"), false).unwrap();
+        let mut recv = answer.head().await.unwrap().into_body();
+        assert_eq!(&recv.data().await.unwrap().unwrap()[..], b"one");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        send.send_data(Bytes::from_static(b"two"), true).unwrap();
+        assert_eq!(&recv.data().await.unwrap().unwrap()[..], b"two");
+        assert_eq!(recv.trailers().await.unwrap().unwrap()["x-none"], "1");
+    });
+}
