@@ -164,6 +164,9 @@ pub struct LastReload {
 pub struct ListenerReport {
     /// The address as written.
     pub name: String,
+    /// What it takes: `http`, or `tcp` for connections that are passed on, whose requests are connections.
+    #[serde(default)]
+    pub protocol: String,
     /// The address that is bound.
     pub bound: Option<String>,
     /// Client connections open now.

@@ -369,6 +369,17 @@ pub const DNS_TRANSFER_BYTES: usize = 16 * 1024;
 /// Times that a secondary server is told of a change: with doubled pauses, about a minute.
 pub const DNS_NOTIFY_TRIES: u32 = 6;
 
+/// Most bytes of a PROXY header of version 2: addresses and values take a few hundred, and a certificate's name or a
+/// cloud's own values some more.
+pub const PROXY_HEADER_BYTES: usize = 4 * 1024;
+
+/// Most bytes of a TLS hello that is read for its name: hellos with keys that withstand quantum computers take two
+/// thousand, and with tickets and padding up to four times that.
+pub const HELLO_BYTES: usize = 16 * 1024;
+
+/// Most extensions of a TLS hello: clients send about twenty, and each is compared with those before it.
+pub const HELLO_EXTENSIONS: usize = 64;
+
 /// TLS handshakes under way in one worker: each holds some ten kilobytes, and one that is honest is over within a few round
 /// trips. Past it the longest one ends.
 pub const TLS_HANDSHAKES: usize = 4096;

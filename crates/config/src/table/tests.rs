@@ -46,6 +46,7 @@ fn around(context: Context, example: &str) -> String {
     let names = ["search", "www", "beta", "debug"];
     let pools: String = names.iter().map(|name| format!("pool {name} {{\n server x 10.9.9.9:80\n}}\n")).collect();
     match context {
+        Context::Top if example.starts_with("tcp ") => format!("{example}\n{pool}{pools}"),
         Context::Top if ["http ", "https ", "dns "].iter().any(|word| example.starts_with(word)) => example.to_owned(),
         Context::Admin | Context::AdminUser if !example.starts_with("admin ") => {
             let user = if example.starts_with("user ") { "" } else { " user x role=read pass=cred:x\n" };
@@ -85,6 +86,7 @@ fn around(context: Context, example: &str) -> String {
         Context::StickySkip => format!("http :80 {{\n to 10.0.0.1:80\n sticky {{\n {example}\n }}\n}}\n"),
         Context::Log if example.starts_with("log") => format!("http :80 {{\n to 10.0.0.1:80\n {example}\n}}\n"),
         Context::Log => format!("http :80 {{\n to 10.0.0.1:80\n log stdout {{\n {example}\n }}\n}}\n"),
+        Context::Tcp | Context::TcpRoute | Context::TcpTimeout | Context::ProxyProtocol => around_tcp(example),
         Context::Dns
         | Context::Zone
         | Context::ZoneName
@@ -95,6 +97,20 @@ fn around(context: Context, example: &str) -> String {
         | Context::DnsTcp
         | Context::DnsLog => around_dns(example),
         _ => format!("http :80 {{\n route * to=q\n}}\npool q {{\n {example}\n server z 10.0.0.2:80\n}}\n"),
+    }
+}
+
+/// Connections go to servers of the block's own, or where its routes lead.
+fn around_tcp(example: &str) -> String {
+    let names = ["shop", "other", "db"];
+    let pools: String = names.iter().map(|name| format!("pool {name} {{\n server x 10.9.9.9:80\n}}\n")).collect();
+    // What is sticky by more than the address, or hashed otherwise, is for requests.
+    let example = if example.starts_with("sticky") { "sticky client" } else { example };
+    let own = if example.starts_with("to ") || example.starts_with("route") { "" } else { " to 10.0.0.1:80\n" };
+    let example = example.replace("format combined", "format json").replace("    skip path=/check.txt\n", "");
+    match example.starts_with("tcp ") {
+        true => format!("{example}\n{pools}"),
+        false => format!("tcp :80 {{\n {example}\n{own}}}\n{pools}"),
     }
 }
 
