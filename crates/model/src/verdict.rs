@@ -80,7 +80,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for catalogues.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Initial,
         Self::CheckPassed,
         Self::Unchecked,

@@ -76,7 +76,7 @@ fn no_connection_is_lost_to_reloads() {
                 while !is_over.load(Ordering::Relaxed) {
                     let number = turns.fetch_add(1, Ordering::Relaxed);
                     // Half of the clients keep their connection all along, the others take a new one now and then.
-                    if client % 2 == 0 && number % 16 == 0 {
+                    if client.is_multiple_of(2) && number.is_multiple_of(16) {
                         stream = connect(at);
                     }
                     if let Err(error) = turn(&mut stream, number) {

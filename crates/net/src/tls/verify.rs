@@ -57,7 +57,7 @@ impl Trusting {
             (_, true) => Some(CertificateError::Expired),
             _ if !facts.names.cover(&name.to_str()) => Some(CertificateError::NotValidForNameContext {
                 expected: name.to_owned(),
-                presented: facts.names.hosts.clone(),
+                presented: facts.names.hosts,
             }),
             _ => None,
         };
