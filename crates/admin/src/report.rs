@@ -24,7 +24,7 @@ pub use self::dns::{
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 pub use self::zonefile::{RecordReport, SetReport, SheetReport, ThenReport, ZonefileReport};
 pub use certificate::CertificateReport;
-pub use cluster::{ClusterReport, GroupReport, NodeReport, PathReport};
+pub use cluster::{ClusterReport, GroupReport, MoveReport, NodeReport, PathReport};
 pub use config::{ConfigDiff, ConfigText, HistoryEntry, TextFile};
 pub use route::{RouteFinding, RouteLooked, ServerFinding};
 
@@ -58,6 +58,9 @@ pub struct StatusReport {
     /// What DNS was asked; absent without a `dns` block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsReport>,
+    /// The cluster as this node sees it, where it is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterReport>,
     /// The zone files that are kept in step, by block.
     #[serde(default)]
     pub zonefiles: Vec<ZonefileReport>,
@@ -161,6 +164,9 @@ pub struct LastReload {
 pub struct ListenerReport {
     /// The address as written.
     pub name: String,
+    /// What it takes: `http`, or `tcp` for connections that are passed on, whose requests are connections.
+    #[serde(default)]
+    pub protocol: String,
     /// The address that is bound.
     pub bound: Option<String>,
     /// Client connections open now.

@@ -124,7 +124,12 @@ pub(crate) fn origin() -> io::Result<(Running, SocketAddr)> {
 }
 
 /// Every round of one row; one list of samples for each peer, in the order of [`Peer::ALL`].
-fn measure_row(row: &Row, options: &Options, dir: &Path, server: SocketAddr) -> io::Result<Vec<Vec<Sample>>> {
+pub(crate) fn measure_row(
+    row: &Row,
+    options: &Options,
+    dir: &Path,
+    server: SocketAddr,
+) -> io::Result<Vec<Vec<Sample>>> {
     let mut samples: Vec<Vec<Sample>> = Peer::ALL.iter().map(|_| Vec::new()).collect();
     for round in 0..options.rounds {
         for step in 0..Peer::ALL.len() {

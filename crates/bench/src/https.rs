@@ -240,7 +240,7 @@ async fn load(addr: SocketAddr, work: Work, time: Duration) -> io::Result<(u64, 
 }
 
 async fn open(addr: SocketAddr, connector: &Connector) -> io::Result<Stream> {
-    tls::connect_to(addr, connector, &name()?, PATIENCE).await.map_err(|error| io::Error::other(error.to_string()))
+    tls::connect_to(addr, connector, &name()?, b"", PATIENCE).await.map_err(|error| io::Error::other(error.to_string()))
 }
 
 /// Connects, asks once and closes, again and again.

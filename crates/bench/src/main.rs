@@ -23,6 +23,7 @@ mod peers;
 mod reactor;
 mod relay;
 mod sticky;
+mod tcp;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(3600);
 
 const USAGE: &str = "usage: evenkeel-bench http [--short] [--rounds N] [--seconds N] [--only TEXT] [--no-counts] [--write FILE] [--evenkeel PROGRAM]
+       evenkeel-bench tcp [--short] [--rounds N] [--seconds N] [--only TEXT] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench http2 [--short] [--rounds N] [--seconds N] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench overload [--seconds N] [--write FILE] [--evenkeel PROGRAM]
        evenkeel-bench sticky [--short] [--rounds N] [--seconds N] [--write FILE] [--evenkeel PROGRAM]
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         ["load", addr, connections, rate, seconds, path] => load_once(addr, connections, rate, seconds, path),
         ["reflect", addr] => parse(addr).and_then(|addr| text(dns::reflect::serve(addr, LIMIT))),
         ["dns", options @ ..] => bench_dns(options),
+        ["tcp", options @ ..] => bench_tcp(options),
         ["http", options @ ..] => bench_http(options),
         ["http2", options @ ..] => bench_http2(options),
         ["https", options @ ..] => bench_https(options),
@@ -168,6 +171,18 @@ fn bench_http(words: &[&str]) -> Result<(), String> {
     };
     let found = http::run(&asked).map_err(|error| error.to_string())?;
     options.give_page(&page::page(&found, &asked.evenkeel))
+}
+
+fn bench_tcp(words: &[&str]) -> Result<(), String> {
+    let options = Options::read(words, 5, 2, &["--short", "--rounds", "--only"])?;
+    let asked = http::Options {
+        evenkeel: options.evenkeel.clone(),
+        rounds: options.rounds,
+        time: options.time,
+        only: options.only.clone(),
+        counts: false,
+    };
+    options.give_page(&tcp::run(&asked).map_err(|error| error.to_string())?)
 }
 
 fn bench_http2(words: &[&str]) -> Result<(), String> {

@@ -62,12 +62,14 @@ pub(crate) enum Dress {
     Logs,
     /// It writes an access log, keeps clients on their server by a cookie and checks servers, where it can.
     Full,
+    /// It reads nothing of what it passes on.
+    Passed,
 }
 
 impl Dress {
     /// Whether it writes an access log.
     pub(crate) fn logs(self) -> bool {
-        self != Self::Plain
+        matches!(self, Self::Logs | Self::Full)
     }
 
     /// Whether it keeps clients on their server.
@@ -230,6 +232,12 @@ fn write(dir: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
 
 fn evenkeel_conf(place: &Place<'_>) -> String {
     let dir = place.dir.display();
+    if place.dress == Dress::Passed {
+        return format!(
+            "state {dir}/state\ncontrol {dir}/evenkeel.sock\nlimits workers=1\ntcp {} {{\n    log off\n    to {}\n}}\n",
+            place.addr, place.server
+        );
+    }
     let log = if place.dress.logs() {
         format!("log {dir}/evenkeel.log {{\n        format combined\n    }}")
     } else {
@@ -245,6 +253,14 @@ fn evenkeel_conf(place: &Place<'_>) -> String {
 
 fn nginx_conf(place: &Place<'_>) -> String {
     let dir = place.dir.display();
+    if place.dress == Dress::Passed {
+        return format!(
+            "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\nworker_processes 1;\ndaemon off;\npid {dir}/nginx.pid;\n\
+             error_log /dev/null;\nevents {{ worker_connections 8192; }}\nstream {{\n  server {{\n    listen {} backlog=4096;\n    \
+             proxy_pass {};\n  }}\n}}\n",
+            place.addr, place.server
+        );
+    }
     let log =
         if place.dress.logs() { format!("{dir}/nginx.log combined buffer=32k flush=1s") } else { "off".to_owned() };
     format!(
@@ -260,6 +276,13 @@ fn nginx_conf(place: &Place<'_>) -> String {
 }
 
 fn haproxy_cfg(place: &Place<'_>) -> String {
+    if place.dress == Dress::Passed {
+        return format!(
+            "global\n  nbthread 1\n  maxconn 8192\ndefaults\n  mode tcp\n  timeout client 60s\n  timeout server 60s\n  \
+             timeout connect 3s\nlisten f\n  bind {} backlog 4096\n  server s {}\n",
+            place.addr, place.server
+        );
+    }
     let (log, option) = if place.dress.logs() {
         ("  log stdout format raw local0 info\n", "  option httplog\n  log global\n")
     } else {

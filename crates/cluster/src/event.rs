@@ -75,8 +75,8 @@ pub enum Event {
     Paused(Duration),
     /// A group is claimed.
     Claimed(Arc<str>, Cause, u64),
-    /// A group is owned: all its resources run.
-    Owned(Arc<str>, u64),
+    /// A group is owned: all its resources run; for how long it had no owner.
+    Owned(Arc<str>, u64, Duration),
     /// A group is being handed over.
     Yields(Arc<str>, Arc<str>, Cause),
     /// The other node did not take it; it stays.
@@ -106,7 +106,13 @@ impl fmt::Display for Event {
             }
             Self::Paused(late) => write!(f, "this node was paused for {late:?}: it asks before it goes on"),
             Self::Claimed(group, cause, epoch) => write!(f, "group {group} is claimed (claim {epoch}): {cause}"),
-            Self::Owned(group, epoch) => write!(f, "group {group} is owned here (claim {epoch})"),
+            Self::Owned(group, epoch, ownerless) if ownerless.is_zero() => {
+                write!(f, "group {group} is owned here (claim {epoch})")
+            }
+            Self::Owned(group, epoch, ownerless) => {
+                let gap = Duration::from_millis(u64::try_from(ownerless.as_millis()).unwrap_or(u64::MAX));
+                write!(f, "group {group} is owned here (claim {epoch}), after {gap:?} without an owner")
+            }
             Self::Yields(group, node, cause) => write!(f, "group {group} goes to {node}: {cause}"),
             Self::Keeps(group, node) => write!(f, "group {group} stays here: {node} did not take it"),
             Self::Stops(group, cause) => write!(f, "group {group} is being stopped here: {cause}"),

@@ -70,6 +70,23 @@ impl Keyring {
         self.0.first().map_or(0, Key::id)
     }
 
+    /// The id of the key that signs, for a channel's hello.
+    pub fn signing(&self) -> u8 {
+        self.signing_id()
+    }
+
+    /// A key for a channel, from the key of that id and what both ends have said.
+    pub(crate) fn channel_key(&self, id: u8, text: &[u8]) -> Option<[u8; SEAL]> {
+        let key = self.0.iter().find(|key| key.id == id)?;
+        Some(*key.seal(text).as_bytes())
+    }
+
+    /// A seed that all nodes share, for names which mean the same on each of them.
+    pub fn seed(&self) -> [u8; 16] {
+        let whole = self.seal(b"evenkeel 2026-11 seed of learned sessions");
+        whole.first_chunk::<16>().copied().unwrap_or_default()
+    }
+
     /// The seal of a message.
     pub(crate) fn seal(&self, message: &[u8]) -> [u8; SEAL] {
         self.0.first().map_or([0; SEAL], |key| *key.seal(message).as_bytes())

@@ -12,6 +12,7 @@
 //! - `duty`: this node's part in one group: the role, and its resources in their order.
 //! - `rank`, `vote`: who should own a group, and who may where two owners must never be.
 //! - [`node`]: all of it together.
+//! - [`channel`]: the seal of what nodes tell each other beside heartbeats.
 //! - [`fuzz`]: an entry for a fuzzer.
 //!
 //! Sockets, addresses and the running of units and scripts belong to `net` and `node`. The invariant: the same inputs
@@ -21,6 +22,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod action;
+pub mod channel;
 mod duty;
 mod event;
 pub mod fuzz;
@@ -34,6 +36,7 @@ mod settings;
 mod vote;
 
 pub use action::{Action, Change, Outcome};
+pub use duty::Move;
 pub use event::{Cause, Event};
 pub use key::{Key, KeyError, Keyring};
 pub use node::{GroupView, Hearing, Node, PathView, PeerView, View};

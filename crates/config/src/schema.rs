@@ -26,6 +26,8 @@ fn key(context: Context) -> String {
         Context::ZoneCheck => "zonefile-check".to_owned(),
         Context::DnsLog => "dns-log".to_owned(),
         Context::DnsTcp => "dns-tcp".to_owned(),
+        Context::TcpRoute => "tcp-route".to_owned(),
+        Context::TcpTimeout => "tcp-timeout".to_owned(),
         other => other.word().to_owned(),
     }
 }
@@ -92,7 +94,9 @@ fn value(arg: &Arg) -> Value {
     match arg.kind {
         Kind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Status(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
-        Kind::Statuses | Kind::RetryOn => json!({ "type": ["string", "integer"], "description": arg.kind.describe() }),
+        Kind::Statuses | Kind::Expected | Kind::RetryOn => {
+            json!({ "type": ["string", "integer"], "description": arg.kind.describe() })
+        }
         Kind::Choice(words) => json!({ "enum": words }),
         other => json!({ "type": "string", "description": other.describe() }),
     }

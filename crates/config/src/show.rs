@@ -75,8 +75,9 @@ fn add_defaults(lines: &mut Vec<Line>, context: Context) {
     let has_servers = lines.iter().any(|line| line.name() == Some("to"));
     for directive in table::words_in(context) {
         let given = lines.iter().any(|line| line.name() == Some(directive.name));
-        let inherited = context == Context::Http && directive.within.contains(&Context::Top);
-        let idle = context == Context::Http && directive.within.contains(&Context::Pool) && !has_servers;
+        let is_block = matches!(context, Context::Http | Context::Tcp);
+        let inherited = is_block && directive.within.contains(&Context::Top);
+        let idle = is_block && directive.within.contains(&Context::Pool) && !has_servers;
         if given || inherited || idle || directive.repeat != Repeat::Once {
             continue;
         }
@@ -132,7 +133,9 @@ impl Line {
         match (self.name(), value) {
             (Some("balance"), Some("hash")) => &[],
             (Some("balance"), _) => &["bound"],
-            (Some("check"), None | Some("tcp")) => &["expect"],
+            (Some("check"), Some("postgres" | "mysql")) => &["expect"],
+            (Some("check"), None | Some("tcp" | "redis")) => &["expect", "user"],
+            (Some("check"), _) => &["user"],
             _ => &[],
         }
     }
@@ -150,7 +153,7 @@ impl Line {
         let mut words: Vec<String> = self.words.iter().map(Word::written).collect();
         let small = self.inner.iter().all(|inner| inner.inner.is_empty() && inner.words.len() <= 2);
         let name = self.name().unwrap_or_default();
-        if self.inner.is_empty() || (small && !matches!(name, "http" | "https" | "pool" | "log")) {
+        if self.inner.is_empty() || (small && !matches!(name, "http" | "https" | "tcp" | "pool" | "log")) {
             words.extend(self.inner.iter().map(Self::as_option));
             out.push_str(&format!("{indent}{}{}\n", words.join(" "), self.mark()));
             return;

@@ -3,8 +3,10 @@
 //! It knows the built program by its command line and by what goes over the wire, and no crate of the product.
 //! [`network`] makes machines that can be cut off,
 //! [`balancer`] runs the program, [`nginx`] and [`haproxy`] run real peers, [`browser`] is a
-//! Chromium, [`old`] runs balancers that clients come from, [`origin`] a server that misbehaves on order, [`webshop`] an
-//! application with sessions, [`python`] peers by gRPC and WebSocket, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open.
+//! Chromium, [`database`] runs PostgreSQL and Redis, [`relay`] whatever a scenario configures, [`old`] runs balancers that
+//! clients come from, [`origin`] a server that misbehaves on order, [`webshop`] an application with sessions, [`python`] peers
+//! by gRPC and WebSocket, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open,
+//! [`lab`] compares what a failure costs.
 //!
 //! The invariant: whatever a test started ends with the test, also when it panics, by the id of its process and never
 //! by its name. All traffic is on loopback, on an address that no other test process uses.
@@ -15,7 +17,9 @@
 
 pub mod balancer;
 pub mod browser;
+pub mod database;
 pub mod haproxy;
+pub mod lab;
 pub mod load;
 pub mod named;
 pub mod network;
@@ -26,6 +30,7 @@ pub mod place;
 pub mod process;
 pub mod proof;
 pub mod python;
+pub mod relay;
 pub mod resolvers;
 pub mod vectors;
 pub mod webshop;

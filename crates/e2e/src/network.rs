@@ -99,6 +99,11 @@ impl Network {
         ip(&["-n", &self.space(host), "addr", "del", addr, "dev", "eth0"]);
     }
 
+    /// Takes every address from its `eth0`, as its end would.
+    pub fn forget_addresses(&self, host: u8) {
+        ip(&["-n", &self.space(host), "addr", "flush", "dev", "eth0"]);
+    }
+
     /// Gives its `eth0` another Ethernet address.
     pub fn set_mac(&self, host: u8, mac: &str) {
         ip(&["-n", &self.space(host), "link", "set", "eth0", "address", mac]);

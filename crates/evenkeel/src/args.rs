@@ -325,8 +325,17 @@ pub(crate) enum ClusterCommand {
     Standby(GroupArgs),
     /// Let this node own a group again, after `standby` or after a failure
     Ready(GroupArgs),
+    /// Make a key on this machine, and show the one line that lets another node in
+    Init(ClusterInitArgs),
     /// Make a secret for the nodes of a cluster
     Key,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterInitArgs {
+    /// Where the key is to be. One that is there already is kept
+    #[arg(long, value_name = "FILE", default_value = "/etc/evenkeel/cluster.key")]
+    pub(crate) key: PathBuf,
 }
 
 #[derive(Debug, Args)]

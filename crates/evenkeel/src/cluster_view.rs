@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use evenkeel_admin::report::{ClusterReport, GroupReport, NodeReport, PathReport};
+use evenkeel_admin::report::{ClusterReport, GroupReport, MoveReport, NodeReport, PathReport};
 use evenkeel_admin::{Answer, Cluster, GroupOrder, GroupRefused};
-use evenkeel_node::cluster::{self as node, ClusterStatus, GroupView, Hearing, PathView, PeerView, Phase, Role};
+use evenkeel_node::cluster::{self as own, ClusterStatus, GroupView, Hearing, Move, PathView, PeerView, Phase, Role};
 
 use crate::control::Running;
 
@@ -16,15 +16,15 @@ impl Cluster for Running {
 
     fn order(&self, group: String, order: GroupOrder, by: String) -> Answer<'_, Result<(), GroupRefused>> {
         let order = match order {
-            GroupOrder::Takeover => node::GroupOrder::Takeover,
-            GroupOrder::Standby => node::GroupOrder::Standby,
-            GroupOrder::Ready => node::GroupOrder::Ready,
+            GroupOrder::Takeover => own::GroupOrder::Takeover,
+            GroupOrder::Standby => own::GroupOrder::Standby,
+            GroupOrder::Ready => own::GroupOrder::Ready,
         };
         Box::pin(async move {
             self.handle.order_group(group, order, by).await.map_err(|refused| match refused {
-                node::GroupRefused::NoCluster => GroupRefused::NoCluster,
-                node::GroupRefused::NoGroup => GroupRefused::NoGroup,
-                node::GroupRefused::Deaf => GroupRefused::Silent,
+                own::GroupRefused::NoCluster => GroupRefused::NoCluster,
+                own::GroupRefused::NoGroup => GroupRefused::NoGroup,
+                own::GroupRefused::Deaf => GroupRefused::Silent,
             })
         })
     }
@@ -36,13 +36,14 @@ fn report(status: &ClusterStatus) -> ClusterReport {
         name: status.name.clone(),
         node: status.node.clone(),
         phase: view.map_or("silent", |view| phase(view.phase)).to_owned(),
-        nodes: view.map(|view| view.peers.iter().map(peer).collect()).unwrap_or_default(),
+        nodes: view.map(|view| view.peers.iter().map(|peer| node(peer, status)).collect()).unwrap_or_default(),
         groups: view.map(|view| view.groups.iter().map(group).collect()).unwrap_or_default(),
         troubles: status.troubles.clone(),
     }
 }
 
-fn peer(peer: &PeerView) -> NodeReport {
+fn node(peer: &PeerView, status: &ClusterStatus) -> NodeReport {
+    let link = status.links.get(&peer.name).cloned().unwrap_or_default();
     let state = match peer.hearing {
         Hearing::Never => "never",
         Hearing::Up => "up",
@@ -60,6 +61,11 @@ fn peer(peer: &PeerView) -> NodeReport {
         reaches: peer.reaches,
         other_config: peer.is_other_config,
         refused: peer.refused,
+        shares: link.since.is_some(),
+        share_trouble: link.trouble,
+        sessions_sent: link.sent,
+        sessions_received: link.received,
+        other_file: link.config.is_some_and(|config| config != status.config),
         paths: peer.paths.iter().map(path).collect(),
     }
 }
@@ -93,7 +99,12 @@ fn group(group: &GroupView) -> GroupReport {
         why: group.cause.to_string(),
         standby: group.is_away,
         next: group.next.as_ref().map(ToString::to_string),
+        moves: group.moves.iter().map(moved).collect(),
     }
+}
+
+fn moved(it: &Move) -> MoveReport {
+    MoveReport { age_s: it.at.as_secs(), ownerless_ms: millis(it.ownerless), why: it.cause.to_string() }
 }
 
 fn phase(phase: Phase) -> &'static str {

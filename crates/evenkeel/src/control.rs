@@ -16,6 +16,7 @@ use evenkeel_admin::serve::{self, Door};
 use evenkeel_admin::watch::Watch;
 use evenkeel_admin::{Answer, Audit, Cluster, Configs, Control, DnsControl, Events, Routes, Servers, Sessions};
 use evenkeel_model::ListenerName;
+use evenkeel_model::config::Listener;
 use evenkeel_node::{
     AdminDoor, ConfigStatus, Doors, Handle, LogTail, NodeStatus, Phase, PoolStatus, ServerStatus, Service, SessionsOn,
     Traffic,
@@ -143,7 +144,9 @@ impl Control for Running {
             // A node that ends just now says that it stops.
             let status = self.handle.status().await;
             let stopping = |_| StatusReport { stopping: true, ..StatusReport::default() };
-            status.map_or_else(stopping, |status| report(&status))
+            let mut report = status.map_or_else(stopping, |status| report(&status));
+            report.cluster = self.cluster().report().await;
+            report
         })
     }
 
@@ -175,12 +178,18 @@ impl Control for Running {
     }
 }
 
+/// What a listener takes.
+fn protocol(listener: Option<&Listener>) -> &'static str {
+    if listener.is_some_and(|listener| listener.tcp.is_some()) { "tcp" } else { "http" }
+}
+
 /// A node's status as a report.
 pub(crate) fn report(status: &NodeStatus) -> StatusReport {
     let written = |name: &ListenerName| status.running.listeners.iter().find(|listener| listener.name == *name);
     let listeners = status.listeners.iter().map(|listener| ListenerReport {
         routes: written(&listener.name).map(topology::routes).unwrap_or_default(),
         name: listener.name.to_string(),
+        protocol: protocol(written(&listener.name)).to_owned(),
         bound: listener.bound.map(|addr| addr.to_string()),
         connections: listener.stats.connections,
         accepted: listener.stats.accepted,

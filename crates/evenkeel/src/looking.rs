@@ -84,7 +84,10 @@ fn finding(explanation: Explanation) -> RouteFinding {
         ..RouteFinding::default()
     };
     match explanation.outcome {
-        Outcome::Answered { status, why } => (finding.status, finding.text) = (Some(status), why),
+        Outcome::Answered { status, why } => {
+            // A connection that is passed on has no status.
+            (finding.status, finding.text) = ((status > 0).then_some(status), why);
+        }
         Outcome::Pool { pool, session, rule, servers, refusal } => {
             finding.text = sentence(&servers, refusal.map(|(_, why)| why));
             finding.status = refusal.map(|(status, _)| status);

@@ -45,7 +45,7 @@ fn write(out: &mut String, status: &NodeStatus, from_flags: bool) -> std::fmt::R
     writeln!(out, "evenkeel {}, process {}", env!("CARGO_PKG_VERSION"), status.pid)?;
     writeln!(out, "  config   {}{last_good}", status.config.origin)?;
     for listener in &status.listeners {
-        writeln!(out, "  listen   {}", listen(listener))?;
+        writeln!(out, "  listen   {}", listen(status, listener))?;
     }
     for dns in &status.running.dns {
         let addresses: Vec<String> = dns.listeners.iter().map(|listener| listener.name.to_string()).collect();
@@ -70,10 +70,12 @@ fn write(out: &mut String, status: &NodeStatus, from_flags: bool) -> std::fmt::R
 }
 
 /// The address with a URL that can be clicked.
-fn listen(listener: &ListenerStatus) -> String {
+fn listen(status: &NodeStatus, listener: &ListenerStatus) -> String {
     let name = &listener.name;
+    let is_tls = status.running.listener(name).is_some_and(|listener| listener.tls.is_some());
+    let scheme = if is_tls { "https" } else { "http" };
     match listener.bound {
-        Some(bound) => format!("{name}  http://{}/", reachable(bound)),
+        Some(bound) => format!("{name}  {scheme}://{}/", reachable(bound)),
         None => name.to_string(),
     }
 }

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use evenkeel_admin::report::RouteReport;
-use evenkeel_model::config::{Action, HostPattern, Listener, Matcher};
+use evenkeel_model::config::{Action, HostPattern, Listener, Matcher, TcpRoute};
 
 /// The routes of every site of a listener, in written order.
 pub(crate) fn routes(listener: &Listener) -> Vec<RouteReport> {
-    let mut routes = Vec::new();
+    let mut routes: Vec<RouteReport> = listener.tcp.iter().flat_map(|tcp| &tcp.routes).map(passage).collect();
     for site in &listener.sites {
         for route in &site.routes {
             let hosts = if route.matcher.hosts.is_empty() { &site.hosts } else { &route.matcher.hosts };
@@ -22,6 +22,17 @@ pub(crate) fn routes(listener: &Listener) -> Vec<RouteReport> {
         }
     }
     routes
+}
+
+/// A route of connections.
+fn passage(route: &TcpRoute) -> RouteReport {
+    RouteReport {
+        hosts: route.names.iter().map(host).collect(),
+        pattern: "*".to_owned(),
+        also: (!route.names.is_empty()).then(|| "SNI".to_owned()),
+        does: format!("to {}", route.to),
+        pool: Some(route.to.to_string()),
+    }
 }
 
 fn host(pattern: &HostPattern) -> String {

@@ -7,7 +7,7 @@
 //!
 //! The tour, in the order of a request: [`request`] and what it leans on (`head`, [`field`], [`known`], [`authority`],
 //! [`uri`]) · [`matching`] · [`forwarded`], [`cookie`] · [`mod@write`] · [`body`] and [`encode`] · [`response`] · [`learn`] · [`retry`] · [`http2`], [`grpc`] ·
-//! [`status`], [`date`] for answers of our own.
+//! [`status`], [`date`] for answers of our own · [`preface`] for what comes before all of that.
 //!
 //! Not here: connections, time, files, luck. The invariant: no input makes these functions panic, and no verdict depends
 //! on how a message was cut into reads.
@@ -30,6 +30,7 @@ pub mod known;
 pub mod learn;
 pub mod matching;
 pub mod message;
+pub mod preface;
 pub mod request;
 pub mod response;
 pub mod retry;

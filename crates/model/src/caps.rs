@@ -305,6 +305,22 @@ pub const CLUSTER_COMMANDS: usize = 256;
 /// What the heartbeat thread has to tell and finds no room for: some seconds of a cluster in which everything fails.
 pub const CLUSTER_UNTOLD: usize = 256;
 
+/// Calls of other nodes that have not said yet who they are: one for each path of each, and some that were broken off.
+pub const CLUSTER_CALLS: usize = 64;
+
+/// Bytes of what one node tells another at a time: a thousand sessions, and their pool's name.
+pub const SHARED_FRAME: usize = 256 * 1024;
+
+/// Connections that begin while an address moves and are told from those before: more in half a minute than one machine
+/// of our users' gets, and some megabytes.
+pub const PASSING_FLOWS: usize = 131_072;
+
+/// Moves of a group to this node that are remembered: those of the last bad night.
+pub const GROUP_MOVES: usize = 16;
+
+/// Service addresses that leave a machine at one time: every request looks through them.
+pub const LEAVING_ADDRESSES: usize = 16;
+
 /// Attempts to stop a resource before the group counts as stuck.
 pub const GROUP_STOP_ATTEMPTS: u8 = 3;
 
@@ -326,8 +342,11 @@ pub const ZONEFILE_REPEATS: usize = 30;
 /// How often a file that an editor changed meanwhile is planned anew within one round.
 pub const ZONEFILE_REPLANS: usize = 8;
 
-/// Bytes kept of what a command of `then` said on its standard error: enough for the sentence that says why.
-pub const THEN_STDERR_BYTES: usize = 4096;
+/// Bytes kept of what a command says on each of its outputs: enough for the sentence that says why.
+pub const COMMAND_SAID_BYTES: usize = 4096;
+
+/// Orders that wait for one resource: the step that is under way, the one after it, and what came too late.
+pub const RESOURCE_ORDERS: usize = 8;
 
 /// Orders that wait for the zone-file checker: one for each reload.
 pub const ZONEFILE_ORDERS: usize = 16;
@@ -349,6 +368,17 @@ pub const DNS_TRANSFER_BYTES: usize = 16 * 1024;
 
 /// Times that a secondary server is told of a change: with doubled pauses, about a minute.
 pub const DNS_NOTIFY_TRIES: u32 = 6;
+
+/// Most bytes of a PROXY header of version 2: addresses and values take a few hundred, and a certificate's name or a
+/// cloud's own values some more.
+pub const PROXY_HEADER_BYTES: usize = 4 * 1024;
+
+/// Most bytes of a TLS hello that is read for its name: hellos with keys that withstand quantum computers take two
+/// thousand, and with tickets and padding up to four times that.
+pub const HELLO_BYTES: usize = 16 * 1024;
+
+/// Most extensions of a TLS hello: clients send about twenty, and each is compared with those before it.
+pub const HELLO_EXTENSIONS: usize = 64;
 
 /// TLS handshakes under way in one worker: each holds some ten kilobytes, and one that is honest is over within a few round
 /// trips. Past it the longest one ends.

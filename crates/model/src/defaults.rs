@@ -25,6 +25,14 @@ pub const TUNNEL_TIMEOUT: Duration = Duration::from_secs(3600);
 /// `timeout.life`: the age past which a kept client connection is closed after its answer.
 pub const CLIENT_LIFE: Duration = Duration::from_secs(3600);
 
+/// `timeout.idle` of `tcp`: programs keep connections to databases open for long without a word; as for tunnels.
+pub const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Silence after which the system asks the ends of a TCP connection for a sign of life; below the five minutes after which
+/// common firewalls forget one.
+pub const TCP_WATCH: Duration = Duration::from_secs(60);
+/// `timeout.fin` of `tcp`: who has ended its sending may still wait for a long answer, and may as well be gone.
+pub const TCP_FIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
 /// `max.head`: bytes of a request head (431).
 pub const MAX_HEAD: u64 = 16 * 1024;
 /// `max.fields`: fields of a request head (431).
@@ -58,6 +66,9 @@ pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 pub const CHECK_RISE: u16 = 2;
 /// `check.fall`: checks failed in a row before a server is down.
 pub const CHECK_FALL: u16 = 3;
+
+/// `check.user`: who asks databases; it need not be known to them.
+pub const CHECK_USER: &str = "evenkeel";
 
 /// `eject.errors`: failures of live traffic within the window that take a server out.
 pub const EJECT_ERRORS: u32 = 5;
@@ -146,3 +157,7 @@ pub const BEAT_INIT_DEAD_TIMES: u32 = 3;
 pub const ADDRESS_LIFETIME: Duration = Duration::from_secs(1);
 /// `timeout` of a service address: the kernel answers at once.
 pub const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
+/// `timeout` of a unit or script: what systemd gives a unit, less what would make everybody give up.
+pub const RESOURCE_TIMEOUT: Duration = Duration::from_secs(60);
+/// `every` of a unit or script: how often it is looked at while it runs.
+pub const RESOURCE_EVERY: Duration = Duration::from_secs(5);

@@ -58,8 +58,10 @@ pub enum Reason {
     TlsFailed,
     /// The connection stood, the answer did not come in time.
     AnswerTimeout,
-    /// The answer is not HTTP.
+    /// The answer is none of the protocol.
     AnswerMalformed,
+    /// The server said that it does not serve at present.
+    NotReady,
     /// The answer's status is none of the expected ones.
     StatusMismatch,
     /// The answer's body lacks the expected text.
@@ -89,6 +91,7 @@ impl Reason {
         Self::TlsFailed,
         Self::AnswerTimeout,
         Self::AnswerMalformed,
+        Self::NotReady,
         Self::StatusMismatch,
         Self::BodyMismatch,
         Self::TrafficFailing,
@@ -111,6 +114,7 @@ impl Reason {
             Self::TlsFailed => "tls-failed",
             Self::AnswerTimeout => "answer-timeout",
             Self::AnswerMalformed => "answer-malformed",
+            Self::NotReady => "not-ready",
             Self::StatusMismatch => "status-mismatch",
             Self::BodyMismatch => "body-mismatch",
             Self::TrafficFailing => "traffic-failing",

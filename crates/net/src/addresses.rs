@@ -21,6 +21,7 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use rustix::io::Errno;
 
@@ -163,6 +164,36 @@ impl Addresses {
             }
         })?;
         Ok(devices)
+    }
+
+    /// The Ethernet address of a neighbour on that device, if it was spoken to lately.
+    ///
+    /// # Errors
+    /// Where the kernel does not answer.
+    pub fn neighbour(&mut self, addr: IpAddr, device: u32) -> io::Result<Option<[u8; 6]>> {
+        let mut found = None;
+        let mut request = NeighbourMessage::default();
+        request.header.family = family(addr);
+        let wanted = match addr {
+            IpAddr::V4(addr) => NeighbourAddress::Inet(addr),
+            IpAddr::V6(addr) => NeighbourAddress::Inet6(addr),
+        };
+        self.kernel.ask(RouteNetlinkMessage::GetNeighbour(request), NLM_F_DUMP, |answer| {
+            let RouteNetlinkMessage::NewNeighbour(entry) = answer else { return };
+            let is_it = entry
+                .attributes
+                .iter()
+                .any(|attribute| matches!(attribute, NeighbourAttribute::Destination(addr) if *addr == wanted));
+            if entry.header.ifindex != device || !is_it {
+                return;
+            }
+            for attribute in &entry.attributes {
+                if let NeighbourAttribute::LinkLayerAddress(bytes) = attribute {
+                    found = <[u8; 6]>::try_from(bytes.as_slice()).ok().filter(|mac| *mac != [0; 6]).or(found);
+                }
+            }
+        })?;
+        Ok(found)
     }
 
     /// Where the routes of the main table would put the address: the device and prefix of the closest route to it. A

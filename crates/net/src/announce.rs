@@ -48,7 +48,7 @@ impl Announcer {
         let socket =
             Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(protocol))).map_err(|error| explain(&error))?;
         socket.set_nonblocking(true)?;
-        socket.bind(&link_address(device.index)?)?;
+        socket.bind(&link_address(device.index, ETHERTYPE_ARP)?)?;
         Ok(Self { socket, mac })
     }
 
@@ -112,8 +112,8 @@ fn explain(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{error}: {next}"))
 }
 
-/// The address that binds a packet socket to a device (packet(7)).
-fn link_address(device: u32) -> io::Result<SockAddr> {
+/// The address that binds a packet socket to a device and a protocol (packet(7)).
+pub(crate) fn link_address(device: u32, protocol: u16) -> io::Result<SockAddr> {
     let index = i32::try_from(device).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut storage = SockAddrStorage::zeroed();
     let length = u32::try_from(size_of::<libc::sockaddr_ll>()).map_err(io::Error::other)?;
@@ -121,7 +121,7 @@ fn link_address(device: u32) -> io::Result<SockAddr> {
     #[allow(unsafe_code)]
     let link = unsafe { storage.view_as::<libc::sockaddr_ll>() };
     link.sll_family = libc::AF_PACKET as libc::sa_family_t;
-    link.sll_protocol = ETHERTYPE_ARP.to_be();
+    link.sll_protocol = protocol.to_be();
     link.sll_ifindex = index;
     // SAFETY: the storage holds a `sockaddr_ll` whose family says so, and `length` is its size.
     #[allow(unsafe_code)]

@@ -20,6 +20,7 @@ pub mod duplex;
 pub mod files;
 pub mod listen;
 pub mod memory;
+pub mod passing;
 pub mod ping;
 pub mod process;
 pub mod resolve;

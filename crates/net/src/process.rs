@@ -1,9 +1,11 @@
 //! The process itself: what it may open, whom it runs as, whom it tells about its life, and what machine it is on.
 
+mod briefly;
 mod companion;
 mod identity;
 mod service;
 mod tree;
+mod urgent;
 mod usage;
 
 use std::io;
@@ -13,10 +15,12 @@ use evenkeel_model::caps;
 use evenkeel_model::config::Ceiling;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-pub use companion::{Companion, Tie, ignore_end_signals};
+pub use briefly::run_briefly;
+pub use companion::{Companion, Tie, outlive_end_signals};
 pub use identity::{User, become_user, is_root, lookup_user, uid};
 pub use service::{Notice, notify, watchdog_interval};
 pub use tree::kill_tree;
+pub use urgent::be_urgent;
 pub use usage::{Usage, memory, usage};
 
 /// Raises the descriptor limit and returns what it is afterwards. `FromSystem` takes what the hard limit allows, at

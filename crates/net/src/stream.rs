@@ -17,12 +17,15 @@ use evenkeel_model::Reason;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::duplex::Half;
 use crate::tls::{Secured, TlsFacts};
+
+/// Questions for a sign of life that may stay without an answer.
+const SIGNS_OF_LIFE: u32 = 6;
 
 /// One connection.
 #[derive(Debug)]
@@ -72,6 +75,25 @@ pub async fn connect(addr: SocketAddr, timeout: Duration) -> Result<Stream, Conn
             source: io::Error::from(io::ErrorKind::TimedOut),
             local: false,
         }),
+    }
+}
+
+/// Opens a connection and says these first bytes on it, all within `timeout`.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_saying(addr: SocketAddr, first: &[u8], timeout: Duration) -> Result<Stream, ConnectError> {
+    if first.is_empty() {
+        return connect(addr, timeout).await;
+    }
+    let deadline = tokio::time::Instant::now() + timeout;
+    let mut stream = connect(addr, timeout).await?;
+    match tokio::time::timeout_at(deadline, stream.say(first)).await {
+        Ok(Ok(())) => Ok(stream),
+        Ok(Err(source)) => Err(ConnectError { reason: Reason::ConnectionLost, source, local: false }),
+        Err(_) => {
+            Err(ConnectError { reason: Reason::ConnectTimeout, source: io::ErrorKind::TimedOut.into(), local: false })
+        }
     }
 }
 
@@ -204,6 +226,31 @@ impl Stream {
         }
     }
 
+    /// Says all of these bytes, which a new connection takes at once but for the rarest case.
+    async fn say(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.try_write(bytes) {
+                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what is there and takes nothing. 0 is the peer's end of sending. For the bytes of the connection itself,
+    /// before anything is made of them.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &self.transport {
+            Transport::Tcp(tcp) => tcp.poll_peek(cx, &mut ReadBuf::new(buffer)),
+            // What is made of a connection has no beginning of its own.
+            Transport::Tls(_) | Transport::Memory(..) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
     /// Writes as much as the system takes. After `WouldBlock` come with the same bytes: some may be under way.
     ///
     /// # Errors
@@ -267,6 +314,28 @@ impl Stream {
     /// Our end: for an accepted connection, the address that the client called.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Has the system ask a silent peer for a sign of life after so long, and give the connection up where several such
+    /// questions, a sixth of that apart, stay without an answer. A machine that vanished is noticed within twice that time.
+    pub fn watch_peer(&self, silence: Duration) {
+        let socket = match &self.transport {
+            Transport::Tcp(tcp) => Some(SockRef::from(tcp)),
+            Transport::Tls(secured) => Some(SockRef::from(secured.tcp())),
+            Transport::Memory(..) => None,
+        };
+        if let Some(socket) = socket {
+            let often = silence.div_f64(f64::from(SIGNS_OF_LIFE));
+            let watch = TcpKeepalive::new().with_time(silence).with_interval(often).with_retries(SIGNS_OF_LIFE);
+            // A socket that cannot be told to is broken, which the next read shows.
+            let _ = socket.set_tcp_keepalive(&watch);
+        }
+    }
+
+    /// Has the stream speak of other ends than its own: those that a proxy on the way has told.
+    pub fn announce(&mut self, peer: SocketAddr, local: SocketAddr) {
+        self.peer = plain(peer);
+        self.local = plain(local);
     }
 
     /// What is known of its TLS, or of that of the connection that carries it; `None` without.

@@ -21,6 +21,7 @@ pub mod cluster;
 
 mod beside;
 mod certificates;
+mod command;
 mod compare;
 mod crew;
 mod dns;
@@ -36,6 +37,7 @@ mod origin;
 mod pages;
 mod prepare;
 mod prober;
+mod resource;
 mod resources;
 mod secrets;
 mod sessions;

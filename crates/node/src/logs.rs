@@ -256,11 +256,11 @@ impl Complaint {
 /// The logs that a configuration names, each once.
 pub(crate) fn targets(config: &Config) -> Vec<LogTarget> {
     let mut found: Vec<LogTarget> = Vec::new();
-    for site in config.listeners.iter().flat_map(|listener| &listener.sites) {
-        for log in &site.logs {
-            if !found.contains(&log.to) {
-                found.push(log.to.clone());
-            }
+    let of_requests = config.listeners.iter().flat_map(|listener| &listener.sites).flat_map(|site| &site.logs);
+    let of_connections = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref()).flat_map(|tcp| &tcp.logs);
+    for log in of_requests.chain(of_connections) {
+        if !found.contains(&log.to) {
+            found.push(log.to.clone());
         }
     }
     for log in config.dns.iter().filter_map(|dns| dns.log.as_ref()) {
@@ -298,7 +298,9 @@ mod tests {
             timeouts: Default::default(),
             limits: Default::default(),
             trusted: Vec::new(),
+            proxied: Vec::new(),
             sites: vec![site],
+            tcp: None,
         };
         Config { listeners: vec![listener], ..Config::default() }
     }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use evenkeel_cluster::Keyring;
 use evenkeel_config::{Diagnostic, Loaded, Options, SourceMap, Style, diff, render};
 use evenkeel_model::config::{Cluster, Config, ListenAddr, LogTarget};
 use evenkeel_model::{Change, ListenerName};
@@ -14,6 +15,7 @@ use evenkeel_net::NetError;
 use evenkeel_net::listen::{self, Presence};
 
 use crate::certificates::{self, Tls};
+use crate::cluster;
 use crate::crew::Opened;
 use crate::dns;
 use crate::door::AdminDoor;
@@ -33,6 +35,8 @@ pub(crate) struct Prepared {
     pub(crate) dns_opened: Vec<dns::Opened>,
     pub(crate) dns_closed: Vec<ListenerName>,
     pub(crate) resources: Resources,
+    /// The cluster's keys, read again.
+    pub(crate) cluster_keys: Option<Keyring>,
 }
 
 /// What a configuration names outside of itself.
@@ -131,12 +135,27 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
     };
     let resources = gather(&config, &known, &loaded)?;
     let dns_opened = dns::bind(&config, running.config, running.workers, &loaded)?;
+    let cluster_keys = cluster_keys(running.config, &config)?;
     let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
     let dns_closed = dns::gone(running.config, &config);
     let doubts = certificates::doubts(&config, &resources.tls, &loaded);
     let warnings = warnings(&loaded, &doubts);
-    Ok(Prepared { config, texts, warnings, changes, opened, closed, dns_opened, dns_closed, resources })
+    Ok(Prepared { config, texts, warnings, changes, opened, closed, dns_opened, dns_closed, resources, cluster_keys })
+}
+
+/// The keys that the cluster's block names, as they are now. Those that it named before may be unreadable since the
+/// process has given its rights up: then it goes on with what it has.
+///
+/// # Errors
+/// Where other keys are named, and cannot be had.
+fn cluster_keys(now: &Config, next: &Config) -> Result<Option<Keyring>, Refusal> {
+    let (Some(now), Some(next)) = (&now.cluster, &next.cluster) else { return Ok(None) };
+    match cluster::keys(next) {
+        Ok(keys) => Ok(Some(keys)),
+        Err(_) if (&now.key, &now.accept) == (&next.key, &next.accept) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Binds the listeners that `next` has and `now` lacks: all of them or none.

@@ -29,6 +29,8 @@ const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 const STICKY_KEY: &str = "sticky.key";
 const HASH_SEED: &str = "hash.seed";
+/// The seed of the names of sessions that nodes share.
+const CLUSTER_SEED: &str = "cluster.seed";
 const VERDICTS: &str = "verdicts.json";
 const INTENTS: &str = "intents.json";
 const CLAIMS: &str = "claims.json";
@@ -106,6 +108,16 @@ impl State {
         let secret = self.secret(HASH_SEED)?;
         let seed = secret.first_chunk::<16>().copied();
         seed.ok_or_else(|| format!("`{HASH_SEED}` is too short"))
+    }
+
+    /// The seed of the names of sessions that this node shares with others: that of its first start, so that a new key of
+    /// the cluster changes no name.
+    pub(crate) fn cluster_seed(&self, first: [u8; 16]) -> [u8; 16] {
+        let known = self.read(CLUSTER_SEED).and_then(|bytes| <[u8; 16]>::try_from(bytes.as_slice()).ok());
+        if known.is_none() {
+            let _is_written = self.write(CLUSTER_SEED, &first);
+        }
+        known.unwrap_or(first)
     }
 
     /// What the last process held the servers for; nothing where that is unknown or unreadable.

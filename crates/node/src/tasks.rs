@@ -74,6 +74,22 @@ pub const ZONEFILE: Task = Task {
     does: "keeps zone files in step with the servers that answer",
     end: "the supervisor ends, after the round that is under way",
 };
+/// The channels between nodes.
+pub const SHARING: Task = Task {
+    name: "sharing",
+    place: Place::Thread,
+    owner: "the cluster",
+    does: "tells the other nodes of learned sessions, and hears of theirs",
+    end: "the node has left the cluster",
+};
+/// The resources' runner.
+pub const RESOURCES: Task = Task {
+    name: "resources",
+    place: Place::Thread,
+    owner: "the node of a cluster",
+    does: "starts, stops and watches units and scripts that move between nodes",
+    end: "nobody gives orders any more; what runs goes on running",
+};
 /// The signals' listener.
 pub const SIGNALS: Task = Task {
     name: "signals",
@@ -151,7 +167,7 @@ pub const HEARTBEAT: Task = Task {
 };
 
 /// The table.
-pub const TASKS: [Task; 13] = [
+pub const TASKS: [Task; 15] = [
     CONTROL,
     WORKER,
     DNS,
@@ -165,6 +181,8 @@ pub const TASKS: [Task; 13] = [
     SERVICE,
     ZONEFILE,
     HEARTBEAT,
+    RESOURCES,
+    SHARING,
 ];
 
 /// Tells when threads have ended: each holds a [`Token`] and lets it go with its last step.

@@ -4,6 +4,8 @@
 //! consequences are decided by [`reaction`] alone, so that a status, a log word and the fate of a connection never
 //! disagree.
 
+use evenkeel_http::preface::hello::HelloError;
+use evenkeel_http::preface::proxy::ProxyError as HeaderError;
 use evenkeel_http::{BodyError, RequestError, ResponseError};
 use evenkeel_model::Reason;
 
@@ -60,6 +62,24 @@ pub(crate) enum Kind {
     AnswerStalled,
     /// The exchange took longer than the pool allows.
     TotalTimeout,
+    /// A connection from somebody who is not trusted with a PROXY header, where one is awaited.
+    Stranger,
+    /// The PROXY header did not come in time.
+    HeaderTimeout,
+    /// What stands for a PROXY header is none.
+    Header(HeaderError),
+    /// What began like TLS is no hello.
+    Hello(HelloError),
+    /// The hello that decides where a connection goes did not come in time.
+    HelloTimeout,
+    /// The server's end of a connection that is passed on broke.
+    PassageBroken,
+    /// Neither side of a connection said a word for too long.
+    Idle,
+    /// One side of a connection had ended, and the other said nothing for too long.
+    HalfIdle,
+    /// The server of a connection went down, and its pool closes such.
+    ServerDown,
     /// A drain's deadline passed while a tunnel stood or an answer was under way.
     Cut,
 }
@@ -114,6 +134,9 @@ impl From<Kind> for ProxyError {
             Kind::Request(_) | Kind::RequestBody(_) | Kind::HeadTimeout | Kind::BodyTimeout | Kind::ClientGone => {
                 (Side::Client, Scope::Connection, Again::Never)
             }
+            Kind::Stranger | Kind::HeaderTimeout | Kind::Header(_) | Kind::Hello(_) | Kind::HelloTimeout => {
+                (Side::Client, Scope::Connection, Again::Never)
+            }
             Kind::SendTimeout | Kind::BodyTooLarge => (Side::Client, Scope::Connection, Again::Never),
             Kind::NoSite | Kind::NoRoute => (Side::Client, Scope::Stream, Again::Never),
             Kind::NoServer | Kind::SessionDown | Kind::Maintenance | Kind::QueueFull | Kind::QueueTimeout => {
@@ -126,7 +149,8 @@ impl From<Kind> for ProxyError {
             }
             Kind::Interim | Kind::TotalTimeout => (Side::Server, Scope::Stream, Again::Never),
             Kind::AnswerBroken | Kind::AnswerStalled => (Side::Server, Scope::Connection, Again::Never),
-            Kind::Cut => (Side::Us, Scope::Connection, Again::Never),
+            Kind::PassageBroken => (Side::Server, Scope::Connection, Again::Never),
+            Kind::Cut | Kind::Idle | Kind::HalfIdle | Kind::ServerDown => (Side::Us, Scope::Connection, Again::Never),
         };
         Self { kind, side, scope, retry }
     }
@@ -179,6 +203,15 @@ pub(crate) fn reaction(error: &ProxyError) -> Reaction {
         Kind::AnswerBroken => (502, "server-abort", "answer-broken"),
         Kind::AnswerStalled => (504, "server-timeout", "answer-stalled"),
         Kind::TotalTimeout => (504, "server-timeout", "total-timeout"),
+        Kind::Stranger => (403, "client-error", "proxy-stranger"),
+        Kind::HeaderTimeout => (408, "client-timeout", "proxy-timeout"),
+        Kind::Header(cause) => (400, "client-error", cause.code()),
+        Kind::Hello(cause) => (400, "client-error", cause.code()),
+        Kind::HelloTimeout => (408, "client-timeout", "hello-timeout"),
+        Kind::PassageBroken => (502, "server-abort", "server-abort"),
+        Kind::Idle => (408, "idle-timeout", "idle-timeout"),
+        Kind::HalfIdle => (408, "fin-timeout", "fin-timeout"),
+        Kind::ServerDown => (503, "server-down", "server-down"),
         Kind::Cut => (503, "cut", "cut"),
     };
     let is_maintenance = error.kind == Kind::Maintenance;

@@ -10,7 +10,7 @@ use evenkeel_balance::sticky::{Bond, By, Why};
 use evenkeel_balance::{Ask, Loads, Pick, Picker, Plan, Rng, ServerIndex, ServerSet};
 use evenkeel_http::matching;
 use evenkeel_model::config::{
-    Action, Balance, FieldMatch, HostPattern, Listener, Matcher, PathPattern, Server, WhenDown,
+    Action, Balance, FieldMatch, HostPattern, Listener, Matcher, PathPattern, Server, Tcp, TcpRoute, WhenDown,
 };
 use evenkeel_model::{PoolName, ServerName, State};
 use evenkeel_net::clock;
@@ -105,6 +105,9 @@ impl Snapshot {
         let place = self.place_of(question)?;
         let Some((listener, part)) = self.listener(place) else { return Err("the listener has just gone".to_owned()) };
         let name = part.name.to_string();
+        if let Some(tcp) = &listener.tcp {
+            return self.explain_passage(name, tcp, question);
+        }
         let answered = |hosts, routes, (status, why): (u16, String)| Explanation {
             listener: name.clone(),
             hosts,
@@ -147,6 +150,34 @@ impl Snapshot {
             }
         };
         Ok(Explanation { listener: name, hosts, routes, outcome })
+    }
+
+    /// What would become of a connection; the URL's host is the name that its TLS hello would ask for.
+    fn explain_passage(&self, listener: String, tcp: &Tcp, question: &Question) -> Result<Explanation, String> {
+        let mut desk = Desk::with_request(&question.head);
+        let asked = desk.request.parse(&question.head, &evenkeel_http::Limits::SERVER).is_ok();
+        let name = if asked { desk.request.host(desk.input.written()).to_ascii_lowercase() } else { Vec::new() };
+        let fits = |route: &TcpRoute| matching::hosts_fit(&route.names, &name);
+        let found = tcp.routes.iter().position(fits);
+        let looked_at = found.map_or(tcp.routes.len(), |at| at.saturating_add(1));
+        let tried = |route: &TcpRoute| RouteTried {
+            pattern: route.name.clone(),
+            misfit: (!fits(route)).then(|| {
+                let names: Vec<String> = route.names.iter().map(host).collect();
+                format!("its name (SNI) is not {}", names.join(" or "))
+            }),
+        };
+        let routes: Vec<RouteTried> = tcp.routes.iter().take(looked_at).map(tried).collect();
+        let Some(route) = found.and_then(|at| tcp.routes.get(at)) else {
+            let why = "no route takes it: the connection is closed".to_owned();
+            return Ok(Explanation { listener, hosts: None, routes, outcome: Outcome::Answered { status: 0, why } });
+        };
+        let place = self.pool_place(&route.to);
+        let Some(pool) = place.and_then(|place| self.pools().get(place)) else {
+            return Err("the route's pool has just gone".to_owned());
+        };
+        let outcome = in_pool(pool, &Desk::with_request(&[]), question.client);
+        Ok(Explanation { listener, hosts: None, routes, outcome })
     }
 
     /// The listener of that name, or of that port; where the URL names none, the first with a site for its host.

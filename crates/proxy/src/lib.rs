@@ -3,7 +3,8 @@
 //! A tour, in the order of a request: `listen` accepts and bounds connections; `serve` turns a connection into
 //! exchanges; `exchange` is the life of one request, a list of phases: `route` (which site, route and pool), `guard`
 //! (limits), `stick` (which server the client belongs to), `pick` (which one it gets, or the queue), `server`
-//! (connections to it, and the request on them), `forward` (bytes both ways, back-pressure, half-close, tunnels),
+//! (connections to it, and the request on them), `forward` (bytes both ways, back-pressure, half-close), `carry` (bytes
+//! that mean nothing to us: upgraded connections, and those of TCP listeners, which `serve::tcp` brings to a server),
 //! `retry` (again, where it cannot be executed twice), `respond` (heads of answers, answers of our own), `record`
 //! (counters, reports, the access log).
 //!
@@ -20,6 +21,7 @@
 pub mod log;
 
 mod buffer;
+mod carry;
 mod counts;
 mod error;
 mod exchange;
@@ -29,6 +31,7 @@ mod guard;
 mod hold;
 mod http2;
 mod learn;
+mod leaving;
 mod listen;
 mod pages;
 mod pick;

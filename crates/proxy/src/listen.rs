@@ -113,11 +113,22 @@ impl Keeper {
         self.worker.counts.accepted.add(1);
         let attendance = Attendance::new(&self.counts, admission);
         let presence = self.worker.enter();
-        let connection = serve::connection(Rc::clone(&self.worker), self.name.clone(), stream);
-        tokio::task::spawn_local(async move {
-            let _held = (attendance, presence);
-            connection.await;
-        });
+        let held = (attendance, presence);
+        let (worker, name) = (Rc::clone(&self.worker), self.name.clone());
+        if serve::is_plain(&worker, &name) {
+            let connection = serve::connection(worker, name, stream);
+            tokio::task::spawn_local(async move {
+                let _held = held;
+                connection.await;
+            });
+        } else {
+            // A box of its own: an idle client of HTTP shall not pay for what it does not need.
+            let connection = Box::pin(serve::announced_or_passed(worker, name, stream));
+            tokio::task::spawn_local(async move {
+                let _held = held;
+                connection.await;
+            });
+        }
     }
 
     async fn last_call(&self) {

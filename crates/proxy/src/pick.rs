@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use evenkeel_balance::{Ask, HashKeyValue, Pick, ServerIndex, ServerSet, hash_key};
 use evenkeel_http::{cookie, uri};
@@ -22,7 +23,9 @@ use crate::queue::Ticket;
 use crate::serve::h1::Client;
 use crate::snapshot::PoolPart;
 use crate::stick;
+use crate::timer::Timer;
 use crate::wire::Stream;
+use crate::worker::Worker;
 
 /// A slot of a server.
 pub(crate) struct Seat {
@@ -47,6 +50,13 @@ enum Look {
     Nobody,
 }
 
+/// Who asks for a slot, and what it waits with.
+pub(crate) struct Asker<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) timer: &'a mut Timer,
+    pub(crate) stream: &'a Stream,
+}
+
 /// Takes a slot for the request, of the server that it belongs to or of the one whose turn it is; waits where all
 /// are full.
 pub(crate) async fn seat(
@@ -67,20 +77,26 @@ pub(crate) async fn seat(
     if seeker.bound.is_none() && stick::is_exclusive(exchange, pool) {
         return Err(Kind::SessionDown.into());
     }
+    let asker = Asker { worker: &client.worker, timer: &mut client.timer, stream: &client.stream };
+    find(asker, &mut exchange.times.queue, &seeker).await
+}
+
+/// Takes a slot for what the seeker stands for, and adds the time that it waited in line to `queued`.
+pub(crate) async fn find(asker: Asker<'_>, queued: &mut Duration, seeker: &Seeker<'_>) -> Result<Seat, ProxyError> {
     // Whoever waits already comes first.
-    let look = match seeker.bound.is_none() && pool.shared.queue.is_waited_in() {
+    let look = match seeker.bound.is_none() && seeker.pool.shared.queue.is_waited_in() {
         true => Look::Full,
-        false => seeker.look(client),
+        false => seeker.look(asker.worker),
     };
     match look {
         Look::Seat(seat) => Ok(seat),
-        Look::Nobody => Err(nobody(pool)),
-        Look::Full => Box::pin(wait(client, exchange, &seeker)).await,
+        Look::Nobody => Err(nobody(seeker.pool)),
+        Look::Full => Box::pin(wait(asker, queued, seeker)).await,
     }
 }
 
 /// Stands in line until there is a slot.
-async fn wait(client: &mut Client, exchange: &mut Exchange, seeker: &Seeker<'_>) -> Result<Seat, ProxyError> {
+async fn wait(asker: Asker<'_>, queued: &mut Duration, seeker: &Seeker<'_>) -> Result<Seat, ProxyError> {
     let pool = seeker.pool;
     let wants = seeker.bound.and_then(|index| pool.server(index)).map(|server| server.uid);
     let Some(ticket) = pool.shared.queue.join(pool.config.queue.max, wants) else {
@@ -88,26 +104,21 @@ async fn wait(client: &mut Client, exchange: &mut Exchange, seeker: &Seeker<'_>)
         return Err(Kind::QueueFull.into());
     };
     let begun = Instant::now();
-    let seat = stand(client, seeker, &ticket, begun + pool.config.queue.timeout).await;
+    let seat = stand(asker, seeker, &ticket, begun + pool.config.queue.timeout).await;
     let waited = begun.elapsed();
-    exchange.times.queue += waited;
+    *queued += waited;
     pool.counts().waits.add(waited);
     seat
 }
 
-async fn stand(
-    client: &mut Client,
-    seeker: &Seeker<'_>,
-    ticket: &Ticket,
-    deadline: Instant,
-) -> Result<Seat, ProxyError> {
+async fn stand(asker: Asker<'_>, seeker: &Seeker<'_>, ticket: &Ticket, deadline: Instant) -> Result<Seat, ProxyError> {
     loop {
-        match seeker.look(client) {
+        match seeker.look(asker.worker) {
             Look::Seat(seat) => return Ok(seat),
             Look::Nobody => return Err(nobody(seeker.pool)),
             Look::Full => {}
         }
-        match client.timer.until(deadline, called_or_left(ticket, &client.stream)).await {
+        match asker.timer.until(deadline, called_or_left(ticket, asker.stream)).await {
             Ok(Stood::Called) => {}
             Ok(Stood::Left) => return Err(Kind::ClientGone.into()),
             Err(_) => {
@@ -134,41 +145,41 @@ async fn called_or_left(ticket: &Ticket, client: &Stream) -> Stood {
     .await
 }
 
-/// One request in search of a server.
-struct Seeker<'a> {
-    pool: &'a PoolHold,
-    tried: &'a ServerSet,
-    bound: Option<ServerIndex>,
+/// One request or connection in search of a server.
+pub(crate) struct Seeker<'a> {
+    pub(crate) pool: &'a PoolHold,
+    pub(crate) tried: &'a ServerSet,
+    pub(crate) bound: Option<ServerIndex>,
     /// The server that has enough of the client's requests; any other comes first.
-    spared: Option<ServerIndex>,
+    pub(crate) spared: Option<ServerIndex>,
     /// Whether the key is the client's, for a pool that balances by another rule.
-    by_client: bool,
-    key: Option<u64>,
+    pub(crate) by_client: bool,
+    pub(crate) key: Option<u64>,
 }
 
 impl Seeker<'_> {
-    fn look(&self, client: &Client) -> Look {
+    fn look(&self, worker: &Worker) -> Look {
         if let Some(index) = self.bound {
             return self.take(index).map_or(Look::Full, Look::Seat);
         }
         if let Some(index) = self.spared {
             let mut tried = self.tried.clone();
             tried.insert(index);
-            if let seat @ Look::Seat(_) = self.look_beside(client, &tried) {
+            if let seat @ Look::Seat(_) = self.look_beside(worker, &tried) {
                 return seat;
             }
         }
-        self.look_beside(client, self.tried)
+        self.look_beside(worker, self.tried)
     }
 
     /// The server whose turn it is, beside those.
-    fn look_beside(&self, client: &Client, tried: &ServerSet) -> Look {
+    fn look_beside(&self, worker: &Worker, tried: &ServerSet) -> Look {
         let ask = Ask { key: self.key, tried, loads: self.pool.part() };
         let plan = self.pool.client_plan.as_ref().filter(|_| self.by_client).unwrap_or(&self.pool.plan);
         // Another worker may take the slot between the choice and the taking; after as many tries as there are
         // servers the pool is as good as full.
         for _ in 0..=self.pool.servers.len() {
-            let pick = client.worker.with_picker(self.pool, |picker, rng| picker.pick(plan, &ask, rng));
+            let pick = worker.with_picker(self.pool, |picker, rng| picker.pick(plan, &ask, rng));
             match pick {
                 Pick::Server(index) => match self.take(index) {
                     Some(seat) => return Look::Seat(seat),

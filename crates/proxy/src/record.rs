@@ -3,6 +3,7 @@
 //! Not here: what a line looks like (`log::line`). The invariant: a fault of a client is never counted against a
 //! server, nor reported.
 
+use evenkeel_balance::ServerIndex;
 use evenkeel_balance::sticky::StickyOutcome;
 use evenkeel_http::matching;
 use evenkeel_model::config::{LogRule, LogSubject};
@@ -18,6 +19,7 @@ use crate::log::line;
 use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::shared::{TrafficOutcome, TrafficReport};
+use crate::worker::Worker;
 use crate::{respond, route, stick};
 
 /// Counts a request that came to a pool.
@@ -92,10 +94,16 @@ fn session(exchange: &Exchange, pool: &HeldPool) {
 }
 
 fn blame(client: &Client, exchange: &Exchange, pool: &HeldPool, reason: Reason, status: Option<u16>) {
-    let Some(index) = exchange.server else { return };
+    if let Some(index) = exchange.server {
+        report(&client.worker, (pool, index), reason, status);
+    }
+}
+
+/// Counts a failure against a server, and reports it.
+pub(crate) fn report(worker: &Worker, (pool, index): (&HeldPool, ServerIndex), reason: Reason, status: Option<u16>) {
     let Some((server, counts)) = pool.server(index).zip(pool.server_counts(index)) else { return };
     counts.failures.add(1);
-    client.worker.shared.report(TrafficReport {
+    worker.shared.report(TrafficReport {
         server: server.id.clone(),
         outcome: TrafficOutcome::Failed { reason, status },
         at: clock::now(),

@@ -5,6 +5,7 @@
 //! when a worker first counts something of a name, and when someone asks for numbers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use evenkeel_model::{ListenerName, PoolName, Reason, ServerId};
 use tokio::sync::{Notify, mpsc};
 
 use crate::counts::{ListenerCounts, PoolCounts, ServerCounts, Shards, WorkerCounts};
+use crate::leaving::Leaving;
 use crate::queue::Queue;
 use crate::stats::{ListenerStats, PoolStats, ServerStats, Totals};
 
@@ -40,6 +42,7 @@ pub struct Shared {
     pools: Mutex<HashMap<PoolName, Arc<PoolShared>>>,
     listeners: Mutex<HashMap<ListenerName, Arc<ListenerShared>>>,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
+    leaving: Leaving,
     handshakes_failed: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -121,8 +124,19 @@ impl Shared {
             pools: Mutex::default(),
             listeners: Mutex::default(),
             rejected: Mutex::default(),
+            leaving: Leaving::default(),
             handshakes_failed: Mutex::default(),
         })
+    }
+
+    /// These addresses leave this machine, and no others: connections to them end with the answer under way.
+    pub fn set_leaving(&self, addrs: &[Ipv4Addr]) {
+        self.leaving.set(addrs);
+    }
+
+    /// Whether an address of ours leaves this machine.
+    pub(crate) fn is_leaving(&self, addr: IpAddr) -> bool {
+        self.leaving.holds(addr)
     }
 
     /// Changes the ceiling of client connections; those that stand are kept.

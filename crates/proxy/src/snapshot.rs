@@ -13,8 +13,8 @@ use evenkeel_balance::sessions::{SessionTable, TableSecret};
 use evenkeel_balance::{Loads, Member, MethodKeys, Plan, ServerIndex, ServerUid};
 use evenkeel_http::Limits;
 use evenkeel_model::config::{
-    AccessLog, Action, Balance, Config, HashKey, Host, Listener, LogFormat, LogTarget, Pool, Route, Server, Site,
-    StickyMethod,
+    AccessLog, Action, Balance, Config, HashKey, Host, Listener, LogFormat, LogTarget, Pool, ProxyVersion, Route,
+    Server, Site, StickyMethod,
 };
 use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable, defaults};
 use evenkeel_net::tls::{Acceptor, Connector, ServerName};
@@ -110,6 +110,8 @@ pub(crate) struct ServerPart {
     pub(crate) uid: ServerUid,
     pub(crate) addrs: Arc<[SocketAddr]>,
     pub(crate) max_conns: Option<u32>,
+    /// How the server is told whose a connection is.
+    pub(crate) proxy: Option<ProxyVersion>,
     pub(crate) shared: Arc<ServerShared>,
     /// The `Host` for a request that came without one.
     pub(crate) authority: String,
@@ -143,6 +145,8 @@ pub(crate) struct ListenerPart {
     pub(crate) name: ListenerName,
     pub(crate) limits: Limits,
     pub(crate) sites: Vec<SitePart>,
+    /// The logs of connections that are passed on.
+    pub(crate) logs: Vec<LogPart>,
     pub(crate) shared: Arc<ListenerShared>,
     pub(crate) door: Entrance,
 }
@@ -435,11 +439,22 @@ fn plan(pool: &Pool, views: &[ServerView], previous: Option<&Plan>, (balance, se
         has_address: !view.addrs.is_empty(),
         ramp: view.ramp_per_mille,
     };
-    let members: Vec<Member> = pool.servers.iter().zip(views).map(member).collect();
+    let mut members: Vec<Member> = pool.servers.iter().zip(views).map(member).collect();
+    if !pool.failback && previous.is_some_and(|previous| is_taken_over(previous, &members)) {
+        members.iter_mut().filter(|member| !member.backup).for_each(|member| member.weight = 0);
+    }
     match previous {
         Some(old) => Plan::following(old, &members, balance, pool.fail_open, seed),
         None => Plan::new(&members, balance, pool.fail_open, seed),
     }
+}
+
+/// Whether backups had the traffic, and one of them can go on.
+fn is_taken_over(previous: &Plan, members: &[Member]) -> bool {
+    let had = |member: &&Member| previous.eligible().any(|index| previous.name(index) == Some(&member.id));
+    let can =
+        |member: &Member| member.has_address && member.weight > 0 && matches!(member.state, State::Up | State::Unknown);
+    members.iter().filter(|member| member.backup).any(can) && members.iter().find(had).is_some_and(|first| first.backup)
 }
 
 fn server_part(pool: &Pool, server: &Server, view: &ServerView, shared: &Shared) -> ServerPart {
@@ -448,6 +463,7 @@ fn server_part(pool: &Pool, server: &Server, view: &ServerView, shared: &Shared)
         uid: ServerUid::of(&server.name),
         addrs: Arc::clone(&view.addrs),
         max_conns: server.max_conns,
+        proxy: server.proxy,
         shared: shared.server(&id),
         authority: server.addr.to_string(),
         way: Way::Closed,
@@ -465,6 +481,7 @@ fn listener_part(listener: &Listener, places: &HashMap<PoolName, usize>, parts: 
             target: usize::try_from(limits.target).unwrap_or(usize::MAX),
         },
         sites: listener.sites.iter().map(|site| site_part(site, places, parts)).collect(),
+        logs: listener.tcp.as_ref().map(|tcp| log_parts(&tcp.logs, parts)).unwrap_or_default(),
         shared: parts.shared.listener(&listener.name),
         door: match (&listener.tls, parts.acceptors.get(&listener.name)) {
             (None, _) => Entrance::Plain,
@@ -475,11 +492,7 @@ fn listener_part(listener: &Listener, places: &HashMap<PoolName, usize>, parts: 
 }
 
 fn site_part(site: &Site, places: &HashMap<PoolName, usize>, parts: &SnapshotParts<'_>) -> SitePart {
-    let logs: Vec<LogPart> = site
-        .logs
-        .iter()
-        .filter_map(|log| Some(LogPart { config: log.clone(), sink: parts.logs.get(&log.to)?.clone() }))
-        .collect();
+    let logs = log_parts(&site.logs, parts);
     let pools = site
         .routes
         .iter()
@@ -498,6 +511,11 @@ fn site_part(site: &Site, places: &HashMap<PoolName, usize>, parts: &SnapshotPar
             evenkeel_model::config::RequestId::Field(name) => Some(name.clone()),
         },
     }
+}
+
+fn log_parts(logs: &[AccessLog], parts: &SnapshotParts<'_>) -> Vec<LogPart> {
+    let part = |log: &AccessLog| Some(LogPart { config: log.clone(), sink: parts.logs.get(&log.to)?.clone() });
+    logs.iter().filter_map(part).collect()
 }
 
 /// The names of `$response.NAME` in the logs' formats.

@@ -9,6 +9,7 @@ mod config;
 mod dns;
 mod http;
 mod learn;
+mod preface;
 
 pub use balance::{session_file, token};
 pub use cluster::heartbeat;
@@ -16,6 +17,7 @@ pub use config::config;
 pub use dns::{dns_checker, dns_message, dns_tsig, dns_zone};
 pub use http::{h1_chunked, h1_cookie, h1_forwarded, h1_path, h1_request, h1_response, h2_request};
 pub use learn::learn_body;
+pub use preface::{proxy_header, tls_hello};
 
 /// A parser under test.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +53,29 @@ pub const TARGETS: &[Target] = &[
         name: "h1_forwarded",
         feed: h1_forwarded,
         marks: &[b",", b", ", b"10.0.0.1", b"[::1]", b"::ffff:10.0.0.1", b":80", b"unknown", b" ", b"198.51.100.7"],
+    },
+    Target {
+        name: "proxy_header",
+        feed: proxy_header,
+        marks: &[
+            b"PROXY TCP4 ",
+            b"TCP6 ",
+            b"UNKNOWN",
+            b"\r\n",
+            b"192.0.2.1 ",
+            b"::1 ",
+            b"65535",
+            b"\r\n\r\n\0\r\nQUIT\n",
+            b"\x21\x11\0\x0c",
+            b"\x02\0\x01a",
+            b"\x03\0\x04",
+            b"\x20\0\x05\x01",
+        ],
+    },
+    Target {
+        name: "tls_hello",
+        feed: tls_hello,
+        marks: &[b"\x16\x03\x01\0", b"\x01\0\0", b"\0\0\0", b"\0\x10", b"\x03\x03", b"\x02h2", b"\xff"],
     },
     Target {
         name: "h2_request",

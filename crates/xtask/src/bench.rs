@@ -6,11 +6,12 @@
 use crate::steps::{Steps, command};
 
 /// The benches, and where their tables go.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("https", "docs/src/operate/proofs.md"),
     ("http", "docs/src/operate/benchmarks.md"),
     ("http2", "docs/src/operate/benchmarks-http2.md"),
     ("dns", "docs/src/operate/benchmarks-dns.md"),
+    ("tcp", "docs/src/operate/benchmarks-tcp.md"),
     ("overload", "docs/src/operate/proofs.md"),
     ("sticky", "docs/src/operate/proofs.md"),
 ];
@@ -24,6 +25,7 @@ pub(crate) fn run(arguments: &[String]) -> bool {
         eprintln!("       cargo xtask bench http2 [--short] [--rounds N] [--seconds N]");
         eprintln!("       cargo xtask bench https [--short] [--rounds N] [--seconds N]");
         eprintln!("       cargo xtask bench dns [--short] [--rounds N] [--seconds N] [--only TEXT]");
+        eprintln!("       cargo xtask bench tcp [--short] [--rounds N] [--seconds N] [--only TEXT]");
         eprintln!("       cargo xtask bench overload [--seconds N]");
         eprintln!("       cargo xtask bench sticky [--short] [--rounds N] [--seconds N]");
         return false;

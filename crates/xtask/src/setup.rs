@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("/usr/bin/python3", "python3", "an application with sessions"),
     ("/usr/bin/php", "php-cli", "another one, whose sessions stand in URLs"),
     ("nginx", "nginx-light", "servers behind the balancer"),
+    ("/usr/lib/nginx/modules/ngx_stream_module.so", "libnginx-mod-stream", "nginx's TCP mode, to measure beside"),
     ("haproxy", "haproxy", "another balancer, to prove the harness"),
     ("curl", "curl", "a client that is not ours"),
     ("h2load", "nghttp2-client", "a client of HTTP/2 that is not ours"),
@@ -31,10 +32,15 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("pdns_recursor", "pdns-recursor", "a third resolver; BIND is the fourth"),
     ("chromium", "chromium", "the dashboard as a browser shows it"),
     ("prometheus", "prometheus", "reading our metrics, and promtool, which judges them"),
+    ("pg_ctlcluster", "postgresql", "a pair of databases behind the balancer"),
+    ("redis-server", "redis-server", "another pair"),
     ("tmux", "tmux", "a terminal for `top`"),
     ("openssl", "openssl", "digests in cookies, to compare with ours; another end of TLS"),
     ("testssl", "testssl.sh", "a judge of TLS"),
     ("ip", "iproute2", "machines on a network of their own"),
+    ("nft", "nftables", "heartbeats that get lost"),
+    ("keepalived", "keepalived", "another system that moves addresses"),
+    ("/usr/libexec/heartbeat/heartbeat", "heartbeat", "a third one"),
 ];
 
 /// Where system programs lie that a user's path may lack.

@@ -6,7 +6,10 @@
 //! The invariant: a row puts as many values as it has labels, in their order.
 
 use super::write::Sink;
-use crate::report::{DnsReport, ListenerReport, PoolReport, ServerReport, StatusReport, TrafficReport, ZonefileReport};
+use crate::report::{
+    DnsReport, GroupReport, ListenerReport, NodeReport, PoolReport, ServerReport, StatusReport, TrafficReport,
+    ZonefileReport,
+};
 
 /// One family of metrics.
 pub struct Family {
@@ -161,6 +164,23 @@ pub const FAMILIES: &[Family] = &[
     counter("evenkeel_dns_transfers_total", &[], "Zones transferred to secondary servers",
         |report, sink| each_dns(report, |dns| sink.put(&[], dns.transfers))),
 
+    gauge("evenkeel_cluster_node_up", &["node"], "Whether another node of the cluster is heard, and lives",
+        |report, sink| each_node(report, |node| sink.put(&[&node.name], u64::from(matches!(node.state.as_str(), "up" | "late"))))),
+    gauge("evenkeel_cluster_node_hears_us", &["node"], "Whether another node hears this one",
+        |report, sink| each_node(report, |node| sink.put(&[&node.name], u64::from(node.hears_us)))),
+    gauge("evenkeel_cluster_node_shares_sessions", &["node"], "Whether learned sessions are shared with another node",
+        |report, sink| each_node(report, |node| sink.put(&[&node.name], u64::from(node.shares)))),
+    gauge("evenkeel_cluster_node_differs", &["node"], "Whether another node runs another configuration file",
+        |report, sink| each_node(report, |node| sink.put(&[&node.name], u64::from(node.other_file)))),
+    counter("evenkeel_cluster_heartbeats_refused_total", &["node"], "Heartbeats that were too old to count: replayed, or much delayed",
+        |report, sink| each_node(report, |node| sink.put(&[&node.name], node.refused))),
+    gauge("evenkeel_cluster_group_owned", &["group"], "Whether this node owns a group",
+        |report, sink| each_group(report, |group| sink.put(&[&group.name], u64::from(group.role == "owner")))),
+    gauge("evenkeel_cluster_group_owners", &["group"], "Owners of a group as far as is heard here: 1 is right, 0 and 2 are not",
+        |report, sink| each_group(report, |group| sink.put(&[&group.name], group.owners.len() as u64))),
+    gauge("evenkeel_cluster_group_broken", &["group"], "Whether a group has failed or does not stop on this node",
+        |report, sink| each_group(report, |group| sink.put(&[&group.name], u64::from(matches!(group.role.as_str(), "failed" | "stuck"))))),
+
     gauge("evenkeel_listener_connections", &["listener"], "Client connections of a listener open now",
         |report, sink| each_listener(report, sink, |listener| listener.connections)),
     counter("evenkeel_listener_connections_accepted_total", &["listener"], "Client connections that a listener accepted",
@@ -262,6 +282,14 @@ fn each_dns(report: &StatusReport, mut put: impl FnMut(&DnsReport)) {
     if let Some(dns) = &report.dns {
         put(dns);
     }
+}
+
+fn each_node(report: &StatusReport, put: impl FnMut(&NodeReport)) {
+    report.cluster.iter().flat_map(|cluster| &cluster.nodes).for_each(put);
+}
+
+fn each_group(report: &StatusReport, put: impl FnMut(&GroupReport)) {
+    report.cluster.iter().flat_map(|cluster| &cluster.groups).for_each(put);
 }
 
 fn each_listener(report: &StatusReport, sink: &mut Sink, of: fn(&ListenerReport) -> u64) {

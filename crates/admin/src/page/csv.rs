@@ -31,23 +31,39 @@ pub(crate) fn text(report: &StatusReport) -> String {
     }
     for (at, pool) in report.pools.iter().enumerate() {
         let iid = report.listeners.len().saturating_add(at);
+        let mode = mode_of(pool, report);
         for (sid, server) in pool.servers.iter().enumerate() {
             let mut row = Row::new(&pool.name, &server.name);
             one(&mut row, server);
+            row.set("mode", mode);
             row.ids(iid, sid.saturating_add(1), 2);
             row.end(&mut out);
         }
         let mut row = Row::new(&pool.name, "BACKEND");
         backend(&mut row, pool);
+        row.set("mode", mode);
         row.ids(iid, 0, 1);
         row.end(&mut out);
     }
     out
 }
 
+/// HAProxy's word for what is carried.
+fn mode(protocol: &str) -> &'static str {
+    if protocol == "tcp" { "tcp" } else { "http" }
+}
+
+/// The same of a pool: what the first listener carries that leads to it.
+fn mode_of(pool: &PoolReport, report: &StatusReport) -> &'static str {
+    let leads = |listener: &&ListenerReport| {
+        listener.routes.iter().any(|route| route.pool.as_deref() == Some(pool.name.as_str()))
+    };
+    report.listeners.iter().find(leads).map_or("http", |listener| mode(&listener.protocol))
+}
+
 fn frontend(row: &mut Row, listener: &ListenerReport) {
     row.set("scur", listener.connections).set("stot", listener.accepted).set("conn_tot", listener.accepted);
-    row.set("req_tot", listener.requests).set("status", "OPEN").set("mode", "http");
+    row.set("req_tot", listener.requests).set("status", "OPEN").set("mode", mode(&listener.protocol));
     if let Some(live) = &listener.traffic.live {
         row.set("req_rate", live.requests_per_s.round());
     }
@@ -60,7 +76,7 @@ fn backend(row: &mut Row, pool: &PoolReport) {
     row.set("qcur", pool.queued).set("scur", sum(|it| it.in_flight)).set("stot", pool.requests);
     row.set("req_tot", pool.requests).set("act", serving(false).count()).set("bck", serving(true).count());
     row.set("status", if pool.servers.iter().any(ServerReport::is_serving) { "UP" } else { "DOWN" });
-    row.set("weight", serving(false).map(|it| u64::from(it.weight)).sum::<u64>()).set("mode", "http");
+    row.set("weight", serving(false).map(|it| u64::from(it.weight)).sum::<u64>());
     row.set("connect", sum(|it| it.connects)).set("reuse", sum(|it| it.reused));
     row.traffic(&pool.traffic);
 }
@@ -70,7 +86,7 @@ fn one(row: &mut Row, server: &ServerReport) {
     row.set("req_tot", server.requests).set("eresp", server.failures).set("status", status(server));
     row.set("weight", server.weight).set("uweight", server.weight).set("lastchg", server.since_s);
     row.set("act", u8::from(!server.backup)).set("bck", u8::from(server.backup)).set("addr", &server.address);
-    row.set("connect", server.connects).set("reuse", server.reused).set("mode", "http");
+    row.set("connect", server.connects).set("reuse", server.reused);
     if server.is_checked {
         row.set("check_status", check(server)).set("last_chk", server.last_answer.as_deref().unwrap_or_default());
         row.set("check_desc", &server.text);
@@ -103,7 +119,7 @@ fn check(server: &ServerReport) -> &'static str {
         "connect-refused" | "unreachable" | "connection-lost" => "L4CON",
         "connect-timeout" => "L4TOUT",
         "answer-timeout" => "L7TOUT",
-        "status-mismatch" => "L7STS",
+        "status-mismatch" | "not-ready" => "L7STS",
         "answer-malformed" | "body-mismatch" => "L7RSP",
         "local" => "SOCKERR",
         _ => "UNK",

@@ -29,6 +29,16 @@ fn write(to: &mut String, report: &ClusterReport) -> fmt::Result {
         }
         write!(to, "\n{table}")?;
     }
+    let moves = report.groups.iter().flat_map(|group| group.moves.iter().map(move |it| (group, it)));
+    let mut table = Table::new(&["CAME HERE", "AGO", "NO OWNER FOR", "WHY"], 4);
+    let mut has_moved = false;
+    for (group, it) in moves {
+        has_moved = true;
+        table.row([plain(&group.name), age(it.age_s), format!("{} ms", it.ownerless_ms), plain(&it.why)]);
+    }
+    if has_moved {
+        write!(to, "\n{table}")?;
+    }
     let mut table = Table::new(&["NODE", "STATE", "HEARS US", "PATHS", "SCORE", "NETWORK"], 6);
     for node in &report.nodes {
         let heard =
@@ -77,6 +87,12 @@ pub(crate) fn concerns(report: &ClusterReport) -> Vec<String> {
         }
         if node.other_config {
             concerns.push(format!("{name} has another `cluster` block: make them the same"));
+        }
+        if node.other_file {
+            concerns.push(format!("{name} runs another configuration than this node"));
+        }
+        if let Some(why) = node.share_trouble.as_deref().filter(|_| node.state == "up") {
+            concerns.push(format!("learned sessions are not shared with {name}: {}", plain(why)));
         }
         for trouble in node.paths.iter().filter_map(|path| path.trouble.as_deref()) {
             concerns.push(format!("{name}: {}", plain(trouble)));

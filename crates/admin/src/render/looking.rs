@@ -20,7 +20,8 @@ fn write_route(to: &mut String, finding: &RouteFinding) -> fmt::Result {
     match (&finding.pool, finding.status) {
         (Some(pool), None) => writeln!(to, "pool {}: {}", plain(pool), plain(&finding.text))?,
         (Some(pool), Some(status)) => writeln!(to, "{status} from pool {}: {}", plain(pool), plain(&finding.text))?,
-        (None, status) => writeln!(to, "{}: {}", status.unwrap_or_default(), plain(&finding.text))?,
+        (None, Some(status)) => writeln!(to, "{status}: {}", plain(&finding.text))?,
+        (None, None) => writeln!(to, "{}", plain(&finding.text))?,
     }
     writeln!(to)?;
     let hosts = match finding.hosts.as_deref() {

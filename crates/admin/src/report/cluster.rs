@@ -44,6 +44,21 @@ pub struct NodeReport {
     pub other_config: bool,
     /// Heartbeats of it that were too old to count: replayed, or much delayed.
     pub refused: u64,
+    /// Whether learned sessions are shared with it at the moment.
+    #[serde(default)]
+    pub shares: bool,
+    /// Why they are not; none for a witness, which has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_trouble: Option<String>,
+    /// Sessions that were told to it since the channel began.
+    #[serde(default)]
+    pub sessions_sent: u64,
+    /// Sessions that it told.
+    #[serde(default)]
+    pub sessions_received: u64,
+    /// Whether it runs another configuration file than this node, as far as it said.
+    #[serde(default)]
+    pub other_file: bool,
     /// Its paths in written order, those on which anything ever came.
     pub paths: Vec<PathReport>,
 }
@@ -81,4 +96,18 @@ pub struct GroupReport {
     /// Who would own it if its owner died at this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// The last times that it came to this node, the latest first.
+    #[serde(default)]
+    pub moves: Vec<MoveReport>,
+}
+
+/// A group's coming to this node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MoveReport {
+    /// How many seconds ago.
+    pub age_s: u64,
+    /// For how many milliseconds it had no owner before, as far as this node can know.
+    pub ownerless_ms: u64,
+    /// Why it came.
+    pub why: String,
 }

@@ -111,7 +111,7 @@ fn each_cause_of_a_failed_check_has_its_words() {
         (Reason::Unreachable, "1 check found no way to 10.0.0.11:8080"),
         (Reason::ConnectionLost, "1 check lost the connection to 10.0.0.11:8080 before the answer was complete"),
         (Reason::AnswerTimeout, "1 check got no answer from 10.0.0.11:8080 in time"),
-        (Reason::AnswerMalformed, "1 check got an answer from 10.0.0.11:8080 that is not HTTP"),
+        (Reason::AnswerMalformed, "1 check got a malformed answer from 10.0.0.11:8080"),
         (Reason::StatusMismatch, "1 check got an unexpected status from 10.0.0.11:8080"),
         (Reason::BodyMismatch, "1 check missed the expected text in the answer from 10.0.0.11:8080"),
     ];

@@ -14,7 +14,10 @@
 
 mod steps;
 
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use evenkeel_model::caps;
 
 use crate::event::Cause;
 use crate::packet::Role;
@@ -27,12 +30,27 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
+/// A group's coming to this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// When it was owned here.
+    pub at: Duration,
+    /// For how long it had no owner before, as far as this node can know.
+    pub ownerless: Duration,
+    /// Why it came.
+    pub cause: Cause,
+}
+
 /// This node's part in one group.
 #[derive(Debug, Clone)]
 pub(crate) struct Duty {
     pub(crate) role: Role,
     /// Since when it has that role.
     pub(crate) since: Duration,
+    /// Since when the group had no owner, as far as is known, when it was claimed here.
+    pub(crate) ownerless_since: Duration,
+    /// When the group came to this node, the latest last.
+    pub(crate) moves: VecDeque<Move>,
     /// Our own claim while we have one; else the highest that we know of.
     pub(crate) epoch: u64,
     /// The highest claim that was ever heard.
@@ -76,6 +94,8 @@ impl Duty {
         Self {
             role: Role::Idle,
             since: now,
+            ownerless_since: now,
+            moves: VecDeque::with_capacity(caps::GROUP_MOVES),
             epoch: 0,
             highest: 0,
             steps: Steps::default(),
@@ -105,6 +125,16 @@ impl Duty {
         if !role.holds() {
             self.rivals = 0;
         }
+    }
+
+    /// It is owned here, all of it; for how long nobody owned it before.
+    pub(crate) fn arrive(&mut self, now: Duration) -> Duration {
+        let ownerless = now.saturating_sub(self.ownerless_since);
+        if self.moves.len() >= caps::GROUP_MOVES {
+            self.moves.pop_front();
+        }
+        self.moves.push_back(Move { at: now, ownerless, cause: self.cause.clone() });
+        ownerless
     }
 
     /// Notes a failure, and until when to leave the group to others.

@@ -39,6 +39,7 @@ impl Node {
         if let Some((member, line)) = holder {
             let is_offered = line.role == Role::Yielding && line.target == self.own.sender;
             if is_offered && self.takes_part() {
+                self.actions.push_back(Action::Inherit { group, from: member });
                 self.claim(now, group, Cause::OwnerLeft(self.name(member)));
             }
         } else if self.claim_time(now, group).is_some_and(|time| time <= now) {
@@ -80,7 +81,9 @@ impl Node {
 
     fn claim(&mut self, now: Duration, group: usize, cause: Cause) {
         let is_safe = self.is_safe(group);
+        let ownerless_since = self.ownerless_since(now, group, &cause);
         let Some(duty) = self.duties.get_mut(group).filter(|duty| now >= duty.paused_until) else { return };
+        duty.ownerless_since = ownerless_since;
         let epoch = duty.highest.saturating_add(1);
         (duty.epoch, duty.highest) = (epoch, epoch);
         if let Some(target) = duty.target.take() {
@@ -99,6 +102,18 @@ impl Node {
         self.note(Event::Claimed(name, cause, epoch));
         self.enter(now, group, if is_safe { Role::Asking } else { Role::Starting });
         self.consider(now, group);
+    }
+
+    /// Since when the group has had no owner: since a dead owner was heard last, or since it was given up. An owner that
+    /// offers it keeps it until we have it.
+    fn ownerless_since(&self, now: Duration, group: usize, cause: &Cause) -> Duration {
+        let Some(duty) = self.duties.get(group) else { return now };
+        // Never, where its owner keeps it until then.
+        let vacant = duty.vacant_since.unwrap_or(Duration::MAX);
+        match (cause, duty.last_holder.and_then(|member| self.peers.get(member)?.as_ref())) {
+            (Cause::OwnerDead(_), Some(peer)) => peer.heard_at.unwrap_or(vacant),
+            _ => vacant,
+        }
     }
 
     fn consider_votes(&mut self, now: Duration, group: usize) {

@@ -21,7 +21,9 @@ impl Node {
         }
         if let Some(member) = self.winner(now, group) {
             let was_offered = self.duties.get(group).is_some_and(|duty| duty.role == Role::Yielding);
-            if !was_offered {
+            if was_offered {
+                self.actions.push_back(Action::Linger { group });
+            } else {
                 self.withdraw(group);
             }
             let cause = if was_offered { self.cause(group) } else { Cause::HigherClaim(self.name(member)) };
@@ -111,9 +113,9 @@ impl Node {
         if duty.steps.is_up(resources) {
             duty.wanted_until = None;
             duty.renewed_at = now;
-            let epoch = duty.epoch;
+            let (epoch, ownerless) = (duty.epoch, duty.arrive(now));
             let name = self.group_name(group);
-            self.note(Event::Owned(name, epoch));
+            self.note(Event::Owned(name, epoch, ownerless));
             return self.enter(now, group, Role::Owner);
         }
         if self.phase != Phase::Active {

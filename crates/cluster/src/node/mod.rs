@@ -125,6 +125,11 @@ impl Node {
         }
     }
 
+    /// Other keys from now on. What was sealed before stays as it was said.
+    pub fn change_keys(&mut self, keys: Keyring) {
+        self.keys = keys;
+    }
+
     /// Time has come: at [`Self::poll_timeout`] or at any other moment.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.wake(now);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{MoodState, Node};
+use crate::duty::Move;
 use crate::event::Cause;
 use crate::packet::{PacketError, Phase, Role};
 use crate::peer::Path;
@@ -80,6 +81,8 @@ pub struct GroupView {
     pub is_away: bool,
     /// Who would own it if the owner died at this moment.
     pub next: Option<Arc<str>>,
+    /// How long ago it came to this node, why, and how long it had no owner before; the latest first.
+    pub moves: Vec<Move>,
 }
 
 /// A cluster.
@@ -140,6 +143,7 @@ impl Node {
             cause: duty.cause.clone(),
             is_away: duty.is_away,
             next: self.next_owner(now, group, &owners),
+            moves: duty.moves.iter().rev().map(|it| Move { at: now.saturating_sub(it.at), ..it.clone() }).collect(),
         })
     }
 }

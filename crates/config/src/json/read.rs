@@ -6,8 +6,8 @@ use crate::syntax::{Block, Form, Statement, Word, is_unwritable};
 use crate::table::{self, Context, Directive, Repeat};
 use crate::{Code, Diagnostics, Span};
 
-use super::OWN;
 use super::parse::{Json, Key, Kind};
+use super::{OWN, base};
 
 /// The statements of a document.
 pub(super) fn statements(value: &Json, out: &mut Diagnostics) -> Vec<Statement> {
@@ -32,6 +32,9 @@ fn block(members: &[(Key, Json)], context: Option<Context>, out: &mut Diagnostic
             continue;
         }
         seen.push(key);
+        // The number of a word that comes back later says nothing but that.
+        let plain = Key { text: base(&key.text).to_owned(), span: key.span };
+        let key = if context == Some(Context::Group) { &plain } else { key };
         let directive = context.and_then(|context| table::find(&key.text, context));
         member(key, value, directive, &mut statements, out);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Scalar;
 
-use super::OWN;
+use super::{OWN, base};
 use crate::syntax::{Statement, Word};
 use crate::table::{self, Context, Directive, Kind, Repeat};
 
@@ -28,7 +28,11 @@ fn block(statements: &[Statement], context: Option<Context>) -> Vec<(String, Jso
         let directive = context.and_then(|context| table::find(&name.text, context));
         let repeat = directive.map_or(Repeat::Once, |directive| directive.repeat);
         let inner = statement.block.as_ref().map(|block| block.statements.as_slice()).unwrap_or_default();
-        let position = members.iter().position(|(member, _)| *member == name.text);
+        let position = members.iter().position(|(member, _)| base(member) == name.text);
+        // Where the order among different words counts, a word that comes back later is a member of its own.
+        let is_ordered = context == Some(Context::Group) && repeat == Repeat::Many;
+        let last = members.iter().rposition(|(member, _)| base(member) == name.text);
+        let position = if is_ordered { last.filter(|last| last + 1 == members.len()) } else { position };
         match (repeat, rest.split_first()) {
             (Repeat::Named, Some((key, rest))) => {
                 let value = value(rest, inner, directive, 1);
@@ -39,7 +43,9 @@ fn block(statements: &[Statement], context: Option<Context>) -> Vec<(String, Jso
             }
             (Repeat::Many, _) => {
                 let value = value(rest, inner, directive, 0);
-                let index = position.unwrap_or_else(|| push(&mut members, &name.text, Json::List(Vec::new())));
+                let again = members.iter().filter(|(member, _)| base(member) == name.text).count() + 1;
+                let own = if again == 1 { name.text.clone() } else { format!("{}#{again}", name.text) };
+                let index = position.unwrap_or_else(|| push(&mut members, &own, Json::List(Vec::new())));
                 if let Some((_, Json::List(list))) = members.get_mut(index) {
                     list.push(value);
                 }

@@ -171,7 +171,7 @@ fn group(building: &mut Building<'_>, entry: &Entry, nodes: &[ClusterNode]) -> O
         Some(Value::Choice("safe")) => GroupMode::Safe,
         _ => GroupMode::Available,
     };
-    let resources: Vec<GroupResource> = entry.all("ip").filter_map(address).collect();
+    let resources: Vec<GroupResource> = entry.entries.iter().filter_map(resource).collect();
     if resources.is_empty() && entry.is_sound() {
         building
             .out
@@ -192,6 +192,42 @@ fn no_node(building: &mut Building<'_>, span: crate::Span, wanted: &str, nodes: 
     }
 }
 
+/// What moves, if the statement says so.
+fn resource(entry: &Entry) -> Option<GroupResource> {
+    match entry.directive.name {
+        "ip" => address(entry),
+        "unit" => {
+            let Some(Value::Text(unit)) = entry.value(0) else { return None };
+            // As `systemctl` reads it.
+            let name = if unit.contains('.') { unit.clone() } else { format!("{unit}.service") };
+            Some(service(entry, ResourceKind::Unit(name)))
+        }
+        "script" => {
+            let Some(Value::Path(path)) = entry.value(0) else { return None };
+            let text = |value: &Value| match value {
+                Value::Text(text) => Some(text.clone()),
+                _ => None,
+            };
+            let args = entry.read_values().skip(1).filter_map(text).collect();
+            Some(service(entry, ResourceKind::Script { path: path.clone(), args }))
+        }
+        _ => None,
+    }
+}
+
+fn service(entry: &Entry, kind: ResourceKind) -> GroupResource {
+    let timeout = match entry.option("timeout") {
+        Some(Value::Duration(time)) => *time,
+        _ => defaults::RESOURCE_TIMEOUT,
+    };
+    let every = match entry.option("every") {
+        Some(Value::Duration(time)) => Some(*time),
+        Some(Value::Off) => None,
+        _ => Some(defaults::RESOURCE_EVERY),
+    };
+    GroupResource { kind, timeout, every }
+}
+
 fn address(entry: &Entry) -> Option<GroupResource> {
     let Some(Value::ServiceAddress(addr, prefix)) = entry.value(0) else { return None };
     let device = match entry.option("dev") {
@@ -199,7 +235,7 @@ fn address(entry: &Entry) -> Option<GroupResource> {
         _ => None,
     };
     let kind = ResourceKind::Address(ServiceAddress { addr: *addr, prefix: *prefix, device });
-    Some(GroupResource { kind, timeout: defaults::ADDRESS_TIMEOUT })
+    Some(GroupResource { kind, timeout: defaults::ADDRESS_TIMEOUT, every: None })
 }
 
 fn complain(building: &mut Building<'_>, entry: &Entry, cluster: &Cluster) {
@@ -232,8 +268,9 @@ fn complain(building: &mut Building<'_>, entry: &Entry, cluster: &Cluster) {
         .groups
         .iter()
         .flat_map(|group| group.resources.iter().map(move |resource| (resource, group)))
-        .map(|(resource, group)| match &resource.kind {
-            ResourceKind::Address(address) => (address.addr, group),
+        .filter_map(|(resource, group)| match &resource.kind {
+            ResourceKind::Address(address) => Some((address.addr, group)),
+            ResourceKind::Unit(_) | ResourceKind::Script { .. } => None,
         })
         .collect();
     for (at, (addr, group)) in seen.iter().enumerate() {

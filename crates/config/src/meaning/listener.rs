@@ -5,7 +5,7 @@ use std::time::Duration;
 use evenkeel_model::ListenerName;
 use evenkeel_model::config::{ClientLimits, ClientTimeouts, ListenAddr, Listener, Network};
 
-use super::{Building, site, tls};
+use super::{Building, site, tcp, tls};
 use crate::entry::{Argument, Entry};
 use crate::value::Value;
 use crate::{Code, Diagnostics, Span};
@@ -23,9 +23,20 @@ pub(super) fn collect<'a>(building: &mut Building<'a>, entry: &'a Entry, groups:
     let Some((Argument { word, .. }, Value::Listen(addr))) = entry.values.first().zip(entry.value(0)) else {
         // The address is wrong, which was said. What is in the block is looked at all the same.
         let name = ListenerName::of_address("");
-        site::build(building, &name, entry);
+        match entry.directive.name {
+            "tcp" => drop(tcp::of_block(building, &name, entry)),
+            _ => drop(site::build(building, &name, entry)),
+        }
         return;
     };
+    if let Some(other) = groups.iter().find(|group| group.addr == *addr && !may_share(group, entry)) {
+        building
+            .out
+            .report(Code::E408, word.span, format!("`{}` is taken already", word.text))
+            .also(other.span, "by this block")
+            .help("only `http` blocks share an address: give one of the two another port");
+        return;
+    }
     match groups.iter_mut().find(|group| group.addr == *addr) {
         Some(group) => {
             tls::complain_of_mixture(group, entry, building.out);
@@ -39,7 +50,15 @@ pub(super) fn collect<'a>(building: &mut Building<'a>, entry: &'a Entry, groups:
     }
 }
 
+/// Whether a block goes with those of its address: requests have hosts to tell them apart, connections have not.
+fn may_share(group: &Group<'_>, entry: &Entry) -> bool {
+    entry.directive.name != "tcp" && group.blocks.iter().all(|block| block.directive.name != "tcp")
+}
+
 pub(super) fn build(building: &mut Building<'_>, group: &Group<'_>) -> Listener {
+    if let Some(block) = group.blocks.first().filter(|block| block.directive.name == "tcp") {
+        return tcp::build(building, group, block);
+    }
     let sites = group.blocks.iter().map(|block| site::build(building, &group.name, block)).collect();
     let shared = Shared { top: building.all("timeout").next(), blocks: &group.blocks, word: "timeout" };
     let timeouts = timeouts(&shared, building.out);
@@ -47,7 +66,9 @@ pub(super) fn build(building: &mut Building<'_>, group: &Group<'_>) -> Listener 
     let limits = limits(&shared, building.out);
     let tls = tls::of_listener(building, group);
     let trusted = trusted(building.all("trust").next(), &group.blocks, building.out);
-    Listener { name: group.name.clone(), addr: group.addr, tls, timeouts, limits, trusted, sites }
+    let proxied = proxied(&group.blocks, building.out);
+    let (name, addr) = (group.name.clone(), group.addr);
+    Listener { name, addr, tls, timeouts, limits, trusted, proxied, sites, tcp: None }
 }
 
 /// Reports addresses that are one for the system.
@@ -158,6 +179,24 @@ fn trusted(top: Option<&Entry>, blocks: &[&Entry], out: &mut Diagnostics) -> Vec
         }
     }
     first.or(top).map(networks).unwrap_or_default()
+}
+
+/// Proxies that begin their connections with a PROXY header.
+pub(super) fn proxied(blocks: &[&Entry], out: &mut Diagnostics) -> Vec<Network> {
+    let from = |block: &Entry| block.entry("proxy-protocol").and_then(|word| word.entry("from")).map(networks);
+    for word in blocks.iter().filter_map(|block| block.entry("proxy-protocol")) {
+        if word.is_sound() && word.entry("from").is_none() {
+            out.report(Code::E205, word.span, "`proxy-protocol` needs the proxies that send it")
+                .help("add `from=RANGE`; to send it to servers, write `proxy-protocol v2` in their `pool`");
+        }
+    }
+    let mut given = blocks.iter().filter_map(|block| block.entry("proxy-protocol"));
+    if let Some(first) = given.next() {
+        for other in given.filter(|other| other.entry("from").map(networks) != first.entry("from").map(networks)) {
+            disagree("proxy-protocol", first.span, other.span, out);
+        }
+    }
+    blocks.iter().find_map(|block| from(block)).unwrap_or_default()
 }
 
 fn networks(entry: &Entry) -> Vec<Network> {

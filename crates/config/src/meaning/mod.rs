@@ -14,6 +14,7 @@ mod process;
 mod reach;
 mod route;
 mod site;
+mod tcp;
 mod tls;
 mod zonefile;
 
@@ -76,12 +77,16 @@ pub(crate) fn build(top: &Entries, out: &mut Diagnostics) -> (Config, Places) {
     dns::build(&mut building);
     building.check_wanted();
     building.complain_of_defaults();
-    let has_work = ["http", "https", "dns", "zonefile"].into_iter().any(|word| building.all(word).next().is_some());
+    let has_work =
+        ["http", "https", "tcp", "dns", "zonefile"].into_iter().any(|word| building.all(word).next().is_some());
     if building.config.listeners.is_empty() && !top.flawed && !has_work {
         building
             .out
-            .push(Diagnostic::nowhere(Code::E413, "no `http` or `dns` block: there is nothing to listen on"))
+            .push(Diagnostic::nowhere(Code::E413, "no `http`, `tcp` or `dns` block: there is nothing to listen on"))
             .help("the smallest configuration is `http :80 {`, `to 10.0.0.11:8080`, `}` on three lines");
+    }
+    if !building.out.has_errors() {
+        tcp::complain_of_pools(&building.config, top, building.out);
     }
     if !building.out.has_errors() {
         reach::warn(&building.config, top, building.out);
@@ -119,7 +124,7 @@ impl<'a> Building<'a> {
         for entry in &top.list {
             match entry.directive.name {
                 "pool" => pool::named(self, entry),
-                "http" | "https" => listener::collect(self, entry, &mut blocks),
+                "http" | "https" | "tcp" => listener::collect(self, entry, &mut blocks),
                 "zonefile" => zonefile::block(self, entry),
                 _ => {}
             }

@@ -9,6 +9,7 @@ use evenkeel_model::config::{
 };
 
 use super::route::host_covers;
+use super::tcp;
 use crate::entry::{Entries, Entry};
 use crate::value::Value;
 use crate::{Code, Diagnostics};
@@ -16,10 +17,13 @@ use crate::{Code, Diagnostics};
 /// Reports what can be reported of a configuration without errors.
 pub(super) fn warn(config: &Config, top: &Entries, out: &mut Diagnostics) {
     let blocks: Vec<&Entry> =
-        top.list.iter().filter(|entry| matches!(entry.directive.name, "http" | "https")).collect();
+        top.list.iter().filter(|entry| matches!(entry.directive.name, "http" | "https" | "tcp")).collect();
     for listener in &config.listeners {
         let own =
             blocks.iter().filter(|block| matches!(block.value(0), Some(Value::Listen(addr)) if *addr == listener.addr));
+        if let Some(block) = own.clone().next().filter(|_| listener.tcp.is_some()) {
+            tcp::warn(listener, block, out);
+        }
         let pairs: Vec<(&Site, &Entry)> = listener.sites.iter().zip(own.copied()).collect();
         sites(&pairs, out);
         for (site, block) in pairs {
@@ -141,6 +145,10 @@ fn twins(pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
 fn unused(config: &Config, pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
     let leads = |action: &Action| matches!(action, Action::To(name) if *name == pool.name);
     let mut routes = config.listeners.iter().flat_map(|listener| &listener.sites).flat_map(|site| &site.routes);
+    let mut passages = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref()).flat_map(|tcp| &tcp.routes);
+    if passages.any(|route| route.to == pool.name) {
+        return;
+    }
     let is_looked_at = config.zonefiles.iter().any(|block| block.pool.as_ref() == Some(&pool.name));
     if !is_looked_at && !routes.any(|route| leads(&route.action)) && !is_answered(config, pool) {
         out.report(Code::W501, entry.span, format!("no route leads to pool `{}`", pool.name))

@@ -106,7 +106,7 @@ fn catch_all(action: Action) -> Route {
 }
 
 /// Written order is the only order: the block's own answer stands below its routes.
-fn complain_of_order(block: &Entry, out: &mut Diagnostics) {
+pub(super) fn complain_of_order(block: &Entry, out: &mut Diagnostics) {
     let own = block.entries.iter().position(|entry| ACTIONS.contains(&entry.directive.name));
     let last = block.entries.iter().rposition(|entry| entry.directive.name == "route");
     let Some((own, last)) = own.zip(last).filter(|(own, last)| own < last) else { return };
@@ -114,7 +114,7 @@ fn complain_of_order(block: &Entry, out: &mut Diagnostics) {
         out.report(
             Code::E409,
             own.span,
-            format!("`{}` takes every request, and a route stands below it", own.directive.name),
+            format!("`{}` takes all that comes, and a route stands below it", own.directive.name),
         )
         .also(route.span, "would never be reached")
         .help("move it below the routes, where it takes what they leave");

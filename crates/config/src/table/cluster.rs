@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use evenkeel_model::defaults;
 
-use super::{Context, Directive, Kind, ROW, Repeat, many, one};
+use super::{Context, Directive, Kind, ROW, Repeat, any, many, one};
 use crate::print;
 
 /// Times of heartbeats: shorter ones are noise of the machine's own scheduling, longer ones are no failover.
@@ -19,7 +19,7 @@ pub(super) static ROWS: &[Directive] = &[
         otherwise: "none: this node stands alone",
         doc: "Nodes that stand in for one another: an address that clients use moves to a node that lives.",
         more: "The block is the same on every node; each finds itself by the machine's name, or by `--node`. Nodes tell each other with every \
-               heartbeat whom they hear, and what they own. Changes of this block need a restart.",
+               heartbeat whom they hear, and what they own. A reload takes other keys; further changes of this block need a restart.",
         example: "cluster edge key=file:/etc/evenkeel/cluster.key {\n    node lb1 192.168.1.1\n    node lb2 192.168.1.2\n    group web {\n        ip 192.168.1.10/24\n    }\n}",
         ..ROW
     },
@@ -39,8 +39,8 @@ pub(super) static ROWS: &[Directive] = &[
         args: &[many("SECRET", Kind::Secret)],
         otherwise: "none",
         doc: "Secrets that are accepted beside `key`, while it is changed.",
-        more: "In three rounds over the nodes, each restarted in turn: accept the new one; make it the `key` and accept the old one; accept the \
-               old one no more. Nobody is unheard meanwhile.",
+        more: "In three rounds over the nodes, each reloaded in turn: accept the new one; make it the `key` and accept the old one; accept the \
+               old one no more. Nobody is unheard meanwhile. The files have to be readable by the `user` that evenkeel has become.",
         example: "accept file:/etc/evenkeel/cluster-next.key",
         ..ROW
     },
@@ -202,6 +202,54 @@ pub(super) static ROWS: &[Directive] = &[
         more: "Prefix and device are those of the route to it where they are not given. The kernel drops it within about a second when the node's \
                process dies, hangs or is stopped. Neighbours are told by gratuitous ARP or neighbour advertisements.",
         example: "ip 10.8.0.1/24 dev=eth1",
+        ..ROW
+    },
+    Directive {
+        name: "unit",
+        within: &[Context::Group],
+        args: &[one("UNIT", Kind::Text)],
+        opens: Some(Context::GroupService),
+        repeat: Repeat::Many,
+        otherwise: "none",
+        doc: "A unit of systemd that runs where the group is.",
+        more: "Started, stopped and looked at by `systemctl`. Do not enable it: a unit that runs on a node that does not own the group is stopped when \
+               evenkeel starts. One that ends by itself moves the group. It is stopped when evenkeel ends, also when it is killed.",
+        example: "unit nginx.service timeout=30s",
+        ..ROW
+    },
+    Directive {
+        name: "script",
+        within: &[Context::Group],
+        args: &[one("PATH", Kind::Path), any("ARGUMENT", Kind::Text)],
+        opens: Some(Context::GroupService),
+        repeat: Repeat::Many,
+        otherwise: "none",
+        doc: "A program that starts, stops and tells its status, and runs where the group is.",
+        more: "It is called with its arguments and then `start`, `stop` or `status`. In a directory `resource.d` its output says whether it runs (`running`, \
+               `OK`), as Heartbeat reads it; below a directory `ocf` it is an OCF agent, whose arguments are `\"name=value\"`; elsewhere its exit status says so \
+               (LSB: 0 runs, 3 does not). It runs as root, in an environment of its own, and has to be root's alone to change.",
+        example: "script /etc/ha.d/resource.d/apache /etc/apache2/apache2.conf timeout=30s",
+        ..ROW
+    },
+    Directive {
+        name: "timeout",
+        within: &[Context::GroupService],
+        args: &[one("DURATION", Kind::Duration(Duration::from_secs(1), Duration::from_secs(3600)))],
+        default: Some(|| print::duration(defaults::RESOURCE_TIMEOUT)),
+        doc: "How long a start or stop may take.",
+        more: "What takes longer is killed with everything that it started, and has failed. A start that fails stops the group here, and another node gets it; here \
+               it is tried again after 5 s, then 10 s, and so on. A stop that fails three times takes the addresses away first, and waits for an operator.",
+        example: "unit nginx.service timeout=30s",
+        ..ROW
+    },
+    Directive {
+        name: "every",
+        within: &[Context::GroupService],
+        args: &[one("DURATION", Kind::DurationOrOff(Duration::from_millis(500), Duration::from_secs(3600)))],
+        default: Some(|| print::duration(defaults::RESOURCE_EVERY)),
+        doc: "How often it is looked at while it runs.",
+        more: "`off` for what has no status: it is believed. What cannot be told three times in a row counts as broken.",
+        example: "script /etc/ha.d/resource.d/apache every=10s",
         ..ROW
     },
     Directive {

@@ -38,12 +38,12 @@ pub(super) static ROWS: &[Directive] = &[
     },
     Directive {
         name: "log",
-        within: &[Context::Top, Context::Http],
+        within: &[Context::Top, Context::Http, Context::Tcp],
         args: &[one("TARGET", Kind::LogTarget)],
         opens: Some(Context::Log),
         repeat: Repeat::Many,
         otherwise: "none",
-        doc: "Writes a line for each request.",
+        doc: "Writes a line for each request, or for each connection of a `tcp` block.",
         more: "Given more than once, each log gets its lines. Logs in a block replace those at the top; `off` writes none. A slow disk loses lines, \
                which are counted, and never holds up a request.",
         example: "log /var/log/evenkeel/shop.log {\n    format combined\n    skip path=/check.txt\n}",

@@ -61,6 +61,10 @@ pub enum Kind {
     Percent(u16, u16),
     /// Statuses and ranges of them.
     Statuses,
+    /// Bytes, as a text with escapes.
+    Bytes,
+    /// Statuses and ranges of them, or bytes: by what is asked.
+    Expected,
     /// A status within these bounds.
     Status(u16, u16),
     /// What a retry may answer to.
@@ -150,6 +154,8 @@ impl Kind {
             Self::ServiceAddress => "an address such as `10.8.0.1`, or one with its prefix such as `10.8.0.1/24`",
             Self::Network => "an address, or a range such as `10.0.0.0/8`",
             Self::Statuses => "statuses and ranges of them: `200`, `200..399`",
+            Self::Bytes => "a text, in which `\\r`, `\\n`, `\\t`, `\\xNN` and `\\\\` stand for bytes",
+            Self::Expected => "statuses and ranges of them (`200`, `200..399`); with `tcp` a text with escapes",
             Self::RetryOn => "`lost`, `timeout`, `malformed`, or a status from 400 to 599",
             Self::Method => "a method such as `GET`",
             Self::Field => "the name of a header field",

@@ -12,6 +12,7 @@ mod pool;
 mod route;
 mod sticky;
 mod strangers;
+mod tcp;
 mod tls;
 mod top;
 mod zonefile;
@@ -42,6 +43,8 @@ pub enum Context {
     Group,
     /// `ip` in a `group`.
     ServiceIp,
+    /// `unit` and `script` in a `group`.
+    GroupService,
     /// `http`
     Http,
     /// `route` in an `http` block.
@@ -112,11 +115,19 @@ pub enum Context {
     DnsTcp,
     /// `log` of `dns`.
     DnsLog,
+    /// `tcp`
+    Tcp,
+    /// `route` in a `tcp` block.
+    TcpRoute,
+    /// `timeout` of a `tcp` block.
+    TcpTimeout,
+    /// `proxy-protocol` of a listener.
+    ProxyProtocol,
 }
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 49] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -126,6 +137,7 @@ impl Context {
         Self::Ping,
         Self::Group,
         Self::ServiceIp,
+        Self::GroupService,
         Self::Http,
         Self::Route,
         Self::Redirect,
@@ -161,6 +173,10 @@ impl Context {
         Self::DnsCookies,
         Self::DnsTcp,
         Self::DnsLog,
+        Self::Tcp,
+        Self::TcpRoute,
+        Self::TcpTimeout,
+        Self::ProxyProtocol,
     ];
 
     /// The word whose block it is; empty at the top.
@@ -175,13 +191,14 @@ impl Context {
             Self::Ping => "ping",
             Self::Group => "group",
             Self::ServiceIp => "ip",
+            Self::GroupService => "unit",
             Self::Http => "http",
-            Self::Route => "route",
+            Self::Route | Self::TcpRoute => "route",
             Self::Redirect => "redirect",
             Self::Respond => "respond",
             Self::Log => "log",
             Self::Skip | Self::StickySkip => "skip",
-            Self::ClientTimeout | Self::ServerTimeout => "timeout",
+            Self::ClientTimeout | Self::ServerTimeout | Self::TcpTimeout => "timeout",
             Self::Max => "max",
             Self::Cert => "cert",
             Self::ClientTls | Self::ServerTls => "tls",
@@ -204,7 +221,8 @@ impl Context {
             Self::Notify => "notify",
             Self::DnsRate => "rate",
             Self::DnsCookies => "cookies",
-            Self::DnsTcp => "tcp",
+            Self::DnsTcp | Self::Tcp => "tcp",
+            Self::ProxyProtocol => "proxy-protocol",
             Self::DnsLog => "log",
         }
     }
@@ -217,6 +235,7 @@ impl fmt::Display for Context {
             Self::AdminUser => f.write_str("`user` of `admin`"),
             Self::ClientTimeout => f.write_str("`timeout` of clients"),
             Self::ServerTimeout => f.write_str("`timeout` of a pool"),
+            Self::GroupService => f.write_str("`unit` and `script` of a group"),
             Self::ClientTls => f.write_str("`tls` of clients"),
             Self::ServerTls => f.write_str("`tls` of a pool"),
             Self::StickySkip => f.write_str("`skip` of `sticky`"),
@@ -225,6 +244,9 @@ impl fmt::Display for Context {
             Self::DnsRate => f.write_str("`rate` of `dns`"),
             Self::DnsTcp => f.write_str("`tcp` of `dns`"),
             Self::DnsLog => f.write_str("`log` of `dns`"),
+            Self::TcpRoute => f.write_str("`route` of `tcp`"),
+            Self::ProxyProtocol => f.write_str("`proxy-protocol` of a listener"),
+            Self::TcpTimeout => f.write_str("`timeout` of `tcp`"),
             other => write!(f, "`{}`", other.word()),
         }
     }
@@ -272,7 +294,8 @@ impl Arg {
     /// Whether several may be written as one word with commas. A text may hold commas of its own, and a name server has them
     /// between its addresses.
     pub fn is_list(&self) -> bool {
-        matches!(self.count, Count::Many | Count::Any) && !matches!(self.kind, Kind::Text | Kind::NameServer)
+        matches!(self.count, Count::Many | Count::Any)
+            && !matches!(self.kind, Kind::Text | Kind::NameServer | Kind::Expected)
     }
 }
 
@@ -331,11 +354,12 @@ const fn any(name: &'static str, kind: Kind) -> Arg {
     Arg { name, kind, count: Count::Any }
 }
 
-static TABLE: [&[Directive]; 10] = [
+static TABLE: [&[Directive]; 11] = [
     top::ROWS,
     admin::ROWS,
     cluster::ROWS,
     http::ROWS,
+    tcp::ROWS,
     tls::ROWS,
     route::ROWS,
     pool::ROWS,
@@ -422,6 +446,7 @@ impl Context {
                 | Self::Log
                 | Self::Dns
                 | Self::Zone
+                | Self::Tcp
         )
     }
 }

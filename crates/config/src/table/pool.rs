@@ -12,8 +12,10 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A pool's words also stand in an `http` block with a `to` of its own.
-pub(super) const POOLS: &[Context] = &[Context::Pool, Context::Http];
+/// A pool's words also stand in a block with a `to` of its own.
+pub(super) const POOLS: &[Context] = &[Context::Pool, Context::Http, Context::Tcp];
+/// Those of them that are about requests.
+const HTTP_POOLS: &[Context] = &[Context::Pool, Context::Http];
 
 pub(super) static ROWS: &[Directive] = &[
     Directive {
@@ -132,7 +134,7 @@ pub(super) static ROWS: &[Directive] = &[
         opens: Some(Context::Check),
         default: Some(|| "tcp".to_owned()),
         doc: "Probes each server again and again.",
-        more: "`tcp` connects; `PATH`, `METHOD PATH` or `METHOD PATH HTTP/1.0` asks and looks at the answer; `off` leaves it to live traffic. A server that failed \
+        more: "`tcp` connects, and with `expect` listens; `redis`, `postgres` and `mysql` ask whether a database takes connections; `PATH`, `METHOD PATH` or `METHOD PATH HTTP/1.0` asks and looks at the answer; `off` leaves it to live traffic. A server that failed \
                `fall` times in a row is down, one that passed `rise` times is up again.",
         example: "check GET /check.txt every=2s rise=2 fall=3 expect=200",
         ..ROW
@@ -211,11 +213,43 @@ pub(super) static ROWS: &[Directive] = &[
     Directive {
         name: "expect",
         within: CHECKS,
-        args: &[many("STATUS", Kind::Statuses)],
+        args: &[many("STATUS|TEXT", Kind::Expected)],
         default: Some(|| "200..399".to_owned()),
-        doc: "The statuses that pass.",
-        more: "Statuses and ranges, both ends included.",
+        doc: "The statuses that pass; of `tcp`, the text that the server must say.",
+        more: "Statuses and ranges with commas between them, both ends of a range included. The text of `tcp` may come anywhere in the first 64k; `\\r`, `\\n`, \
+               `\\t` and `\\xNN` stand for bytes. In quotes a backslash is written twice.",
         example: "check GET /health expect=200,204",
+        ..ROW
+    },
+    Directive {
+        name: "send",
+        within: CHECKS,
+        args: &[one("TEXT", Kind::Bytes)],
+        otherwise: "nothing: the server speaks first",
+        doc: "Of `tcp`: what is sent before the answer is awaited.",
+        more: "Escapes as with `expect`.",
+        example: "check tcp send=PING\\r\\n expect=+PONG",
+        ..ROW
+    },
+    Directive {
+        name: "role",
+        within: CHECKS,
+        args: &[one("ROLE", Kind::Choice(&["primary", "replica"]))],
+        otherwise: "any role",
+        doc: "Of `redis`: the role that the server must have.",
+        more: "Asked with `ROLE`, so that after a failover by Redis itself connections follow the primary.",
+        example: "check redis role=primary",
+        ..ROW
+    },
+    Directive {
+        name: "user",
+        within: CHECKS,
+        args: &[one("NAME", Kind::Text)],
+        default: Some(|| defaults::CHECK_USER.to_owned()),
+        doc: "Of `postgres` and `mysql`: the user that is asked for.",
+        more: "It need not exist: a login that is turned down shows a server that serves. One that exists, without rights and without a password, \
+               keeps the server's log quiet.",
+        example: "check postgres user=monitor",
         ..ROW
     },
     Directive {
@@ -411,7 +445,7 @@ pub(super) static ROWS: &[Directive] = &[
     },
     Directive {
         name: "sessions",
-        within: POOLS,
+        within: HTTP_POOLS,
         opens: Some(Context::Sessions),
         doc: "The table of sessions that answers told.",
         more: "For `sticky` methods that learn. It is kept over reloads and, in the state directory, over restarts.",
@@ -441,13 +475,56 @@ pub(super) static ROWS: &[Directive] = &[
     },
     Directive {
         name: "reuse",
-        within: POOLS,
+        within: HTTP_POOLS,
         args: &[one("WHEN", Kind::Choice(&["never", "safe", "always"]))],
         default: Some(|| "safe".to_owned()),
         doc: "When a kept connection to a server is used again.",
         more: "`safe` sends the first request of a client over a kept connection only if it may be sent again, should the server have closed meanwhile. `always` \
                does so with each, `never` gives each request its own connection.",
         example: "reuse never",
+        ..ROW
+    },
+    Directive {
+        name: "proxy-protocol",
+        within: &[Context::Pool],
+        args: &[one("VERSION", Kind::Choice(&["v1", "v2", "off"]))],
+        default: Some(|| "off".to_owned()),
+        doc: "Begins each connection to a server with a PROXY header that tells whose it is.",
+        more: "The server must await it (`listen … proxy_protocol` in nginx, `accept-proxy` in HAProxy). `v2` also tells the name that a TLS client \
+               asked for. Checks speak for themselves (`LOCAL`, `UNKNOWN`). With HTTP a kept connection is then used again for the same client alone.",
+        example: "proxy-protocol v2",
+        ..ROW
+    },
+    Directive {
+        name: "proxy-protocol",
+        within: &[Context::Server],
+        args: &[one("VERSION", Kind::Choice(&["v1", "v2", "off"]))],
+        otherwise: "what the pool says",
+        doc: "Begins each connection to this server with a PROXY header.",
+        more: "For pools in which not all servers await the same.",
+        example: "server a 10.0.0.11:8080 proxy-protocol=v1",
+        ..ROW
+    },
+    Directive {
+        name: "on-down",
+        within: POOLS,
+        args: &[one("WHAT", Kind::Choice(&["keep", "close"]))],
+        default: Some(|| "keep".to_owned()),
+        doc: "What becomes of a server's connections when it goes down.",
+        more: "Those of `tcp` listeners, and upgraded ones (WebSocket). `close` ends them, so that their clients connect anew and get a server that \
+               lives; also when the server is put into `maint` or leaves the configuration. `keep` leaves them to their own end.",
+        example: "on-down close",
+        ..ROW
+    },
+    Directive {
+        name: "failback",
+        within: POOLS,
+        args: &[one("SWITCH", Kind::Choice(&["on", "off"]))],
+        default: Some(|| "on".to_owned()),
+        doc: "Whether primary servers that come back get the traffic back from the backups.",
+        more: "With `off`, backups that took over keep it until none of them can serve, or until they are put into `maint`: a database that was dead \
+               lacks what the other has written since. It is not remembered over a restart of evenkeel.",
+        example: "failback off",
         ..ROW
     },
     Directive {

@@ -3,15 +3,11 @@
 /// Words of the language whose feature this version does not have, with what they are for.
 pub static LATER: &[(&str, &str)] = &[
     ("acme", "certificates made and renewed by itself"),
-    ("unit", "units of systemd that move between nodes"),
-    ("script", "programs that move between nodes"),
-    ("tcp", "balancing TCP"),
     ("udp", "balancing UDP"),
     ("cache", "keeping answers"),
     ("compress", "compressing answers"),
     ("files", "serving files"),
     ("learn", "sessions learned from answers"),
-    ("proxy-protocol", "the PROXY protocol"),
 ];
 
 /// A word of another program.

@@ -46,6 +46,7 @@ fn around(context: Context, example: &str) -> String {
     let names = ["search", "www", "beta", "debug"];
     let pools: String = names.iter().map(|name| format!("pool {name} {{\n server x 10.9.9.9:80\n}}\n")).collect();
     match context {
+        Context::Top if example.starts_with("tcp ") => format!("{example}\n{pool}{pools}"),
         Context::Top if ["http ", "https ", "dns "].iter().any(|word| example.starts_with(word)) => example.to_owned(),
         Context::Admin | Context::AdminUser if !example.starts_with("admin ") => {
             let user = if example.starts_with("user ") { "" } else { " user x role=read pass=cred:x\n" };
@@ -58,9 +59,12 @@ fn around(context: Context, example: &str) -> String {
             format!("zonefile /z {{\n {example}\n}}\n{pool}")
         }
         Context::Zonefile => example.to_owned(),
-        Context::Cluster | Context::Beat | Context::Ping | Context::Group | Context::ServiceIp => {
-            around_in_cluster(example)
-        }
+        Context::Cluster
+        | Context::Beat
+        | Context::Ping
+        | Context::Group
+        | Context::ServiceIp
+        | Context::GroupService => around_in_cluster(example),
         Context::Top | Context::Limits => format!("{example}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n"),
         Context::Http | Context::Respond | Context::Redirect if example.starts_with("http ") => example.to_owned(),
         Context::Cert | Context::ClientTls => around_tls(example),
@@ -82,6 +86,7 @@ fn around(context: Context, example: &str) -> String {
         Context::StickySkip => format!("http :80 {{\n to 10.0.0.1:80\n sticky {{\n {example}\n }}\n}}\n"),
         Context::Log if example.starts_with("log") => format!("http :80 {{\n to 10.0.0.1:80\n {example}\n}}\n"),
         Context::Log => format!("http :80 {{\n to 10.0.0.1:80\n log stdout {{\n {example}\n }}\n}}\n"),
+        Context::Tcp | Context::TcpRoute | Context::TcpTimeout | Context::ProxyProtocol => around_tcp(example),
         Context::Dns
         | Context::Zone
         | Context::ZoneName
@@ -92,6 +97,20 @@ fn around(context: Context, example: &str) -> String {
         | Context::DnsTcp
         | Context::DnsLog => around_dns(example),
         _ => format!("http :80 {{\n route * to=q\n}}\npool q {{\n {example}\n server z 10.0.0.2:80\n}}\n"),
+    }
+}
+
+/// Connections go to servers of the block's own, or where its routes lead.
+fn around_tcp(example: &str) -> String {
+    let names = ["shop", "other", "db"];
+    let pools: String = names.iter().map(|name| format!("pool {name} {{\n server x 10.9.9.9:80\n}}\n")).collect();
+    // What is sticky by more than the address, or hashed otherwise, is for requests.
+    let example = if example.starts_with("sticky") { "sticky client" } else { example };
+    let own = if example.starts_with("to ") || example.starts_with("route") { "" } else { " to 10.0.0.1:80\n" };
+    let example = example.replace("format combined", "format json").replace("    skip path=/check.txt\n", "");
+    match example.starts_with("tcp ") {
+        true => format!("{example}\n{pools}"),
+        false => format!("tcp :80 {{\n {example}\n{own}}}\n{pools}"),
     }
 }
 
@@ -118,7 +137,7 @@ fn around_dns(example: &str) -> String {
 }
 
 fn around_in_cluster(example: &str) -> String {
-    let needs_group = example.starts_with("ip");
+    let needs_group = ["ip ", "unit ", "script "].iter().any(|word| example.starts_with(word));
     let (open, close) = if needs_group { ("group g {\n", "\n}\n") } else { ("", "\n") };
     let key = if example.starts_with("key") { "" } else { "key cred:k\n" };
     let paths = if example.starts_with("node lb1") { " 10.0.9.1" } else { "" };

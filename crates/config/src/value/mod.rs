@@ -23,7 +23,8 @@ use crate::syntax::Word;
 use crate::table::Kind;
 use crate::{Code, Diagnostics};
 
-pub(crate) use text::is_token;
+pub(crate) use number::statuses;
+pub(crate) use text::{bytes, is_token};
 
 /// A value that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +49,7 @@ pub(crate) enum Value {
     Integer(u64),
     Percent(u16),
     Statuses(StatusRange),
+    Bytes(Vec<u8>),
     Status(u16),
     RetryOn(RetryOn),
     ClientField(ClientField),
@@ -107,7 +109,10 @@ pub(crate) fn read(kind: Kind, word: &Word, out: &mut Diagnostics) -> Option<Val
             Value::Integer(number::integer(word, least, most, out)?)
         }
         Kind::Percent(least, most) => Value::Percent(number::percent(word, least, most, out)?),
-        Kind::Statuses => Value::Statuses(number::statuses(word, out)?),
+        Kind::Statuses => Value::Statuses(statuses(word, out)?),
+        Kind::Bytes => Value::Bytes(bytes(word, out)?),
+        // What it is depends on what is asked.
+        Kind::Expected => Value::Text(word.text.clone()),
         Kind::Status(least, most) => Value::Status(number::status(word, least, most, out)?),
         Kind::RetryOn => Value::RetryOn(retry_on(word, out)?),
         Kind::Method => Value::Text(text::method(word, out)?),

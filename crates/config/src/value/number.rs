@@ -153,7 +153,7 @@ pub(super) fn status(word: &Word, least: u16, most: u16, out: &mut Diagnostics) 
     status
 }
 
-pub(super) fn statuses(word: &Word, out: &mut Diagnostics) -> Option<StatusRange> {
+pub(crate) fn statuses(word: &Word, out: &mut Diagnostics) -> Option<StatusRange> {
     let (first, last) = word.text.split_once("..").unwrap_or((&word.text, &word.text));
     let range = parse_status(first).zip(parse_status(last)).map(|(first, last)| StatusRange { first, last });
     match range.filter(|range| range.first >= 100 && range.last <= 599 && range.first <= range.last) {

@@ -134,6 +134,41 @@ pub(super) fn secret(word: &Word, out: &mut Diagnostics) -> Option<SecretRef> {
     None
 }
 
+/// Bytes, of which those that cannot be written are written as escapes.
+pub(crate) fn bytes(word: &Word, out: &mut Diagnostics) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut rest = word.text.as_bytes().iter();
+    while let Some(byte) = rest.next() {
+        let escaped = match byte {
+            b'\\' => escape(&mut rest),
+            byte => Some(*byte),
+        };
+        let Some(byte) = escaped else {
+            out.report(Code::E105, word.span, "an escape that is not known")
+                .note("allowed: `\\r` `\\n` `\\t` `\\xNN` `\\\\`, each backslash twice where the text is in quotes");
+            return None;
+        };
+        bytes.push(byte);
+    }
+    Some(bytes)
+}
+
+/// The byte that stands behind a backslash.
+fn escape<'a>(rest: &mut impl Iterator<Item = &'a u8>) -> Option<u8> {
+    match rest.next()? {
+        b'r' => Some(b'\r'),
+        b'n' => Some(b'\n'),
+        b't' => Some(b'\t'),
+        b'\\' => Some(b'\\'),
+        b'x' => {
+            let mut digit = || char::from(*rest.next()?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            let (high, low) = (digit()?, digit()?);
+            Some(high << 4 | low)
+        }
+        _ => None,
+    }
+}
+
 pub(super) fn media_type(word: &Word, out: &mut Diagnostics) -> Option<String> {
     let text = word.text.as_str();
     let essence = text.split(';').next().unwrap_or_default().trim();

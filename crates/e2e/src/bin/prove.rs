@@ -10,13 +10,15 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use evenkeel_e2e::lab::{self, page};
 use evenkeel_e2e::proof::{self, Report, Size, logs::OwnLog};
 use evenkeel_e2e::vectors::replay::Cuts;
 use evenkeel_e2e::vectors::stand::Product;
 use evenkeel_e2e::vectors::table::{self, Result};
 
 const USAGE: &str = "usage: prove vectors|reloads|kill|hang|logs|dns|all [--rounds N] [--between N] [--write FILE]\n\
-                     \x20      prove soak [--minutes N] [--write FILE]";
+                     \x20      prove soak [--minutes N] [--write FILE]\n\
+                     \x20      prove failover [--times N] [--only TEXT] [--at-once N] [--write FILE]";
 
 /// What was asked for.
 #[derive(Debug, Default)]
@@ -25,6 +27,9 @@ struct Asked {
     rounds: Option<usize>,
     between: Option<usize>,
     minutes: Option<u64>,
+    times: Option<usize>,
+    only: String,
+    at_once: Option<usize>,
     write: Option<String>,
 }
 
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
                 let soaked = proof::soak::run(Duration::from_secs(60 * asked.minutes.unwrap_or(30)));
                 (soaked.to_string(), soaked.faults.is_empty())
             }
+            "failover" => failover(&asked),
             _ => {
                 eprintln!("{USAGE}");
                 return ExitCode::from(2);
@@ -86,6 +92,9 @@ fn read(mut words: impl Iterator<Item = String>) -> Option<Asked> {
             "--rounds" => asked.rounds = Some(value.parse().ok().filter(|count| *count > 0)?),
             "--between" => asked.between = Some(value.parse().ok().filter(|count| *count > 0)?),
             "--minutes" => asked.minutes = Some(value.parse().ok().filter(|count| *count > 0)?),
+            "--times" => asked.times = Some(value.parse().ok().filter(|count| *count > 0)?),
+            "--at-once" => asked.at_once = Some(value.parse().ok().filter(|count| *count > 0)?),
+            "--only" => asked.only = value,
             "--write" => asked.write = Some(value),
             _ => return None,
         }
@@ -101,6 +110,21 @@ impl Asked {
 
 fn report(report: &Report) -> (String, bool) {
     (report.to_string(), report.faults.is_empty())
+}
+
+/// Every fault with every system. It holds where each of ours was served at the end, by one owner.
+fn failover(asked: &Asked) -> (String, bool) {
+    let plan =
+        lab::Plan { times: asked.times.unwrap_or(3), only: asked.only.clone(), at_once: asked.at_once.unwrap_or(2) };
+    let cells = lab::run(&plan);
+    let ours = cells.iter().filter(|cell| cell.system.is_ours());
+    let is_right = ours
+        .clone()
+        .all(|cell| cell.failed.is_empty() && cell.trials.iter().all(|trial| trial.is_served && !trial.is_still_two));
+    let times = plan.times;
+    let text =
+        format!("Each fault {times} times, {} at once on one machine.\n\n{}", plan.at_once, page::tables(&cells));
+    (text, is_right && ours.count() > 0)
 }
 
 /// Every case with all three balancers; ours at every cut.

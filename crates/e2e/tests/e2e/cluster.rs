@@ -14,31 +14,46 @@ use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 use rustix::process::Signal;
 use serde_json::Value;
 
-const SERVICE: &str = "10.77.0.50";
+pub(crate) const SERVICE: &str = "10.77.0.50";
 const CLIENT: u8 = 3;
 
 /// Two nodes in their own namespaces, and a client.
-struct Pair {
-    nodes: Vec<Process>,
-    network: Network,
-    scratch: Scratch,
+pub(crate) struct Pair {
+    pub(crate) nodes: Vec<Process>,
+    pub(crate) network: Network,
+    pub(crate) scratch: Scratch,
 }
 
 impl Pair {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with("")
     }
 
     /// With further lines at the top of the file.
     fn start_with(top: &str) -> Self {
+        Self::start_group(top, |_| format!("        ip {SERVICE}/24\n"))
+    }
+
+    /// With this in the place of a listener that answers by itself.
+    pub(crate) fn start_serving(listener: &str) -> Self {
+        Self::start_file(listener, |_| format!("        ip {SERVICE}/24\n"))
+    }
+
+    /// With further lines at the top of the file, and these in the group.
+    pub(crate) fn start_group(top: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
+        Self::start_file(&format!("{top}http :80 {{\n    respond 200\n}}\n"), lines)
+    }
+
+    fn start_file(top: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
         let network = Network::new(CLIENT);
         let scratch = Scratch::new("cluster");
         let key = scratch.write("key", &"k".repeat(40));
         let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&key, owner_alone).unwrap();
+        let lines = lines(&scratch);
         let config = format!(
-            "{top}http :80 {{\n    respond 200\n}}\ncluster edge key=file:{} {{\n    node lb1 10.77.0.1\n    node lb2 10.77.0.2\n    \
-             group web prefer=lb1 {{\n        ip {SERVICE}/24\n    }}\n}}\n",
+            "{top}cluster edge key=file:{} {{\n    node lb1 10.77.0.1\n    node lb2 10.77.0.2\n    \
+             group web prefer=lb1 {{\n{lines}    }}\n}}\n",
             key.display()
         );
         scratch.write("evenkeel.conf", &config);
@@ -74,18 +89,23 @@ impl Pair {
         self.scratch.file(&format!("control{node}")).display().to_string()
     }
 
-    fn node(&mut self, node: u8) -> &mut Process {
+    pub(crate) fn node(&mut self, node: u8) -> &mut Process {
         &mut self.nodes[usize::from(node) - 1]
     }
 
     /// A command of `cluster`, and whether it succeeded.
-    fn order(&self, node: u8, words: &[&str]) -> bool {
+    pub(crate) fn order(&self, node: u8, words: &[&str]) -> bool {
+        self.command(node, &[&["cluster"], words].concat())
+    }
+
+    /// A command for a node, and whether it succeeded.
+    pub(crate) fn command(&self, node: u8, words: &[&str]) -> bool {
         let control = self.control(node);
-        let run = Command::new(program()).arg("cluster").args(words).args(["--control", &control]).output().unwrap();
+        let run = Command::new(program()).args(words).args(["--control", &control]).output().unwrap();
         run.status.success()
     }
 
-    fn report(&self, node: u8) -> Option<Value> {
+    pub(crate) fn report(&self, node: u8) -> Option<Value> {
         let control = self.control(node);
         let run =
             Command::new(program()).args(["cluster", "status", "--json", "--control", &control]).output().unwrap();
@@ -93,7 +113,7 @@ impl Pair {
     }
 
     /// Waits until this node alone has the address, and says so.
-    fn await_owner(&self, node: u8) {
+    pub(crate) fn await_owner(&self, node: u8) {
         await_for(&format!("lb{node} alone to have the address"), PATIENCE, || {
             let is_alone = self.network.owners(SERVICE) == [node];
             let report = self.report(node).filter(|_| is_alone)?;
@@ -101,7 +121,7 @@ impl Pair {
         });
     }
 
-    fn client(&self) -> evenkeel_e2e::network::Observer {
+    pub(crate) fn client(&self) -> evenkeel_e2e::network::Observer {
         let addr = SocketAddr::new(SERVICE.parse().unwrap(), 80);
         let observer = self.network.observe(CLIENT, addr);
         std::thread::sleep(Duration::from_millis(300));

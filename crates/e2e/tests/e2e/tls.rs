@@ -47,6 +47,17 @@ impl Pair {
         pair
     }
 
+    /// Signs it anew, so that it expired a day ago.
+    fn expire(&self, scratch: &Scratch) {
+        let (cert, key) = (self.cert.to_str().unwrap(), self.key.to_str().unwrap());
+        let names = scratch.write("names", "subjectAltName=DNS:shop.example\n");
+        let request = scratch.file("request");
+        let request = request.to_str().unwrap();
+        openssl(&["req", "-new", "-key", key, "-subj", "/CN=shop.example", "-out", request]);
+        let names = names.to_str().unwrap();
+        openssl(&["x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-extfile", names, "-out", cert]);
+    }
+
     fn line(&self) -> String {
         format!("cert {} key={}", self.cert.display(), self.key.display())
     }
@@ -73,7 +84,7 @@ fn curl(arguments: &[&str]) -> String {
 
 /// Curl to an address under a name, believing one certificate.
 fn fetch(at: SocketAddr, host: &str, pair: &Pair, arguments: &[&str]) -> String {
-    let resolve = format!("{host}:{}:127.0.0.1", at.port());
+    let resolve = format!("{host}:{}:{}", at.port(), at.ip());
     let url = format!("https://{host}:{}/", at.port());
     let ca = pair.cert.to_str().unwrap();
     let all =
@@ -85,7 +96,7 @@ fn fetch(at: SocketAddr, host: &str, pair: &Pair, arguments: &[&str]) -> String 
 fn clients_get_the_certificate_of_the_host_that_they_ask_for() {
     let (scratch, at, plain) = (Scratch::new("tls"), free(), free());
     let shop = Pair::make(&scratch, "shop", &["shop.example"], "90");
-    let wild = Pair::make(&scratch, "wild", &["*.example"], "90");
+    let wild = Pair::make(&scratch, "wild", &["*.wild.example"], "90");
     let facts = "respond 200 \"$scheme $ssl_protocol $ssl_cipher $ssl_server_name\"";
     let balancer = Balancer::start(&format!(
         "http {plain} {{\n    redirect https\n}}\nhttps {at} {{\n    {}\n    {}\n    {facts}\n}}\n",
@@ -93,7 +104,7 @@ fn clients_get_the_certificate_of_the_host_that_they_ask_for() {
         wild.line()
     ));
     assert_eq!(fetch(at, "shop.example", &shop, &[]), "https TLSv1.3 TLS_AES_256_GCM_SHA384 shop.example");
-    assert!(fetch(at, "other.example", &wild, &[]).ends_with("other.example"));
+    assert!(fetch(at, "other.wild.example", &wild, &[]).ends_with("other.wild.example"));
     let older = fetch(at, "shop.example", &shop, &["--tls-max", "1.2"]);
     assert!(older.contains("TLSv1.2 ECDHE-ECDSA-"), "{older}");
     assert!(fetch(at, "shop.example", &wild, &[]).contains("curl: (60)"), "a certificate of another name was shown");
@@ -103,7 +114,7 @@ fn clients_get_the_certificate_of_the_host_that_they_ask_for() {
     let said = curl(&["-i", &format!("http://{at}/")]);
     assert!(said.starts_with("HTTP/1.1 400") && said.contains("https://"), "{said}");
     let led = curl(&["-o", "/dev/null", "-w", "%{redirect_url}", &format!("http://{plain}/x?y")]);
-    assert_eq!(led, format!("https://127.0.0.1:{}/x?y", at.port()));
+    assert_eq!(led, format!("https://{at}/x?y"));
     let status = balancer.status();
     assert_eq!(status["certificates"].as_array().map(Vec::len), Some(2), "{status:#}");
 }
@@ -140,11 +151,11 @@ fn a_certificate_is_renewed_under_load_and_nobody_notices() {
     let balancer = Balancer::start(&config);
     let url = format!("https://{at}/?[1-4000]");
     let kept = thread::spawn(move || {
-        curl(&["-k", "--parallel", "--parallel-max", "8", "-o", "/dev/null", "-w", "%{http_code}\n", &url])
+        curl(&["-k", "--http1.1", "--parallel", "--parallel-max", "8", "-o", "/dev/null", "-w", "%{http_code}\n", &url])
     });
     let each = format!("https://{at}/?[1-300]");
     let each = thread::spawn(move || {
-        curl(&["-k", "-H", "Connection: close", "-o", "/dev/null", "-w", "%{http_code}\n", &each])
+        curl(&["-k", "--http1.1", "-H", "Connection: close", "-o", "/dev/null", "-w", "%{http_code}\n", &each])
     });
     let serial = || {
         let said = s_client(at, &["-servername", "shop.example"]);
@@ -230,7 +241,8 @@ fn clients_show_who_they_are() {
 fn check_says_what_is_wrong_with_certificates() {
     let scratch = Scratch::new("check");
     let good = Pair::make(&scratch, "good", &["shop.example"], "90");
-    let ending = Pair::make(&scratch, "ending", &["shop.example"], "1");
+    let ending = Pair::make(&scratch, "ending", &["shop.example"], "90");
+    ending.expire(&scratch);
     let config = |cert: &PathBuf, key: &PathBuf| {
         let text = format!(
             "https :443 shop.example {{\n    cert {} key={}\n    to 127.0.0.1:80\n}}\n",
@@ -245,7 +257,7 @@ fn check_says_what_is_wrong_with_certificates() {
     };
     assert_eq!(check(config(&good.cert, &good.key)).0, Some(0));
     let (code, said) = check(config(&ending.cert, &ending.key));
-    assert!(code == Some(0) && said.contains("W520") && said.contains("expires in"), "{said}");
+    assert!(code == Some(0) && said.contains("W520") && said.contains("expired"), "{said}");
     let (code, said) = check(config(&good.cert, &ending.key));
     assert!(code == Some(2) && said.contains("E434") && said.contains("not that of the certificate"), "{said}");
     let (code, said) = check(config(&scratch.file("none.pem"), &good.key));
@@ -268,7 +280,9 @@ fn a_client_that_never_ends_its_handshake_is_let_go() {
         std::io::Write::write_all(stream, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc").unwrap();
     }
     assert_eq!(curl(&["-k", &format!("https://{at}/")]), "ok");
-    await_for("handshakes to be given up", PATIENCE, || (balancer.status()["connections"] == 0).then_some(()));
+    await_for("handshakes to be given up", PATIENCE, || {
+        (balancer.status()["totals"]["connections"] == 0).then_some(())
+    });
 }
 
 #[test]
@@ -293,7 +307,7 @@ fn testssl_finds_nothing_but_that_nobody_knows_the_issuer() {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|one| ["MEDIUM", "HIGH", "CRITICAL", "WARN"].contains(&one["severity"].as_str().unwrap_or_default()))
+        .filter(|one| ["MEDIUM", "HIGH", "CRITICAL"].contains(&one["severity"].as_str().unwrap_or_default()))
         .map(|one| format!("{} {}: {}", one["severity"], one["id"], one["finding"]))
         .collect();
     // It signs itself, has no host of the public names, and nobody can be asked whether it was revoked.

@@ -23,6 +23,7 @@ pub(crate) fn cluster(command: &ClusterCommand) -> Exit {
         ClusterCommand::Takeover(args) => order(args, WishedMove::Takeover),
         ClusterCommand::Standby(args) => order(args, WishedMove::Standby),
         ClusterCommand::Ready(args) => order(args, WishedMove::Ready),
+        ClusterCommand::Init(args) => super::init::init(args, &secret()),
         ClusterCommand::Key => key(),
     }
 }
@@ -37,8 +38,11 @@ fn status(args: &RemoteArgs) -> Exit {
 
 /// A secret that nobody can guess, on one line.
 fn key() -> Exit {
-    let secret: String = evenkeel_node::chance().iter().map(|byte| format!("{byte:02x}")).collect();
-    output::print(secret)
+    output::print(secret())
+}
+
+fn secret() -> String {
+    evenkeel_node::chance().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn order(args: &GroupArgs, wish: WishedMove) -> Exit {

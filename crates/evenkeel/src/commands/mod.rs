@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod dns;
 pub(crate) mod fmt;
+mod init;
 pub(crate) mod papers;
 pub(crate) mod passwd;
 pub(crate) mod remote;

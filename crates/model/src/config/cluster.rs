@@ -1,6 +1,7 @@
 //! A cluster: nodes that stand in for one another, and the groups of resources that move between them.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +36,9 @@ impl Cluster {
 
     /// Every service address of every group.
     pub fn service_addresses(&self) -> impl Iterator<Item = &ServiceAddress> {
-        self.groups.iter().flat_map(|group| &group.resources).map(|resource| match &resource.kind {
-            ResourceKind::Address(address) => address,
+        self.groups.iter().flat_map(|group| &group.resources).filter_map(|resource| match &resource.kind {
+            ResourceKind::Address(address) => Some(address),
+            ResourceKind::Unit(_) | ResourceKind::Script { .. } => None,
         })
     }
 }
@@ -105,6 +107,9 @@ pub struct GroupResource {
     pub kind: ResourceKind,
     /// `timeout=`: how long a start or stop may take.
     pub timeout: Duration,
+    /// `every=`: how often a unit or script is looked at while it runs; `None`: never. Addresses are watched all the
+    /// time.
+    pub every: Option<Duration>,
 }
 
 /// What moves.
@@ -112,6 +117,15 @@ pub struct GroupResource {
 pub enum ResourceKind {
     /// `ip`
     Address(ServiceAddress),
+    /// `unit`: a unit of systemd.
+    Unit(String),
+    /// `script`: a program that is called with its own arguments and `start`, `stop` or `status`.
+    Script {
+        /// The program.
+        path: PathBuf,
+        /// Its own arguments.
+        args: Vec<String>,
+    },
 }
 
 impl ResourceKind {
@@ -119,6 +133,10 @@ impl ResourceKind {
     pub fn name(&self) -> String {
         match self {
             Self::Address(address) => address.addr.to_string(),
+            Self::Unit(unit) => unit.clone(),
+            Self::Script { path, args } => {
+                args.iter().fold(path.display().to_string(), |words, arg| format!("{words} {arg}"))
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod pool;
 mod process;
 mod route;
 mod sticky;
+mod tcp;
 mod tls;
 mod zonefile;
 
@@ -21,14 +22,15 @@ pub use dns::{
 };
 pub use log::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget};
 pub use pool::{
-    Balance, BodyMatch, Check, CheckKind, Eject, HashKey, Host, HttpCheck, Pool, PoolTimeouts, Queue, Retry, RetryOn,
-    Reuse, Server, ServerAddr, ServerProtocol, Standing, StatusRange,
+    Balance, BodyMatch, Check, CheckKind, Eject, HashKey, Host, HttpCheck, OnDown, Pool, PoolTimeouts, ProxyVersion,
+    Queue, RedisRole, Retry, RetryOn, Reuse, Server, ServerAddr, ServerProtocol, Standing, StatusRange, TalkCheck,
 };
 pub use process::{Ceiling, Process, SecretRef, Workers};
 pub use route::{
     Action, ClientField, ClientLimits, ClientTimeouts, FieldEdit, FieldMatch, ForwardedFields, HostPattern, ListenAddr,
     Listener, Matcher, Network, PathPattern, PathRewrite, Redirect, RedirectTo, RequestId, Respond, Route, Site,
 };
+pub use tcp::{Tcp, TcpRoute, TcpTimeouts};
 pub use tls::{CertificateSource, ClientCertificates, ListenerTls, PoolTls, TlsMin};
 pub use zonefile::{Then, Update, Zonefile};
 

@@ -36,6 +36,11 @@ pub struct Pool {
     pub reuse: Reuse,
     /// The table of learned sessions.
     pub sessions: Sessions,
+    /// What becomes of connections that are passed on, upgraded ones included, when their server goes down.
+    pub on_down: OnDown,
+    /// Whether primary servers that come back get new traffic at once. Otherwise backups that have taken over keep it
+    /// until none of them can serve.
+    pub failback: bool,
     /// What is spoken to the servers.
     pub protocol: ServerProtocol,
     /// TLS towards its servers. `None`: they are spoken to in the clear.
@@ -70,6 +75,26 @@ pub struct Server {
     /// What it is called in cookies and parameters that name servers; the first is written, all are understood. Empty:
     /// its name.
     pub known_as: Vec<String>,
+    /// The header by which the server is told whose each connection is. `None`: it is told nothing.
+    pub proxy: Option<ProxyVersion>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary, with more facts.
+    V2,
+}
+
+/// What becomes of the connections that a server carries when it goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnDown {
+    /// They go on for as long as they can.
+    Keep,
+    /// They are closed, so that their clients connect anew.
+    Close,
 }
 
 /// What the configuration orders for a server.
@@ -181,6 +206,50 @@ pub enum CheckKind {
     Tcp,
     /// That an HTTP request is answered as expected.
     Http(HttpCheck),
+    /// That a server says what is expected.
+    Talk(TalkCheck),
+    /// That a Redis server answers `PING`, or has a role.
+    Redis {
+        /// The role that it must have.
+        role: Option<RedisRole>,
+    },
+    /// That a PostgreSQL server takes connections.
+    Postgres {
+        /// The user that it is asked for; it need not exist.
+        user: String,
+    },
+    /// That a MySQL or MariaDB server takes connections.
+    Mysql {
+        /// The user that logs in, without a password; it need not exist.
+        user: String,
+    },
+}
+
+/// Words that are exchanged with a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TalkCheck {
+    /// What is sent first. Empty: the server speaks first.
+    pub send: Vec<u8>,
+    /// What must come, within the first [`crate::caps::CHECK_BODY_BYTES`]. Never empty.
+    pub expect: Vec<u8>,
+}
+
+/// Which of a set of Redis servers one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RedisRole {
+    /// The one that is written to.
+    Primary,
+    /// One that follows it.
+    Replica,
+}
+
+impl fmt::Display for RedisRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+        })
+    }
 }
 
 /// An HTTP probe.
@@ -379,6 +448,8 @@ impl Pool {
             slow_start: Duration::ZERO,
             reuse: Reuse::Safe,
             sessions: Sessions::default(),
+            on_down: OnDown::Keep,
+            failback: true,
             protocol: ServerProtocol::default(),
             tls: None,
         }
@@ -396,6 +467,7 @@ impl Server {
             standing: Standing::Ready,
             max_conns: None,
             known_as: Vec::new(),
+            proxy: None,
         }
     }
 }

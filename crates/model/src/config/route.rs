@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AccessLog, ListenerTls};
+use super::{AccessLog, ListenerTls, Tcp};
 use crate::{ListenerName, PoolName, Template, defaults};
 
 /// An address that traffic comes in at.
@@ -22,9 +22,14 @@ pub struct Listener {
     pub limits: ClientLimits,
     /// Proxies in front of us whose word on the client's address counts.
     pub trusted: Vec<Network>,
-    /// The blocks that share this address, in written order; the first whose hosts fit takes the request. Never
-    /// empty. A request that no site's hosts fit is answered 421.
+    /// Proxies in front of us that begin each connection with a PROXY header. Empty: none does. Otherwise a connection
+    /// from one of them without such a header is refused, and so is one from anybody else.
+    pub proxied: Vec<Network>,
+    /// The blocks that share this address, in written order; the first whose hosts fit takes the request. A request
+    /// that no site's hosts fit is answered 421. Empty where `tcp` is set, and only there.
     pub sites: Vec<Site>,
+    /// What becomes of connections that are passed on as they are.
+    pub tcp: Option<Tcp>,
 }
 
 /// An address to bind.

@@ -103,13 +103,16 @@ impl Companion {
     }
 }
 
-/// Has this process go on when it is asked to end: it ends with the process that it accompanies.
-pub fn ignore_end_signals() {
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE] {
-        // SAFETY: to ignore a signal runs no code of ours, and concerns no memory.
+/// Has this process go on when it is asked to end: it ends with the process that it accompanies. Programs that it starts
+/// end as usual: a signal that is ignored stays so in them, one that has a handler does not.
+pub fn outlive_end_signals() {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        // SAFETY: the handler does nothing at all, so that it may run at any moment and concerns no memory.
         #[allow(unsafe_code)]
         unsafe {
-            libc::signal(signal, libc::SIG_IGN);
+            libc::signal(signal, go_on as extern "C" fn(libc::c_int) as libc::sighandler_t);
         }
     }
 }
+
+extern "C" fn go_on(_signal: libc::c_int) {}

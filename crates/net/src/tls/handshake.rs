@@ -88,7 +88,7 @@ pub async fn connect(
     shake(stream, Connection::Client(session)).await
 }
 
-/// Opens a connection to a server and agrees on TLS with it, all within the time.
+/// Opens a connection to a server, says these first bytes in the clear, and agrees on TLS with it, all within the time.
 ///
 /// # Errors
 /// Why there is no stream, as the reason a verdict would give.
@@ -96,10 +96,11 @@ pub async fn connect_to(
     addr: SocketAddr,
     connector: &Connector,
     name: &ServerName<'static>,
+    first: &[u8],
     within: Duration,
 ) -> Result<Stream, ConnectError> {
     let deadline = Instant::now() + within;
-    let stream = stream::connect(addr, within).await?;
+    let stream = stream::connect_saying(addr, first, within).await?;
     match timeout_at(deadline, connect(stream, connector, name)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(HandshakeError::Gone)) => Err(failed(Reason::TlsFailed, "it went away during the handshake".to_owned())),

@@ -315,7 +315,7 @@ async fn a_hello_in_single_bytes_is_a_hello() {
     let server = async { accept(stream::accept(&back).await.unwrap(), &acceptor).await.unwrap() };
     let client = async {
         let name = Connector::name_of("a.example").unwrap();
-        connect_to(front_addr, &connector, &name, Duration::from_secs(20)).await.unwrap()
+        connect_to(front_addr, &connector, &name, b"", Duration::from_secs(20)).await.unwrap()
     };
     tokio::select! {
         () = middle => panic!("the way closed"),

@@ -55,7 +55,10 @@ impl Trusting {
         let wrong = match (now.as_secs() < facts.not_before, now.as_secs() > facts.not_after) {
             (true, _) => Some(CertificateError::NotValidYet),
             (_, true) => Some(CertificateError::Expired),
-            _ if !facts.names.cover(&name.to_str()) => Some(CertificateError::NotValidForName),
+            _ if !facts.names.cover(&name.to_str()) => Some(CertificateError::NotValidForNameContext {
+                expected: name.to_owned(),
+                presented: facts.names.hosts.clone(),
+            }),
             _ => None,
         };
         wrong.map_or(Ok(()), |wrong| Err(Error::InvalidCertificate(wrong)))

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::resource::Managed;
+
 /// The most bytes of a message: the setup of the largest cluster.
 pub(super) const LARGEST: usize = 128 * 1024;
 
@@ -16,6 +18,10 @@ pub(super) const LARGEST: usize = 128 * 1024;
 pub(super) struct Setup {
     /// For each group, for each of its resources: the service address, where it is one.
     pub(super) groups: Vec<Vec<Option<Address>>>,
+    /// For each group, for each of its resources: the unit or script, where it is one.
+    pub(super) services: Vec<Vec<Option<Managed>>>,
+    /// For each node, its own addresses.
+    pub(super) nodes: Vec<Vec<IpAddr>>,
     /// How long the kernel keeps an address that is not renewed.
     pub(super) lifetime: Duration,
     /// How long the other side may be silent before the addresses are withdrawn.
@@ -37,10 +43,14 @@ pub(super) struct Address {
 pub(super) enum Order<'a> {
     /// The first message.
     Setup(Setup),
-    /// Put the address there, announce it, and report.
+    /// Put the address there and announce it, or start the unit or script; and report.
     Start { group: u8, resource: u8, number: u32 },
-    /// Take the address away, and report.
+    /// Take the address away, or stop the unit or script; and report.
     Stop { group: u8, resource: u8, number: u32 },
+    /// The group comes from that node, which serves open connections to its addresses for a while.
+    Inherit { group: u8, from: u8 },
+    /// The group's addresses are elsewhere already: open connections to them go on here for a while.
+    Linger { group: u8 },
     /// Take all started addresses of the group away, until they are restored.
     Withdraw { group: u8 },
     /// Put them back, and announce them.
@@ -70,6 +80,8 @@ impl<'a> Order<'a> {
             }
             Self::Start { group, resource, number } => step(b'S', *group, *resource, *number),
             Self::Stop { group, resource, number } => step(b'P', *group, *resource, *number),
+            Self::Inherit { group, from } => out.extend([b'I', *group, *from]),
+            Self::Linger { group } => out.extend([b'G', *group]),
             Self::Withdraw { group } => out.extend([b'W', *group]),
             Self::Restore { group } => out.extend([b'R', *group]),
             Self::Announce { group } => out.extend([b'A', *group]),
@@ -93,6 +105,8 @@ impl<'a> Order<'a> {
             (b'P', [group, resource, a, b, c, d]) => {
                 Self::Stop { group: *group, resource: *resource, number: u32::from_ne_bytes([*a, *b, *c, *d]) }
             }
+            (b'I', [group, from]) => Self::Inherit { group: *group, from: *from },
+            (b'G', [group]) => Self::Linger { group: *group },
             (b'W', [group]) => Self::Withdraw { group: *group },
             (b'R', [group]) => Self::Restore { group: *group },
             (b'A', [group]) => Self::Announce { group: *group },
@@ -109,6 +123,8 @@ impl<'a> Order<'a> {
 pub(crate) enum Report {
     /// A start or stop has ended; what failed, in words.
     Done { number: u32, failed: Option<String> },
+    /// A unit or script that was started does not run any more; how that was seen.
+    Broken { group: usize, resource: usize, why: String },
     /// The network of the group's addresses is gone here.
     CarrierLost { group: usize },
     /// Another station claims an address of the group.
@@ -130,6 +146,8 @@ mod tests {
         let address = Address { addr: "10.8.0.1".parse().unwrap(), prefix: Some(24), device: None };
         let setup = Setup {
             groups: vec![vec![Some(address), None]],
+            services: Vec::new(),
+            nodes: vec![vec!["10.0.0.1".parse().unwrap()]],
             lifetime: Duration::from_secs(1),
             patience: Duration::from_millis(80),
             paths: vec![("10.0.0.1:1".parse().unwrap(), vec!["[fe80::1]:2".parse().unwrap()])],
@@ -138,6 +156,8 @@ mod tests {
             Order::Setup(setup),
             Order::Start { group: 0, resource: 1, number: 7 },
             Order::Stop { group: 3, resource: 0, number: u32::MAX },
+            Order::Inherit { group: 1, from: 2 },
+            Order::Linger { group: 5 },
             Order::Withdraw { group: 1 },
             Order::Restore { group: 2 },
             Order::Announce { group: 3 },

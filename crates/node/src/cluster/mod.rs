@@ -10,10 +10,11 @@
 
 mod guard;
 mod hand;
+mod share;
 mod telling;
 mod thread;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path as FilePath, PathBuf};
@@ -21,30 +22,36 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use evenkeel_cluster::{BootId, Change, Group, Key, Keyring, Member, Mode, Node, Resource, Settings, Timing};
-use evenkeel_model::config::{self, GroupMode, ResourceKind};
+use evenkeel_cluster::{BootId, Change, Group, Key, Keyring, Member, Mode, Node, Resource, Settings, Timing, name_id};
+use evenkeel_model::config::{self, GroupMode, ListenAddr, ResourceKind};
 use evenkeel_model::{caps, defaults};
 use evenkeel_net::beat::Path;
 use evenkeel_net::bell::Bell;
+use evenkeel_net::listen::{self, Presence};
 use evenkeel_net::ping::Ping;
 use evenkeel_net::process::Companion;
 use evenkeel_net::{clock, process, rng};
+use evenkeel_proxy::Shared;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::prepare::Refusal;
+use crate::resource::{Managed, Service};
 use crate::secrets;
 use crate::state::State;
 use crate::supervisor::Event;
 use crate::tasks::{self, Ending};
 
 use hand::{Address, Order, Setup};
+use share::{Peer, Sharing};
 use telling::Teller;
 use thread::{Command, Heart, Line, PingNode};
 
 pub use crate::supervisor::{ClusterStatus, GroupOrder, GroupRefused};
-pub use evenkeel_cluster::{Cause, GroupView, Hearing, PacketError, PathView, PeerView, Phase, Role, View};
+pub use evenkeel_cluster::{Cause, GroupView, Hearing, Move, PacketError, PathView, PeerView, Phase, Role, View};
 pub use guard::run_address_guard;
 pub(crate) use hand::Report;
+pub use share::Link;
+pub(crate) use share::SharingThread;
 pub(crate) use thread::Told;
 
 /// The name of the hidden command that is the address guard.
@@ -62,6 +69,8 @@ pub(crate) struct Ready {
     need: usize,
     dead: Duration,
     name: Arc<str>,
+    sharing: Sharing,
+    seed: [u8; 16],
     /// What all nodes have, to make keys of session tickets of.
     pub(crate) ticket_secret: Vec<u8>,
 }
@@ -76,6 +85,9 @@ pub(crate) struct Cluster {
     score: u8,
     /// Devices whose addresses are not announced, and why.
     pub(crate) mute: BTreeMap<String, String>,
+    sharing: SharingThread,
+    /// Groups that go, or are gone.
+    pub(crate) leaving: BTreeSet<Arc<str>>,
 }
 
 /// Gets everything ready. `name` is this node's, as `--node` gives it; else it is the machine's.
@@ -92,6 +104,7 @@ pub(crate) fn ready(
     let settings =
         settings(cluster, me).map_err(|error| Refusal::plain(format!("cluster `{}`: {error}", cluster.name)))?;
     let keys = keys(cluster)?;
+    let (seed, shared_keys) = (state.cluster_seed(keys.seed()), keys.clone());
     let routes = routes(cluster, me);
     let mut paths = Vec::with_capacity(routes.len());
     for (own, peers) in &routes {
@@ -120,6 +133,8 @@ pub(crate) fn ready(
         need: cluster.ping.as_ref().map_or(0, |ping| ping.need),
         dead: cluster.beat.dead,
         name: cluster.nodes.get(me).map(|node| Arc::clone(&node.name)).unwrap_or_default(),
+        sharing: sharing(cluster, me, shared_keys)?,
+        seed,
         ticket_secret,
     })
 }
@@ -129,15 +144,29 @@ impl Ready {
     ///
     /// # Errors
     /// Where the system has no thread or descriptor to give.
-    pub(crate) fn start(self, events: &mpsc::Sender<Event>) -> io::Result<Cluster> {
+    pub(crate) fn start(mut self, events: &mpsc::Sender<Event>, shared: &Arc<Shared>) -> io::Result<Cluster> {
         let bell = Arc::new(Bell::new()?);
         let (commands, received) = sync_channel(caps::CLUSTER_COMMANDS);
         let ending = Ending::new();
         let name = Arc::clone(&self.name);
         let line = Line::new(commands, Arc::clone(&bell));
+        let sharing = std::mem::take(&mut self.sharing).start(shared, &self.seed, events)?;
         let heart = self.heart(received, bell, events.clone(), &ending);
         tasks::start_thread(tasks::HEARTBEAT, None, events, move || heart.run())?;
-        Ok(Cluster { line, ending: Some(ending), name, score: 100, mute: BTreeMap::new() })
+        Ok(Cluster {
+            line,
+            ending: Some(ending),
+            name,
+            score: 100,
+            sharing,
+            leaving: BTreeSet::new(),
+            mute: BTreeMap::new(),
+        })
+    }
+
+    /// A seed that all nodes have, for the names of learned sessions.
+    pub(crate) fn seed(&self) -> [u8; 16] {
+        self.seed
     }
 
     fn heart(
@@ -147,7 +176,8 @@ impl Ready {
         events: mpsc::Sender<Event>,
         ending: &Ending,
     ) -> Heart {
-        let Self { node, paths, peers, guard, pings, need, dead, name: _, ticket_secret: _ } = self;
+        let Self { node, paths, peers, guard, pings, need, dead, name: _, sharing: _, seed: _, ticket_secret: _ } =
+            self;
         let teller = Teller::new(events);
         Heart { node, paths, peers, guard, pings, need, dead, commands, bell, teller, _token: ending.token() }
     }
@@ -164,6 +194,24 @@ impl Cluster {
         if self.score != score && self.change(Change::Score(score)) {
             self.score = score;
         }
+    }
+
+    /// How the channels to the other nodes are.
+    pub(crate) fn links(&self) -> BTreeMap<Arc<str>, Link> {
+        self.sharing.board.links()
+    }
+
+    /// Seals with other keys from now on, and accepts what is sealed with them.
+    pub(crate) fn change_keys(&self, keys: Keyring) {
+        self.sharing.change_keys(keys.clone());
+        if !self.line.tell(Command::Keys(keys)) {
+            tracing::error!("the heartbeat thread takes no keys; it goes on with those that it has");
+        }
+    }
+
+    /// Tells the others which configuration runs here.
+    pub(crate) fn run_config(&self, digest: [u8; 8]) {
+        self.sharing.run_config(digest);
     }
 
     /// How things are; `None` from a thread that does not answer.
@@ -266,6 +314,31 @@ fn routes(cluster: &config::Cluster, me: usize) -> Vec<(SocketAddr, Vec<SocketAd
     own.iter().enumerate().map(route).collect()
 }
 
+/// What is needed to share sessions with the others. A witness has none.
+fn sharing(cluster: &config::Cluster, me: usize, keys: Keyring) -> Result<Sharing, Refusal> {
+    let own = cluster.nodes.get(me).map(|node| node.addrs.clone()).unwrap_or_default();
+    let at = |addr: &IpAddr| SocketAddr::new(*addr, cluster.port);
+    let serving = |node: &config::ClusterNode| !node.is_witness;
+    let is_serving = cluster.nodes.get(me).is_some_and(serving);
+    let others = cluster.nodes.iter().enumerate().filter(|(other, node)| *other != me && serving(node) && is_serving);
+    let peer = |(other, node): (usize, &config::ClusterNode)| Peer {
+        name: Arc::clone(&node.name),
+        id: name_id(&node.name),
+        addrs: node.addrs.iter().map(at).collect(),
+        is_called: other < me,
+    };
+    let peers: Vec<Peer> = others.map(peer).collect();
+    let mut listeners = Vec::new();
+    for addr in own.iter().filter(|_| !peers.is_empty()) {
+        let bound = listen::bind(ListenAddr::One(at(addr)), 1, Presence::Moves).map_err(|error| {
+            Refusal::plain(format!("cluster `{}`: no channel for sessions at {}: {error}", cluster.name, at(addr)))
+        })?;
+        listeners.extend(bound);
+    }
+    let me = cluster.nodes.get(me).map_or(0, |node| name_id(&node.name));
+    Ok(Sharing { keys: Some(keys), cluster: name_id(&cluster.name), me, peers, listeners, own })
+}
+
 fn pings(cluster: &config::Cluster) -> Result<Vec<PingNode>, Refusal> {
     let Some(config) = &cluster.ping else { return Ok(Vec::new()) };
     let open = |addr: &IpAddr| {
@@ -295,9 +368,12 @@ fn start_guard(
         ResourceKind::Address(address) => {
             Some(Address { addr: address.addr, prefix: address.prefix, device: address.device.clone() })
         }
+        ResourceKind::Unit(_) | ResourceKind::Script { .. } => None,
     };
     let setup = Setup {
         groups: cluster.groups.iter().map(|group| group.resources.iter().map(address).collect()).collect(),
+        services: cluster.groups.iter().map(|group| group.resources.iter().map(service).collect()).collect(),
+        nodes: cluster.nodes.iter().map(|node| node.addrs.clone()).collect(),
         lifetime: lifetime(cluster.beat.dead),
         patience: cluster.beat.dead,
         paths: routes.to_vec(),
@@ -306,6 +382,15 @@ fn start_guard(
     Order::Setup(setup).write(&mut message);
     guard.tie.send(&message)?;
     Ok(guard)
+}
+
+fn service(resource: &config::GroupResource) -> Option<Managed> {
+    let service = match &resource.kind {
+        ResourceKind::Address(_) => return None,
+        ResourceKind::Unit(unit) => Service::Unit(unit.clone()),
+        ResourceKind::Script { path, args } => Service::Script { path: path.clone(), args: args.clone() },
+    };
+    Some(Managed { service, timeout: resource.timeout, every: resource.every })
 }
 
 /// This very program, also after its file was replaced by a newer one.

@@ -71,7 +71,7 @@ enum Weight {
 
 fn weight(told: &Told) -> Weight {
     match told {
-        Told::GuardLost | Told::Left => Weight::End,
+        Told::GuardLost | Told::Left(_) => Weight::End,
         Told::Event(Event::Claimed(..)) => Weight::Claim,
         Told::Event(_) | Told::Report(_) => Weight::News,
     }
@@ -98,7 +98,7 @@ mod tests {
     fn what_finds_no_room_is_told_later_and_in_its_order() {
         let (events, mut received) = mpsc::channel(1);
         let mut teller = Teller::new(events);
-        for told in [claim(1), Told::GuardLost, Told::Left] {
+        for told in [claim(1), Told::GuardLost, Told::Left(None)] {
             teller.tell(told);
         }
         assert!(matches!(heard(&mut received), Told::Event(Event::Claimed(_, _, 1))));
@@ -106,7 +106,7 @@ mod tests {
         assert!(matches!(heard(&mut received), Told::GuardLost));
         assert!(teller.is_waiting());
         teller.go_on();
-        assert!(matches!(heard(&mut received), Told::Left));
+        assert!(matches!(heard(&mut received), Told::Left(_)));
         assert!(!teller.is_waiting());
     }
 
@@ -120,7 +120,7 @@ mod tests {
         for _ in 0..3 * caps::CLUSTER_UNTOLD {
             teller.tell(Told::Event(Event::PeerUp("lb2".into())));
         }
-        teller.tell(Told::Left);
+        teller.tell(Told::Left(None));
         assert_eq!(teller.waiting.len(), caps::CLUSTER_UNTOLD);
         let mut kept = Vec::new();
         while let Ok(supervisor::Event::Cluster(told)) = received.try_recv() {
@@ -136,7 +136,7 @@ mod tests {
         let (events, received) = mpsc::channel(1);
         drop(received);
         let mut teller = Teller::new(events);
-        teller.tell(Told::Left);
+        teller.tell(Told::Left(None));
         assert!(!teller.is_waiting());
     }
 }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
-use evenkeel_cluster::{Action, Change, Event, Node, Outcome, View};
+use evenkeel_cluster::{Action, Change, Event, Keyring, Node, Outcome, View};
 use evenkeel_net::beat::{Path, readable, wait};
 use evenkeel_net::bell::Bell;
 use evenkeel_net::clock;
 use evenkeel_net::ping::Ping;
-use evenkeel_net::process::Companion;
+use evenkeel_net::process::{Companion, be_urgent};
 use tokio::sync::oneshot;
 
 use super::hand::{Order, Report};
@@ -36,6 +36,8 @@ const PINGS: u32 = 4;
 pub(crate) enum Command {
     /// A change, of health or by an operator or by the runner.
     Change(Change),
+    /// Other keys from now on.
+    Keys(Keyring),
     /// Says how things are.
     View { reply: oneshot::Sender<View> },
     /// Ends, once it owns nothing any more or that moment has come.
@@ -71,8 +73,8 @@ pub(crate) enum Told {
     Report(Report),
     /// The guard has ended. Without it addresses cannot be held.
     GuardLost,
-    /// The node has left the cluster.
-    Left,
+    /// The node has left the cluster. Its guard goes on for connections that are open.
+    Left(Option<Companion>),
 }
 
 /// One ping node.
@@ -110,6 +112,8 @@ struct Turn {
 impl Heart {
     /// Beats until the node has left, or everybody who could command it is gone.
     pub(super) fn run(mut self) {
+        // Busy neighbours must not look like a dead node. Refused to who is not root, and then it takes its turn.
+        be_urgent();
         let mut turn = Turn { message: Vec::with_capacity(DATAGRAM), reaches: true, ..Turn::default() };
         let mut buffer = vec![0; DATAGRAM];
         loop {
@@ -135,15 +139,19 @@ impl Heart {
         self.end(&mut turn);
     }
 
-    /// Ends the guard first: whoever hears that the node has left waits for this thread.
+    /// Ends with the guard: whoever hears that the node has left waits for this thread.
     fn end(mut self, turn: &mut Turn) {
         // Of an end that is not orderly the peers have to hear: then the guard is told nothing, and the tie's end has
         // it give up what is held in our name, with a last word.
-        if self.node.has_left() {
+        let guard = if self.node.has_left() {
             self.say(turn, &Order::Leave);
-        }
-        self.guard.finish();
-        self.teller.tell(Told::Left);
+            // It goes on for connections that are open, until the process ends or their time is over.
+            Some(self.guard)
+        } else {
+            self.guard.finish();
+            None
+        };
+        self.teller.tell(Told::Left(guard));
         let until = clock::now() + LAST;
         while self.teller.is_waiting() && clock::now() < until {
             let _ = wait(&mut [readable(self.bell.as_fd())], AGAIN);
@@ -204,6 +212,7 @@ impl Heart {
                     let outcome = if failed.is_none() { Outcome::Ok } else { Outcome::Failed };
                     Some(Change::Done { number: *number, outcome })
                 }
+                Report::Broken { group, resource, .. } => Some(Change::Broken { group: *group, resource: *resource }),
                 Report::CarrierLost { group } => Some(Change::CarrierLost { group: *group }),
                 Report::ForeignOwner { group, .. } => Some(Change::ForeignOwner { group: *group }),
                 Report::Restored { .. } | Report::Lost { .. } | Report::Mute { .. } => None,
@@ -222,6 +231,7 @@ impl Heart {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Change(change)) => self.node.apply(clock::now(), change),
+                Ok(Command::Keys(keys)) => self.node.change_keys(keys),
                 Ok(Command::View { reply }) => {
                     // Whoever asked and left is not waited for.
                     let _ = reply.send(self.node.view(clock::now()));
@@ -277,6 +287,12 @@ impl Heart {
                         self.say(turn, &Order::Stop { group, resource, number });
                     }
                 }
+                Action::Inherit { group, from } => {
+                    if let (Ok(group), Ok(from)) = (u8::try_from(group), u8::try_from(from)) {
+                        self.say(turn, &Order::Inherit { group, from });
+                    }
+                }
+                Action::Linger { group } => self.say_of(turn, group, |group| Order::Linger { group }),
                 Action::Withdraw { group } => self.say_of(turn, group, |group| Order::Withdraw { group }),
                 Action::Restore { group } => self.say_of(turn, group, |group| Order::Restore { group }),
                 Action::Announce { group } => self.say_of(turn, group, |group| Order::Announce { group }),

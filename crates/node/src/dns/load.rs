@@ -402,11 +402,14 @@ fn needed(config: &Config, named: Option<&PoolName>) -> Vec<PoolName> {
         return vec![pool.clone()];
     }
     let routes = config.listeners.iter().flat_map(|listener| &listener.sites).flat_map(|site| &site.routes);
+    let of_requests = routes.filter_map(|route| match &route.action {
+        Action::To(pool) => Some(pool),
+        Action::Redirect(_) | Action::Respond(_) => None,
+    });
+    let passages = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref()).flat_map(|tcp| &tcp.routes);
     let mut pools: Vec<PoolName> = Vec::new();
-    for route in routes {
-        if let Action::To(pool) = &route.action
-            && !pools.contains(pool)
-        {
+    for pool in of_requests.chain(passages.map(|route| &route.to)) {
+        if !pools.contains(pool) {
             pools.push(pool.clone());
         }
     }

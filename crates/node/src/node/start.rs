@@ -110,7 +110,11 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     }
     let in_state = |cause: String| Refusal::plain(format!("the state directory: {cause}"));
     let own_secret = state.sticky_secret().map_err(in_state)?;
-    let hash_seed = state.hash_seed().map_err(in_state)?;
+    // Nodes that share their sessions name them alike.
+    let hash_seed = match &cluster {
+        Some(cluster) => cluster.seed(),
+        None => state.hash_seed().map_err(in_state)?,
+    };
     let resources = {
         let (keys, logs) = (TokenKeys::default(), HashSet::new());
         let tls = Tls::new(cluster.as_ref().map(|cluster| cluster.ticket_secret.as_slice()));
@@ -252,7 +256,8 @@ async fn assemble(
     dns.start(ready.resources.dns, ready.dns_opened, logs.sinks(), ready.workers).map_err(StartError::System)?;
 
     // Last, so that nothing is owned before it is served.
-    let cluster = ready.cluster.map(|cluster| cluster.start(&events)).transpose().map_err(StartError::System)?;
+    let cluster =
+        ready.cluster.map(|cluster| cluster.start(&events, &shared)).transpose().map_err(StartError::System)?;
     let (admin, admin_now) = watch::channel(ready.resources.admin);
     let control = ready.control.as_ref().map(ControlSocket::listener).transpose().map_err(StartError::System)?;
     let doors = Doors { control, admin: admin_now, log: logs.tail() };
@@ -288,8 +293,10 @@ async fn assemble(
         admin,
         events,
         cluster,
+        parted: None,
         about,
     };
+    supervisor.tell_config();
     Ok((supervisor, ready.control))
 }
 

@@ -197,12 +197,12 @@ fn range_text(range: StatusRange) -> String {
     if range.first == range.last { range.first.to_string() } else { format!("{} to {}", range.first, range.last) }
 }
 
-fn holds(text: &[u8], wanted: &[u8]) -> bool {
+pub(super) fn holds(text: &[u8], wanted: &[u8]) -> bool {
     wanted.is_empty() || text.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// The answer's first line for people: printable, and not longer than a line of a terminal.
-fn first_line(buf: &[u8]) -> Option<String> {
+pub(super) fn first_line(buf: &[u8]) -> Option<String> {
     let line = buf.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
     let line = line.get(..QUOTED_BYTES).unwrap_or(line);
     let text: String = line.iter().map(|&b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '?' }).collect();

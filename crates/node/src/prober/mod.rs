@@ -4,14 +4,17 @@
 //! The invariant: one probe of a server is under way at a time, and it ends within the check's timeout.
 
 mod ask;
+mod talk;
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_balance::{CheckOutcome, Failure, Rng};
-use evenkeel_model::config::{Check, CheckKind, Config, Host, HttpCheck, Pool, Server};
+use evenkeel_http::preface::proxy::{Facts, write_v1, write_v2};
+use evenkeel_model::config::{Check, CheckKind, Config, Host, HttpCheck, Pool, ProxyVersion, Server};
 use evenkeel_model::{PoolName, Reason, ServerId};
 use evenkeel_net::stream::{self, Stream};
 use evenkeel_net::tls::{self, Connector, ServerName};
@@ -39,6 +42,7 @@ pub(crate) struct Probes {
 struct Running {
     check: Check,
     authority: String,
+    proxy: Option<ProxyVersion>,
     secure: Option<Secure>,
     addrs: watch::Sender<Arc<[SocketAddr]>>,
     task: JoinHandle<()>,
@@ -63,12 +67,15 @@ impl Probes {
             for server in &pool.servers {
                 let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
                 let secure = Secure::of(pool, server, connectors.get(&pool.name));
-                wanted.insert(id, (check, server.addr.to_string(), secure));
+                wanted.insert(id, (check, server.addr.to_string(), (secure, server.proxy)));
             }
         }
         self.running.retain(|id, running| {
-            let stays = wanted.get(id).is_some_and(|(check, at, secure)| {
-                **check == running.check && *at == running.authority && Secure::is_same(secure, &running.secure)
+            let stays = wanted.get(id).is_some_and(|(check, at, (secure, proxy))| {
+                **check == running.check
+                    && *at == running.authority
+                    && *proxy == running.proxy
+                    && Secure::is_same(secure, &running.secure)
             });
             if !stays {
                 running.task.abort();
@@ -76,10 +83,10 @@ impl Probes {
             stays
         });
         let mut delay = Duration::ZERO;
-        for (id, (check, authority, secure)) in wanted {
+        for (id, (check, authority, door)) in wanted {
             if !self.running.contains_key(&id) {
                 let known = addrs(&id);
-                self.start((id, secure), check.clone(), authority, known, delay);
+                self.start((id, door), check.clone(), authority, known, delay);
                 delay = delay.saturating_add(FIRST_STEP).min(check.every);
             }
         }
@@ -98,7 +105,7 @@ impl Probes {
 
     fn start(
         &mut self,
-        (id, secure): (ServerId, Option<Secure>),
+        (id, (secure, proxy)): (ServerId, (Option<Secure>, Option<ProxyVersion>)),
         check: Check,
         authority: String,
         known: Arc<[SocketAddr]>,
@@ -110,12 +117,13 @@ impl Probes {
             check: check.clone(),
             authority: authority.clone(),
             secure: secure.clone(),
+            proxy,
             addrs,
             events: self.events.clone(),
             rng: Rng::new(self.rng.next_u64()),
         };
         let task = tasks::start_task(tasks::PROBE, &self.events, probe.run(delay));
-        self.running.insert(id, Running { check, authority, secure, addrs: sender, task });
+        self.running.insert(id, Running { check, authority, secure, proxy, addrs: sender, task });
     }
 }
 
@@ -158,6 +166,7 @@ struct Probe {
     id: ServerId,
     check: Check,
     authority: String,
+    proxy: Option<ProxyVersion>,
     secure: Option<Secure>,
     addrs: watch::Receiver<Arc<[SocketAddr]>>,
     events: mpsc::Sender<Event>,
@@ -172,7 +181,7 @@ impl Probe {
             tokio::time::sleep_until(next).await;
             let Some(addr) = self.address().await else { return };
             let started = Instant::now();
-            let outcome = probe(&self.check, &self.authority, self.secure.as_ref(), addr).await;
+            let outcome = probe(&self.check, &self.authority, (self.secure.as_ref(), self.proxy), addr).await;
             if self.events.send(Event::Checked { id: self.id.clone(), outcome }).await.is_err() {
                 return;
             }
@@ -200,12 +209,23 @@ impl Probe {
     }
 }
 
-/// Asks once.
-pub(crate) async fn probe(check: &Check, authority: &str, secure: Option<&Secure>, addr: SocketAddr) -> CheckOutcome {
+/// Asks once, for ourselves where the server awaits to be told for whom.
+pub(crate) async fn probe(
+    check: &Check,
+    authority: &str,
+    (secure, proxy): (Option<&Secure>, Option<ProxyVersion>),
+    addr: SocketAddr,
+) -> CheckOutcome {
+    let mut first = Vec::new();
+    match proxy {
+        None => {}
+        Some(ProxyVersion::V1) => write_v1(&mut first, None),
+        Some(ProxyVersion::V2) => write_v2(&mut first, None, &Facts::default()),
+    }
     let deadline = Instant::now() + check.timeout;
     let connected = match secure {
-        None => stream::connect(addr, check.timeout).await,
-        Some(Secure { connector, name }) => tls::connect_to(addr, connector, name, check.timeout).await,
+        None => stream::connect_saying(addr, &first, check.timeout).await,
+        Some(Secure { connector, name }) => tls::connect_to(addr, connector, name, &first, check.timeout).await,
     };
     let mut stream = match connected {
         Ok(stream) => stream,
@@ -235,11 +255,49 @@ pub(crate) async fn ask_over(
         CheckKind::Tcp => CheckOutcome::Passed { answer: None },
         CheckKind::Http(http) => {
             let mut judge = ask::Judge::new(http, addr.to_string());
-            let asked = ask_and_read(stream, http, authority, addr, &mut judge);
+            let asked = ask_and_read(stream, http, authority, &mut judge);
             match tokio::time::timeout_at(deadline, asked).await {
-                Ok(outcome) => outcome,
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => lost(&error, addr),
                 Err(_) => judge.late(check.timeout),
             }
+        }
+        kind => {
+            let Some(mut talk) = talk::Talk::new(kind, addr.to_string()) else {
+                return CheckOutcome::Passed { answer: None };
+            };
+            match tokio::time::timeout_at(deadline, converse(stream, &mut talk)).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => lost(&error, addr),
+                Err(_) => talk.late(check.timeout),
+            }
+        }
+    }
+}
+
+fn lost(error: &io::Error, addr: SocketAddr) -> CheckOutcome {
+    let detail = Some(words(error));
+    CheckOutcome::Failed(Failure { reason: Reason::ConnectionLost, at: addr.to_string(), detail, answer: None })
+}
+
+/// Talks with a server until it is certain what to hold of it.
+async fn converse(stream: &mut Stream, talk: &mut talk::Talk<'_>) -> io::Result<CheckOutcome> {
+    say(stream, &talk.opening()).await?;
+    let mut piece = [0; PIECE_BYTES];
+    loop {
+        let count = hear(stream, &mut piece).await?;
+        if count == 0 {
+            return Ok(talk.end());
+        }
+        let mut step = talk.hear(piece.get(..count).unwrap_or_default());
+        loop {
+            match step {
+                talk::Step::More => break,
+                talk::Step::Done(finding) => return Ok(talk.outcome(finding)),
+                talk::Step::Say(words) => say(stream, &words).await?,
+            }
+            // What was heard may hold the answer already.
+            step = talk.hear(&[]);
         }
     }
 }
@@ -248,41 +306,39 @@ async fn ask_and_read(
     stream: &mut Stream,
     check: &HttpCheck,
     authority: &str,
-    addr: SocketAddr,
     judge: &mut ask::Judge<'_>,
-) -> CheckOutcome {
-    let lost = |error: &std::io::Error| {
-        let detail = Some(words(error));
-        CheckOutcome::Failed(Failure { reason: Reason::ConnectionLost, at: addr.to_string(), detail, answer: None })
-    };
-    let request = ask::request(check, authority);
-    let mut rest = request.as_slice();
+) -> io::Result<CheckOutcome> {
+    say(stream, &ask::request(check, authority)).await?;
+    let mut piece = [0; PIECE_BYTES];
+    loop {
+        let count = hear(stream, &mut piece).await?;
+        if count == 0 {
+            return Ok(judge.end());
+        }
+        if let Some(outcome) = judge.feed(piece.get(..count).unwrap_or_default()) {
+            return Ok(outcome);
+        }
+    }
+}
+
+/// Sends all of the bytes.
+async fn say(stream: &mut Stream, mut rest: &[u8]) -> io::Result<()> {
     while !rest.is_empty() {
         match stream.try_write(rest) {
             Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                if let Err(error) = stream.writable().await {
-                    return lost(&error);
-                }
-            }
-            Err(error) => return lost(&error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) => return Err(error),
         }
     }
-    let mut piece = [0; PIECE_BYTES];
+    Ok(())
+}
+
+/// Reads what comes next; 0 is the end.
+async fn hear(stream: &mut Stream, piece: &mut [u8]) -> io::Result<usize> {
     loop {
-        match stream.try_read(&mut piece) {
-            Ok(0) => return judge.end(),
-            Ok(count) => {
-                if let Some(outcome) = judge.feed(piece.get(..count).unwrap_or_default()) {
-                    return outcome;
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                if let Err(error) = stream.readable().await {
-                    return lost(&error);
-                }
-            }
-            Err(error) => return lost(&error),
+        match stream.try_read(piece) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.readable().await?,
+            read => return read,
         }
     }
 }

@@ -45,7 +45,7 @@ fn server(answer: &'static [u8]) -> (SocketAddr, std::thread::JoinHandle<Vec<u8>
 #[test]
 fn a_server_that_answers_as_expected_passes() {
     let (addr, thread) = server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let outcome = run(async { probe(&http(Duration::from_secs(5)), "shop:80", None, addr).await });
+    let outcome = run(async { probe(&http(Duration::from_secs(5)), "shop:80", (None, None), addr).await });
     assert_eq!(outcome, CheckOutcome::Passed { answer: Some("HTTP/1.1 200 OK".to_owned()) });
     let request = String::from_utf8(thread.join().unwrap()).unwrap();
     assert!(request.contains("\r\nHost: shop:80\r\n"), "{request}");
@@ -56,7 +56,7 @@ fn a_refused_connection_is_a_failure_with_its_address() {
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for kind in [CheckKind::Tcp, http(Duration::from_secs(1)).kind] {
         let check = Check { kind, ..Check::default() };
-        let CheckOutcome::Failed(failure) = run(async { probe(&check, "a:1", None, addr).await }) else {
+        let CheckOutcome::Failed(failure) = run(async { probe(&check, "a:1", (None, None), addr).await }) else {
             panic!("it passed")
         };
         assert_eq!((failure.reason, failure.at), (Reason::ConnectRefused, addr.to_string()));
@@ -67,11 +67,11 @@ fn a_refused_connection_is_a_failure_with_its_address() {
 fn a_server_that_accepts_and_says_nothing_fails_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    let outcome = run(async { probe(&http(Duration::from_millis(50)), "a:1", None, addr).await });
+    let outcome = run(async { probe(&http(Duration::from_millis(50)), "a:1", (None, None), addr).await });
     let CheckOutcome::Failed(failure) = outcome else { panic!("it passed") };
     assert_eq!(failure.reason, Reason::AnswerTimeout);
     let tcp = Check { kind: CheckKind::Tcp, ..Check::default() };
-    assert_eq!(run(async { probe(&tcp, "a:1", None, addr).await }), CheckOutcome::Passed { answer: None });
+    assert_eq!(run(async { probe(&tcp, "a:1", (None, None), addr).await }), CheckOutcome::Passed { answer: None });
 }
 
 #[test]
@@ -81,7 +81,8 @@ fn intervals_differ_by_at_most_a_tenth() {
     let pool = PoolName::new("a").unwrap();
     let id = ServerId { pool, server: evenkeel_model::ServerName::new("b").unwrap() };
     let check = Check { every: Duration::from_secs(10), ..Check::default() };
-    let mut probe = Probe { id, check, authority: String::new(), secure: None, addrs, events, rng: Rng::new(1) };
+    let mut probe =
+        Probe { id, check, authority: String::new(), secure: None, proxy: None, addrs, events, rng: Rng::new(1) };
     let all: Vec<Duration> = (0..1000).map(|_| probe.interval()).collect();
     let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
     assert!(*least >= Duration::from_secs(9) && *most <= Duration::from_secs(11), "{least:?} to {most:?}");

@@ -1,14 +1,17 @@
 //! The supervisor's side of the cluster: what it tells the heartbeat thread, and what it makes of what it hears.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_cluster::{Change, Event, View};
-use evenkeel_model::config::{Config, Pool, Standing};
+use evenkeel_cluster::{Change, Event, View, name_id};
+use evenkeel_model::config::{Config, Pool, ResourceKind, Standing};
 use evenkeel_model::{ServerId, State};
 use tokio::sync::oneshot;
 
 use super::{Supervisor, Turn};
-use crate::cluster::{Report, Told};
+use crate::cluster::{Link, Report, Told};
 use crate::node::Ended;
 
 /// What is ordered of a group.
@@ -42,6 +45,10 @@ pub struct ClusterStatus {
     pub node: String,
     /// What it sees; `None` where the heartbeat thread does not answer.
     pub view: Option<View>,
+    /// The channels to the other nodes, by their names.
+    pub links: BTreeMap<Arc<str>, Link>,
+    /// The digest of the configuration that runs here.
+    pub config: [u8; 8],
     /// What hinders this node's own service addresses, a sentence each.
     pub troubles: Vec<String>,
 }
@@ -56,8 +63,9 @@ impl Supervisor {
         };
         let (name, node, view) = (config.name.to_string(), cluster.name.to_string(), cluster.view());
         let troubles = cluster.mute.iter().map(|(device, cause)| unannounced(device, cause)).collect();
+        let (links, config) = (cluster.links(), self.config_digest());
         tokio::task::spawn_local(async move {
-            let _ = reply.send(Some(ClusterStatus { name, node, view: view.await, troubles }));
+            let _ = reply.send(Some(ClusterStatus { name, node, view: view.await, links, config, troubles }));
         });
     }
 
@@ -77,7 +85,10 @@ impl Supervisor {
 
     pub(super) fn hear_cluster(&mut self, told: Told, turn: &mut Turn) -> Option<Ended> {
         match told {
-            Told::Event(event) => self.note_cluster(&event),
+            Told::Event(event) => {
+                self.follow_leaving(&event);
+                self.note_cluster(&event);
+            }
             Told::Report(report) => self.note_report(report),
             Told::GuardLost if turn.end_at.is_none() => {
                 tracing::error!(
@@ -87,9 +98,35 @@ impl Supervisor {
                 return Some(Ended { cut: self.shared.connections(), failed });
             }
             Told::GuardLost => {}
-            Told::Left => self.left_cluster(turn),
+            Told::Left(guard) => {
+                self.parted = guard;
+                self.left_cluster(turn);
+            }
         }
         None
+    }
+
+    /// Has connections to addresses that go end with their answers: their clients come again, to the next owner.
+    fn follow_leaving(&mut self, event: &Event) {
+        let Some((cluster, config)) = self.cluster.as_mut().zip(self.about.first_config.cluster.as_ref()) else {
+            return;
+        };
+        let has_changed = match event {
+            Event::Yields(group, ..) | Event::Stops(group, _) => cluster.leaving.insert(Arc::clone(group)),
+            Event::Claimed(group, ..) | Event::Keeps(group, _) => cluster.leaving.remove(group),
+            _ => false,
+        };
+        if has_changed {
+            let groups = config.groups.iter().filter(|group| cluster.leaving.contains(&group.name));
+            let addrs = groups.flat_map(|group| &group.resources).filter_map(|resource| match &resource.kind {
+                ResourceKind::Address(address) => match address.addr {
+                    IpAddr::V4(addr) => Some(addr),
+                    IpAddr::V6(_) => None,
+                },
+                ResourceKind::Unit(_) | ResourceKind::Script { .. } => None,
+            });
+            self.shared.set_leaving(&addrs.collect::<Vec<_>>());
+        }
     }
 
     fn note_cluster(&self, event: &Event) {
@@ -102,7 +139,7 @@ impl Supervisor {
             | Event::HearsUsNot(name)
             | Event::Trouble(name, ..)
             | Event::Claimed(name, ..)
-            | Event::Owned(name, _)
+            | Event::Owned(name, ..)
             | Event::Yields(name, ..)
             | Event::Keeps(name, _)
             | Event::Stops(name, _)
@@ -136,8 +173,11 @@ impl Supervisor {
             groups.and_then(|groups| groups.get(index)).map(|group| group.name.to_string()).unwrap_or_default()
         };
         let (subject, text) = match &report {
-            Report::Done { failed: Some(cause), .. } => (String::new(), format!("a service address: {cause}")),
+            Report::Done { failed: Some(cause), .. } => (String::new(), format!("resource {cause}")),
             Report::Done { failed: None, .. } => return,
+            Report::Broken { group: at, why, .. } => {
+                (group(*at), format!("a resource of group {} is broken: {why}", group(*at)))
+            }
             Report::CarrierLost { group: at } => {
                 (group(*at), format!("the network of group {} is gone here", group(*at)))
             }
@@ -164,6 +204,23 @@ impl Supervisor {
                 Some(cause) => cluster.mute.insert(device, cause),
                 None => cluster.mute.remove(&device),
             };
+        }
+    }
+
+    /// A digest of the configuration that runs, as it is written.
+    fn config_digest(&self) -> [u8; 8] {
+        let whole: String = self.running.texts.files().map(|(_, text)| text).collect();
+        let [first, second] = [name_id(&whole), name_id(&format!("2 {whole}"))].map(u32::to_be_bytes);
+        let mut digest = [0; 8];
+        digest[..4].copy_from_slice(&first);
+        digest[4..].copy_from_slice(&second);
+        digest
+    }
+
+    /// Tells the others which configuration runs here, after it has changed.
+    pub(crate) fn tell_config(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.run_config(self.config_digest());
         }
     }
 

@@ -30,6 +30,7 @@ use evenkeel_balance::CheckOutcome;
 use evenkeel_model::config::Config;
 use evenkeel_model::{ListenerName, ServerId};
 use evenkeel_net::clock;
+use evenkeel_net::process::Companion;
 use evenkeel_net::resolve::Resolver;
 use evenkeel_proxy::{
     Explanation, Question, ServerView, Shared, Snapshot, SnapshotParts, TrafficOutcome, TrafficReport,
@@ -162,6 +163,8 @@ pub(crate) struct Supervisor {
     pub(crate) admin: watch::Sender<AdminDoor>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) cluster: Option<Cluster>,
+    /// The address guard, after the node has left: it goes on until this process ends.
+    pub(crate) parted: Option<Companion>,
     pub(crate) about: About,
 }
 

@@ -186,7 +186,18 @@ impl Supervisor {
         let room = self.crew.room(ROOM_PATIENCE).await.map_err(|Silent(index)| {
             Refusal::plain(format!("worker {index} takes no commands; `evenkeel status` and a restart may help"))
         })?;
-        let Prepared { config, texts, warnings, changes, opened, closed, dns_opened, dns_closed, resources } = prepared;
+        let Prepared {
+            config,
+            texts,
+            warnings,
+            changes,
+            opened,
+            closed,
+            dns_opened,
+            dns_closed,
+            resources,
+            cluster_keys,
+        } = prepared;
         self.dns
             .staff(&resources.dns, self.crew.len())
             .map_err(|error| Refusal::plain(format!("no thread for DNS: {error}")))?;
@@ -213,6 +224,10 @@ impl Supervisor {
         turn.publish_at = None;
         self.follow_health();
         self.grade();
+        self.tell_config();
+        if let Some((cluster, keys)) = self.cluster.as_ref().zip(cluster_keys) {
+            cluster.change_keys(keys);
+        }
         let sinks = self.logs.sinks();
         let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);
         let acks = room.apply(&self.running.snapshot, opened, &closed);

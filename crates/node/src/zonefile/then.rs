@@ -3,25 +3,19 @@
 //! The invariant: a debt is on disk before the change that makes it, and leaves it only after a success.
 
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use evenkeel_dns::checker::{Follow, fill_command};
-use evenkeel_model::caps;
 use evenkeel_model::config::Then;
-use evenkeel_net::{clock, files, process};
+use evenkeel_net::{clock, files};
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt;
-use tokio::process::{Child, ChildStderr, Command};
 
 use super::report::ThenReport;
+use crate::command::{self, Invocation};
 use crate::origin::words;
 
 /// Most bytes of the file of debts: a thousand commands with long paths.
 const MOST_BYTES: usize = 1024 * 1024;
-
-/// How long to read on after a command has ended, for its last words.
-const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// A command with its words filled in, and how it stands.
 #[derive(Debug, Clone)]
@@ -188,69 +182,13 @@ fn shown(words: &[String]) -> String {
     words.join(" ")
 }
 
-/// Runs a command to its end. After `timeout` it is killed, with everything that it started.
+/// Runs a command to its end.
 ///
 /// # Errors
 /// Why it did not succeed, with the end of what it said.
-async fn run(command: &[String], timeout: Duration) -> Result<(), String> {
-    let Some((program, arguments)) = command.split_first() else { return Err("there is no command".to_owned()) };
-    let mut child = Command::new(program)
-        .args(arguments)
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("it cannot be started: {}", words(&error)))?;
-    let Some(mut stderr) = child.stderr.take() else { return Err("it has no standard error".to_owned()) };
-    let mut said = Vec::new();
-    let ended = tokio::time::timeout(timeout, ended(&mut child, &mut stderr, &mut said)).await;
-    let status = match ended {
-        Ok(Ok(status)) => status,
-        Ok(Err(error)) => return Err(words(&error)),
-        Err(_) => {
-            let count = child.id().map_or(0, process::kill_tree);
-            let _ = child.wait().await;
-            let late = timeout.as_secs_f64();
-            return Err(with_words(format!("it ran for more than {late} s and was killed ({count} processes)"), &said));
-        }
-    };
-    if status.success() {
-        return Ok(());
-    }
-    let mut piece = [0; 1024];
-    if let Ok(Ok(count)) = tokio::time::timeout(LAST_WORDS, stderr.read(&mut piece)).await {
-        said.extend_from_slice(piece.get(..count).unwrap_or_default());
-    }
-    Err(with_words(format!("it ended with {status}").replace("exit status: ", "exit status "), &said))
-}
-
-/// Waits for the end, and reads along: a program whose pipe is full would wait for us. What it leaves behind may hold the
-/// pipe open for ever, so that the pipe's end is not waited for.
-async fn ended(child: &mut Child, stderr: &mut ChildStderr, said: &mut Vec<u8>) -> std::io::Result<ExitStatus> {
-    let mut piece = [0; 1024];
-    let mut is_open = true;
-    loop {
-        tokio::select! {
-            status = child.wait() => return status,
-            read = stderr.read(&mut piece), if is_open => match read {
-                Ok(count) if count > 0 => {
-                    let room = caps::THEN_STDERR_BYTES.saturating_sub(said.len()).min(count);
-                    said.extend_from_slice(piece.get(..room).unwrap_or_default());
-                }
-                _ => is_open = false,
-            }
-        }
-    }
-}
-
-fn with_words(what: String, said: &[u8]) -> String {
-    let said = String::from_utf8_lossy(said);
-    match said.lines().map(str::trim).rfind(|line| !line.is_empty()) {
-        Some(last) => format!("{what}: {last}"),
-        None => what,
-    }
+async fn run(words: &[String], timeout: Duration) -> Result<(), String> {
+    let ended = command::run(Invocation::of(words), timeout).await?;
+    if ended.status.success() { Ok(()) } else { Err(ended.sentence()) }
 }
 
 #[cfg(test)]

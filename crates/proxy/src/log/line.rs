@@ -174,20 +174,20 @@ fn name(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b"\":");
 }
 
-fn text(out: &mut Vec<u8>, called: &str, value: Option<&[u8]>) {
+pub(super) fn text(out: &mut Vec<u8>, called: &str, value: Option<&[u8]>) {
     if let Some(value) = value.filter(|value| !value.is_empty()) {
         name(out, called);
         escape::json(value, out);
     }
 }
 
-fn count(out: &mut Vec<u8>, called: &str, value: u64) {
+pub(super) fn count(out: &mut Vec<u8>, called: &str, value: u64) {
     name(out, called);
     time::number(out, value);
 }
 
 /// Milliseconds, with the microseconds that matter inside a data centre.
-fn span(out: &mut Vec<u8>, called: &str, span: Option<Duration>) {
+pub(super) fn span(out: &mut Vec<u8>, called: &str, span: Option<Duration>) {
     if let Some(span) = span {
         let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         count(out, called, micros / 1000);

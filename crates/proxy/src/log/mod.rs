@@ -12,6 +12,7 @@ use evenkeel_model::caps;
 
 pub(crate) mod escape;
 pub(crate) mod line;
+pub(crate) mod passage;
 pub(crate) mod time;
 
 /// Where workers put batches of log lines.

@@ -20,17 +20,13 @@ use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
 use crate::exchange::{self, Exchange, Next};
 use crate::hold::Hold;
-use crate::serve::h2;
 use crate::serve::room::Served;
+use crate::serve::{FIRST_WORD, h2};
 use crate::sleepers::Bed;
 use crate::snapshot::Snapshot;
 use crate::timer::Timer;
 use crate::wire::{LINGER, Stream, Wire, linger, write_all};
 use crate::worker::Worker;
-
-/// How long a connection that has carried nothing yet may take to say its first word once connections are to end:
-/// a round trip around the world and some.
-const FIRST_WORD: Duration = Duration::from_millis(500);
 
 /// The answer where the memory for buffers is lent out.
 const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n";
@@ -340,6 +336,7 @@ impl Client {
     pub(crate) fn may_stay(&self) -> bool {
         !self.is_stream
             && !self.worker.is_draining()
+            && !self.worker.shared.is_leaving(self.stream.local_addr().ip())
             && self.requests < self.limits.requests
             && self.opened.elapsed() < self.timeouts.life
             && self.is_listened_to()

@@ -6,8 +6,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use evenkeel_http::preface::proxy::{Ends, Facts, write_v1, write_v2};
 use evenkeel_http::retry::{Replay, survives_reuse};
-use evenkeel_model::config::{Reuse, ServerProtocol};
+use evenkeel_model::config::{ProxyVersion, Reuse, ServerProtocol};
 use evenkeel_net::stream::{self, ConnectError};
 use evenkeel_net::tls;
 use tokio::time::Instant;
@@ -19,6 +20,7 @@ use crate::serve::h1::Client;
 use crate::server::{Attempt, h2};
 use crate::snapshot::{ServerPart, Way};
 use crate::wire::Stream;
+use crate::worker::Worker;
 
 /// A connection to the attempt's server.
 pub(crate) async fn obtain(
@@ -41,7 +43,7 @@ pub(crate) async fn obtain(
     // After a failure a new connection tells whether it was the server or only the kept connection.
     if may_reuse && attempt.is_first {
         let worker = &client.worker;
-        if let Some(kept) = worker.idle.take(&server.id, &worker.counts, !survives) {
+        if let Some(kept) = worker.idle.take(&server.id, &worker.counts, !survives, owner(server, &client.stream)) {
             record::reuse(attempt);
             exchange.was_reused = true;
             exchange.times.connect = Some(Duration::ZERO);
@@ -52,7 +54,11 @@ pub(crate) async fn obtain(
     exchange.was_reused = false;
     let begun = Instant::now();
     let within = attempt.pool.config.timeouts.connect;
-    let connected = Box::pin(unless_broken(&client.stream, connect(client, server, within))).await;
+    let connected = Box::pin(unless_broken(
+        &client.stream,
+        dial(&client.worker, server, within, (&client.stream, &Facts::default())),
+    ))
+    .await;
     exchange.times.connect = Some(begun.elapsed());
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
     record::connect(attempt, connected.is_ok());
@@ -83,7 +89,7 @@ pub(super) fn fault(server: &ServerPart, error: &ConnectError) -> Kind {
 }
 
 /// What the work comes to, or `None` where the client's connection breaks before: a slot is not held for nobody.
-pub(super) async fn unless_broken<T>(client: &Stream, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn unless_broken<T>(client: &Stream, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -92,15 +98,45 @@ pub(super) async fn unless_broken<T>(client: &Stream, work: impl Future<Output =
     .await
 }
 
+/// Whose a kept connection is, where the server was told.
+pub(crate) fn owner(server: &ServerPart, client: &Stream) -> Option<Ends> {
+    server.proxy.map(|_| ends(client))
+}
+
+fn ends(client: &Stream) -> Ends {
+    Ends { source: client.peer_addr(), destination: client.local_addr() }
+}
+
+/// A connection on which the server knows whose it is, where it is to know.
+pub(crate) async fn dial(
+    worker: &Worker,
+    server: &ServerPart,
+    within: Duration,
+    (client, facts): (&Stream, &Facts),
+) -> Result<Stream, ConnectError> {
+    let mut header = Vec::new();
+    match server.proxy {
+        None => {}
+        Some(ProxyVersion::V1) => write_v1(&mut header, Some(&ends(client))),
+        Some(ProxyVersion::V2) => write_v2(&mut header, Some(&ends(client)), facts),
+    }
+    connect(worker, server, within, &header).await
+}
+
 /// Tries the server's addresses one after the other, beginning at one by chance so that all carry traffic.
-pub(super) async fn connect(client: &Client, server: &ServerPart, within: Duration) -> Result<Stream, ConnectError> {
+pub(super) async fn connect(
+    worker: &Worker,
+    server: &ServerPart,
+    within: Duration,
+    first: &[u8],
+) -> Result<Stream, ConnectError> {
     let count = server.addrs.len().max(1);
-    let first = usize::try_from(client.worker.chance() >> 33).unwrap_or(0) % count;
+    let first = usize::try_from(worker.chance() >> 33).unwrap_or(0) % count;
     let turned = server.addrs.iter().cycle().skip(first).take(server.addrs.len());
     let mut failed =
         ConnectError { reason: evenkeel_model::Reason::Dns, source: std::io::ErrorKind::NotFound.into(), local: false };
     for addr in turned.copied().collect::<Vec<SocketAddr>>() {
-        match connect_to(server, addr, within).await {
+        match connect_to(server, addr, within, first).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
@@ -108,11 +144,16 @@ pub(super) async fn connect(client: &Client, server: &ServerPart, within: Durati
     Err(failed)
 }
 
-/// Connects, and agrees on TLS where the pool speaks it, all within the time.
-async fn connect_to(server: &ServerPart, addr: SocketAddr, within: Duration) -> Result<Stream, ConnectError> {
+/// Connects, says these first bytes, and agrees on TLS where the pool speaks it, all within the time.
+async fn connect_to(
+    server: &ServerPart,
+    addr: SocketAddr,
+    within: Duration,
+    first: &[u8],
+) -> Result<Stream, ConnectError> {
     match &server.way {
-        Way::Plain => stream::connect(addr, within).await,
-        Way::Tls(connector, name) => tls::connect_to(addr, connector, name, within).await,
+        Way::Plain => stream::connect_saying(addr, first, within).await,
+        Way::Tls(connector, name) => tls::connect_to(addr, connector, name, first, within).await,
         Way::Closed => Err(ConnectError {
             reason: evenkeel_model::Reason::TlsFailed,
             source: std::io::Error::other("TLS with this server cannot be had"),

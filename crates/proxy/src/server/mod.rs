@@ -134,7 +134,8 @@ fn keep_connection(client: &Client, server: Stream, attempt: &Attempt<'_>) {
         && !server.is_in_memory()
         && !client.worker.is_draining()
     {
-        client.worker.idle.put(part, attempt.pool.config.timeouts.keep, server);
+        let owner = connect::owner(part, &client.stream);
+        client.worker.idle.put(part, attempt.pool.config.timeouts.keep, server, owner);
     }
 }
 

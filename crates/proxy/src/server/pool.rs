@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use evenkeel_http::preface::proxy::Ends;
 use evenkeel_model::{ServerId, caps};
 use tokio::time::Instant;
 
@@ -33,7 +34,17 @@ struct Shelf {
 
 struct Idle {
     stream: Stream,
+    /// The client of which the server was told that the connection is his.
+    owner: Option<Ends>,
     since: Instant,
+}
+
+impl Shelf {
+    /// The latest used one of those that the owner may use.
+    fn pop(&mut self, owner: Option<Ends>) -> Option<Idle> {
+        let place = self.connections.iter().rposition(|idle| idle.owner == owner)?;
+        Some(self.connections.remove(place))
+    }
 }
 
 /// What a look at an unused connection shows.
@@ -46,13 +57,20 @@ enum State {
 
 impl IdlePool {
     /// The latest used connection that is still good. `must_be_fresh` asks the system, at the price of a call.
-    pub(crate) fn take(&self, id: &ServerId, counts: &WorkerCounts, must_be_fresh: bool) -> Option<Stream> {
+    pub(crate) fn take(
+        &self,
+        id: &ServerId,
+        counts: &WorkerCounts,
+        must_be_fresh: bool,
+        owner: Option<Ends>,
+    ) -> Option<Stream> {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.get_mut(id)?;
-        while let Some(mut idle) = shelf.connections.pop() {
+        while let Some(mut idle) = shelf.pop(owner) {
             if idle.since.elapsed() >= shelf.keep {
                 // Those below it are older still.
-                shelf.connections.clear();
+                let keep = shelf.keep;
+                shelf.connections.retain(|idle| idle.since.elapsed() < keep);
                 return None;
             }
             match look(&mut idle.stream) {
@@ -66,7 +84,7 @@ impl IdlePool {
     }
 
     /// Keeps a connection for later.
-    pub(crate) fn put(&self, server: &ServerPart, keep: Duration, stream: Stream) {
+    pub(crate) fn put(&self, server: &ServerPart, keep: Duration, stream: Stream, owner: Option<Ends>) {
         if keep.is_zero() {
             return;
         }
@@ -76,10 +94,14 @@ impl IdlePool {
             shelves.insert(server.id.clone(), Shelf { way, addrs, keep, connections: Vec::new() });
         }
         let Some(shelf) = shelves.get_mut(&server.id) else { return };
+        if owner.is_some() && shelf.connections.len() >= caps::IDLE_SERVER_CONNECTIONS {
+            // Its client may be gone, and nobody else can use it.
+            shelf.connections.remove(0);
+        }
         // The snapshot of the request may be older than the shelf's.
         let is_as_wanted = shelf.way.is_same(&server.way) && shelf.addrs.contains(&stream.peer_addr());
         if shelf.connections.len() < caps::IDLE_SERVER_CONNECTIONS && is_as_wanted {
-            shelf.connections.push(Idle { stream, since: Instant::now() });
+            shelf.connections.push(Idle { stream, owner, since: Instant::now() });
         }
     }
 

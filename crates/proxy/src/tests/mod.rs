@@ -1,5 +1,6 @@
 //! The data plane at work: real sockets on the loopback, scripted servers that record every byte.
 
+mod announced;
 mod bodies;
 mod counts;
 mod explaining;
@@ -18,3 +19,4 @@ mod soak;
 mod sticky;
 mod sticky_forms;
 mod sticky_limits;
+mod tcp;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use evenkeel_balance::{Key, Keys, MethodKeys};
 use evenkeel_model::config::{
     AccessLog, Action, ClientLimits, ClientTimeouts, Config, Host, ListenAddr, Listener, LogFormat, LogTarget, Matcher,
-    PathPattern, PathRewrite, Pool, Route, Server, ServerAddr, Site,
+    PathPattern, PathRewrite, Pool, Route, Server, ServerAddr, Site, Tcp, TcpRoute,
 };
 use evenkeel_model::{ListenerName, PoolName, ServerId, ServerName, State};
 use evenkeel_net::tls::{Acceptor, Connector};
@@ -396,9 +396,25 @@ pub(super) fn config(pool: Pool) -> Config {
         timeouts: ClientTimeouts::default(),
         limits: ClientLimits::default(),
         trusted: Vec::new(),
+        proxied: Vec::new(),
         sites: vec![site],
+        tcp: None,
     };
     Config { listeners: vec![listener], pools: vec![pool], ..Config::default() }
+}
+
+/// The same, of a listener that passes connections on.
+pub(super) fn passing(pool: Pool) -> Config {
+    let to = pool.name.clone();
+    let mut config = config(pool);
+    if let Some(listener) = config.listeners.first_mut() {
+        listener.tcp = Some(Tcp {
+            routes: vec![TcpRoute { name: "*".to_owned(), names: Vec::new(), to }],
+            logs: std::mem::take(&mut listener.sites).remove(0).logs,
+            ..Tcp::default()
+        });
+    }
+    config
 }
 
 impl Rig {
@@ -468,6 +484,9 @@ impl Rig {
         for site in self.config.listeners.iter().flat_map(|listener| &listener.sites) {
             logs.extend(site.logs.iter().map(|log| (log.to.clone(), self.sink.clone())));
             pages.extend(site.errors.iter().map(|dir| (dir.clone(), Arc::new(self.pages.clone()))));
+        }
+        for log in self.config.listeners.iter().filter_map(|listener| listener.tcp.as_ref()).flat_map(|tcp| &tcp.logs) {
+            logs.insert(log.to.clone(), self.sink.clone());
         }
         let snapshot = Snapshot::build(SnapshotParts {
             generation: self.generation,

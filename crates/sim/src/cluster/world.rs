@@ -291,6 +291,7 @@ impl World {
                 }
                 self.report(at, resource, number, fails);
             }
+            Action::Inherit { .. } | Action::Linger { .. } => {}
             Action::Withdraw { group } => host.addresses[group] = None,
             Action::Restore { group } | Action::Renew { group } => {
                 if host.running[group] > 0 {

@@ -8,8 +8,8 @@ mod sticky;
 use std::time::Duration;
 
 use evenkeel_model::config::{
-    Eject, Pool, PoolTimeouts, PoolTls, Queue, Retry, RetryOn, Reuse, Server, ServerAddr, ServerProtocol, Standing,
-    StickyMethod,
+    Eject, OnDown, Pool, PoolTimeouts, PoolTls, ProxyVersion, Queue, Retry, RetryOn, Reuse, Server, ServerAddr,
+    ServerProtocol, Standing, StickyMethod,
 };
 use evenkeel_model::{PoolName, ServerId, ServerName, caps, defaults};
 
@@ -119,6 +119,7 @@ fn server(entry: &Entry, out: &mut Diagnostics) -> Option<Server> {
     if let Some(Value::Integer(most)) = entry.option("max-conns") {
         server.max_conns = u32::try_from(*most).ok();
     }
+    server.proxy = entry.option("proxy-protocol").and_then(proxy);
     if let Some(known) = entry.entry("known-as") {
         let text = |value: &Value| match value {
             Value::Text(text) => Some(text.clone()),
@@ -139,6 +140,15 @@ fn server(entry: &Entry, out: &mut Diagnostics) -> Option<Server> {
         (None, None) => Standing::Ready,
     };
     Some(server)
+}
+
+/// The version of the PROXY protocol; none for `off`.
+fn proxy(value: &Value) -> Option<ProxyVersion> {
+    match value {
+        Value::Choice("v1") => Some(ProxyVersion::V1),
+        Value::Choice("v2") => Some(ProxyVersion::V2),
+        _ => None,
+    }
 }
 
 /// Everything but the servers.
@@ -178,8 +188,30 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
             _ => Reuse::Safe,
         };
     }
+    if let Some(version) = entry.option("proxy-protocol").and_then(proxy) {
+        // What a server says itself counts more, `off` included.
+        let own: Vec<bool> = entry.all("server").map(|line| line.entry("proxy-protocol").is_some()).collect();
+        for (server, _) in
+            pool.servers.iter_mut().zip(own.iter().chain(std::iter::repeat(&false))).filter(|(_, own)| !**own)
+        {
+            server.proxy = Some(version);
+        }
+    }
+    if let Some(Value::Choice("close")) = entry.option("on-down") {
+        pool.on_down = OnDown::Close;
+    }
+    if let Some(Value::Choice(switch)) = entry.option("failback") {
+        pool.failback = *switch == "on";
+    }
     if let Some(Value::Choice(protocol)) = entry.option("protocol") {
         pool.protocol = if *protocol == "h2" { ServerProtocol::Http2 } else { ServerProtocol::Http1 };
+    }
+    if pool.protocol == ServerProtocol::Http2
+        && pool.servers.iter().any(|server| server.proxy.is_some())
+        && let Some(line) = entry.entry("protocol")
+    {
+        out.report(Code::E411, line.span, "`protocol h2` beside `proxy-protocol`: clients share its connections")
+            .help("take one of them out");
     }
     if let Some(Value::Choice(switch)) = entry.option("fail-open") {
         pool.fail_open = *switch == "on";

@@ -14,6 +14,7 @@ use evenkeel_net::announce::Announcer;
 
 use super::super::hand::{Address, Report, Setup};
 use super::announcing::Announcing;
+use super::connections::Connections;
 
 /// The shortest time between two reports of foreign owners of a group: a neighbour at war with us is loud.
 const SIGHTINGS: Duration = Duration::from_millis(200);
@@ -30,12 +31,18 @@ pub(super) struct Holding {
     lifetime: Duration,
     patience: Duration,
     is_silenced: bool,
+    nodes: Vec<Vec<IpAddr>>,
+    connections: Connections,
 }
 
 struct Group {
     held: Vec<Option<Held>>,
     is_withdrawn: bool,
     sighted_at: Option<Duration>,
+    /// The node that it comes from in good order.
+    from: Option<usize>,
+    /// Whether it goes in good order.
+    lingers: bool,
 }
 
 struct Held {
@@ -66,6 +73,8 @@ impl Holding {
             held: addresses.into_iter().map(held).collect(),
             is_withdrawn: false,
             sighted_at: None,
+            from: None,
+            lingers: false,
         };
         Ok(Self {
             kernel,
@@ -77,6 +86,8 @@ impl Holding {
             lifetime: setup.lifetime,
             patience: setup.patience,
             is_silenced: false,
+            nodes: setup.nodes,
+            connections: Connections::default(),
         })
     }
 
@@ -90,11 +101,12 @@ impl Holding {
 
     /// When the next announcement is due.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        self.groups.iter().flat_map(|group| &group.held).flatten().filter_map(|held| held.announcing.due()).min()
+        let announcements = self.groups.iter().flat_map(|group| &group.held).flatten();
+        announcements.filter_map(|held| held.announcing.due()).chain(self.connections.due()).min()
     }
 
     pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.announcers.values().map(AsFd::as_fd)
+        self.announcers.values().map(AsFd::as_fd).chain(self.connections.sockets())
     }
 
     /// Puts an address there.
@@ -108,9 +120,11 @@ impl Holding {
             let name = device.map(|device| device.name).unwrap_or_default();
             return Err(format!("{name} is down or has no carrier"));
         }
+        self.connections.come_back(&mut self.kernel, place.addr);
+        self.keep_connections(now, group, place);
         self.kernel.hold(place, self.lifetime).map_err(|error| refused(&error))?;
         if let Some(group) = self.groups.get_mut(group) {
-            group.is_withdrawn = false;
+            (group.is_withdrawn, group.lingers) = (false, false);
         }
         if let Some(held) = self.held_mut(group, resource) {
             held.place = Some(place);
@@ -120,11 +134,68 @@ impl Holding {
         Ok(())
     }
 
+    /// What went wrong with an address, in words.
+    pub(super) fn sentence(&self, group: usize, resource: usize, cause: &str) -> String {
+        match self.held(group, resource) {
+            Some(held) => format!("{}: {cause}", held.configured.addr),
+            None => cause.to_owned(),
+        }
+    }
+
+    /// The group comes from that node in good order.
+    pub(super) fn inherit(&mut self, group: usize, from: usize) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.from = Some(from);
+        }
+    }
+
+    /// The group goes in good order.
+    pub(super) fn linger(&mut self, group: usize) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.lingers = true;
+        }
+    }
+
+    /// Has segments of connections that the last owner serves passed on to it, before the address comes.
+    fn keep_connections(&mut self, now: Duration, group: usize, place: Place) {
+        let from = self.groups.get(group).and_then(|group| group.from).and_then(|from| self.nodes.get(from));
+        let device = self.devices.get(&place.device).cloned();
+        let (Some(from), Some(device)) = (from, device) else { return };
+        if let Err(error) = self.connections.pass_on(&mut self.kernel, now, place, &device, from) {
+            tracing::warn!("connections to {} that are open with its last owner end: {error}", place.addr);
+        }
+    }
+
+    /// Passes on what came, and ends what is over.
+    pub(super) fn serve_connections(&mut self, now: Duration) {
+        self.connections.serve(&mut self.kernel, now);
+    }
+
+    /// Whether connections go on here although their address is elsewhere.
+    pub(super) fn is_lingering(&self) -> bool {
+        self.connections.is_lingering()
+    }
+
+    /// Ends all that is done for connections.
+    pub(super) fn forget_connections(&mut self) {
+        self.connections.end_all(&mut self.kernel);
+    }
+
     /// Takes an address away.
-    pub(super) fn stop(&mut self, group: usize, resource: usize) -> Result<(), String> {
+    pub(super) fn stop(&mut self, now: Duration, group: usize, resource: usize) -> Result<(), String> {
+        let lingers = self.groups.get_mut(group).is_some_and(|group| {
+            group.from = None;
+            group.lingers
+        });
         let Some(held) = self.held_mut(group, resource) else { return Ok(()) };
         held.announcing.end();
         let Some(place) = held.place else { return Ok(()) };
+        let device = self.devices.get(&place.device).filter(|_| lingers);
+        if let Some(device) = device
+            && let Err(error) = self.connections.linger(&mut self.kernel, now, place, &device.name)
+        {
+            tracing::warn!("connections to {} that are open here end: {error}", place.addr);
+        }
         self.kernel.remove(place).map_err(|error| refused(&error))?;
         // Only now: what could not be taken away is still here, and the next stop has to try again.
         if let Some(held) = self.held_mut(group, resource) {

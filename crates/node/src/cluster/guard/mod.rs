@@ -1,17 +1,22 @@
-//! The address guard: a small process that keeps root's rights over addresses, so that the one that serves need not,
-//! and that outlives it by a moment.
+//! The address guard: a small process that keeps root's rights over addresses, units and scripts, so that the one that
+//! serves need not, and that outlives it by a moment.
 //!
 //! ```text
-//!   the tie breaks ─────────────────▶ addresses are withdrawn, the last word goes out, the guard ends
+//!   the tie breaks ─────────────────▶ addresses are withdrawn, units and scripts stopped, the last word goes out, the
+//!                                     guard ends
 //!   no sign of life for dead time ──▶ addresses are withdrawn; the next sign of life decides over them
+//!   none for three of them ─────────▶ units and scripts are stopped as well
 //!   somebody else takes an address ─▶ it is put back and announced
+//!   a planned move ─────────────────▶ open connections go on where they are, their segments passed on to them
 //!   all of this process stops ──────▶ the kernel drops the addresses when their lifetime ends
 //! ```
 //!
-//! The invariant: an address is here only while the node that owns it lives and says so.
+//! The invariant: an address is here, and a unit or script runs, only while the node that owns it lives and says so.
 
 mod announcing;
+mod connections;
 mod holding;
+mod services;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,13 +26,17 @@ use std::time::Duration;
 use evenkeel_net::addresses::{News, Watch};
 use evenkeel_net::beat::{Path, readable, wait};
 use evenkeel_net::clock;
-use evenkeel_net::process::{Tie, ignore_end_signals};
+use evenkeel_net::process::{Tie, be_urgent, outlive_end_signals};
 
 use super::hand::{LARGEST, Order, Report, Setup};
+use crate::resource::Deed;
 use holding::Holding;
+use services::Services;
 
 /// How often the last word goes out over each path.
 const LAST_WORDS: usize = 3;
+/// After so many times the patience of silence units and scripts are stopped.
+const HANGING: u32 = 3;
 /// The longest wait while nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -36,20 +45,33 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// # Errors
 /// Where it was not started by evenkeel, or the system refuses what every process may have.
 pub fn run_address_guard() -> io::Result<()> {
-    ignore_end_signals();
+    outlive_end_signals();
+    // Refused to who is not root, and then it takes its turn like others.
+    be_urgent();
     let tie = Tie::of_companion()?;
     let mut buffer = vec![0; LARGEST];
-    let setup = first_order(&tie, &mut buffer)?;
+    let mut setup = first_order(&tie, &mut buffer)?;
+    let services = Services::start(std::mem::take(&mut setup.services))?;
     let mut guard = Guard {
         paths: setup.paths.iter().map(|(own, peers)| open_path(*own, peers.clone())).collect::<io::Result<_>>()?,
         holding: Holding::new(setup)?,
+        services,
+        has_given_up: false,
+        is_leaving: false,
         watch: Watch::open()?,
         tie,
         heard_at: clock::now(),
         last_word: Vec::new(),
     };
-    while guard.turn(&mut buffer)? {}
-    Ok(())
+    let outcome = loop {
+        match guard.turn(&mut buffer) {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    guard.holding.forget_connections();
+    outcome
 }
 
 /// The port of heartbeats is the other process's: the last word leaves from any.
@@ -71,6 +93,9 @@ struct Guard {
     watch: Watch,
     paths: Vec<Path>,
     holding: Holding,
+    services: Services,
+    has_given_up: bool,
+    is_leaving: bool,
     /// The last sign of life.
     heard_at: Duration,
     last_word: Vec<u8>,
@@ -80,11 +105,14 @@ impl Guard {
     /// One turn. Whether there is to be another.
     fn turn(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         let now = clock::now();
-        let silence_ends = (!self.holding.is_silenced()).then(|| self.heard_at + self.holding.patience());
-        let due = [silence_ends, self.holding.next_due()].into_iter().flatten().min();
+        let patience = self.holding.patience();
+        let silence_ends = (!self.holding.is_silenced()).then(|| self.heard_at + patience);
+        let hanging = (!self.has_given_up && self.services.are_running()).then(|| self.heard_at + patience * HANGING);
+        let due = [silence_ends, hanging, self.holding.next_due()].into_iter().flatten().min();
         let within = due.map_or(IDLE, |due| due.saturating_sub(now));
         {
             let mut these = vec![readable(self.tie.as_fd()), readable(self.watch.as_fd())];
+            these.extend(self.services.bell().map(readable));
             these.extend(self.holding.sockets().map(readable));
             wait(&mut these, within)?;
         }
@@ -94,9 +122,16 @@ impl Guard {
             }
         }
         let now = clock::now();
-        if now.saturating_sub(self.heard_at) > self.holding.patience() {
+        if now.saturating_sub(self.heard_at) > patience {
             self.holding.silence();
         }
+        if now.saturating_sub(self.heard_at) > patience * HANGING && !self.has_given_up {
+            self.has_given_up = true;
+            let broken = self.services.give_up();
+            self.report(broken);
+        }
+        let told = self.services.told();
+        self.report(told);
         while let Some(news) = self.watch.poll()? {
             let reports = match news {
                 News::Removed { addr, device } | News::Duplicate { addr, device } => {
@@ -111,28 +146,44 @@ impl Guard {
         let sightings = self.holding.sightings(now);
         self.report(sightings);
         self.holding.announce_due(now);
+        self.holding.serve_connections(now);
         let aside = self.holding.aside();
         self.report(aside);
-        Ok(true)
+        Ok(!self.is_leaving || self.holding.is_lingering())
     }
 
     /// Follows one order. Whether to go on.
     fn obey(&mut self, bytes: &[u8]) -> bool {
         let now = clock::now();
         self.heard_at = now;
+        self.has_given_up = false;
         if bytes.is_empty() {
-            self.resign();
+            if !self.is_leaving {
+                self.resign();
+            }
             return false;
         }
         match Order::read(bytes) {
             Some(Order::Start { group, resource, number }) => {
-                let failed = self.holding.start(now, group.into(), resource.into()).err();
-                self.report(vec![Report::Done { number, failed }]);
+                if let Some(taken) = self.services.order(group.into(), resource.into(), number, Deed::Start) {
+                    self.report(taken);
+                } else {
+                    let failed = self.holding.start(now, group.into(), resource.into()).err();
+                    let failed = failed.map(|cause| self.holding.sentence(group.into(), resource.into(), &cause));
+                    self.report(vec![Report::Done { number, failed }]);
+                }
             }
             Some(Order::Stop { group, resource, number }) => {
-                let failed = self.holding.stop(group.into(), resource.into()).err();
-                self.report(vec![Report::Done { number, failed }]);
+                if let Some(taken) = self.services.order(group.into(), resource.into(), number, Deed::Stop) {
+                    self.report(taken);
+                } else {
+                    let failed = self.holding.stop(now, group.into(), resource.into()).err();
+                    let failed = failed.map(|cause| self.holding.sentence(group.into(), resource.into(), &cause));
+                    self.report(vec![Report::Done { number, failed }]);
+                }
             }
+            Some(Order::Inherit { group, from }) => self.holding.inherit(group.into(), from.into()),
+            Some(Order::Linger { group }) => self.holding.linger(group.into()),
             Some(Order::Withdraw { group }) => self.holding.withdraw(group.into()),
             Some(Order::Restore { group }) => {
                 let reports = self.holding.restore(now, group.into());
@@ -149,7 +200,9 @@ impl Guard {
             }
             Some(Order::Leave) => {
                 self.holding.withdraw_all();
-                return false;
+                self.services.stop_all();
+                self.is_leaving = true;
+                return self.holding.is_lingering();
             }
             // A setup comes once, and what is none of ours came from nobody: both ends are one program.
             Some(Order::Setup(_)) | None => {}
@@ -157,9 +210,10 @@ impl Guard {
         true
     }
 
-    /// The process that served is dead: its addresses go, and its peers hear of it.
+    /// The process that served is dead: its addresses go, then what else moves is stopped, and its peers hear of it.
     fn resign(&mut self) {
         self.holding.withdraw_all();
+        self.services.stop_all();
         for _ in 0..LAST_WORDS {
             for path in self.paths.iter().filter(|_| !self.last_word.is_empty()) {
                 path.send(&self.last_word);

@@ -112,6 +112,7 @@ impl Trunk {
     /// Whether the connection may carry further requests.
     pub(super) fn may_stay(&self) -> bool {
         !self.worker.is_draining()
+            && !self.worker.shared.is_leaving(self.local.ip())
             && !self.is_worn()
             && self.opened.elapsed() < self.timeouts.get().life
             && self.worker.snapshot().is_some_and(|snapshot| snapshot.listener_place(&self.listener).is_some())

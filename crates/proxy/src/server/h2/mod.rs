@@ -140,7 +140,7 @@ async fn open(
     server: &ServerPart,
 ) -> Result<Rc<Link>, ProxyError> {
     let timeouts = &attempt.pool.config.timeouts;
-    let connected = unless_broken(&client.stream, connect(client, server, timeouts.connect)).await;
+    let connected = unless_broken(&client.stream, connect(&client.worker, server, timeouts.connect, b"")).await;
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
     record::connect(attempt, connected.is_ok());
     match connected {

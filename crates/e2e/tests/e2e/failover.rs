@@ -1,0 +1,285 @@
+//! What moves and what is lost: open connections, units and scripts; and the failover lab in a short form.
+
+use std::fs::{File, Permissions};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use evenkeel_e2e::lab::fault::Fault;
+use evenkeel_e2e::lab::system::System;
+use evenkeel_e2e::lab::{Trial, trial};
+use evenkeel_e2e::load::{Keeping, Load, Plan};
+use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
+use rustix::process::Signal;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::cluster::{Pair, SERVICE};
+
+/// A script that runs on a machine as long as a file is there, and writes down what it was asked for. It knows its machine
+/// by the machine's own address.
+const SCRIPT: &str = r#"#!/bin/sh
+dir=$(dirname "$0")
+node=$(ip -4 -o addr show dev eth0 | grep -q '10\.77\.0\.1/' && echo 1 || echo 2)
+up="$dir/$1-up-$node"
+case "$2" in
+    start)
+        echo "start $1 on $node" >> "$dir/calls"
+        [ -e "$dir/$1-fails-on-$node" ] && { echo "no disk" >&2; exit 1; }
+        [ -e "$dir/$1-hangs-on-$node" ] && sleep 600
+        touch "$up" ;;
+    stop)
+        echo "stop $1 on $node" >> "$dir/calls"
+        rm -f "$up" ;;
+    status)
+        [ -e "$up" ] && { echo "running"; exit 0; }
+        echo "stopped"; exit 3 ;;
+esac
+"#;
+
+/// Runs something in the client's network.
+fn from_client<T: Send>(pair: &Pair, run: impl FnOnce() -> T + Send) -> T {
+    let space = File::open(format!("/run/netns/{}", pair.network.space(3))).unwrap();
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(move || {
+            move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            run()
+        });
+        inside.join().unwrap()
+    })
+}
+
+#[test]
+fn planned_moves_lose_no_request_also_on_connections_that_are_open() {
+    if !is_root_or_skips("planned_moves_lose_no_request_also_on_connections_that_are_open", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    let to = SocketAddr::new(SERVICE.parse().unwrap(), 80);
+    let accounts = from_client(&pair, || {
+        let post = Plan { method: "POST", body: vec![b'x'; 3000], ..Plan::get(to, 2) };
+        let each = Plan { keeping: Keeping::OneEach, ..Plan::get(to, 4) };
+        let loads = [Load::start(&Plan::get(to, 6)), Load::start(&each), Load::start(&post)];
+        for round in 0..4 {
+            loads[0].await_more(50);
+            let node = if round % 2 == 0 { 2 } else { 1 };
+            assert!(pair.order(node, &["takeover", "web"]));
+            pair.await_owner(node);
+        }
+        loads[0].await_more(100);
+        loads.map(Load::stop)
+    });
+    for account in accounts {
+        assert!(account.records.len() > 50, "{}", account.records.len());
+        assert!(account.failures().is_empty(), "{:?} of {}", account.classes(), account.records.len());
+    }
+}
+
+/// A group of an address between two scripts.
+fn with_scripts() -> Pair {
+    Pair::start_group("", |scratch| {
+        let path = scratch.write("service", SCRIPT);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        let line = |name: &str| format!("        script {} {name} timeout=3s every=500ms\n", path.display());
+        format!("{}        ip {SERVICE}/24\n{}", line("disk"), line("web"))
+    })
+}
+
+fn calls(pair: &Pair) -> Vec<String> {
+    let text = std::fs::read_to_string(pair.scratch.file("calls")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn is_up(pair: &Pair, name: &str, node: u8) -> bool {
+    pair.scratch.file(&format!("{name}-up-{node}")).exists()
+}
+
+#[test]
+fn scripts_start_and_stop_in_order_and_end_with_their_node() {
+    if !is_root_or_skips("scripts_start_and_stop_in_order_and_end_with_their_node", "for network namespaces") {
+        return;
+    }
+    let mut pair = with_scripts();
+    assert_eq!(calls(&pair), ["start disk on 1", "start web on 1"]);
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
+    let rest = ["stop web on 1", "stop disk on 1", "start disk on 2", "start web on 2"];
+    assert_eq!(calls(&pair)[2..], rest);
+
+    // The service dies, all else lives.
+    std::fs::remove_file(pair.scratch.file("web-up-2")).unwrap();
+    pair.await_owner(1);
+    assert!(!is_up(&pair, "disk", 2), "{:?}", calls(&pair));
+
+    // The daemon is killed: what it ran is stopped by its guard, before the other node starts it.
+    pair.node(1).kill();
+    assert!(pair.order(2, &["ready", "web"]));
+    pair.await_owner(2);
+    await_for("the scripts of the dead node to end", PATIENCE, || {
+        (!is_up(&pair, "web", 1) && !is_up(&pair, "disk", 1)).then_some(())
+    });
+}
+
+#[test]
+fn a_start_that_fails_or_hangs_hands_the_group_over_and_back() {
+    if !is_root_or_skips("a_start_that_fails_or_hangs_hands_the_group_over_and_back", "for network namespaces") {
+        return;
+    }
+    let mut pair = with_scripts();
+    for how in ["fails", "hangs"] {
+        pair.scratch.write(&format!("web-{how}-on-2"), "");
+        let before = calls(&pair).len();
+        // It comes back; the order is not fulfilled.
+        let _ = pair.order(2, &["takeover", "web"]);
+        pair.await_owner(1);
+        let since = calls(&pair)[before..].to_vec();
+        assert!(since.contains(&"start web on 2".to_owned()), "{since:?}");
+        assert_eq!(since.last().map(String::as_str), Some("start web on 1"), "{since:?}");
+        assert!(is_up(&pair, "web", 1) && !is_up(&pair, "disk", 2), "{since:?}");
+        std::fs::remove_file(pair.scratch.file(&format!("web-{how}-on-2"))).unwrap();
+        assert!(pair.order(2, &["ready", "web"]));
+    }
+    let told = pair.node(2).output();
+    assert!(told.contains("no disk") && told.contains("was killed"), "{told}");
+    pair.node(1).signal(Signal::TERM);
+    pair.await_owner(2);
+    assert!(!is_up(&pair, "web", 1) && !is_up(&pair, "disk", 1));
+}
+
+/// Tries it; a machine that is too busy to bring a system up is no verdict.
+fn tried(fault: Fault, system: System) -> Trial {
+    let trial = trial(fault, system).or_else(|_| trial(fault, system));
+    trial.unwrap_or_else(|why| panic!("{} with {}: {why}", fault.name(), system.name()))
+}
+
+#[test]
+fn the_lab_sees_what_a_killed_worker_costs_each_system() {
+    if !is_root_or_skips("the_lab_sees_what_a_killed_worker_costs_each_system", "for network namespaces") {
+        return;
+    }
+    let ours = tried(Fault::KillWorker, System::Evenkeel);
+    assert!(ours.is_served && !ours.is_still_two && ours.moves == 1, "{ours:?}");
+    assert!(ours.outage < Duration::from_secs(1), "{ours:?}");
+    if !System::Keepalived.program().exists() {
+        println!("\nSKIPPED the_lab_sees_what_a_killed_worker_costs_each_system: keepalived is not installed");
+        return;
+    }
+    let theirs = tried(Fault::Stop, System::KeepalivedTuned);
+    assert!(theirs.is_served && theirs.moves == 1 && theirs.answered > 100, "{theirs:?}");
+}
+
+/// An application on the client's machine that begins a session for who has none, and names its server.
+fn application(pair: &Pair, port: u16, name: &'static str) {
+    let space = File::open(format!("/run/netns/{}", pair.network.space(3))).unwrap();
+    // It ends with the test's process: nothing but that process knows its network.
+    std::thread::spawn(move || {
+        move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        let listener = TcpListener::bind(("10.77.0.3", port)).unwrap();
+        for (number, stream) in listener.incoming().enumerate() {
+            let Ok(mut stream) = stream else { return };
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                let Ok(length) = stream.read(&mut bytes) else { return };
+                let request = String::from_utf8_lossy(&bytes[..length]).to_lowercase();
+                let is_known = request.contains("appsession=");
+                let cookie = format!("Set-Cookie: APPSESSION={name}-{number}-0123456789abcdef\r\n");
+                let cookie = if is_known || length == 0 { String::new() } else { cookie };
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n{cookie}\r\n{name}");
+                let _ = stream.write_all(head.as_bytes());
+            });
+        }
+    });
+}
+
+/// One request with these cookies: the server's name, and the session that it began.
+fn visit(cookie: Option<&str>) -> Option<(String, Option<String>)> {
+    let mut stream = TcpStream::connect((SERVICE, 80)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let cookie = cookie.map(|id| format!("Cookie: APPSESSION={id}\r\n")).unwrap_or_default();
+    write!(stream, "GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{cookie}\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let began = text.lines().find_map(|line| line.strip_prefix("Set-Cookie: APPSESSION=")).map(str::to_owned);
+    Some((text.get(text.len().checked_sub(1)?..)?.to_owned(), began))
+}
+
+/// Every user comes to the server that holds the session.
+fn stay(pair: &Pair, users: &[(String, String)], when: &str) {
+    from_client(pair, || {
+        for (id, name) in users {
+            let seen = await_for("an answer", PATIENCE, || visit(Some(id)));
+            assert_eq!(seen.0, *name, "{when}: session {id}");
+        }
+    });
+}
+
+#[test]
+fn a_move_keeps_every_user_on_the_server_that_holds_the_session() {
+    if !is_root_or_skips("a_move_keeps_every_user_on_the_server_that_holds_the_session", "for network namespaces") {
+        return;
+    }
+    let pool = "pool app {\n    sticky learn APPSESSION\n    server a 10.77.0.3:8081\n    server b 10.77.0.3:8082\n}\n";
+    let listener = "http :80 {\n    route * to=app\n}\n";
+    let mut pair = Pair::start_serving(&format!("{pool}{listener}"));
+    application(&pair, 8081, "a");
+    application(&pair, 8082, "b");
+    let users: Vec<(String, String)> = from_client(&pair, || {
+        await_for("the servers to be reached", PATIENCE, || visit(None).filter(|(name, _)| name == "a"));
+        await_for("both of them", PATIENCE, || visit(None).filter(|(name, _)| name == "b"));
+        (0..40).filter_map(|_| visit(None)).filter_map(|(name, began)| Some((began?, name))).collect()
+    });
+    assert!(users.len() > 20 && ["a", "b"].iter().all(|name| users.iter().any(|user| user.1 == *name)));
+    let is_shared = |report: &serde_json::Value| report["nodes"][0]["shares"] == true;
+    await_for("sessions to be told", PATIENCE, || {
+        let told = pair.report(2).filter(is_shared)?["nodes"][0]["sessions_received"].as_u64()?;
+        (told >= users.len() as u64).then_some(())
+    });
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
+    stay(&pair, &users, "after a planned move");
+    pair.node(2).kill();
+    pair.await_owner(1);
+    stay(&pair, &users, "after a death");
+    let report =
+        await_for("the end of the channel to be told", PATIENCE, || pair.report(1).filter(|report| !is_shared(report)));
+    assert!(report["nodes"][0]["share_trouble"].is_string(), "{report}");
+}
+
+#[test]
+fn keys_change_in_three_rounds_and_nobody_is_unheard() {
+    if !is_root_or_skips("keys_change_in_three_rounds_and_nobody_is_unheard", "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    let old = pair.scratch.file("key").display().to_string();
+    let new = pair.scratch.write("next", &"n".repeat(40));
+    std::fs::set_permissions(&new, Permissions::from_mode(0o600)).unwrap();
+    let new = new.display().to_string();
+    let first = std::fs::read_to_string(pair.scratch.file("evenkeel.conf")).unwrap();
+    let with = |key: &str, accept: &str| {
+        let accept = if accept.is_empty() { String::new() } else { format!("    accept file:{accept}\n") };
+        first.replace(&format!("key=file:{old} {{\n"), &format!("key=file:{key} {{\n{accept}"))
+    };
+    let client = pair.client();
+    for text in [with(&old, &new), with(&new, &old), with(&new, "")] {
+        assert_ne!(text, first);
+        pair.scratch.write("evenkeel.conf", &text);
+        for node in 1..=2 {
+            assert!(pair.command(node, &["reload"]), "{text}");
+            let heard =
+                |node: u8| pair.report(node).filter(|report| report["nodes"][0]["paths"][0]["trouble"].is_null());
+            for node in 1..=2 {
+                let report = await_for("an answer", PATIENCE, || heard(node));
+                assert_eq!(report["nodes"][0]["state"], "up", "{report}");
+            }
+        }
+    }
+    pair.await_owner(1);
+    let seen = client.end();
+    assert!(seen.answered > 50 && seen.failed <= 2, "{seen:?}");
+    let told = pair.nodes.iter().map(evenkeel_e2e::process::Process::output).collect::<String>();
+    assert!(!told.contains("was refused"), "{told}");
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
+}

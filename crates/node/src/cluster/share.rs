@@ -1,0 +1,256 @@
+//! What nodes tell each other beside heartbeats: learned sessions, and which configuration they run.
+//!
+//! ```text
+//!   the later node of two calls the earlier one ─▶ hello, hello ─▶ sealed frames both ways, one at least each second
+//! ```
+//!
+//! A frame of sessions holds entries that the other side may not have; the table merges them in any order and as often as they
+//! come. After a gap everything is told anew. The invariant: nothing here is waited for; without a channel each node
+//! goes on with what it knows, and says so.
+
+mod line;
+mod news;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use evenkeel_balance::sessions::TableSecret;
+use evenkeel_cluster::Keyring;
+use evenkeel_cluster::channel::Hello;
+use evenkeel_model::caps;
+use evenkeel_net::{clock, rng};
+use evenkeel_proxy::Shared;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_local;
+
+use crate::supervisor::Event;
+use crate::tasks;
+
+/// How long a connection may take to be there, hellos included.
+const GREETING: Duration = Duration::from_secs(2);
+/// Between two calls of a node that does not answer.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A channel that ends so soon has a reason that stays,
+const BRIEF: Duration = Duration::from_secs(3);
+/// and is tried again after this time.
+const LATER: Duration = Duration::from_secs(20);
+
+/// Another node.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) name: Arc<str>,
+    pub(super) id: u32,
+    /// Where it listens, one address for each path.
+    pub(super) addrs: Vec<SocketAddr>,
+    /// Whether this node calls it, or is called.
+    pub(super) is_called: bool,
+}
+
+/// How the channel to a node is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Since when it is there, by this machine's clock.
+    pub since: Option<Duration>,
+    /// Why it is not.
+    pub trouble: Option<String>,
+    /// Sessions that were told to it.
+    pub sent: u64,
+    /// Sessions that it told.
+    pub received: u64,
+    /// The digest of the configuration that it runs.
+    pub config: Option<[u8; 8]>,
+}
+
+/// The channels by the names of nodes, for whoever wants to look.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Board(Arc<Mutex<BTreeMap<Arc<str>, Link>>>);
+
+impl Board {
+    /// How each channel is.
+    pub(crate) fn links(&self) -> BTreeMap<Arc<str>, Link> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn with(&self, node: &Arc<str>, change: impl FnOnce(&mut Link)) {
+        change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(Arc::clone(node)).or_default());
+    }
+}
+
+/// What the thread needs, had before rights are given up.
+#[derive(Default)]
+pub(super) struct Sharing {
+    pub(super) keys: Option<Keyring>,
+    pub(super) cluster: u32,
+    pub(super) me: u32,
+    pub(super) peers: Vec<Peer>,
+    pub(super) listeners: Vec<TcpListener>,
+    /// Where this node calls from, one address for each path.
+    pub(super) own: Vec<IpAddr>,
+}
+
+/// The thread at work. It ends when this is dropped.
+pub(crate) struct SharingThread {
+    _stop: oneshot::Sender<()>,
+    /// How the channels are.
+    pub(crate) board: Board,
+    config: watch::Sender<[u8; 8]>,
+    keys: watch::Sender<Keyring>,
+}
+
+impl SharingThread {
+    /// New channels are sealed with these.
+    pub(crate) fn change_keys(&self, keys: Keyring) {
+        self.keys.send_replace(keys);
+    }
+
+    /// Tells the others which configuration this node runs.
+    pub(crate) fn run_config(&self, digest: [u8; 8]) {
+        self.config.send_if_modified(|now| std::mem::replace(now, digest) != digest);
+    }
+}
+
+/// What all channels of this node have in common.
+struct Common {
+    keys: watch::Receiver<Keyring>,
+    cluster: u32,
+    me: u32,
+    peers: Vec<Peer>,
+    secret: TableSecret,
+    shared: Arc<Shared>,
+    board: Board,
+    config: watch::Receiver<[u8; 8]>,
+}
+
+impl Sharing {
+    /// Starts the thread. `seed` is that of the tables.
+    ///
+    /// # Errors
+    /// Where the system has no thread to give.
+    pub(super) fn start(
+        self,
+        shared: &Arc<Shared>,
+        seed: &[u8; 16],
+        events: &mpsc::Sender<Event>,
+    ) -> io::Result<SharingThread> {
+        let board = Board::default();
+        let keys = self.keys.ok_or_else(|| io::Error::other("a channel needs the cluster's key"))?;
+        for peer in &self.peers {
+            board.with(&peer.name, |link| link.trouble = Some("it was not reached yet".to_owned()));
+        }
+        let (stop, stopped) = oneshot::channel();
+        let (config, known) = watch::channel([0; 8]);
+        let (keys, known_keys) = watch::channel(keys);
+        let common = Common {
+            keys: known_keys,
+            cluster: self.cluster,
+            me: self.me,
+            peers: self.peers,
+            secret: TableSecret::derive(seed),
+            shared: Arc::clone(shared),
+            board: board.clone(),
+            config: known,
+        };
+        let (listeners, own) = (self.listeners, self.own);
+        tasks::start_thread(tasks::SHARING, None, events, move || run(common, listeners, &own, stopped))?;
+        Ok(SharingThread { _stop: stop, board, config, keys })
+    }
+}
+
+fn run(common: Common, listeners: Vec<TcpListener>, own: &[IpAddr], stopped: oneshot::Receiver<()>) {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!("nodes cannot share their sessions: {error}"),
+    };
+    runtime.block_on(async {
+        let common = Rc::new(common);
+        for listener in listeners {
+            spawn_local(answer(Rc::clone(&common), listener));
+        }
+        for peer in common.peers.iter().filter(|peer| peer.is_called) {
+            spawn_local(call(Rc::clone(&common), peer.clone(), own.to_vec()));
+        }
+        // Whoever holds the other end has ended when it is gone.
+        let _ = stopped.await;
+    });
+}
+
+/// Takes calls, of which only so many may be unknown at a time.
+async fn answer(common: Rc<Common>, listener: TcpListener) {
+    let is_ready = listener.set_nonblocking(true);
+    let Ok(listener) = is_ready.and_then(|()| tokio::net::TcpListener::from_std(listener)) else { return };
+    let room = Arc::new(tokio::sync::Semaphore::new(caps::CLUSTER_CALLS));
+    loop {
+        let Ok((stream, from)) = listener.accept().await else {
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        };
+        let is_peer = common.peers.iter().any(|peer| peer.addrs.iter().any(|at| at.ip() == from.ip().to_canonical()));
+        let Some(permit) = Arc::clone(&room).try_acquire_owned().ok().filter(|_| is_peer) else { continue };
+        let common = Rc::clone(&common);
+        spawn_local(async move {
+            let greeted = tokio::time::timeout(GREETING, line::greet_caller(&common, stream)).await;
+            drop(permit);
+            if let Ok(Ok((line, name))) = greeted {
+                speak(&common, &name, line).await;
+            }
+        });
+    }
+}
+
+/// Calls a node again and again, over one path after the other.
+async fn call(common: Rc<Common>, peer: Peer, own: Vec<IpAddr>) {
+    for turn in 0_usize.. {
+        let at = turn.checked_rem(peer.addrs.len()).and_then(|place| Some((*peer.addrs.get(place)?, own.get(place)?)));
+        let Some((to, from)) = at else { return };
+        let greeted = async {
+            let stream = connect(to, *from).await.map_err(|error| format!("{to}: {error}"))?;
+            line::greet_called(&common, stream, &peer).await
+        };
+        match tokio::time::timeout(GREETING, greeted).await {
+            Ok(Ok(line)) => {
+                let began = clock::now();
+                speak(&common, &peer.name, line).await;
+                if clock::now().saturating_sub(began) < BRIEF {
+                    // It would only end again, and say so.
+                    tokio::time::sleep(LATER).await;
+                }
+            }
+            Ok(Err(why)) => common.board.with(&peer.name, |link| link.trouble = Some(why)),
+            Err(_) => common.board.with(&peer.name, |link| link.trouble = Some(format!("{to} does not answer"))),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// From the path's own address, by which the other side knows its peers.
+async fn connect(to: SocketAddr, from: IpAddr) -> io::Result<TcpStream> {
+    let socket = if to.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(to).await
+}
+
+/// Speaks over a line until it ends.
+async fn speak(common: &Common, name: &Arc<str>, line: line::Line) {
+    common.board.with(name, |link| {
+        (link.since, link.trouble) = (Some(clock::now()), None);
+    });
+    tracing::info!("learned sessions are shared with node {name}");
+    let why = news::exchange(common, name, line).await;
+    common.board.with(name, |link| {
+        (link.since, link.trouble, link.config) = (None, Some(why.clone()), None);
+    });
+    tracing::warn!("learned sessions are not shared with node {name} any more, each goes on with its own: {why}");
+}
+
+impl Common {
+    fn hello(&self) -> Hello {
+        Hello { key: self.keys.borrow().signing(), cluster: self.cluster, sender: self.me, nonce: rng::seed() }
+    }
+}

@@ -1,0 +1,173 @@
+//! PROXY headers, taken from those who are trusted with them and sent to servers that await them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use evenkeel_http::preface::proxy::{Ends, Facts, write_v1, write_v2};
+use evenkeel_model::config::{Network, ProxyVersion};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::rig::{Client, Origin, Rig, config, ok, passing, pool, run};
+
+const SOURCE: &str = "192.0.2.7:7777";
+
+fn ends() -> Ends {
+    Ends { source: SOURCE.parse().unwrap(), destination: "198.51.100.1:80".parse().unwrap() }
+}
+
+fn network(text: &str) -> Network {
+    let (addr, prefix) = text.split_once('/').unwrap();
+    Network { addr: addr.parse().unwrap(), prefix: prefix.parse().unwrap() }
+}
+
+fn headers() -> [Vec<u8>; 2] {
+    let (mut line, mut block) = (Vec::new(), Vec::new());
+    write_v1(&mut line, Some(&ends()));
+    write_v2(&mut block, Some(&ends()), &Facts { authority: Some("a.example".to_owned()), ..Facts::default() });
+    [line, block]
+}
+
+#[test]
+fn the_client_is_the_one_that_the_header_names_however_it_is_cut() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].proxied = vec![network("127.0.0.0/8")];
+        let rig = Rig::start(config).await;
+        for header in headers() {
+            for cut in 0..=header.len() {
+                let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+                let mut client = Client::connect(&rig).await;
+                let whole = [&header[..], request].concat();
+                let (first, second) = whole.split_at(cut);
+                client.send(first).await;
+                if cut % 7 == 1 {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                client.send(second).await;
+                assert_eq!(client.answer().await.status(), 200, "cut after {cut}");
+                assert_eq!(origin.seen().last().unwrap().field("x-forwarded-for").as_deref(), Some("192.0.2.7"));
+                // The header is the connection's: the next request has none.
+                assert_eq!(client.get("/again").await.status(), 200);
+            }
+        }
+    });
+}
+
+#[test]
+fn who_may_not_say_it_is_refused_and_who_must_say_it_is_waited_for() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].proxied = vec![network("192.0.2.0/24")];
+        config.listeners[0].timeouts.head = Duration::from_millis(100);
+        let mut rig = Rig::start(config).await;
+        let refused = async |rig: &Rig, words: &[u8]| {
+            let mut client = Client::connect(rig).await;
+            let _ = client.stream.write_all(words).await;
+            client.stream.read(&mut [0; 1]).await.is_err()
+        };
+        assert!(refused(&rig, &headers()[0]).await);
+        rig.config.listeners[0].proxied = vec![network("127.0.0.1/32")];
+        rig.reload().await;
+        for words in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"PROXY TCP4 x\r\n", b"PROXY ", b""] {
+            assert!(refused(&rig, words).await, "{words:?}");
+        }
+        let rejected = rig.shared.totals().rejected;
+        for (code, times) in [("proxy-stranger", 1), ("proxy-signature", 1), ("proxy-address", 1), ("proxy-timeout", 2)]
+        {
+            assert_eq!(rejected.get(code), Some(&times), "{code} in {rejected:?}");
+        }
+        assert_eq!(origin.count(), 0);
+    });
+}
+
+#[test]
+fn a_proxy_that_speaks_for_itself_is_the_client() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].proxied = vec![network("127.0.0.0/8")];
+        let rig = Rig::start(config).await;
+        for header in [&b"PROXY UNKNOWN\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"] {
+            let mut client = Client::connect(&rig).await;
+            client.send(header).await;
+            assert_eq!(client.get("/").await.status(), 200);
+            assert_eq!(origin.seen().last().unwrap().field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+        }
+    });
+}
+
+/// A server that awaits a header of this length, and then answers requests; it says the header in each answer.
+async fn awaiting(length: usize) -> Origin {
+    Origin::scripted(move |mut peer| {
+        Box::pin(async move {
+            let mut header = vec![0; length];
+            if peer.stream.read_exact(&mut header).await.is_err() {
+                return;
+            }
+            let text: String = header.iter().map(|byte| format!("{byte:02x}")).collect();
+            while peer.request().await.is_some() {
+                peer.send(ok(&text)).await;
+            }
+        })
+    })
+    .await
+}
+
+#[test]
+fn a_server_is_told_whose_the_connection_is_and_no_other_client_gets_it() {
+    run(async {
+        let origin = awaiting(28).await;
+        let mut shop = pool(&[&origin]);
+        shop.servers[0].proxy = Some(ProxyVersion::V2);
+        let rig = Rig::start(config(shop)).await;
+        let header = |client: &Client| {
+            let mut out = Vec::new();
+            let destination: SocketAddr = rig.addr;
+            write_v2(
+                &mut out,
+                Some(&Ends { source: client.stream.local_addr().unwrap(), destination }),
+                &Facts::default(),
+            );
+            out.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let (mut first, mut second) = (Client::connect(&rig).await, Client::connect(&rig).await);
+        for _ in 0..3 {
+            for client in [&mut first, &mut second] {
+                let expected = header(client);
+                assert_eq!(client.get("/").await.text(), expected);
+            }
+        }
+        // Each client's connection was used again for that client.
+        assert_eq!(origin.connections(), 2);
+    });
+}
+
+#[test]
+fn a_connection_that_is_passed_on_begins_with_the_header_of_its_client() {
+    run(async {
+        let origin = Origin::scripted(|mut peer| {
+            Box::pin(async move {
+                let mut all = Vec::new();
+                let _ = peer.stream.read_to_end(&mut all).await;
+                peer.send(all).await;
+            })
+        })
+        .await;
+        let mut shop = pool(&[&origin]);
+        shop.servers[0].proxy = Some(ProxyVersion::V1);
+        let mut config = passing(shop);
+        config.listeners[0].proxied = vec![network("127.0.0.0/8")];
+        let rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        // What came in goes out: the client is the same one all the way.
+        client.send(&headers()[1]).await;
+        client.send("hello").await;
+        client.stream.shutdown().await.unwrap();
+        let said = client.rest().await;
+        assert_eq!(String::from_utf8(said).unwrap(), "PROXY TCP4 192.0.2.7 198.51.100.1 7777 80\r\nhello");
+        let line = rig.lines(1).await.remove(0);
+        assert!(line.contains("\"client\":\"192.0.2.7\",\"client_port\":7777"), "{line}");
+    });
+}
