@@ -72,33 +72,38 @@ enum Woken {
     Leave,
 }
 
-/// Serves a connection from its first byte to its end.
-pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Stream) {
-    let Some(mut client) = Client::new(Rc::clone(&worker), listener, stream) else { return };
-    if client.stream.tls().is_some_and(|facts| facts.application.as_deref() == Some("h2")) {
-        return Box::pin(h2::connection(client, Vec::new())).await;
-    }
-    let bell = Rc::clone(&worker);
-    let mut turned = pin!(bell.turn.notified());
-    loop {
-        let Woken::Bytes = client.idle(&bell, turned.as_mut()).await else { return };
-        if worker.free.is_full() {
-            return Box::pin(client.shed()).await;
+/// Serves a connection from its first byte to its end. The client is made before the future, which would else hold what
+/// it is made of beside it for as long as the connection stands.
+pub(crate) fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Stream) -> impl Future<Output = ()> {
+    let mut client = Client::new(Rc::clone(&worker), listener, stream);
+    async move {
+        if client.as_ref().is_some_and(Client::has_chosen_http2)
+            && let Some(client) = client.take()
+        {
+            return Box::pin(h2::connection(client, Vec::new())).await;
         }
-        // What serving takes is fetched for as long as bytes are in hand, so that an idle connection is small.
-        let (served, desk, next) = bell.rooms.serve(client, worker.free.desk()).await;
-        client = served;
-        if next == Next::Http2 {
-            let early = desk.input.filled().to_vec();
+        let mut turned = pin!(worker.turn.notified());
+        loop {
+            let Some(waiting) = client.as_mut() else { return };
+            let Woken::Bytes = waiting.idle(&worker, turned.as_mut()).await else { return };
+            let Some(woken) = client.take() else { return };
+            if worker.free.is_full() {
+                return Box::pin(woken.shed()).await;
+            }
+            // What serving takes is fetched for as long as bytes are in hand, so that an idle connection is small.
+            let (served, desk, next) = worker.rooms.serve(woken, worker.free.desk()).await;
+            if next == Next::Http2 {
+                let early = desk.input.filled().to_vec();
+                worker.free.return_desk(desk);
+                return Box::pin(h2::connection(served, early)).await;
+            }
             worker.free.return_desk(desk);
-            return Box::pin(h2::connection(client, early)).await;
-        }
-        worker.free.return_desk(desk);
-        match next {
-            Next::Keep => {}
-            Next::Close | Next::Http2 => return,
-            Next::Reset => return client.stream.reset(),
-            Next::Linger => return Box::pin(client.linger()).await,
+            match next {
+                Next::Keep => client = Some(served),
+                Next::Close | Next::Http2 => return,
+                Next::Reset => return served.stream.reset(),
+                Next::Linger => return Box::pin(served.linger()).await,
+            }
         }
     }
 }
@@ -162,6 +167,11 @@ impl Client {
             hold: Some(branch.hold),
             silent_since: None,
         }
+    }
+
+    /// Whether client and listener chose HTTP/2 while they agreed on TLS.
+    fn has_chosen_http2(&self) -> bool {
+        self.stream.tls().is_some_and(|facts| facts.application.as_deref() == Some("h2"))
     }
 
     /// When the connection was accepted.
