@@ -15,6 +15,7 @@ use evenkeel_model::config::OnDown;
 use evenkeel_model::{PoolName, State};
 use tokio::time::Instant;
 
+use crate::buffer::Charge;
 use crate::snapshot::PoolPart;
 use crate::timer::Timer;
 use crate::wire::{Stream, Wire};
@@ -169,6 +170,7 @@ enum Broke {
 pub(crate) struct Side {
     worker: Rc<Worker>,
     pending: Vec<u8>,
+    charge: Charge,
     sent: usize,
     is_source_ended: bool,
     is_over: bool,
@@ -179,8 +181,16 @@ pub(crate) struct Side {
 impl Side {
     /// A direction that begins with bytes in hand.
     pub(crate) fn with(worker: &Rc<Worker>, bytes: Vec<u8>) -> Self {
-        worker.free.hold(bytes.len() as u64);
-        Self { worker: Rc::clone(worker), pending: bytes, sent: 0, is_source_ended: false, is_over: false, moved: 0 }
+        let charge = worker.free.hold(bytes.len() as u64);
+        Self {
+            worker: Rc::clone(worker),
+            pending: bytes,
+            charge,
+            sent: 0,
+            is_source_ended: false,
+            is_over: false,
+            moved: 0,
+        }
     }
 
     /// Moves what can be moved, through `scratch`, which is free again afterwards: a silent connection holds no buffer.
@@ -235,16 +245,9 @@ impl Side {
         if self.pending.is_empty() && rest.is_empty() {
             return;
         }
-        self.worker.free.release(self.pending.len() as u64);
-        self.worker.free.hold(rest.len() as u64);
         self.pending = rest.to_vec();
+        self.worker.free.charge(&mut self.charge, rest.len() as u64);
         self.sent = 0;
-    }
-}
-
-impl Drop for Side {
-    fn drop(&mut self) {
-        self.worker.free.release(self.pending.len() as u64);
     }
 }
 

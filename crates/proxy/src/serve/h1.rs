@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use evenkeel_http::http2;
 use evenkeel_model::config::{ClientLimits, ClientTimeouts};

@@ -128,7 +128,7 @@ pub(super) async fn connect(
     worker: &Worker,
     server: &ServerPart,
     within: Duration,
-    first: &[u8],
+    words: &[u8],
 ) -> Result<Stream, ConnectError> {
     let count = server.addrs.len().max(1);
     let first = usize::try_from(worker.chance() >> 33).unwrap_or(0) % count;
@@ -136,7 +136,7 @@ pub(super) async fn connect(
     let mut failed =
         ConnectError { reason: evenkeel_model::Reason::Dns, source: std::io::ErrorKind::NotFound.into(), local: false };
     for addr in turned.copied().collect::<Vec<SocketAddr>>() {
-        match connect_to(server, addr, within, first).await {
+        match connect_to(server, addr, within, words).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
