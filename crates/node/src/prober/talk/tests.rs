@@ -4,18 +4,18 @@ use evenkeel_model::config::{CheckKind, RedisRole, TalkCheck};
 
 use super::{Step, Talk};
 
-/// What a check makes of what a server says, in one piece and byte by byte; with what it says itself.
-/// What was said, and what came of it.
-type Talk = (Vec<u8>, Result<Option<String>, (Reason, String)>);
+/// What a check said, and what came of it.
+type Heard = (Vec<u8>, Result<Option<String>, (Reason, String)>);
 
-fn talk(kind: &CheckKind, heard: &[u8]) -> Talk {
+/// What a check makes of what a server says, in one piece and byte by byte; with what it says itself.
+fn talk(kind: &CheckKind, heard: &[u8]) -> Heard {
     let whole = talk_in(kind, &[heard]);
     let pieces: Vec<&[u8]> = heard.chunks(1).collect();
     assert_eq!(whole, talk_in(kind, &pieces), "byte by byte");
     whole
 }
 
-fn talk_in(kind: &CheckKind, pieces: &[&[u8]]) -> Talk {
+fn talk_in(kind: &CheckKind, pieces: &[&[u8]]) -> Heard {
     let mut talk = Talk::new(kind, "a:1".to_owned()).unwrap();
     let mut said = talk.opening();
     let outcome = 'done: {
