@@ -188,6 +188,15 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
             _ => Reuse::Safe,
         };
     }
+    connections(entry, &mut pool, out);
+    if let Some(Value::Choice(switch)) = entry.option("fail-open") {
+        pool.fail_open = *switch == "on";
+    }
+    pool
+}
+
+/// What connections to the servers begin with, carry, and come to.
+fn connections(entry: &Entry, pool: &mut Pool, out: &mut Diagnostics) {
     if let Some(version) = entry.option("proxy-protocol").and_then(proxy) {
         // What a server says itself counts more, `off` included.
         let own: Vec<bool> = entry.all("server").map(|line| line.entry("proxy-protocol").is_some()).collect();
@@ -213,10 +222,6 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
         out.report(Code::E411, line.span, "`protocol h2` beside `proxy-protocol`: clients share its connections")
             .help("take one of them out");
     }
-    if let Some(Value::Choice(switch)) = entry.option("fail-open") {
-        pool.fail_open = *switch == "on";
-    }
-    pool
 }
 
 fn sessions(entry: &Entry, pool: &mut Pool, out: &mut Diagnostics) {
