@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 
 use super::{Event, Running, Supervisor, Turn};
 use crate::compare::Sources;
-use crate::crew::{Opened, Silent};
+use crate::crew::{Acks, Opened, Silent};
 use crate::dns;
 use crate::history::History;
 use crate::names::{self, Answer};
 use crate::node::{buffers, max_conns};
-use crate::origin::Origin;
+use crate::origin::{Origin, Texts};
 use crate::prepare::{self, Prepared, Refusal};
 use crate::status::LastReload;
 
@@ -231,9 +231,21 @@ impl Supervisor {
         let sinks = self.logs.sinks();
         let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);
         let acks = room.apply(&self.running.snapshot, opened, &closed);
-        let mut reloaded = Reloaded { generation: self.running.generation, kept_as: 0, changes, warnings };
+        let reloaded = Reloaded { generation: self.running.generation, kept_as: 0, changes, warnings };
+        self.tell_when_applied(reloaded, texts, turn.reloads.by.clone(), (acks, dns_answers));
+        Ok(())
+    }
+
+    /// Keeps the texts of a configuration, and says that it runs once all who work by it have said so.
+    fn tell_when_applied(
+        &self,
+        mut reloaded: Reloaded,
+        texts: Arc<Texts>,
+        by: String,
+        (acks, dns_answers): (Acks, Vec<oneshot::Receiver<()>>),
+    ) {
         let (state, events) = (self.state.clone(), self.events.clone());
-        let (at, by) = (clock::unix_now().as_secs(), turn.reloads.by.clone());
+        let at = clock::unix_now().as_secs();
         tokio::task::spawn_local(async move {
             let answered = acks.all(APPLY_PATIENCE).await;
             for answer in dns_answers {
@@ -249,7 +261,6 @@ impl Supervisor {
             reloaded.kept_as = tokio::task::spawn_blocking(keep).await.unwrap_or(0);
             let _ = events.send(Event::Applied(Box::new(reloaded), answered)).await;
         });
-        Ok(())
     }
 
     /// Brings what hangs on the configuration in line with it.

@@ -178,6 +178,13 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
     if let Some(entry) = tls::of_pool_entry(entry) {
         pool.tls = Some(tls::of_pool(entry, out));
     }
+    connections(entry, &mut pool, out);
+    manner(entry, &mut pool);
+    pool
+}
+
+/// How servers are come back to, and what is done without any.
+fn manner(entry: &Entry, pool: &mut Pool) {
     if let Some(Value::Duration(time)) = entry.option("slow-start") {
         pool.slow_start = *time;
     }
@@ -188,11 +195,9 @@ fn words(entry: &Entry, mut pool: Pool, out: &mut Diagnostics) -> Pool {
             _ => Reuse::Safe,
         };
     }
-    connections(entry, &mut pool, out);
     if let Some(Value::Choice(switch)) = entry.option("fail-open") {
         pool.fail_open = *switch == "on";
     }
-    pool
 }
 
 /// What connections to the servers begin with, carry, and come to.
