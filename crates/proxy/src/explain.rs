@@ -155,7 +155,7 @@ impl Snapshot {
     /// What would become of a connection; the URL's host is the name that its TLS hello would ask for.
     fn explain_passage(&self, listener: String, tcp: &Tcp, question: &Question) -> Result<Explanation, String> {
         let mut desk = Desk::with_request(&question.head);
-        let asked = desk.request.parse(&question.head, &evenkeel_http::Limits::SERVER).is_ok();
+        let asked = desk.request.parse(&question.head, &evenkeel_http::Limits::default()).is_ok();
         let name = if asked { desk.request.host(desk.input.written()).to_ascii_lowercase() } else { Vec::new() };
         let fits = |route: &TcpRoute| matching::hosts_fit(&route.names, &name);
         let found = tcp.routes.iter().position(fits);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::rig::{Origin, Rig, passing, pool, run, server};
-use crate::{DrainOutcome, TrafficOutcome};
+use crate::{DrainOutcome, Outcome, Question, TrafficOutcome};
 
 /// A server that says its name, and then everything that it hears, until it hears no more.
 async fn echo(name: &'static str) -> Origin {
@@ -431,6 +431,17 @@ fn the_name_in_a_tls_hello_decides_and_the_hello_goes_on_as_it_came() {
             assert!(ends.iter().any(|line| line.contains(&format!("\"end\":\"{end}\""))), "{end}: {ends:?}");
         }
         assert!(ends.iter().any(|line| line.contains("\"sni\":\"x.y.a.example\"")), "{ends:?}");
+        // What is told of a connection is what becomes of it.
+        let told = rig.snapshot().explain(&Question {
+            listener: None,
+            port: 1,
+            is_port_given: true,
+            head: b"GET / HTTP/1.1\r\nHost: x.A.example:1\r\n\r\n".to_vec(),
+            client: std::net::Ipv4Addr::LOCALHOST.into(),
+        });
+        let told = told.unwrap();
+        assert!(told.routes.len() == 1 && told.routes[0].misfit.is_none(), "{told:?}");
+        assert!(matches!(told.outcome, Outcome::Pool { pool, .. } if pool.as_str() == "shop"));
         let rest = TcpRoute { name: "*".to_owned(), names: Vec::new(), to: PoolName::new("other").unwrap() };
         rig.config.listeners[0].tcp.as_mut().unwrap().routes.push(rest);
         rig.reload().await;
