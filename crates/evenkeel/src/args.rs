@@ -153,7 +153,7 @@ pub(crate) struct CheckArgs {
     /// End with 3 where there are warnings
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Look at the configuration alone: look up no server's name, read no secret, error page or log that it names
+    /// Look at the configuration alone: look up no server's name, read no secret, certificate, error page or log that it names
     #[arg(long)]
     pub(crate) offline: bool,
     /// The file is this zone's; a zone file is known as one without it where it tells its zone

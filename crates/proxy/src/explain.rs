@@ -196,7 +196,7 @@ impl Snapshot {
             return Err(format!("no listener has port {}; {}", question.port, known()));
         }
         let mut desk = Desk::with_request(&question.head);
-        if desk.request.parse(desk.input.filled(), &evenkeel_http::Limits::SERVER).is_err() {
+        if desk.request.parse(desk.input.filled(), &evenkeel_http::Limits::default()).is_err() {
             return if listeners.is_empty() { Err("there is no listener".to_owned()) } else { Ok(0) };
         }
         let takes = |listener: &Listener| route::site_of(listener, &desk).is_some();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use evenkeel_e2e::balancer::{Balancer, text};
 use evenkeel_e2e::nginx::Nginx;
-use evenkeel_e2e::place::free;
+use evenkeel_e2e::place::{Scratch, free};
 use evenkeel_e2e::python::{Program, Server};
 use evenkeel_e2e::websocket;
 use rustix::process::Signal;
@@ -44,7 +44,8 @@ fn curl_and_h2load_speak_http2_by_prior_knowledge() {
     let what = "%{http_version} %{http_code}";
     let get = run("curl", &[&how[..], &[what, &url]].concat());
     assert_eq!(text(&get), "2 200");
-    let body = format!("@{}", std::env::current_exe().unwrap().display());
+    let scratch = Scratch::new("upload");
+    let body = format!("@{}", scratch.write("body", &"x".repeat(50_000)).display());
     let post = run("curl", &[&how[..], &[what, "--data-binary", &body, &url]].concat());
     assert_eq!(text(&post), "2 200");
     let head = run("curl", &["--silent", "--head", "--http2-prior-knowledge", &url]);
@@ -53,6 +54,9 @@ fn curl_and_h2load_speak_http2_by_prior_knowledge() {
     let offer = run("curl", &["--silent", "--http2", "--output", "/dev/null", "--write-out", what, &url]);
     assert_eq!(text(&offer), "1.1 200");
     expect_clean(&h2load(at, &["-n", "3000", "-c", "4", "-m", "16"]), 3000);
+    // The server answers before the body has come: who goes on sending is listened to, and has the answer.
+    let large = scratch.write("large", &"x".repeat(5_000_000));
+    expect_clean(&h2load(at, &["-n", "20", "-c", "2", "-d", large.to_str().unwrap()]), 20);
     // An old client of the same listener.
     expect_clean(&h2load(at, &["-n", "300", "-c", "4", "--h1"]), 300);
 }

@@ -38,6 +38,8 @@ impl Pair {
             &subject,
             "-addext",
             &names,
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
             "-keyout",
             key,
             "-out",
@@ -230,8 +232,7 @@ fn clients_show_who_they_are() {
     let (cert, key) = (alice.cert.to_str().unwrap(), alice.key.to_str().unwrap());
     assert_eq!(fetch(at, "shop.example", &own, &[]), "NONE ");
     let signed = fetch(at, "shop.example", &own, &["--cert", cert, "--key", key]);
-    // Openssl makes its certificate an authority's, which none of a client's is.
-    assert!(signed == "SUCCESS CN=alice.example" || signed.contains("alert"), "{signed}");
+    assert_eq!(signed, "SUCCESS CN=alice.example");
     assert!(balancer.reload(&config("")).status.success());
     let refused = fetch(at, "shop.example", &own, &[]);
     // Which alert it sees, or a reset, depends on who is quicker.
@@ -253,7 +254,7 @@ fn check_says_what_is_wrong_with_certificates() {
         scratch.write("evenkeel.conf", &text)
     };
     let check = |path: PathBuf| {
-        let output = command(&["check", "--offline", path.to_str().unwrap()]);
+        let output = command(&["check", path.to_str().unwrap()]);
         (output.status.code(), text(&output))
     };
     assert_eq!(check(config(&good.cert, &good.key)).0, Some(0));

@@ -25,13 +25,8 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
         loaded.diagnostics.extend(problems);
         loaded.config = None;
     }
-    for found in evenkeel_node::tls_problems(&loaded) {
-        if found.is_error() {
-            loaded.config = None;
-        }
-        loaded.diagnostics.push(found);
-    }
     if !args.offline {
+        look_at_certificates(&mut loaded);
         look_around(&mut loaded);
         look_up(&mut loaded);
     }
@@ -50,6 +45,16 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
         Format::Human | Format::Short => output::print(format_args!("{text}{}", summary(&loaded))),
     };
     if printed == Exit::Done { verdict(&loaded, args.strict) } else { printed }
+}
+
+/// What start and reload would say of certificates and keys.
+fn look_at_certificates(loaded: &mut Loaded) {
+    for found in evenkeel_node::tls_problems(loaded) {
+        if found.is_error() {
+            loaded.config = None;
+        }
+        loaded.diagnostics.push(found);
+    }
 }
 
 /// The file, where it is a zone's.

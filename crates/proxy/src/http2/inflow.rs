@@ -173,6 +173,16 @@ impl Inflow {
         Ok(())
     }
 
+    /// Takes what still comes and throws it away, until the peer has said all: one whose stream is reset while it sends
+    /// may never look at the answer that came before.
+    pub(crate) async fn discard(&mut self) {
+        self.stage = Stage::Done;
+        while let Some(Ok(bytes)) = self.recv.data().await {
+            // It fails where the stream is gone, which is then found out by reading.
+            let _ = self.recv.flow_control().release_capacity(bytes.len());
+        }
+    }
+
     /// What was taken makes room for as much.
     fn pay_back(&mut self) {
         let owed = std::mem::take(&mut self.piece.owed);

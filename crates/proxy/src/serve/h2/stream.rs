@@ -130,6 +130,10 @@ fn answer_at_once(respond: &mut SendResponse<Bytes>, status: u16) {
     let _ = respond.send_response(response, true);
 }
 
+/// How long a client may go on with a body after its answer. Its connection stays of use, so it has the time that nginx
+/// gives it (`lingering_time`).
+const DISCARD: Duration = Duration::from_secs(30);
+
 /// A stream between its client and the exchange that serves it.
 struct Flow {
     place: Place,
@@ -175,7 +179,10 @@ impl Flow {
         })
         .await;
         match outcome {
-            Outcome::Sent => trunk.wire.answered(),
+            Outcome::Sent => {
+                trunk.wire.answered();
+                let _ = tokio::time::timeout(DISCARD, upload.discard()).await;
+            }
             // It had its time to take what is there.
             Outcome::Reset => answer.reset(Reason::CANCEL),
             Outcome::Gone => {}
