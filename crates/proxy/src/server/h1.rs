@@ -77,7 +77,8 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
                 (false, Reuse::Never) => ConnectionField::Close,
                 (false, _) => ConnectionField::Silent,
             },
-            takes_trailers: http2::upgrade::takes_trailers(request.fields(), buf),
+            // Over HTTP/1.1 the field ends here (RFC 9110 section 7.6.1); a stream's client asks end to end, as gRPC does.
+            takes_trailers: exchange.is_stream && http2::upgrade::takes_trailers(request.fields(), buf),
             edits,
             cookies: cookies.get(..count).unwrap_or_default(),
             client: Some(forwarded::Client {
