@@ -82,7 +82,7 @@ fn one_sees_what_a_reload_would_change_and_goes_back_in_two_steps() {
         of_kind.map(|it| it["text"].as_str().unwrap().to_owned()).collect()
     };
     assert!(told("audit").iter().any(|it| it.starts_with("ops from ") && it.contains("rollback")), "{events:#}");
-    assert!(told("reload").iter().any(|it| it.contains("ops")), "{events:#}");
+    assert!(told("reload").iter().any(|it| it.contains("configuration 3 is in use")), "{events:#}");
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
