@@ -101,22 +101,23 @@ fn those_who_waited_do_not_drown_the_server_that_comes_back() {
         rig.states.insert(Rig::id("b"), State::Down);
         rig.reload().await;
         let mut waiting = Vec::new();
-        for _ in 0..12 {
+        for _ in 0..24 {
             let mut client = Client::connect(&rig).await;
             client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{bond}\r\n")).await;
             waiting.push(client);
         }
         // Other changes wake them, and they go on waiting.
         rig.reload().await;
-        rig.until(|rig| rig.shared.pool_stats(&PoolName::new("shop").unwrap()).unwrap().traffic.requests == 13).await;
+        rig.until(|rig| rig.shared.pool_stats(&PoolName::new("shop").unwrap()).unwrap().traffic.requests == 25).await;
         rig.states.insert(Rig::id("b"), State::Up);
         rig.reload().await;
         let mut served = 0;
         for mut client in waiting {
             served += usize::from(client.answer().await.text() == "b");
         }
-        // Two in a second, and the second may turn meanwhile.
-        assert!((2..=6).contains(&served), "{served} of 12 at b");
+        // Two in each second by their tokens, and a third of the others as of any clients. Most of them at once would be
+        // all: on a slow machine the second turns more than once meanwhile.
+        assert!((2..=16).contains(&served), "{served} of 24 at b");
     });
 }
 
