@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::certificate::{Certificate, chain_of};
-use super::verify::{Trusting, Unbelieving};
+use super::verify::{Belief, Trusting};
 use super::{TlsVersion, provider};
 
 /// Where distributions keep the authorities that they believe, in one file.
@@ -78,10 +78,11 @@ impl Connector {
             .with_protocol_versions(options.min.versions())
             .map_err(|error| error.to_string())?
             .dangerous();
-        let builder = match options.trust {
-            Trust::Roots(roots) => builder.with_custom_certificate_verifier(Arc::new(Trusting::new(&roots)?)),
-            Trust::Anybody => builder.with_custom_certificate_verifier(Arc::new(Unbelieving)),
+        let belief = match options.trust {
+            Trust::Roots(roots) => Belief::Proven(Trusting::new(&roots)?),
+            Trust::Anybody => Belief::Any,
         };
+        let builder = builder.with_custom_certificate_verifier(Arc::new(belief));
         let mut config = match options.identity {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(
                 Arc::clone(identity.certified()),

@@ -21,9 +21,14 @@ pub(super) struct Trusting {
     pinned: Vec<CertificateDer<'static>>,
 }
 
-/// Believes any certificate: the way is closed to eyes, and not to somebody in the middle.
+/// What is believed of a server's certificate.
 #[derive(Debug)]
-pub(super) struct Unbelieving;
+pub(super) enum Belief {
+    /// What these roots say.
+    Proven(Trusting),
+    /// Anything: the way is closed to eyes, and not to somebody in the middle.
+    Any,
+}
 
 impl Trusting {
     /// Of the certificates of a `ca` file, or those of the system.
@@ -63,10 +68,8 @@ impl Trusting {
         };
         wrong.map_or(Ok(()), |wrong| Err(Error::InvalidCertificate(wrong)))
     }
-}
 
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
+    fn verify(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -88,40 +91,21 @@ impl ServerCertVerifier for Trusting {
             },
         }
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        signed_12(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        signed_13(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
-    }
 }
 
-impl ServerCertVerifier for Unbelieving {
+impl ServerCertVerifier for Belief {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
+        match self {
+            Self::Proven(trusting) => trusting.verify(end_entity, intermediates, server_name, ocsp_response, now),
+            Self::Any => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -130,7 +114,7 @@ impl ServerCertVerifier for Unbelieving {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        signed_12(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -139,26 +123,10 @@ impl ServerCertVerifier for Unbelieving {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        signed_13(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         provider().signature_verification_algorithms.supported_schemes()
     }
-}
-
-fn signed_12(
-    message: &[u8],
-    cert: &CertificateDer<'_>,
-    dss: &DigitallySignedStruct,
-) -> Result<HandshakeSignatureValid, Error> {
-    verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
-}
-
-fn signed_13(
-    message: &[u8],
-    cert: &CertificateDer<'_>,
-    dss: &DigitallySignedStruct,
-) -> Result<HandshakeSignatureValid, Error> {
-    verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
 }
