@@ -135,22 +135,7 @@ impl Downgrade {
         if self.fields > self.most_fields {
             return Err(StreamError::TooManyFields);
         }
-        // RFC 9113 section 8.2.1: no upper case, and no colon, which no token has.
-        if !field::is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
-            return Err(StreamError::BadFieldName);
-        }
-        if !is_plain(value) {
-            return Err(StreamError::BadFieldValue);
-        }
-        match Known::of(name) {
-            // Section 8.2.2: fields of the connection are no part of a stream's message.
-            Known::Connection
-            | Known::KeepAlive
-            | Known::ProxyConnection
-            | Known::TransferEncoding
-            | Known::Upgrade => {
-                return Err(StreamError::ConnectionField);
-            }
+        match known(name, value)? {
             Known::Te if !value.eq_ignore_ascii_case(b"trailers") => return Err(StreamError::ConnectionField),
             Known::Host if !self.authority.is_empty() && self.authority.eq_ignore_ascii_case(value) => {
                 // Said twice is said once; said a third time it stays, and is refused as more than one.
@@ -237,22 +222,8 @@ impl DowngradeAnswer {
     /// # Errors
     /// Where no answer may carry it.
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), StreamError> {
-        if !field::is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
-            return Err(StreamError::BadFieldName);
-        }
-        if !is_plain(value) {
-            return Err(StreamError::BadFieldValue);
-        }
-        match Known::of(name) {
-            Known::Connection
-            | Known::KeepAlive
-            | Known::ProxyConnection
-            | Known::TransferEncoding
-            | Known::Upgrade => {
-                return Err(StreamError::ConnectionField);
-            }
-            Known::ContentLength => self.length = self.length.or_else(|| field::strict_number(value)),
-            _ => {}
+        if known(name, value)? == Known::ContentLength {
+            self.length = self.length.or_else(|| field::strict_number(value));
         }
         write_field(&mut self.out, name, value);
         Ok(())
@@ -283,6 +254,24 @@ impl DowngradeAnswer {
         };
         self.out.extend_from_slice(CRLF);
         Ok((self.out, body))
+    }
+}
+
+/// What a field is, if a stream's message may have it.
+fn known(name: &[u8], value: &[u8]) -> Result<Known, StreamError> {
+    // RFC 9113 section 8.2.1: no upper case, and no colon, which no token has.
+    if !field::is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
+        return Err(StreamError::BadFieldName);
+    }
+    if !is_plain(value) {
+        return Err(StreamError::BadFieldValue);
+    }
+    match Known::of(name) {
+        // Section 8.2.2: fields of the connection are no part of it.
+        Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::TransferEncoding | Known::Upgrade => {
+            Err(StreamError::ConnectionField)
+        }
+        known => Ok(known),
     }
 }
 
