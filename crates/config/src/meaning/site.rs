@@ -121,7 +121,8 @@ pub(super) fn complain_of_order(block: &Entry, out: &mut Diagnostics) {
     }
 }
 
-fn complain_of_pool_words(block: &Entry, out: &mut Diagnostics) {
+/// Words that are about servers, in a block that has none of its own.
+pub(super) fn complain_of_pool_words(block: &Entry, out: &mut Diagnostics) {
     let is_pool_word = |entry: &&Entry| entry.directive.within.contains(&Context::Pool);
     for entry in block.entries.iter().filter(is_pool_word) {
         let name = entry.directive.name;

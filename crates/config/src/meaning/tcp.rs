@@ -9,7 +9,6 @@ use evenkeel_model::{ListenerName, PoolName};
 use super::listener::{self, Group};
 use super::{Building, log, pool, route, site};
 use crate::entry::{Entries, Entry};
-use crate::table::Context;
 use crate::value::Value;
 use crate::{Code, Diagnostics};
 
@@ -37,7 +36,7 @@ pub(super) fn of_block(building: &mut Building<'_>, listener: &ListenerName, blo
         routes.push(TcpRoute { name: "*".to_owned(), names: Vec::new(), to: name });
         site::complain_of_order(block, building.out);
     } else if !block.flawed {
-        complain_of_pool_words(block, building.out);
+        site::complain_of_pool_words(block, building.out);
     }
     if block.is_sound() && routes.is_empty() && block.entry("route").is_none() {
         building
@@ -86,15 +85,6 @@ fn timeouts(block: &Entry) -> TcpTimeouts {
         pool::set(entry, "fin", &mut timeouts.fin);
     }
     timeouts
-}
-
-fn complain_of_pool_words(block: &Entry, out: &mut Diagnostics) {
-    let is_pool_word = |entry: &&Entry| entry.directive.within.contains(&Context::Pool);
-    for entry in block.entries.iter().filter(is_pool_word) {
-        let name = entry.directive.name;
-        out.report(Code::E406, entry.span, format!("`{name}` is about servers, and this block has none of its own"))
-            .help("put it in the block of the `pool` that it is for, or give the block servers with `to ADDRESS:PORT`");
-    }
 }
 
 /// A connection has neither path nor status, and no request line.
