@@ -13,6 +13,7 @@ use crate::account::{self, Account};
 use crate::cpu;
 use crate::load::{self, Load};
 use crate::memory::{self, PerConnection};
+use crate::options::Options;
 use crate::peers::{self, Dress, Peer, Place, Running};
 
 /// The core of the proxy under test; load and server share the other one.
@@ -53,20 +54,6 @@ pub(crate) struct Sample {
     pub(crate) p50_micros: f64,
     pub(crate) p99_micros: f64,
     pub(crate) failed: u64,
-}
-
-/// How the bench is run.
-pub(crate) struct Options {
-    /// The program of this tree.
-    pub(crate) evenkeel: PathBuf,
-    /// Rounds; each has every peer once.
-    pub(crate) rounds: usize,
-    /// How long each peer is under load in each round.
-    pub(crate) time: Duration,
-    /// Rows whose name holds this text.
-    pub(crate) only: String,
-    /// Whether calls and memory are counted too.
-    pub(crate) counts: bool,
 }
 
 /// What the bench found.

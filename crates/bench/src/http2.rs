@@ -5,12 +5,12 @@
 //! ratio is one of two runs of the same round.
 
 use std::io;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cpu;
 use crate::http::{OTHER_CORE, PROXY_CORE, TempDir, again, only, origin};
+use crate::options::Options;
 use crate::peers::{self, Dress, Peer, Place, Running};
 
 /// The proxies; the last one is what the others are compared with.
@@ -22,13 +22,6 @@ const ROWS: [(&str, usize, usize); 2] =
 
 /// Requests of one run for each second that it is to take.
 const REQUESTS_PER_SECOND: u64 = 10_000;
-
-/// How the bench is run.
-pub(crate) struct Options {
-    pub(crate) evenkeel: PathBuf,
-    pub(crate) rounds: usize,
-    pub(crate) time: Duration,
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Sample {

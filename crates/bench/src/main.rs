@@ -16,6 +16,7 @@ mod https;
 mod learning;
 mod load;
 mod memory;
+mod options;
 mod origin;
 mod overload;
 mod page;
@@ -26,9 +27,11 @@ mod sticky;
 mod tcp;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+
+use options::Options;
 
 /// The longest life of a helper process, should its parent die.
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -104,92 +107,21 @@ fn beside_this(name: &str) -> PathBuf {
     std::env::current_exe().map(|path| path.with_file_name(name)).unwrap_or_else(|_| PathBuf::from(name))
 }
 
-/// What a bench is told.
-struct Options {
-    evenkeel: PathBuf,
-    rounds: usize,
-    time: Duration,
-    only: String,
-    counts: bool,
-    write: Option<PathBuf>,
-}
-
-impl Options {
-    /// Reads them. Those of another bench than this one are refused: `knows` holds the ones that it has, beside
-    /// `--evenkeel`, `--seconds` and `--write`, which all have.
-    fn read(words: &[&str], rounds: usize, seconds: u64, knows: &[&str]) -> Result<Self, String> {
-        let mut options = Self {
-            evenkeel: beside_this("evenkeel"),
-            rounds,
-            time: Duration::from_secs(seconds),
-            only: String::new(),
-            counts: true,
-            write: None,
-        };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let mut value = || words.next().copied().ok_or_else(|| format!("`{word}` wants a value\n{USAGE}"));
-            match *word {
-                "--evenkeel" => options.evenkeel = PathBuf::from(value()?),
-                "--seconds" => options.time = Duration::from_secs_f64(parse(value()?)?),
-                "--write" => options.write = Some(PathBuf::from(value()?)),
-                word if !knows.contains(&word) => return Err(format!("`{word}` is no option of it\n{USAGE}")),
-                "--rounds" => options.rounds = parse(value()?)?,
-                "--only" => options.only = value()?.to_owned(),
-                "--no-counts" => options.counts = false,
-                _ => (options.rounds, options.time, options.counts) = (2, Duration::from_secs(1), false),
-            }
-        }
-        raise_descriptors();
-        Ok(options)
-    }
-
-    /// Shows a page, and writes it where that was asked for.
-    fn give_page(&self, page: &str) -> Result<(), String> {
-        println!("{page}");
-        match &self.write {
-            Some(path) => std::fs::write(path, page).map_err(|error| format!("{}: {error}", path.display())),
-            None => Ok(()),
-        }
-    }
-
-    /// Shows a table, and puts it into its place on a page where that was asked for.
-    fn give_table(&self, place: &str, found: &str) -> Result<(), String> {
-        println!("{found}");
-        self.write.as_ref().map_or(Ok(()), |path| put(path, place, found))
-    }
-}
-
 fn bench_http(words: &[&str]) -> Result<(), String> {
     let options = Options::read(words, 5, 2, &["--short", "--rounds", "--only", "--no-counts"])?;
-    let asked = http::Options {
-        evenkeel: options.evenkeel.clone(),
-        rounds: options.rounds,
-        time: options.time,
-        only: options.only.clone(),
-        counts: options.counts,
-    };
-    let found = http::run(&asked).map_err(|error| error.to_string())?;
-    options.give_page(&page::page(&found, &asked.evenkeel))
+    let found = http::run(&options).map_err(|error| error.to_string())?;
+    options.give_page(&page::page(&found, &options.evenkeel))
 }
 
 fn bench_tcp(words: &[&str]) -> Result<(), String> {
     let options = Options::read(words, 5, 2, &["--short", "--rounds", "--only"])?;
-    let asked = http::Options {
-        evenkeel: options.evenkeel.clone(),
-        rounds: options.rounds,
-        time: options.time,
-        only: options.only.clone(),
-        counts: false,
-    };
-    options.give_page(&tcp::run(&asked).map_err(|error| error.to_string())?)
+    options.give_page(&tcp::run(&options).map_err(|error| error.to_string())?)
 }
 
 fn bench_http2(words: &[&str]) -> Result<(), String> {
     let options = Options::read(words, 7, 3, &["--short", "--rounds"])?;
     http2::is_possible()?;
-    let asked = http2::Options { evenkeel: options.evenkeel.clone(), rounds: options.rounds, time: options.time };
-    options.give_page(&http2::run(&asked).map_err(|error| error.to_string())?)
+    options.give_page(&http2::run(&options).map_err(|error| error.to_string())?)
 }
 
 fn bench_https(words: &[&str]) -> Result<(), String> {
@@ -212,25 +144,8 @@ fn bench_sticky(words: &[&str]) -> Result<(), String> {
 
 fn bench_dns(words: &[&str]) -> Result<(), String> {
     let options = Options::read(words, 5, 3, &["--short", "--rounds", "--only"])?;
-    let asked = dns::Options {
-        evenkeel: options.evenkeel.clone(),
-        rounds: options.rounds,
-        time: options.time,
-        only: options.only.clone(),
-    };
-    let found = dns::run(&asked).map_err(|error| error.to_string())?;
-    options.give_page(&dns::page(&found, &asked.evenkeel))
-}
-
-/// Puts a table into its place on a page.
-fn put(path: &Path, place: &str, found: &str) -> Result<(), String> {
-    let fault = |why: &str| format!("{}: {why}", path.display());
-    let old = std::fs::read_to_string(path).map_err(|error| fault(&error.to_string()))?;
-    let (begin, end) = (format!("<!-- {place} -->\n"), format!("<!-- end of {place} -->"));
-    let from = old.find(&begin).ok_or_else(|| fault("it has no place for it"))? + begin.len();
-    let to = old[from..].find(&end).ok_or_else(|| fault("it has no place for it"))? + from;
-    let new = format!("{}\n{}\n\n{}", &old[..from], found.trim(), &old[to..]);
-    std::fs::write(path, new).map_err(|error| fault(&error.to_string()))
+    let found = dns::run(&options).map_err(|error| error.to_string())?;
+    options.give_page(&dns::page(&found, &options.evenkeel))
 }
 
 /// As many descriptors as the system allows: thousands of connections are held, and what is started inherits it.

@@ -7,7 +7,8 @@
 use std::fmt::Write as _;
 use std::io;
 
-use crate::http::{OTHER_CORE, Options, Row, Sample, TempDir, measure_row, only, origin};
+use crate::http::{OTHER_CORE, Row, Sample, TempDir, measure_row, only, origin};
+use crate::options::Options;
 use crate::page::median;
 use crate::peers::{Dress, Peer};
 

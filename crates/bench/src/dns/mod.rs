@@ -10,7 +10,7 @@ mod servers;
 
 use std::io;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ pub(crate) use page::page;
 use servers::{Place, Server};
 
 use crate::http::{OTHER_CORE, PROXY_CORE, TempDir, again, only};
+use crate::options::Options;
 use crate::{cpu, peers};
 
 /// How long a server may take to load the zone.
@@ -61,14 +62,6 @@ struct Sample {
     per_second: f64,
     lost: u64,
     wrong: u64,
-}
-
-/// How the bench is run.
-pub(crate) struct Options {
-    pub(crate) evenkeel: PathBuf,
-    pub(crate) rounds: usize,
-    pub(crate) time: Duration,
-    pub(crate) only: String,
 }
 
 /// What it found.
