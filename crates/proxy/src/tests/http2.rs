@@ -351,18 +351,7 @@ fn a_websocket_over_a_stream_is_a_tunnel_to_the_server() {
 #[test]
 fn a_drain_tells_the_client_and_lets_its_streams_finish() {
     run(async {
-        let told = std::rc::Rc::new(tokio::sync::Notify::new());
-        let hold = std::rc::Rc::clone(&told);
-        let origin = Origin::scripted(move |mut peer| {
-            let hold = std::rc::Rc::clone(&hold);
-            Box::pin(async move {
-                while peer.request().await.is_some() {
-                    hold.notified().await;
-                    peer.send(ok("late")).await;
-                }
-            })
-        })
-        .await;
+        let (origin, told) = Origin::waiting("late").await;
         let rig = Rig::start(config(pool(&[&origin]))).await;
         let mut client = Http2::connect(&rig).await;
         let answer = client.send(request("GET", "/"), true).await.0;

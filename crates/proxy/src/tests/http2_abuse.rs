@@ -311,18 +311,7 @@ fn more_streams_than_allowed_are_refused_and_may_be_sent_again() {
 #[test]
 fn without_memory_streams_are_turned_away_and_the_connection_stands() {
     run(async {
-        let told = std::rc::Rc::new(tokio::sync::Notify::new());
-        let hold = std::rc::Rc::clone(&told);
-        let origin = Origin::scripted(move |mut peer| {
-            let hold = std::rc::Rc::clone(&hold);
-            Box::pin(async move {
-                while peer.request().await.is_some() {
-                    hold.notified().await;
-                    peer.send(super::rig::ok("late")).await;
-                }
-            })
-        })
-        .await;
+        let (origin, told) = Origin::waiting("late").await;
         let rig = Rig::start(config(pool(&[&origin]))).await;
         let mut good = Http2::connect(&rig).await;
         // One request is served however little there is.

@@ -2,30 +2,15 @@
 
 use std::time::Duration;
 
-use super::rig::{Client, Origin, Rig, config, ok, pool, route, run, server};
+use super::rig::{Client, Origin, Rig, config, pool, route, run, server};
 use crate::DrainOutcome;
 use evenkeel_model::config::{Action, PathPattern, Respond};
 use evenkeel_model::{ListenerName, Template};
 
-/// A server that answers when it is told to.
-async fn waiting(told: std::rc::Rc<tokio::sync::Notify>) -> Origin {
-    Origin::scripted(move |mut peer| {
-        let told = std::rc::Rc::clone(&told);
-        Box::pin(async move {
-            while peer.request().await.is_some() {
-                told.notified().await;
-                peer.send(ok("old")).await;
-            }
-        })
-    })
-    .await
-}
-
 #[test]
 fn a_request_keeps_the_configuration_that_it_began_with() {
     run(async {
-        let told = std::rc::Rc::new(tokio::sync::Notify::new());
-        let (old, new) = (waiting(std::rc::Rc::clone(&told)).await, Origin::saying("new").await);
+        let ((old, told), new) = (Origin::waiting("old").await, Origin::saying("new").await);
         let mut rig = Rig::start(config(pool(&[&old]))).await;
         let mut client = Client::connect(&rig).await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -85,8 +70,7 @@ fn a_removed_listener_stops_and_its_connections_end() {
 #[test]
 fn a_drain_lets_requests_finish_and_idle_connections_go() {
     run(async {
-        let told = std::rc::Rc::new(tokio::sync::Notify::new());
-        let origin = waiting(std::rc::Rc::clone(&told)).await;
+        let (origin, told) = Origin::waiting("old").await;
         let rig = Rig::start(config(pool(&[&origin]))).await;
         let mut busy = Client::connect(&rig).await;
         let mut idle = Client::connect(&rig).await;
@@ -109,8 +93,7 @@ fn a_drain_lets_requests_finish_and_idle_connections_go() {
 #[test]
 fn a_drain_cuts_what_stands_at_its_deadline() {
     run(async {
-        let told = std::rc::Rc::new(tokio::sync::Notify::new());
-        let origin = waiting(told).await;
+        let (origin, _told) = Origin::waiting("old").await;
         let rig = Rig::start(config(pool(&[&origin]))).await;
         let mut client = Client::connect(&rig).await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;

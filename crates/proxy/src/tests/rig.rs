@@ -18,7 +18,7 @@ use evenkeel_model::{ListenerName, PoolName, ServerId, ServerName, State};
 use evenkeel_net::tls::{Acceptor, Connector};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
     Command, DrainOutcome, ErrorPages, LogSink, LogSource, ServerView, Shared, Snapshot, SnapshotParts, TrafficReport,
@@ -94,6 +94,22 @@ impl Origin {
     /// A server that answers everything with 200 and this text.
     pub(super) async fn saying(text: &'static str) -> Self {
         Self::answering(move |_| ok(text)).await
+    }
+
+    /// A server that answers each request with this body, once it is told to.
+    pub(super) async fn waiting(body: &'static str) -> (Self, Rc<Notify>) {
+        let told = Rc::new(Notify::new());
+        let heard = Rc::clone(&told);
+        let script = move |mut peer: Peer| -> Script {
+            let heard = Rc::clone(&heard);
+            Box::pin(async move {
+                while peer.request().await.is_some() {
+                    heard.notified().await;
+                    peer.send(ok(body)).await;
+                }
+            })
+        };
+        (Self::scripted(script).await, told)
     }
 
     /// A server that does on each connection what the script says.
