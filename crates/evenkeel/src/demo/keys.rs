@@ -27,13 +27,8 @@ impl Keys {
         Ok(Self { terminal: Terminal::open(Interrupt::Signal)? })
     }
 
-    /// The next act that a key means; `None` when the keys are over.
-    pub(super) async fn next(&mut self) -> Option<Act> {
-        self.next_of(act).await
-    }
-
-    /// The next thing that a key means, by other meanings; `None` when the keys are over.
-    pub(super) async fn next_of<T>(&mut self, meaning: impl Fn(u8) -> Option<T>) -> Option<T> {
+    /// The next thing that a key means; `None` when the keys are over.
+    pub(super) async fn next<T>(&mut self, meaning: impl Fn(u8) -> Option<T>) -> Option<T> {
         loop {
             tokio::time::sleep(LOOK).await;
             match self.terminal.key(Duration::ZERO) {
@@ -49,7 +44,8 @@ impl Keys {
     }
 }
 
-fn act(key: u8) -> Option<Act> {
+/// What a key means, if anything.
+pub(super) fn meaning(key: u8) -> Option<Act> {
     Some(match key {
         b'1'..=b'3' => Act::Choose(usize::from(key - b'1')),
         b'k' => Act::Kill,
@@ -69,9 +65,9 @@ mod tests {
     #[test]
     fn every_key_of_the_help_does_something() {
         for key in *b"123khudmc" {
-            assert!(act(key).is_some(), "{}", char::from(key));
+            assert!(meaning(key).is_some(), "{}", char::from(key));
             assert!(HELP.contains(char::from(key)));
         }
-        assert_eq!(act(b'x'), None);
+        assert_eq!(meaning(b'x'), None);
     }
 }

@@ -8,27 +8,16 @@ mod dns;
 mod house;
 mod keys;
 mod load;
+mod play;
 mod stage;
 mod tour;
 mod toy;
 
-use std::collections::VecDeque;
-use std::io::{self, IsTerminal};
-use std::time::Duration;
-
-use tokio::time::{self, Instant, MissedTickBehavior};
-
 use crate::args::{DemoArgs, LogLevel};
 use crate::exit::Exit;
 use crate::{logging, output};
-use keys::Keys;
-use stage::{Act, Stage};
-
-/// How often what happens is printed.
-const BEAT: Duration = Duration::from_secs(1);
-
-/// How often the servers' states are looked at.
-const LOOK: Duration = Duration::from_millis(100);
+use play::Meanings;
+use stage::Stage;
 
 pub(crate) fn demo(args: &DemoArgs) -> Exit {
     // The stage tells what happens; the log only what should not.
@@ -47,78 +36,13 @@ async fn show(args: &DemoArgs) -> Exit {
         Err(cause) => return output::fail(cause),
     };
     output::print(stage.welcome());
-    let is_tour = is_tour(args);
-    let played =
-        if is_tour { play(&mut stage, Cue::Tour(tour::script().into())).await } else { by_keys(&mut stage).await };
+    let meanings = Meanings { help: keys::HELP, of: |key| keys::meaning(key).map(|act| (None, act)) };
+    let played = play::play(&mut stage, args, tour::tour(), meanings).await;
     let total = stage.total();
     let ended = stage.close().await;
     output::print(format_args!("\nin all: {total}"));
     match (played, ended) {
         (Ok(()), Ok(())) => Exit::Done,
         (Err(cause), _) | (_, Err(cause)) => output::fail(cause),
-    }
-}
-
-/// Without a terminal there are no keys.
-fn is_tour(args: &DemoArgs) -> bool {
-    args.tour || !io::stdin().is_terminal() || !io::stdout().is_terminal()
-}
-
-async fn by_keys(stage: &mut Stage) -> Result<(), String> {
-    let keys = Keys::open().map_err(|error| format!("the terminal gives no keys: {error}"))?;
-    output::print(keys::HELP);
-    play(stage, Cue::Keys(keys)).await
-}
-
-/// Where the next act comes from.
-enum Cue {
-    Tour(VecDeque<tour::Step>),
-    Keys(Keys),
-}
-
-impl Cue {
-    /// The next act, when it is time, and the toy that it is about where that is not the chosen one; `None` is the end.
-    async fn next(&mut self, begun: Instant) -> Option<(Option<usize>, Act)> {
-        match self {
-            Self::Tour(steps) => {
-                time::sleep_until(begun + steps.front().map_or(tour::END, |step| step.at)).await;
-                steps.pop_front().map(|step| (Some(step.toy), step.act))
-            }
-            Self::Keys(keys) => keys.next().await.map(|act| (None, act)),
-        }
-    }
-}
-
-/// Acts on cue, and tells what happens, until there is no cue any more or somebody presses Ctrl-C.
-async fn play(stage: &mut Stage, mut cue: Cue) -> Result<(), String> {
-    let begun = Instant::now();
-    let (mut beat, mut look) = (time::interval_at(begun + BEAT, BEAT), time::interval(LOOK));
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
-    loop {
-        tokio::select! {
-            act = cue.next(begun) => match act {
-                Some((toy, act)) => {
-                    if let Some(toy) = toy {
-                        stage.choose(toy);
-                    }
-                    if let Some(line) = stage.act(act).await? {
-                        output::print(format_args!("{:>5.1} s  {line}", begun.elapsed().as_secs_f64()));
-                    }
-                }
-                None => return Ok(()),
-            },
-            _ = look.tick() => {
-                for line in stage.news().await? {
-                    output::print(format_args!("{:>5.1} s  {line}", begun.elapsed().as_secs_f64()));
-                }
-            }
-            _ = beat.tick() => {
-                output::print(format_args!("         {}", stage.recent()));
-            }
-            _ = &mut interrupted => return Ok(()),
-        }
     }
 }

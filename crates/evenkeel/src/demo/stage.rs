@@ -15,6 +15,7 @@ use evenkeel_node::{ControlPlace, Handle, Node, Origin, SignalUse, Start};
 
 use super::house::{House, USER};
 use super::load::Load;
+use super::play::Show;
 use super::toy::{CHECK_PATH, Mood, TRIO, Toy};
 use crate::control;
 
@@ -95,68 +96,10 @@ impl Stage {
     }
 
     /// Makes this toy the one that acts are about.
-    pub(super) fn choose(&mut self, toy: usize) {
+    fn choose(&mut self, toy: usize) {
         if toy < self.toys.len() {
             self.chosen = toy;
         }
-    }
-
-    /// Does it, and says what it did.
-    pub(super) async fn act(&mut self, act: Act) -> Result<Option<String>, String> {
-        let Some(toy) = self.toys.get(self.chosen) else { return Ok(None) };
-        let name = toy.name();
-        Ok(Some(match act {
-            Act::Choose(index) => {
-                let Some(toy) = self.toys.get(index) else { return Ok(None) };
-                let line = format!("the keys now mean {}, which is {}", toy.name(), toy.mood());
-                self.choose(index);
-                line
-            }
-            Act::Kill if toy.mood() == Mood::Dead => format!("{name} is dead already; u restores it"),
-            Act::Hang if toy.mood() == Mood::Hung => format!("{name} hangs already; u restores it"),
-            Act::Restore if toy.mood() == Mood::Well => format!("{name} is well already; k kills it, h hangs it"),
-            Act::Kill => {
-                toy.set(Mood::Dead).await;
-                format!("{name} is killed: its clients are to move at once, and none to notice")
-            }
-            Act::Hang => {
-                toy.set(Mood::Hung).await;
-                format!("{name} hangs: it accepts and says nothing until the checks find out")
-            }
-            Act::Restore => {
-                toy.set(Mood::Well).await;
-                format!("{name} is well again: two checks in a row bring it back")
-            }
-            Act::Drain => self.order(WishedState::Drain).await?,
-            Act::Maintain => self.order(WishedState::Maint).await?,
-            Act::NewClient => format!("a new client comes; there are {}", self.load.add_client()),
-        }))
-    }
-
-    /// Transitions since the last look.
-    pub(super) async fn news(&mut self) -> Result<Vec<String>, String> {
-        let status = self.handle.status().await.map_err(|gone| gone.to_string())?;
-        let mut news = Vec::new();
-        for server in status.pools.iter().flat_map(|pool| &pool.servers) {
-            let (name, state) = (server.id.server.to_string(), server.verdict.state);
-            let is_news = self.told.get(&name).map_or(state != State::Unknown, |told| *told != state);
-            if is_news {
-                news.push(format!("{name} is {state}: {}", server.verdict.text));
-                self.told.insert(name, state);
-            }
-        }
-        Ok(news)
-    }
-
-    /// What the clients saw since this was asked last, and how many each toy holds.
-    pub(super) fn recent(&self) -> String {
-        let mut held = BTreeMap::<String, usize>::new();
-        for server in self.load.bonds().into_iter().flatten() {
-            let count = held.entry(server).or_default();
-            *count = count.saturating_add(1);
-        }
-        let held: Vec<String> = held.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        format!("{} | clients on {}", self.load.take(), held.join(", "))
     }
 
     /// What the clients saw in all, and what the toys say they answered, retries and browsers included.
@@ -193,6 +136,71 @@ impl Stage {
         };
         let still = if report.state == "down" { ", once it is up again" } else { "" };
         Ok(format!("ordered, and every worker sees it: {name} is {} and {what}{still}", report.state))
+    }
+}
+
+impl Show for Stage {
+    /// What to do, and the toy that it is about where that is not the chosen one.
+    type Act = (Option<usize>, Act);
+
+    const LOOK: Duration = Duration::from_millis(100);
+
+    async fn act(&mut self, (toy, act): Self::Act) -> Result<Option<String>, String> {
+        if let Some(toy) = toy {
+            self.choose(toy);
+        }
+        let Some(toy) = self.toys.get(self.chosen) else { return Ok(None) };
+        let name = toy.name();
+        Ok(Some(match act {
+            Act::Choose(index) => {
+                let Some(toy) = self.toys.get(index) else { return Ok(None) };
+                let line = format!("the keys now mean {}, which is {}", toy.name(), toy.mood());
+                self.choose(index);
+                line
+            }
+            Act::Kill if toy.mood() == Mood::Dead => format!("{name} is dead already; u restores it"),
+            Act::Hang if toy.mood() == Mood::Hung => format!("{name} hangs already; u restores it"),
+            Act::Restore if toy.mood() == Mood::Well => format!("{name} is well already; k kills it, h hangs it"),
+            Act::Kill => {
+                toy.set(Mood::Dead).await;
+                format!("{name} is killed: its clients are to move at once, and none to notice")
+            }
+            Act::Hang => {
+                toy.set(Mood::Hung).await;
+                format!("{name} hangs: it accepts and says nothing until the checks find out")
+            }
+            Act::Restore => {
+                toy.set(Mood::Well).await;
+                format!("{name} is well again: two checks in a row bring it back")
+            }
+            Act::Drain => self.order(WishedState::Drain).await?,
+            Act::Maintain => self.order(WishedState::Maint).await?,
+            Act::NewClient => format!("a new client comes; there are {}", self.load.add_client()),
+        }))
+    }
+
+    async fn news(&mut self) -> Result<Vec<String>, String> {
+        let status = self.handle.status().await.map_err(|gone| gone.to_string())?;
+        let mut news = Vec::new();
+        for server in status.pools.iter().flat_map(|pool| &pool.servers) {
+            let (name, state) = (server.id.server.to_string(), server.verdict.state);
+            let is_news = self.told.get(&name).map_or(state != State::Unknown, |told| *told != state);
+            if is_news {
+                news.push(format!("{name} is {state}: {}", server.verdict.text));
+                self.told.insert(name, state);
+            }
+        }
+        Ok(news)
+    }
+
+    fn recent(&mut self) -> String {
+        let mut held = BTreeMap::<String, usize>::new();
+        for server in self.load.bonds().into_iter().flatten() {
+            let count = held.entry(server).or_default();
+            *count = count.saturating_add(1);
+        }
+        let held: Vec<String> = held.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        format!("{} | clients on {}", self.load.take(), held.join(", "))
     }
 }
 

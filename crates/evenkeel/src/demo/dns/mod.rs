@@ -7,16 +7,13 @@
 mod client;
 mod nodes;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
-use tokio::time::{self, Instant, MissedTickBehavior};
-
 use super::house::House;
-use super::keys::Keys;
+use super::play::{Meanings, Show, Tour, play};
 use super::toy::{Mood, TRIO, Toy};
-use super::{BEAT, is_tour};
 use crate::args::DemoArgs;
 use crate::exit::Exit;
 use crate::output;
@@ -37,9 +34,6 @@ const TOYS: [Ipv4Addr; 3] = [Ipv4Addr::new(127, 0, 0, 21), Ipv4Addr::new(127, 0,
 const HTTP_PORT: u16 = 8080;
 const DNS_PORT: u16 = 5300;
 const PORTS: u16 = 100;
-
-/// How often is looked what the nodes answer.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// What the keys do.
 const HELP: &str = "keys: 1 2 3 kill a server, or restore it · a b kill a node (kill -9), or start it again\n\
@@ -75,42 +69,12 @@ pub(super) async fn show(args: &DemoArgs) -> Exit {
         Err(cause) => return output::fail(cause),
     };
     output::print(stage.welcome());
-    let cue = if is_tour(args) {
-        Ok(Cue::Tour(TOUR.into()))
-    } else {
-        Keys::open().map(Cue::Keys).map_err(|error| format!("the terminal gives no keys: {error}"))
-    };
-    let cue = match cue {
-        Ok(cue) => cue,
-        Err(cause) => return output::fail(cause),
-    };
-    if matches!(cue, Cue::Keys(_)) {
-        output::print(HELP);
-    }
-    let played = stage.play(cue).await;
+    let steps = TOUR.into_iter().map(|(at, act)| (Duration::from_secs(at), act)).collect();
+    let played = play(&mut stage, args, Tour { steps, end: END }, Meanings { help: HELP, of: meaning }).await;
     output::print(format_args!("\nin all: {}", stage.client.total()));
     match played {
         Ok(()) => Exit::Done,
         Err(cause) => output::fail(cause),
-    }
-}
-
-/// Where the next act comes from.
-enum Cue {
-    Tour(VecDeque<(u64, Act)>),
-    Keys(Keys),
-}
-
-impl Cue {
-    /// The next act, when it is time; `None` is the end.
-    async fn next(&mut self, begun: Instant) -> Option<Act> {
-        match self {
-            Self::Tour(steps) => {
-                time::sleep_until(begun + steps.front().map_or(END, |(at, _)| Duration::from_secs(*at))).await;
-                steps.pop_front().map(|(_, act)| act)
-            }
-            Self::Keys(keys) => keys.next_of(meaning).await,
-        }
     }
 }
 
@@ -171,50 +135,29 @@ impl Stage {
         ));
         text
     }
+}
 
-    async fn play(&mut self, mut cue: Cue) -> Result<(), String> {
-        let begun = Instant::now();
-        let (mut beat, mut look) = (time::interval_at(begun + BEAT, BEAT), time::interval(LOOK));
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let interrupted = tokio::signal::ctrl_c();
-        tokio::pin!(interrupted);
-        loop {
-            let said = tokio::select! {
-                act = cue.next(begun) => match act {
-                    Some(act) => vec![self.act(act).await?],
-                    None => return Ok(()),
-                },
-                _ = look.tick() => self.news().await,
-                _ = beat.tick() => {
-                    output::print(format_args!("         {}", self.client.take()));
-                    Vec::new()
-                }
-                _ = &mut interrupted => return Ok(()),
-            };
-            for line in said {
-                output::print(format_args!("{:>5.1} s  {line}", begun.elapsed().as_secs_f64()));
-            }
-        }
-    }
+impl Show for Stage {
+    type Act = Act;
 
-    async fn act(&mut self, act: Act) -> Result<String, String> {
+    const LOOK: Duration = Duration::from_millis(200);
+
+    async fn act(&mut self, act: Act) -> Result<Option<String>, String> {
         match act {
             Act::Server(at) => {
-                let Some(toy) = self.toys.get(at) else { return Ok(String::new()) };
+                let Some(toy) = self.toys.get(at) else { return Ok(None) };
                 let (mood, line) = match toy.mood() {
                     Mood::Dead => (Mood::Well, "is well again: two checks in a row bring it back"),
                     Mood::Well | Mood::Hung => (Mood::Dead, "is killed: no node is to answer with it any more"),
                 };
                 toy.set(mood).await;
-                Ok(format!("{} {line}", toy.name()))
+                Ok(Some(format!("{} {line}", toy.name())))
             }
-            Act::Node(at) | Act::Stop(at) => self.nodes.turn(at, matches!(act, Act::Stop(_))).await,
+            Act::Node(at) | Act::Stop(at) => self.nodes.turn(at, matches!(act, Act::Stop(_))).await.map(Some),
         }
     }
 
-    /// Answers that are others than before.
-    async fn news(&mut self) -> Vec<String> {
+    async fn news(&mut self) -> Result<Vec<String>, String> {
         let mut lines = Vec::new();
         for (at, (node, server)) in self.nodes.names().into_iter().enumerate() {
             for name in [SITE, SERVERS] {
@@ -228,7 +171,11 @@ impl Stage {
                 }
             }
         }
-        lines
+        Ok(lines)
+    }
+
+    fn recent(&mut self) -> String {
+        self.client.take().to_string()
     }
 }
 
