@@ -2,7 +2,7 @@
 //!
 //! The invariant: what is not named is the same in both; equal configurations have no difference.
 
-use evenkeel_model::config::{Cluster, Config, Pool, Process, Server};
+use evenkeel_model::config::{Config, Pool, Process, Server};
 use evenkeel_model::{Change, ServerId};
 
 /// The changes from one configuration to the next: listeners, then pools with their servers, then the process, each in written order,
@@ -36,12 +36,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     diff_process(&old.process, &new.process, &mut changes);
     if old.cluster != new.cluster {
-        // Keys change while all goes on; whom a node hears and what it owns do not.
-        let with_keys =
-            |old: &Cluster, new: &Cluster| Cluster { key: new.key.clone(), accept: new.accept.clone(), ..old.clone() };
-        let is_key =
-            old.cluster.as_ref().zip(new.cluster.as_ref()).is_some_and(|(old, new)| with_keys(old, new) == *new);
-        changes.push(Change::ProcessChanged { word: "cluster", needs_restart: !is_key });
+        // Whom a node hears and what it owns stay as they are until it starts anew.
+        let goes_on = old.cluster.as_ref().zip(new.cluster.as_ref()).is_some_and(|(old, new)| old.becomes(new));
+        changes.push(Change::ProcessChanged { word: "cluster", needs_restart: !goes_on });
     }
     if old.admin != new.admin {
         changes.push(Change::ProcessChanged { word: "admin", needs_restart: false });

@@ -311,6 +311,16 @@ pub const CLUSTER_CALLS: usize = 64;
 /// Bytes of what one node tells another at a time: a thousand sessions, and their pool's name.
 pub const SHARED_FRAME: usize = 256 * 1024;
 
+/// Bytes of one paper that a node tells the others: an order and a verdict for each of ten thousand servers.
+pub const SHARED_PAPER: usize = 4 * 1024 * 1024;
+
+/// Orders that were lifted and are remembered, so that another node that missed it does not bring them back: as many as
+/// a large cluster's operators give in a year.
+pub const INTENT_MARKS: usize = 4096;
+
+/// Secrets of session tokens that the nodes of a cluster know from one another: one that each node made for itself.
+pub const TOKEN_SECRETS: usize = CLUSTER_NODES;
+
 /// Connections that begin while an address moves and are told from those before: more in half a minute than one machine
 /// of our users' gets, and some megabytes.
 pub const PASSING_FLOWS: usize = 131_072;

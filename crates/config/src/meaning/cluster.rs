@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_model::config::{
-    Beat, Cluster, ClusterNode, Group, GroupMode, GroupResource, Ping, ResourceKind, SecretRef, ServiceAddress,
+    Beat, Cluster, ClusterNode, Group, GroupMode, GroupResource, Ping, ResourceKind, SecretRef, ServiceAddress, Spread,
 };
 use evenkeel_model::{caps, defaults};
 
@@ -32,6 +32,7 @@ pub(super) fn cluster(building: &mut Building<'_>) {
         accept: entry.all("accept").flat_map(Entry::read_values).filter_map(secret).collect(),
         beat: beat(building, entry),
         ping: entry.entry("ping").map(|entry| ping(building, entry)),
+        spread: spread(building, entry, &nodes),
         nodes,
         port,
         groups,
@@ -73,6 +74,60 @@ fn addresses(entry: &Entry) -> Vec<IpAddr> {
 fn node(entry: &Entry, is_witness: bool) -> Option<ClusterNode> {
     let Some(Value::Text(name)) = entry.value(0) else { return None };
     Some(ClusterNode { name: Arc::from(name.as_str()), addrs: addresses(entry), is_witness })
+}
+
+/// Where heartbeats of a path go that are told to all nodes at once.
+fn spread(building: &mut Building<'_>, cluster: &Entry, nodes: &[ClusterNode]) -> Vec<Spread> {
+    let mut all: Vec<Spread> = Vec::new();
+    let entries = cluster.entries.iter().filter(|entry| matches!(entry.directive.name, "multicast" | "broadcast"));
+    for entry in entries {
+        let Some(Value::Ip(addr)) = entry.value(0) else { continue };
+        let number = match entry.option("path") {
+            Some(Value::Integer(number)) => usize::try_from(*number).unwrap_or(1),
+            _ => 1,
+        };
+        let path = number.saturating_sub(1);
+        let own = nodes.first().and_then(|node| node.addrs.get(path));
+        let is_group = entry.directive.name == "multicast";
+        let wrong = match (addr, own) {
+            _ if nodes.is_empty() => continue,
+            (IpAddr::V6(_), _) => Some((
+                format!("{addr} is an IPv6 address"),
+                "a path over IPv6 goes from node to node: leave this line out",
+            )),
+            (_, None) => Some((
+                format!("there is no path {number}"),
+                "path 1 is that of the first address of each node, and so on",
+            )),
+            (_, Some(IpAddr::V6(_))) => Some((
+                format!("path {number} is over IPv6"),
+                "a path over IPv6 goes from node to node: leave this line out",
+            )),
+            (IpAddr::V4(addr), _) if is_group && !addr.is_multicast() => Some((
+                format!("{addr} is no multicast group"),
+                "groups begin with 224 to 239; 239.192.0.0/14 is for use within an organisation",
+            )),
+            (IpAddr::V4(addr), _)
+                if !is_group && (addr.is_multicast() || addr.is_loopback() || addr.is_unspecified()) =>
+            {
+                Some((
+                    format!("{addr} is no broadcast address"),
+                    "`ip addr` shows the network's own after the word `brd`",
+                ))
+            }
+            _ if all.iter().any(|other| other.path == path) => Some((
+                format!("path {number} has an address for all nodes already"),
+                "one is enough; name another path by `path=`",
+            )),
+            _ => None,
+        };
+        match (wrong, addr) {
+            (Some((what, help)), _) => drop(building.out.report(Code::E419, entry.span, what).help(help)),
+            (None, IpAddr::V4(to)) => all.push(Spread { path, to: *to }),
+            (None, IpAddr::V6(_)) => {}
+        }
+    }
+    all
 }
 
 fn beat(building: &mut Building<'_>, cluster: &Entry) -> Beat {
@@ -253,10 +308,14 @@ fn complain(building: &mut Building<'_>, entry: &Entry, cluster: &Cluster) {
             )
             .help("name every node with its address: `node lb1 192.168.1.1`");
     }
+    complain_of_names(building, entry, cluster);
     complain_of_paths(building, entry, cluster);
-    for group in entry.all("group") {
+    complain_of_groups(building, entry);
+    complain_of_keys(building, entry, cluster);
+    let is_pair = count == 2;
+    for group in entry.all("group").filter(|_| is_pair) {
         let is_safe = matches!(group.option("mode"), Some(Value::Choice("safe")));
-        if is_safe && count == 2 {
+        if is_safe {
             building
                 .out
                 .report(Code::E419, group.span, "two nodes have no majority, which `mode safe` needs")
@@ -284,6 +343,81 @@ fn complain(building: &mut Building<'_>, entry: &Entry, cluster: &Cluster) {
                 )
                 .help("an address moves with one group");
         }
+    }
+}
+
+/// A name is one node, whether it serves or only votes, and an address is one node's.
+fn complain_of_names(building: &mut Building<'_>, cluster_entry: &Entry, cluster: &Cluster) {
+    let entries: Vec<&Entry> = cluster_entry.all("node").chain(cluster_entry.all("witness")).collect();
+    for (at, (entry, node)) in entries.iter().zip(&cluster.nodes).enumerate() {
+        let before = || cluster.nodes.iter().take(at);
+        if let Some(place) = before().position(|other| other.name == node.name) {
+            let first = entries.get(place).map(|entry| entry.span);
+            let report = building.out.report(Code::E419, entry.span, format!("`{}` is a node already", node.name));
+            if let Some(first) = first {
+                report.also(first, "first named here");
+            }
+            report.help("give each node and each witness a name of its own: the machine's, as `uname -n` prints it");
+        }
+        let twin = |addr: &IpAddr| before().find(|other| other.addrs.contains(addr)).map(|other| (*addr, other));
+        if let Some((addr, other)) = node.addrs.iter().find_map(twin) {
+            building
+                .out
+                .report(Code::E419, entry.span, format!("{addr} is the address of `{}` already", other.name))
+                .help("nodes know each other by their addresses: give each its own");
+        }
+        let twice =
+            node.addrs.iter().enumerate().find(|(at, addr)| node.addrs.iter().take(*at).any(|other| other == *addr));
+        if let Some((_, addr)) = twice {
+            building
+                .out
+                .report(Code::E419, entry.span, format!("`{}` has the address {addr} twice", node.name))
+                .help("one for each network that the nodes share");
+        }
+    }
+}
+
+/// Heartbeats tell of every group, and have to fit a packet.
+fn complain_of_groups(building: &mut Building<'_>, cluster: &Entry) {
+    if let Some(group) = cluster.all("group").nth(caps::CLUSTER_GROUPS) {
+        let count = cluster.all("group").count();
+        building
+            .out
+            .report(
+                Code::E419,
+                group.span,
+                format!("a cluster has at most {} groups, and this one has {count}", caps::CLUSTER_GROUPS),
+            )
+            .help("resources that always move together can be one group");
+    }
+    for group in cluster.all("group") {
+        let resources = group.entries.iter().filter(|entry| matches!(entry.directive.name, "ip" | "unit" | "script"));
+        if let Some(extra) = resources.clone().nth(caps::GROUP_RESOURCES) {
+            let count = resources.count();
+            building
+                .out
+                .report(
+                    Code::E420,
+                    extra.span,
+                    format!("a group has at most {} resources, and this one has {count}", caps::GROUP_RESOURCES),
+                )
+                .help("they start one after the other: make two groups of them");
+        }
+    }
+}
+
+fn complain_of_keys(building: &mut Building<'_>, cluster_entry: &Entry, cluster: &Cluster) {
+    let count = cluster.accept.len() + 1;
+    if count > caps::CLUSTER_KEYS {
+        let span = cluster_entry.all("accept").last().map_or(cluster_entry.span, |entry| entry.span);
+        building
+            .out
+            .report(
+                Code::E419,
+                span,
+                format!("a cluster knows at most {} keys at once, and these are {count}", caps::CLUSTER_KEYS),
+            )
+            .help("take out those that no node seals with any more");
     }
 }
 

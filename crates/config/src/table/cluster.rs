@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel_model::defaults;
+use evenkeel_model::{caps, defaults};
 
 use super::{Context, Directive, Kind, ROW, Repeat, any, many, one};
 use crate::print;
@@ -19,7 +19,8 @@ pub(super) static ROWS: &[Directive] = &[
         otherwise: "none: this node stands alone",
         doc: "Nodes that stand in for one another: an address that clients use moves to a node that lives.",
         more: "The block is the same on every node; each finds itself by the machine's name, or by `--node`. Nodes tell each other with every \
-               heartbeat whom they hear, and what they own. A reload takes other keys; further changes of this block need a restart.",
+               heartbeat whom they hear, and what they own. A reload takes other keys, times (not where a group is `mode safe`), ping nodes, preferences and `failback`; \
+               other nodes, paths, groups and resources need a restart.",
         example: "cluster edge key=file:/etc/evenkeel/cluster.key {\n    node lb1 192.168.1.1\n    node lb2 192.168.1.2\n    group web {\n        ip 192.168.1.10/24\n    }\n}",
         ..ROW
     },
@@ -125,6 +126,42 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "How long a node that starts waits for the others before it claims anything.",
         more: "It goes on at once when all of them are heard. Make it longer where the network comes up late.",
         example: "beat init=10s",
+        ..ROW
+    },
+    Directive {
+        name: "multicast",
+        within: &[Context::Cluster],
+        args: &[one("GROUP", Kind::Ip)],
+        opens: Some(Context::Spread),
+        repeat: Repeat::Many,
+        otherwise: "heartbeats go to each node by itself",
+        doc: "Heartbeats of a path go to this multicast group, once for all nodes.",
+        more: "For networks in which that is how it is done. They stay in their network (TTL 1); IPv4 only. What the nodes share beside \
+               heartbeats goes from node to node all the same.",
+        example: "multicast 239.192.0.94",
+        ..ROW
+    },
+    Directive {
+        name: "broadcast",
+        within: &[Context::Cluster],
+        args: &[one("ADDRESS", Kind::Ip)],
+        opens: Some(Context::Spread),
+        repeat: Repeat::Many,
+        otherwise: "heartbeats go to each node by itself",
+        doc: "Heartbeats of a path go to this broadcast address, once for all nodes.",
+        more: "As `ip addr` shows it for the path's network. Every machine of the network hears them, and can read whom a node hears, but \
+               forge nothing.",
+        example: "broadcast 192.168.1.255 path=1",
+        ..ROW
+    },
+    Directive {
+        name: "path",
+        within: &[Context::Spread],
+        args: &[one("NUMBER", Kind::Integer(1, caps::CLUSTER_PATHS as u64))],
+        default: Some(|| "1".to_owned()),
+        doc: "Which path: 1 for the first address of each node.",
+        more: "Paths that are not named go on from node to node.",
+        example: "broadcast 192.168.1.255 path=1",
         ..ROW
     },
     Directive {

@@ -39,6 +39,8 @@ pub enum Context {
     Beat,
     /// `ping`
     Ping,
+    /// `multicast` and `broadcast` of a cluster.
+    Spread,
     /// `group` in a `cluster`.
     Group,
     /// `ip` in a `group`.
@@ -127,7 +129,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -135,6 +137,7 @@ impl Context {
         Self::Cluster,
         Self::Beat,
         Self::Ping,
+        Self::Spread,
         Self::Group,
         Self::ServiceIp,
         Self::GroupService,
@@ -189,6 +192,7 @@ impl Context {
             Self::Cluster => "cluster",
             Self::Beat => "beat",
             Self::Ping => "ping",
+            Self::Spread => "multicast",
             Self::Group => "group",
             Self::ServiceIp => "ip",
             Self::GroupService => "unit",

@@ -62,6 +62,7 @@ fn around(context: Context, example: &str) -> String {
         Context::Cluster
         | Context::Beat
         | Context::Ping
+        | Context::Spread
         | Context::Group
         | Context::ServiceIp
         | Context::GroupService => around_in_cluster(example),
@@ -140,10 +141,11 @@ fn around_in_cluster(example: &str) -> String {
     let needs_group = ["ip ", "unit ", "script "].iter().any(|word| example.starts_with(word));
     let (open, close) = if needs_group { ("group g {\n", "\n}\n") } else { ("", "\n") };
     let key = if example.starts_with("key") { "" } else { "key cred:k\n" };
-    let paths = if example.starts_with("node lb1") { " 10.0.9.1" } else { "" };
+    let has_two_paths = example.starts_with("node lb1");
     let node = |name: &str, last: u8| match example.starts_with(&format!("node {name} ")) {
         true => String::new(),
-        false => format!("node {name} 192.168.2.{last}{paths}\n"),
+        false if has_two_paths => format!("node {name} 192.168.2.{last} 10.0.9.{last}\n"),
+        false => format!("node {name} 192.168.2.{last}\n"),
     };
     let nodes = [node("lb1", 1), node("lb2", 2), node("lb3", 3)].concat();
     format!("cluster c {{\n{key}{nodes}{open}{example}{close}}}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n")

@@ -1,6 +1,6 @@
 //! A cluster: nodes that stand in for one another, and the groups of resources that move between them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub struct Cluster {
     pub accept: Vec<SecretRef>,
     /// Every node, in written order. At least two.
     pub nodes: Vec<ClusterNode>,
+    /// `multicast`, `broadcast`: where heartbeats of a path go instead of to each node.
+    pub spread: Vec<Spread>,
     /// `port`: the UDP port of heartbeats, the same on every node.
     pub port: u16,
     /// `beat`: when a node counts as late, dead, ready.
@@ -32,6 +34,26 @@ impl Cluster {
     /// The place of the node of that name among the nodes.
     pub fn node(&self, name: &str) -> Option<usize> {
         self.nodes.iter().position(|node| &*node.name == name)
+    }
+
+    /// Whether the other block can follow this one while all goes on: the same nodes and resources, other keys, times, ping nodes
+    /// or preferences. Times stay where nodes vote, whose words last as long as the times say.
+    pub fn becomes(&self, next: &Self) -> bool {
+        let has_votes = self.groups.iter().any(|group| group.mode == GroupMode::Safe);
+        let groups = self.groups.iter().zip(&next.groups).map(|(group, next)| Group {
+            prefer: next.prefer.clone(),
+            failback: next.failback,
+            ..group.clone()
+        });
+        let moved = Self {
+            key: next.key.clone(),
+            accept: next.accept.clone(),
+            beat: if has_votes { self.beat } else { next.beat },
+            ping: next.ping.clone(),
+            groups: groups.collect(),
+            ..self.clone()
+        };
+        moved == *next
     }
 
     /// Every service address of every group.
@@ -52,6 +74,15 @@ pub struct ClusterNode {
     pub addrs: Vec<IpAddr>,
     /// `witness` instead of `node`: it only votes, and owns nothing.
     pub is_witness: bool,
+}
+
+/// `multicast GROUP path=N`, `broadcast ADDRESS path=N`: one address that all nodes of a path hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spread {
+    /// The path, from 0.
+    pub path: usize,
+    /// The group, or the broadcast address.
+    pub to: Ipv4Addr,
 }
 
 /// `beat every= warn= dead= init=`

@@ -15,7 +15,9 @@ mod tls;
 mod zonefile;
 
 pub use admin::{Admin, AdminUser, Role};
-pub use cluster::{Beat, Cluster, ClusterNode, Group, GroupMode, GroupResource, Ping, ResourceKind, ServiceAddress};
+pub use cluster::{
+    Beat, Cluster, ClusterNode, Group, GroupMode, GroupResource, Ping, ResourceKind, ServiceAddress, Spread,
+};
 pub use dns::{
     BalancedName, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsListener, DnsLog, DnsMode, DnsRate, DnsSpread, DnsTcp,
     DnsZone, MadeZone, NameServer, Notify, Transfer, ZoneSource,
