@@ -121,6 +121,8 @@ pub enum Change {
         /// Which group.
         group: usize,
     },
+    /// The operator wants every group elsewhere as long as another node can own it, or lifts that.
+    Aside(bool),
     /// This node goes: groups move to others first where that is possible.
     Leave,
 }

@@ -125,6 +125,16 @@ impl Settings {
         Ok(Self { cluster: name_id(cluster), me, members, ids, timing, groups, group_ids, group_digests, digest })
     }
 
+    /// Whether these are of the same node, members, groups and resources.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let alike = |group: &Group, other: &Group| {
+            (&group.name, group.mode, &group.resources) == (&other.name, other.mode, &other.resources)
+        };
+        (self.cluster, self.me, &self.members) == (other.cluster, other.me, &other.members)
+            && self.groups.len() == other.groups.len()
+            && self.groups.iter().zip(&other.groups).all(|(group, other)| alike(group, other))
+    }
+
     /// How many votes are most of the members'.
     pub(crate) fn quorum(&self) -> usize {
         self.members.len() / 2 + 1

@@ -186,7 +186,7 @@ impl Node {
             let Some(peer) = peer else {
                 let quality = Quality::of(self.score, self.reaches);
                 let is_target = duty.target == Some(member);
-                candidates.add(Candidate { member, is_target, is_away: duty.is_away, quality, place });
+                candidates.add(Candidate { member, is_target, is_away: duty.is_away || self.is_aside, quality, place });
                 continue;
             };
             // One that still listens counts: it takes part in a moment, and may be the one that should own the group.

@@ -160,7 +160,7 @@ impl Node {
         let Some(duty) = self.duties.get_mut(group) else { return };
         duty.target = Some(candidate.member);
         // Or the preference that failback follows would undo the order.
-        duty.is_away |= cause == Cause::Order && has_failback;
+        duty.is_away |= cause == Cause::Order && has_failback && !self.is_aside;
         duty.cause = cause.clone();
         let heir = self.name(candidate.member);
         self.note(Event::Yields(name, heir, cause.clone()));
@@ -238,7 +238,7 @@ impl Node {
     }
 
     /// Whether that node would hear of an offer, and act on it.
-    fn can_take(&self, now: Duration, member: usize) -> bool {
+    pub(super) fn can_take(&self, now: Duration, member: usize) -> bool {
         let peer = self.peers.get(member).and_then(Option::as_ref);
         peer.is_some_and(|peer| {
             let is_in_time = now.saturating_sub(peer.heard_at.unwrap_or_default()) <= self.settings.timing.warn;

@@ -49,6 +49,7 @@ pub struct Node {
     /// While it doubts: until when, and whom it has asked, as bits.
     doubt: (Duration, u16),
     is_leaving: bool,
+    is_aside: bool,
     score: u8,
     reaches: bool,
     peers: Vec<Option<Peer>>,
@@ -101,6 +102,7 @@ impl Node {
             expected: now + settings.timing.dead,
             doubt: (now, 0),
             is_leaving: false,
+            is_aside: false,
             score: 100,
             reaches: true,
             peers,
@@ -128,6 +130,19 @@ impl Node {
     /// Other keys from now on. What was sealed before stays as it was said.
     pub fn change_keys(&mut self, keys: Keyring) {
         self.keys = keys;
+    }
+
+    /// Other times and preferences from now on, of the same nodes, groups and resources. Whether that can be: others are
+    /// left alone.
+    pub fn change_settings(&mut self, now: Duration, settings: Settings) -> bool {
+        if !self.settings.is_alike(&settings) {
+            return false;
+        }
+        self.wake(now);
+        self.settings = settings;
+        self.hurry(now);
+        self.turn(now);
+        true
     }
 
     /// Time has come: at [`Self::poll_timeout`] or at any other moment.

@@ -24,6 +24,10 @@ impl Node {
             Change::Takeover { group } => self.takeover(now, group),
             Change::Standby { group } => self.standby(now, group),
             Change::Ready { group } => self.ready(now, group),
+            Change::Aside(is_aside) => {
+                self.is_aside = is_aside;
+                self.hurry(now);
+            }
             Change::Leave => {
                 self.is_leaving = true;
                 self.hurry(now);
@@ -77,19 +81,11 @@ impl Node {
     }
 
     fn takeover(&mut self, now: Duration, group: usize) {
-        let is_witness = self.settings.members.get(self.settings.me).is_some_and(|member| member.is_witness);
-        let name = self.group_name(group);
+        if let Some(why) = self.refusal(group) {
+            return self.note(Event::Refused(self.group_name(group), why));
+        }
         let wait = self.settings.timing.dead * 3;
         let Some(duty) = self.duties.get_mut(group) else { return };
-        let refusal = match duty.role {
-            _ if is_witness => Some("a witness owns nothing"),
-            _ if self.is_leaving => Some("this node is leaving"),
-            Role::Stuck => Some("a resource of it does not stop here: mend it, then say `ready`"),
-            _ => None,
-        };
-        if let Some(why) = refusal {
-            return self.note(Event::Refused(name, why));
-        }
         (duty.is_away, duty.failures, duty.paused_until) = (false, 0, now);
         if !duty.role.holds() {
             duty.wanted_until = Some(now + wait);
@@ -98,6 +94,18 @@ impl Node {
             duty.enter(now, Role::Idle);
         }
         self.hurry(now);
+    }
+
+    /// Why a takeover is refused, if it is.
+    pub(super) fn refusal(&self, group: usize) -> Option<&'static str> {
+        let is_witness = self.settings.members.get(self.settings.me).is_some_and(|member| member.is_witness);
+        match self.duties.get(group)?.role {
+            _ if is_witness => Some("a witness owns nothing"),
+            _ if self.is_leaving => Some("this node is leaving"),
+            _ if self.is_aside => Some("this node is drained: order it ready first, by `evenkeel ready --node`"),
+            Role::Stuck => Some("a resource of it does not stop here: mend it, then say `ready`"),
+            _ => None,
+        }
     }
 
     fn standby(&mut self, now: Duration, group: usize) {

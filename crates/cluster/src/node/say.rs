@@ -20,7 +20,7 @@ impl Node {
         self.own.kind = Kind::Beat;
         self.own.digest = self.settings.digest;
         self.own.phase = self.phase;
-        (self.own.score, self.own.reaches) = (self.score, self.reaches);
+        (self.own.score, self.own.reaches, self.own.is_aside) = (self.score, self.reaches, self.is_aside);
         self.compose_echoes(now);
         self.compose_lines(now);
         let Self { own, settings, keys, outbox, resignation, .. } = self;
@@ -71,7 +71,7 @@ impl Node {
                 group: self.settings.group_ids.get(group).copied().unwrap_or(0),
                 digest: self.settings.group_digests.get(group).copied().unwrap_or(0),
                 role: if self.phase == Phase::Doubting && duty.role.holds() { Role::Doubting } else { duty.role },
-                is_away: duty.is_away,
+                is_away: duty.is_away || self.is_aside,
                 is_wanted: duty.wanted_until.is_some_and(|until| now < until),
                 epoch: duty.known_epoch(),
                 target: duty.target.and_then(|target| self.settings.ids.get(target).copied()).unwrap_or(0),

@@ -1,3 +1,5 @@
+use evenkeel_model::State;
+
 use super::*;
 use crate::action::{Change, Outcome};
 use crate::key::Key;
@@ -69,6 +71,75 @@ fn a_second_pause_while_it_asks_does_not_answer_the_question() {
         first.handle_timeout(now);
     }
     assert!(carry_out(&mut first, now).1.contains(&Action::Restore { group: 0 }));
+}
+
+/// Lets both run for some dead times.
+fn go_on(first: &mut Node, second: &mut Node, now: &mut Duration) {
+    for _ in 0..200 {
+        *now += DEAD / 20;
+        for turn in [0, 1] {
+            let (one, other) = if turn == 0 { (&mut *first, &mut *second) } else { (&mut *second, &mut *first) };
+            one.handle_timeout(*now);
+            for beat in carry_out(one, *now).0 {
+                other.handle_packet(*now, 0, &beat).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn times_and_preferences_change_while_the_owner_goes_on() {
+    let (mut first, mut second, mut now) = settled();
+    let changed = |node: &Node| {
+        let mut settings = node.settings.clone();
+        settings.groups[0].prefer = vec![1];
+        settings.groups[0].failback = Some(DEAD * 4);
+        let timing = Timing { every: DEAD / 10, ..settings.timing };
+        Settings::new("edge", settings.me, settings.members, timing, settings.groups).unwrap()
+    };
+    for node in [&mut first, &mut second] {
+        let settings = changed(node);
+        assert!(node.change_settings(now, settings));
+    }
+    assert_eq!(first.view(now).groups[0].role, Role::Owner);
+    let (_, wanted) = carry_out(&mut first, now);
+    assert!(!wanted.iter().any(|action| matches!(action, Action::Withdraw { .. } | Action::Stop { .. })), "{wanted:?}");
+    go_on(&mut first, &mut second, &mut now);
+    go_on(&mut first, &mut second, &mut now);
+    assert_eq!(second.view(now).groups[0].role, Role::Owner, "it is preferred now, and has been well for long enough");
+
+    let mut others = changed(&first);
+    others.groups[0].resources.clear();
+    assert!(!first.change_settings(now, others));
+}
+
+#[test]
+fn a_drained_node_gives_up_what_another_can_own_and_says_so() {
+    let (mut first, mut second, mut now) = settled();
+    assert_eq!(second.held_for(now)[..3], [Some(State::Up), None, None]);
+    first.apply(now, Change::Aside(true));
+    go_on(&mut first, &mut second, &mut now);
+    assert_eq!((first.view(now).groups[0].role, second.view(now).groups[0].role), (Role::Idle, Role::Owner));
+    assert_eq!(second.held_for(now)[0], Some(State::Draining));
+    assert!(second.view(now).peers[0].is_aside);
+
+    first.apply(now, Change::Takeover { group: 0 });
+    let refused = carry_out(&mut first, now).1;
+    assert!(refused.iter().any(|action| matches!(action, Action::Note(Event::Refused(..)))), "{refused:?}");
+    go_on(&mut first, &mut second, &mut now);
+    assert_eq!(second.view(now).groups[0].role, Role::Owner);
+
+    // Where nobody else is left it serves all the same.
+    for _ in 0..200 {
+        now += DEAD / 20;
+        first.handle_timeout(now);
+        carry_out(&mut first, now);
+    }
+    assert_eq!(first.view(now).groups[0].role, Role::Owner);
+    assert_eq!(first.held_for(now)[1], Some(State::Down));
+    first.apply(now, Change::Aside(false));
+    first.apply(now, Change::Takeover { group: 0 });
+    assert!(!carry_out(&mut first, now).1.iter().any(|action| matches!(action, Action::Note(Event::Refused(..)))));
 }
 
 #[test]

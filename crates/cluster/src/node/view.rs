@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel_model::{State, caps};
+
 use super::{MoodState, Node};
 use crate::duty::Move;
 use crate::event::Cause;
@@ -54,6 +56,8 @@ pub struct PeerView {
     pub score: u8,
     /// Whether it reaches its ping nodes.
     pub reaches: bool,
+    /// Whether an operator drained it.
+    pub is_aside: bool,
     /// Whether its settings differ from ours.
     pub is_other_config: bool,
     /// Heartbeats of it that were too old to count.
@@ -81,6 +85,8 @@ pub struct GroupView {
     pub is_away: bool,
     /// Who would own it if the owner died at this moment.
     pub next: Option<Arc<str>>,
+    /// What `takeover` would do here at this moment, in a sentence.
+    pub takeover: String,
     /// How long ago it came to this node, why, and how long it had no owner before; the latest first.
     pub moves: Vec<Move>,
 }
@@ -90,6 +96,8 @@ pub struct GroupView {
 pub struct View {
     /// How far this node is.
     pub phase: Phase,
+    /// Whether an operator drained it.
+    pub is_aside: bool,
     /// The other nodes, in the order of the settings.
     pub peers: Vec<PeerView>,
     /// The groups, in the order of the settings.
@@ -101,7 +109,25 @@ impl Node {
     pub fn view(&self, now: Duration) -> View {
         let peers = (0..self.peers.len()).filter_map(|member| self.peer_view(now, member)).collect();
         let groups = (0..self.duties.len()).filter_map(|group| self.group_view(now, group)).collect();
-        View { phase: self.phase, peers, groups }
+        View { phase: self.phase, is_aside: self.is_aside, peers, groups }
+    }
+
+    /// What each other node is to be held for by those who send clients to nodes, by its place in the settings: by its
+    /// own word while it lives. `None`: this node itself.
+    pub fn held_for(&self, now: Duration) -> [Option<State>; caps::CLUSTER_NODES] {
+        std::array::from_fn(|member| {
+            let peer = self.peers.get(member)?.as_ref()?;
+            let is_alive = peer.is_alive(now, self.settings.timing.dead);
+            let is_cut_off = self.reaches && !peer.beat.reaches;
+            Some(match self.phase {
+                // It was not heard long enough, or not since a pause.
+                Phase::Listening | Phase::Doubting if !is_alive => State::Unknown,
+                _ if !is_alive => State::Down,
+                _ if peer.beat.is_aside || peer.beat.phase == Phase::Leaving => State::Draining,
+                _ if peer.beat.score == 0 || is_cut_off => State::Down,
+                _ => State::Up,
+            })
+        })
     }
 
     fn peer_view(&self, now: Duration, member: usize) -> Option<PeerView> {
@@ -125,10 +151,37 @@ impl Node {
             phase: peer.beat.phase,
             score: peer.beat.score,
             reaches: peer.beat.reaches,
+            is_aside: peer.beat.is_aside,
             is_other_config: peer.heard_at.is_some() && peer.beat.digest != self.settings.digest,
             refused: peer.refused,
             paths: paths.map(path_view).collect(),
         })
+    }
+
+    /// What a takeover would do.
+    fn preview(&self, now: Duration, group: usize, owners: &[usize]) -> String {
+        let resources = self.settings.groups.get(group).map_or(&[][..], |group| &group.resources);
+        let names: Vec<&str> = resources.iter().map(|resource| &*resource.name).collect();
+        let (up, down) = (names.join(", "), names.iter().rev().copied().collect::<Vec<_>>().join(", "));
+        if let Some(why) = self.refusal(group) {
+            return format!("it would be refused: {why}");
+        }
+        let Some(owner) = owners.first().copied() else {
+            return format!("nobody owns it: this node would start {up}");
+        };
+        if owner == self.settings.me {
+            return "this node owns it already".to_owned();
+        }
+        let name = self.name(owner);
+        if !self.can_take(now, owner) {
+            return format!("{name} owns it and would not hear of it: nothing would move until it does");
+        }
+        if self.settings.groups.get(group).is_some_and(crate::Group::overlaps) {
+            return format!(
+                "{up} would come up here and then go from {name}; requests under way and open connections would still be served there"
+            );
+        }
+        format!("{name} would stop {down}, and then this node would start {up}: nobody would serve it in between")
     }
 
     fn group_view(&self, now: Duration, group: usize) -> Option<GroupView> {
@@ -143,6 +196,7 @@ impl Node {
             cause: duty.cause.clone(),
             is_away: duty.is_away,
             next: self.next_owner(now, group, &owners),
+            takeover: self.preview(now, group, &owners),
             moves: duty.moves.iter().rev().map(|it| Move { at: now.saturating_sub(it.at), ..it.clone() }).collect(),
         })
     }

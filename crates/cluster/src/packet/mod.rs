@@ -144,6 +144,8 @@ pub(crate) struct Beat {
     pub(crate) score: u8,
     /// Whether it reaches as many ping nodes as it needs.
     pub(crate) reaches: bool,
+    /// Whether an operator drained it: it owns nothing as long as another node can.
+    pub(crate) is_aside: bool,
     pub(crate) echoes: Vec<Echo>,
     pub(crate) lines: Vec<Line>,
 }
@@ -160,6 +162,7 @@ impl Beat {
             phase: Phase::Listening,
             score: 0,
             reaches: true,
+            is_aside: false,
             echoes: Vec::with_capacity(evenkeel_model::caps::CLUSTER_NODES),
             lines: Vec::with_capacity(evenkeel_model::caps::CLUSTER_GROUPS),
         }

@@ -110,8 +110,8 @@ impl Beat {
         self.digest = at.u64()?;
         let [phase, score, flags, zero] = at.take::<4>()?;
         self.phase = *PHASES.get(usize::from(phase))?;
-        (self.score, self.reaches) = (score, flags == 1);
-        if score > 100 || flags > 1 || zero != 0 {
+        (self.score, self.reaches, self.is_aside) = (score, flags & 1 != 0, flags & 2 != 0);
+        if score > 100 || flags > 3 || zero != 0 {
             return None;
         }
         self.echoes.clear();

@@ -27,7 +27,7 @@ impl Beat {
         out.extend(self.digest.to_be_bytes());
         out.push(number(&PHASES, &self.phase));
         out.push(self.score);
-        out.push(u8::from(self.reaches));
+        out.push(u8::from(self.reaches) | u8::from(self.is_aside) << 1);
         out.push(0);
         self.echoes.iter().for_each(|echo| write_echo(echo, out));
         self.lines.iter().for_each(|line| write_line(line, out));
