@@ -14,10 +14,11 @@ use evenkeel_net::{clock, control};
 use serde::de::DeserializeOwned;
 
 use crate::cluster::GroupWish;
+use crate::node::NodeWish;
 use crate::problem::Problem;
 use crate::report::{
-    ClusterReport, ConfigDiff, ConfigText, HistoryEntry, ReloadReport, RouteFinding, ServerReport, SessionListReport,
-    SessionTableReport, SessionsChanged, StatusReport,
+    AsideReport, ClusterReport, ConfigDiff, ConfigText, HistoryEntry, ReloadReport, RouteFinding, ServerReport,
+    SessionListReport, SessionTableReport, SessionsChanged, StatusReport,
 };
 use crate::servers::ServerWish;
 use crate::sessions::SessionOrder;
@@ -224,6 +225,23 @@ impl Client {
     pub fn order_group(&self, group: &str, wish: GroupWish) -> Result<ClusterReport, ClientError> {
         let body = serde_json::to_string(&wish).unwrap_or_default();
         self.request("POST", &format!("/api/v1/cluster/groups/{}", encoded(group)), &body, COMMAND)?.parsed()
+    }
+
+    /// Whether the node is drained, and what is left on it.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub fn node(&self) -> Result<AsideReport, ClientError> {
+        self.request("GET", "/api/v1/node", "", QUESTION)?.parsed()
+    }
+
+    /// Drains the node, or has it ready again.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the reason, or where there is no answer.
+    pub fn order_node(&self, wish: &NodeWish) -> Result<AsideReport, ClientError> {
+        let body = serde_json::to_string(wish).unwrap_or_default();
+        self.request("PATCH", "/api/v1/node", &body, COMMAND)?.parsed()
     }
 
     /// Asks for a path.

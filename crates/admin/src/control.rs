@@ -121,6 +121,17 @@ pub enum SessionsRefused {
     Stopping,
 }
 
+/// An order for this node as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeOrder {
+    /// Whether clients are to go elsewhere.
+    pub drained: bool,
+    /// Why.
+    pub why: Option<String>,
+    /// Who orders it.
+    pub by: String,
+}
+
 /// What can be asked and ordered of the cluster.
 pub trait Cluster: Send + Sync {
     /// The cluster as this node sees it; `None` without one.
@@ -279,6 +290,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// What has happened, and what happens.
     fn events(&self) -> &dyn Events;
+
+    /// Drains this node, or has it ready again. Whether that was taken: not by a node that stops.
+    fn order_node(&self, order: NodeOrder) -> Answer<'_, bool>;
 
     /// Begins to stop: no new connections, open ones finish. Answers when that has begun.
     fn stop(&self) -> Answer<'_, ()>;

@@ -28,10 +28,10 @@ mod lines;
 mod page;
 mod payload;
 
-pub use api::{cluster, events, openapi, servers, sessions};
+pub use api::{cluster, events, node, openapi, servers, sessions};
 pub use caller::{Caller, Via};
 pub use control::{
     Answer, Audit, Cluster, Coming, Configs, Control, DnsControl, DnsQuestion, Events, GroupOrder, GroupRefused,
-    NextStep, NoConfig, OrderRefused, OrderedWeight, RouteQuestion, Routes, ServerOrder, Servers, SessionChoice,
-    Sessions, SessionsRefused, Step, Which,
+    NextStep, NoConfig, NodeOrder, OrderRefused, OrderedWeight, RouteQuestion, Routes, ServerOrder, Servers,
+    SessionChoice, Sessions, SessionsRefused, Step, Which,
 };

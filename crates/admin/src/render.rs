@@ -101,6 +101,10 @@ fn headline(to: &mut String, report: &StatusReport, concerns: usize) -> fmt::Res
     if report.stopping {
         write!(to, "stopping, {} to finish; ", count(report.totals.connections, "connection"))?;
     }
+    if let Some(drained) = &report.drained {
+        let why = drained.why.as_deref().map(|why| format!(" ({})", plain(why))).unwrap_or_default();
+        write!(to, "drained by {}{why}; ", plain(&drained.by))?;
+    }
     match servers.len() {
         0 => write!(to, "no servers")?,
         all if up == all && concerns == 0 => write!(to, "all well, {} up", count(all, "server"))?,

@@ -24,7 +24,7 @@ pub use self::dns::{
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 pub use self::zonefile::{RecordReport, SetReport, SheetReport, ThenReport, ZonefileReport};
 pub use certificate::CertificateReport;
-pub use cluster::{ClusterReport, GroupReport, MoveReport, NodeReport, PathReport};
+pub use cluster::{ClusterReport, GroupReport, MoveReport, NodeReport, OtherViewReport, PathReport};
 pub use config::{ConfigDiff, ConfigText, HistoryEntry, TextFile};
 pub use route::{RouteFinding, RouteLooked, ServerFinding};
 
@@ -61,6 +61,9 @@ pub struct StatusReport {
     /// The cluster as this node sees it, where it is in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterReport>,
+    /// By whom this node was drained and why, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained: Option<NodeDrainReport>,
     /// The zone files that are kept in step, by block.
     #[serde(default)]
     pub zonefiles: Vec<ZonefileReport>,
@@ -399,6 +402,30 @@ pub struct DrainReport {
     pub quiet_s: u64,
     /// Whether nobody is left: no request, and no session that could come back.
     pub is_over: bool,
+}
+
+/// That an operator drained this node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeDrainReport {
+    /// Who ordered it.
+    pub by: String,
+    /// Why, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+}
+
+/// Whether a node is drained, and what is left on it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AsideReport {
+    /// By whom and why it was drained; absent where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained: Option<NodeDrainReport>,
+    /// Client connections that are open.
+    pub connections: u64,
+    /// Groups of the cluster that are here.
+    pub groups: Vec<String>,
 }
 
 /// Something that happened.

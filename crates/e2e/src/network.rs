@@ -120,6 +120,15 @@ impl Network {
         Command::new("ip").args(listen).status().expect("python3 is there").success()
     }
 
+    /// Has it hear no datagram for that port any more that is for its own address alone.
+    pub fn refuse_datagrams(&self, host: u8, port: u16) {
+        let rules = format!(
+            "table inet mute {{ chain in {{ type filter hook input priority 0; ip daddr {} udp dport {port} drop; }} }}",
+            self.address(host)
+        );
+        ip(&["netns", "exec", &self.space(host), "nft", &rules]);
+    }
+
     /// Takes its carrier away, or gives it back.
     pub fn set_carrier(&self, host: u8, is_up: bool) {
         ip(&["-n", &self.bridge(), "link", "set", &format!("port{host}"), if is_up { "up" } else { "down" }]);

@@ -40,12 +40,12 @@ pub(crate) enum Command {
     Status(RemoteArgs),
     /// Follow the running daemon and its servers on the terminal
     Top(TopArgs),
-    /// Let a server keep its sessions and get no new ones; done when all traffic sees it
-    Drain(OrderArgs),
+    /// Let a server, or with `--node` this node, keep what it has and get nothing new; done when all traffic sees it
+    Drain(AsideArgs),
     /// Take a server out of service altogether; done when all traffic sees it
     Maint(OrderArgs),
-    /// Lift what was ordered of a server; done when all traffic sees it
-    Ready(OrderArgs),
+    /// Lift what was ordered of a server, or with `--node` of this node; done when all traffic sees it
+    Ready(AsideArgs),
     /// Give a server another share of the traffic; done when all traffic sees it
     Weight(WeightArgs),
     /// Look at the sessions that answers told, move them, end them
@@ -144,6 +144,9 @@ pub(crate) struct DemoArgs {
     /// Show DNS instead: two nodes that answer names by what is healthy, and a client that asks them
     #[arg(long, conflicts_with = "port")]
     pub(crate) dns: bool,
+    /// Show failover instead: two nodes and one address that moves between them, and a client that knows it alone
+    #[arg(long, conflicts_with_all = ["port", "dns"])]
+    pub(crate) ha: bool,
 }
 
 #[derive(Debug, Args)]
@@ -302,7 +305,25 @@ pub(crate) struct OrderArgs {
     /// The server, as `status` shows it: POOL/SERVER
     #[arg(value_name = "POOL/SERVER")]
     pub(crate) server: String,
-    /// Wait until nobody is left on the server, at most so long; ends with 3 where somebody still is
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AsideArgs {
+    /// The server, as `status` shows it: POOL/SERVER
+    #[arg(value_name = "POOL/SERVER", required_unless_present = "node")]
+    pub(crate) server: Option<String>,
+    /// This node as a whole: its groups go to other nodes, DNS answers with those, connections end with their answers
+    #[arg(long, conflicts_with = "server", conflicts_with = "lasting")]
+    pub(crate) node: bool,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HowArgs {
+    /// Wait until nobody is left there, at most so long; ends with 3 where somebody still is
     #[arg(long, value_name = "DURATION")]
     pub(crate) wait: Option<String>,
     /// Lift it after so long (`90s`, `30m`, `2h`, `1d`) [default: it holds until it is lifted]
@@ -320,7 +341,7 @@ pub(crate) enum ClusterCommand {
     /// Show the nodes, who hears whom, and who owns what
     Status(RemoteArgs),
     /// Have this node own a group; done when it does
-    Takeover(GroupArgs),
+    Takeover(TakeoverArgs),
     /// Have another node own a group; done when one does
     Standby(GroupArgs),
     /// Let this node own a group again, after `standby` or after a failure
@@ -344,6 +365,15 @@ pub(crate) struct GroupArgs {
     pub(crate) group: Option<String>,
     #[command(flatten)]
     pub(crate) remote: RemoteArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TakeoverArgs {
+    #[command(flatten)]
+    pub(crate) group: GroupArgs,
+    /// Move nothing, and say what would
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use evenkeel_admin::report::{ClusterReport, GroupReport, MoveReport, NodeReport, PathReport};
+use evenkeel_admin::report::{ClusterReport, GroupReport, MoveReport, NodeReport, OtherViewReport, PathReport};
 use evenkeel_admin::{Answer, Cluster, GroupOrder, GroupRefused};
-use evenkeel_node::cluster::{self as own, ClusterStatus, GroupView, Hearing, Move, PathView, PeerView, Phase, Role};
+use evenkeel_node::cluster::{
+    self as own, ClusterStatus, GroupView, Hearing, Move, OtherView, PathView, PeerView, Phase, Role,
+};
 
 use crate::control::Running;
 
@@ -38,6 +40,7 @@ fn report(status: &ClusterStatus) -> ClusterReport {
         phase: view.map_or("silent", |view| phase(view.phase)).to_owned(),
         nodes: view.map(|view| view.peers.iter().map(|peer| node(peer, status)).collect()).unwrap_or_default(),
         groups: view.map(|view| view.groups.iter().map(group).collect()).unwrap_or_default(),
+        drained: view.is_some_and(|view| view.is_aside),
         troubles: status.troubles.clone(),
     }
 }
@@ -57,6 +60,7 @@ fn node(peer: &PeerView, status: &ClusterStatus) -> NodeReport {
         age_ms: peer.age.map(millis),
         hears_us: peer.hears_us,
         phase: phase(peer.phase).to_owned(),
+        drained: peer.is_aside,
         score: peer.score,
         reaches: peer.reaches,
         other_config: peer.is_other_config,
@@ -66,7 +70,17 @@ fn node(peer: &PeerView, status: &ClusterStatus) -> NodeReport {
         sessions_sent: link.sent,
         sessions_received: link.received,
         other_file: link.config.is_some_and(|config| config != status.config),
+        sees_otherwise: status.other_views.get(&peer.name).into_iter().flatten().map(other_view).collect(),
         paths: peer.paths.iter().map(path).collect(),
+    }
+}
+
+fn other_view(view: &OtherView) -> OtherViewReport {
+    OtherViewReport {
+        server: view.server.to_string(),
+        state: view.state.clone(),
+        text: view.text.clone(),
+        here: view.here.to_string(),
     }
 }
 
@@ -99,6 +113,7 @@ fn group(group: &GroupView) -> GroupReport {
         why: group.cause.to_string(),
         standby: group.is_away,
         next: group.next.as_ref().map(ToString::to_string),
+        takeover: group.takeover.clone(),
         moves: group.moves.iter().map(moved).collect(),
     }
 }

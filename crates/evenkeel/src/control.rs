@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use evenkeel_admin::access::Access;
 use evenkeel_admin::report::{
-    ConfigReport, DrainReport, LastReload, ListenerReport, LogLine, PoolReport, ProcessReport, ReloadRefused,
-    ReloadReport, ServerReport, SessionsOnReport, StatusReport, TimelineReport, TotalsReport, TrafficReport,
+    ConfigReport, DrainReport, LastReload, ListenerReport, LogLine, NodeDrainReport, PoolReport, ProcessReport,
+    ReloadRefused, ReloadReport, ServerReport, SessionsOnReport, StatusReport, TimelineReport, TotalsReport,
+    TrafficReport,
 };
 use evenkeel_admin::serve::{self, Door};
 use evenkeel_admin::watch::Watch;
-use evenkeel_admin::{Answer, Audit, Cluster, Configs, Control, DnsControl, Events, Routes, Servers, Sessions};
+use evenkeel_admin::{
+    Answer, Audit, Cluster, Configs, Control, DnsControl, Events, NodeOrder, Routes, Servers, Sessions,
+};
 use evenkeel_model::ListenerName;
 use evenkeel_model::config::Listener;
 use evenkeel_node::{
@@ -101,6 +104,12 @@ impl Running {
 }
 
 impl Control for Running {
+    fn order_node(&self, order: NodeOrder) -> Answer<'_, bool> {
+        let NodeOrder { drained, why, by } = order;
+        let order = evenkeel_node::NodeOrder { is_drained: drained, why, by };
+        Box::pin(async move { self.handle.order_node(order).await.is_ok() })
+    }
+
     fn servers(&self) -> &dyn Servers {
         self
     }
@@ -220,6 +229,11 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         dns: (!status.running.dns.is_empty()).then(|| dns::report(&status.dns)),
         // It takes an answer of another thread, and is asked for by whoever wants the whole.
         cluster: None,
+        drained: status.drained.as_ref().map(|drain| NodeDrainReport {
+            by: drain.by.clone(),
+            why: drain.why.clone(),
+            since: drain.since,
+        }),
         zonefiles: status.zonefiles.iter().map(zonefiles::report).collect(),
         totals: totals(status),
         live: None,

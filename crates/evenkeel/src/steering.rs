@@ -39,7 +39,7 @@ pub(crate) fn intent(intent: &Intent, is_kept: bool) -> IntentReport {
         state: intent.state.map(|state| state.as_str().to_owned()),
         weight: intent.weight,
         why: intent.why.clone(),
-        by: intent.by.clone(),
+        by: intent.who(),
         since: intent.since,
         left_s: intent.left().map(|left| left.as_secs()),
         is_kept,

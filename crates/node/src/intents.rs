@@ -1,7 +1,10 @@
 //! Intents: what an operator ordered at run time, a second, small, lasting layer over the configuration.
 //!
-//! Each intent remembers the configuration's value that it overrides. The invariant: the file is the truth, so that a reload in which the
-//! file changes just that value lifts the intent, and says so; nothing else but an operator, or the end of its time, does.
+//! Each intent remembers the configuration's value that it overrides. [`share`] holds what the nodes of a cluster make of
+//! each other's. The invariant: the file is the truth, so that a reload in which the file changes just that value lifts the intent, and
+//! says so; nothing else but an operator, on this node or another, or the end of its time, does.
+
+mod share;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,6 +12,9 @@ use std::time::Duration;
 use evenkeel_model::config::{Config, Server, Standing};
 use evenkeel_model::{ServerId, caps, defaults};
 use serde::{Deserialize, Serialize};
+
+use share::Mark;
+pub(crate) use share::{Stamp, ToldIntents};
 
 /// What is ordered of a server; what is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,6 +57,23 @@ pub struct Intent {
     pub until: Option<u64>,
     /// Until when the share lasts, if not until it is lifted.
     pub weight_until: Option<u64>,
+    /// On which node of the cluster, where that was another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// When, as all nodes of a cluster order it.
+    #[serde(default)]
+    stamp: Stamp,
+}
+
+/// That an operator drained this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeDrain {
+    /// Who ordered it.
+    pub by: String,
+    /// Why, in the operator's words.
+    pub why: Option<String>,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
 }
 
 /// A state that can be ordered.
@@ -82,6 +105,15 @@ pub(crate) struct Lifted {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Intents {
     servers: BTreeMap<String, Intent>,
+    /// What was lifted, so that no other node brings it back. Empty without a cluster.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    lifted: BTreeMap<String, Mark>,
+    /// That this node is drained, by whom and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<NodeDrain>,
+    /// This node's id in its cluster; 0 without one.
+    #[serde(skip)]
+    me: u32,
 }
 
 impl Intents {
@@ -104,6 +136,8 @@ impl Intents {
             since: now.as_secs(),
             until: None,
             weight_until: None,
+            node: None,
+            stamp: Stamp::default(),
         });
         let until = wish.lasting.map(|lasting| now.saturating_add(lasting).as_secs());
         match wish.standing.map(Ordered::of) {
@@ -121,18 +155,42 @@ impl Intents {
         intent.overrides = configured;
         intent.why = wish.why.clone().or(intent.why.filter(|_| wish.standing.is_none()));
         if before.is_some_and(|before| (before.state, before.weight) != (intent.state, intent.weight)) {
-            intent.by = by.to_owned();
-            intent.since = now.as_secs();
+            (intent.by, intent.since, intent.node) = (by.to_owned(), now.as_secs(), None);
         }
+        if before == Some(&intent) {
+            return;
+        }
+        let stamp = self.next_stamp(now);
         if intent.state.is_none() && intent.weight.is_none() {
+            // Also where nothing is known here: another node may know of an order that did not get here.
             self.servers.remove(&key);
+            self.mark(&key, Mark { stamp, is_told: true });
         } else {
-            self.servers.insert(key, intent);
+            self.lifted.remove(&key);
+            self.servers.insert(key, Intent { stamp, ..intent });
         }
+    }
+
+    /// Whether this node is drained.
+    pub(crate) fn node(&self) -> Option<&NodeDrain> {
+        self.node.as_ref()
+    }
+
+    /// Takes an order for this node; `None` lifts it. Whether anything has changed.
+    pub(crate) fn order_node(&mut self, drain: Option<NodeDrain>) -> bool {
+        let is_same = match (&self.node, &drain) {
+            (Some(before), Some(now)) => (&before.why, &before.by) == (&now.why, &now.by),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if !is_same {
+            self.node = drain;
+        }
+        !is_same
     }
 
     /// Follows a changed configuration: where the file now says something else than what was overridden, the file wins.
     pub(crate) fn adopt(&mut self, config: &Config) -> Vec<Lifted> {
+        let before = self.stamps();
         let mut lifted = Vec::new();
         self.servers.retain(|id, intent| {
             let Some(server) = find(config, id) else {
@@ -148,11 +206,13 @@ impl Intents {
             intent.overrides = Overridden { state: Ordered::of(server.standing), weight: server.weight };
             intent.state.is_some() || intent.weight.is_some()
         });
+        self.settle(before);
         lifted
     }
 
     /// Lifts what has lasted as long as was ordered.
     pub(crate) fn expire(&mut self, now: Duration) -> Vec<Lifted> {
+        let before = self.stamps();
         let mut lifted = Vec::new();
         let is_over = |until: &mut Option<u64>| until.take_if(|until| *until <= now.as_secs()).is_some();
         self.servers.retain(|id, intent| {
@@ -164,6 +224,7 @@ impl Intents {
             }
             intent.state.is_some() || intent.weight.is_some()
         });
+        self.settle(before);
         lifted
     }
 
@@ -230,6 +291,14 @@ impl Intent {
     pub fn left(&self) -> Option<Duration> {
         let until = self.until.into_iter().chain(self.weight_until).min()?;
         Some(Duration::from_secs(until).saturating_sub(evenkeel_net::clock::unix_now()))
+    }
+
+    /// Who ordered it, and where, if that was elsewhere.
+    pub fn who(&self) -> String {
+        match &self.node {
+            Some(node) => format!("{} on node {node}", self.by),
+            None => self.by.clone(),
+        }
     }
 
     /// In words: `drain`, `weight 2`, or both.

@@ -62,7 +62,7 @@ pub use dns::{
 pub use door::{AdminDoor, Doors};
 pub use evenkeel_proxy::{Explanation, Outcome, Question, RouteTried, ServerTried, Traffic};
 pub use history::Kept;
-pub use intents::{Intent, Ordered, WeightWish, Wish};
+pub use intents::{Intent, NodeDrain, Ordered, WeightWish, Wish};
 pub use journal::{Happening, Journal};
 pub use names::unresolved;
 pub use node::{ControlPlace, Ended, Gone, Handle, Node, Service, SignalUse, Start, StartError};
@@ -72,5 +72,5 @@ pub use resources::problems as resource_problems;
 pub use sessions::{NoSession, PoolSessions, SessionBook, SessionFilter, SessionInfo, SessionList, SessionsOn};
 pub use state::last_good;
 pub use status::{ConfigStatus, LastReload, ListenerStatus, NodeStatus, Phase, PoolStatus, ReloadCounts, ServerStatus};
-pub use supervisor::{Reloaded, SteerError, Steering};
+pub use supervisor::{NodeOrder, Reloaded, SteerError, Steering};
 pub use tail::LogTail;

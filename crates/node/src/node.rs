@@ -28,7 +28,9 @@ use crate::origin::{Origin, Texts};
 use crate::prepare::Refusal;
 use crate::sessions::SessionBook;
 use crate::status::{NodeStatus, ServerStatus};
-use crate::supervisor::{Again, ClusterStatus, Event, GroupOrder, GroupRefused, Order, Reloaded, SteerError, Steering};
+use crate::supervisor::{
+    Again, ClusterStatus, Event, GroupOrder, GroupRefused, NodeOrder, Order, Reloaded, SteerError, Steering,
+};
 
 /// Descriptors that are no client connections: listeners, logs, probes, the runtime's own, and some to spare.
 const OWN_DESCRIPTORS: u64 = 256;
@@ -228,6 +230,17 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         let order = Order::Steer { order: Box::new(order), reply };
         self.order(order).await.map_err(|Gone| SteerError::Stopping)?;
+        answer.await.unwrap_or(Err(SteerError::Stopping))
+    }
+
+    /// Drains this node, or has it ready again. `Ok` means that it was taken; [`Self::cluster`] and [`Self::status`] show
+    /// what came of it.
+    ///
+    /// # Errors
+    /// Where the node stops.
+    pub async fn order_node(&self, order: NodeOrder) -> Result<(), SteerError> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Node { order, reply }).await.map_err(|Gone| SteerError::Stopping)?;
         answer.await.unwrap_or(Err(SteerError::Stopping))
     }
 

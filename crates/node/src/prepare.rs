@@ -22,7 +22,7 @@ use crate::door::AdminDoor;
 use crate::logs::{self, OpenedLogs};
 use crate::origin::{Loading, Origin, Texts};
 use crate::pages::{self, Pages};
-use crate::secrets::TokenKeys;
+use crate::secrets::{OwnSecrets, TokenKeys};
 
 /// A configuration with everything that it needs, ready to be applied.
 pub(crate) struct Prepared {
@@ -37,6 +37,8 @@ pub(crate) struct Prepared {
     pub(crate) resources: Resources,
     /// The cluster's keys, read again.
     pub(crate) cluster_keys: Option<Keyring>,
+    /// What changes of the cluster beside.
+    pub(crate) cluster_news: Option<cluster::News>,
 }
 
 /// What a configuration names outside of itself.
@@ -98,18 +100,20 @@ pub(crate) struct Running<'a> {
     pub(crate) keys: &'a TokenKeys,
     pub(crate) pages: &'a Pages,
     pub(crate) logs: &'a HashSet<LogTarget>,
-    pub(crate) own_secret: &'a [u8],
+    pub(crate) own_secrets: &'a OwnSecrets,
     pub(crate) admin: &'a AdminDoor,
     pub(crate) dns: &'a [dns::LoadedBlock],
     pub(crate) tls: &'a Tls,
     pub(crate) workers: usize,
+    /// This node's name in its cluster.
+    pub(crate) node: Option<&'a str>,
 }
 
 /// What is there already of what a configuration names.
 pub(crate) struct Known<'a> {
     pub(crate) keys: &'a TokenKeys,
     pub(crate) logs: &'a HashSet<LogTarget>,
-    pub(crate) own_secret: &'a [u8],
+    pub(crate) own_secrets: &'a OwnSecrets,
     pub(crate) admin: &'a AdminDoor,
     pub(crate) dns: &'a [dns::LoadedBlock],
     pub(crate) tls: &'a Tls,
@@ -128,7 +132,7 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
     let known = Known {
         keys: running.keys,
         logs: running.logs,
-        own_secret: running.own_secret,
+        own_secrets: running.own_secrets,
         admin: running.admin,
         dns: running.dns,
         tls: running.tls,
@@ -136,12 +140,26 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
     let resources = gather(&config, &known, &loaded)?;
     let dns_opened = dns::bind(&config, running.config, running.workers, &loaded)?;
     let cluster_keys = cluster_keys(running.config, &config)?;
+    let clusters = running.config.cluster.as_ref().zip(config.cluster.as_ref()).zip(running.node);
+    let cluster_news = clusters.map(|((now, next), me)| cluster::news(now, next, me)).transpose()?.flatten();
     let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
     let dns_closed = dns::gone(running.config, &config);
     let doubts = certificates::doubts(&config, &resources.tls, &loaded);
     let warnings = warnings(&loaded, &doubts);
-    Ok(Prepared { config, texts, warnings, changes, opened, closed, dns_opened, dns_closed, resources, cluster_keys })
+    Ok(Prepared {
+        config,
+        texts,
+        warnings,
+        changes,
+        opened,
+        closed,
+        dns_opened,
+        dns_closed,
+        resources,
+        cluster_keys,
+        cluster_news,
+    })
 }
 
 /// The keys that the cluster's block names, as they are now. Those that it named before may be unreadable since the
@@ -197,7 +215,7 @@ pub(crate) fn gather(config: &Config, known: &Known<'_>, loaded: &Loaded) -> Res
 }
 
 fn read(config: &Config, known: &Known<'_>, loaded: &Loaded) -> Result<Resources, Refusal> {
-    let keys = known.keys.next(config, known.own_secret).map_err(|missing| {
+    let keys = known.keys.next(config, known.own_secrets).map_err(|missing| {
         let found: Vec<Diagnostic> =
             missing.iter().map(|key| loaded.secret_unreadable(&key.pool, &key.cause)).collect();
         Refusal::of_diagnostics(&found, &loaded.sources)
@@ -209,7 +227,7 @@ fn read(config: &Config, known: &Known<'_>, loaded: &Loaded) -> Result<Resources
         .map_err(|found| Refusal::of_diagnostics(&found, &loaded.sources))?;
     let tls = known.tls.next(config, loaded).map_err(|wrong| Refusal::of_diagnostics(&wrong, &loaded.sources))?;
     let logs = logs::open(config, known.logs).map_err(|wrong| all_of(&wrong))?;
-    let dns = dns::load(config, known.own_secret, loaded, known.dns)
+    let dns = dns::load(config, known.own_secrets.current(), loaded, known.dns)
         .map_err(|wrong| Refusal::of_diagnostics(&wrong, &loaded.sources))?;
     Ok(Resources { pages, keys, logs, admin, dns, tls })
 }

@@ -15,7 +15,7 @@ use crate::door;
 use crate::logs;
 use crate::origin::words;
 use crate::pages;
-use crate::secrets::TokenKeys;
+use crate::secrets::{OwnSecrets, TokenKeys};
 
 /// Stands for this node's own secret, which a pool without a `key=` uses.
 const SOME_SECRET: [u8; 32] = [7; 32];
@@ -46,7 +46,7 @@ fn of_pool(pool: &Pool, loaded: &Loaded) -> Option<Diagnostic> {
         return Some(loaded.not_looked_at(&Unseen::Key(&pool.name), &cause));
     }
     let alone = Config { pools: vec![pool.clone()], ..Config::default() };
-    let missing = TokenKeys::default().next(&alone, &SOME_SECRET).err()?;
+    let missing = TokenKeys::default().next(&alone, &OwnSecrets::of(SOME_SECRET.to_vec(), 0)).err()?;
     missing.first().map(|key| loaded.secret_unreadable(&key.pool, &key.cause))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The invariant: a secret's bytes are held no longer than it takes to derive the key, and appear in no message.
 
+mod own;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::PermissionsExt;
@@ -14,6 +16,8 @@ use evenkeel_model::config::{Config, CookieValue, Pool, SecretRef, Sticky};
 
 use crate::origin::words;
 
+pub(crate) use own::{OwnSecrets, SECRET_BYTES};
+
 /// The most bytes of a secret's file: a larger one is no secret but a mistake.
 const MOST_BYTES: u64 = 64 * 1024;
 
@@ -24,6 +28,8 @@ pub(crate) struct TokenKeys {
     /// Which secrets each method's keys were made of, to notice changed ones.
     marks: HashMap<PoolName, Vec<Mark>>,
     marker: RandomState,
+    /// The version of the own secrets that they were made of.
+    own: u64,
 }
 
 /// Which secrets a method's keys were made of: keyed hashes that tell nothing else.
@@ -50,8 +56,8 @@ impl TokenKeys {
     ///
     /// # Errors
     /// Every pool whose secret cannot be read or is too short.
-    pub(crate) fn next(&self, config: &Config, own: &[u8]) -> Result<Self, Vec<NoKey>> {
-        let mut next = Self { marker: self.marker.clone(), ..Self::default() };
+    pub(crate) fn next(&self, config: &Config, own: &OwnSecrets) -> Result<Self, Vec<NoKey>> {
+        let mut next = Self { marker: self.marker.clone(), own: own.version(), ..Self::default() };
         let mut missing = Vec::new();
         for pool in config.pools.iter().filter(|pool| !pool.sticky.is_empty()) {
             match self.of_pool(pool, own) {
@@ -63,6 +69,11 @@ impl TokenKeys {
             }
         }
         if missing.is_empty() { Ok(next) } else { Err(missing) }
+    }
+
+    /// Whether the own secrets are still those that the keys were made of.
+    pub(crate) fn are_of(&self, own: &OwnSecrets) -> bool {
+        self.own == own.version()
     }
 
     /// The keys, as a snapshot takes them.
@@ -81,7 +92,7 @@ impl TokenKeys {
         renewed
     }
 
-    fn of_pool(&self, pool: &Pool, own: &[u8]) -> Result<(Vec<Mark>, Arc<[MethodKeys]>), String> {
+    fn of_pool(&self, pool: &Pool, own: &OwnSecrets) -> Result<(Vec<Mark>, Arc<[MethodKeys]>), String> {
         let secrets = pool.sticky.iter().map(|sticky| Secrets::of(sticky, own)).collect::<Result<Vec<_>, _>>()?;
         let marks: Vec<Mark> = secrets.iter().map(|secrets| secrets.mark(&self.marker)).collect();
         let held = self.keys.get(&pool.name).zip(self.marks.get(&pool.name));
@@ -106,26 +117,30 @@ struct Secrets {
     cookie: String,
     token: Option<Vec<u8>>,
     previous: Option<Vec<u8>>,
+    /// Of the other nodes of the cluster, for who takes the own one.
+    others: Vec<Vec<u8>>,
     hmac: Vec<u8>,
 }
 
 impl Secrets {
-    /// `own` is the secret of tokens whose method names none.
-    fn of(sticky: &Sticky, own: &[u8]) -> Result<Self, String> {
+    /// `own` are the secrets of tokens whose method names none.
+    fn of(sticky: &Sticky, own: &OwnSecrets) -> Result<Self, String> {
         let Some(cookie) = sticky.cookie() else { return Ok(Self::default()) };
         let token = cookie.knows(|form| form == CookieValue::Token);
-        let current = || cookie.key.as_ref().map_or_else(|| Ok(own.to_vec()), read);
+        let current = || cookie.key.as_ref().map_or_else(|| Ok(own.current().to_vec()), read);
+        let is_own = token && cookie.key.is_none();
         Ok(Self {
             cookie: cookie.name.clone(),
             token: token.then(current).transpose()?,
             previous: cookie.previous.as_ref().map(read).transpose()?,
+            others: if is_own { own.others().map(<[u8]>::to_vec).collect() } else { Vec::new() },
             hmac: cookie.hmac_key.as_ref().map(read).transpose()?.unwrap_or_default(),
         })
     }
 
     fn mark(&self, marker: &RandomState) -> Mark {
         let token = marker.hash_one(&self.token);
-        let all = marker.hash_one((&self.token, &self.previous, &self.hmac));
+        let all = marker.hash_one((&self.token, &self.previous, &self.others, &self.hmac));
         Mark { cookie: self.cookie.clone(), token, all }
     }
 
@@ -135,8 +150,11 @@ impl Secrets {
         let Some(current) = self.token.as_ref().map(derive).transpose()? else {
             return Ok(MethodKeys { token: None, hmac: self.hmac.clone() });
         };
-        let mut previous: Vec<Key> = self.previous.as_ref().map(derive).transpose()?.into_iter().collect();
+        let accepted = self.previous.iter().chain(&self.others);
+        let mut previous = accepted.map(derive).collect::<Result<Vec<Key>, String>>()?;
         match before {
+            // It is among the others then.
+            _ if !self.others.is_empty() => {}
             Some((true, keys)) => previous.push(keys.current.clone()),
             Some((false, keys)) => previous.extend(keys.previous.last().cloned()),
             None => {}
@@ -210,6 +228,10 @@ mod tests {
         assert_eq!(read(&SecretRef::File(path)), Ok(b"sixteen bytes at least".to_vec()));
     }
 
+    fn none() -> OwnSecrets {
+        OwnSecrets::of(Vec::new(), 0)
+    }
+
     fn sticky(name: &str, secret: SecretRef) -> Config {
         let host = Host::Ip("127.0.0.1".parse().unwrap());
         let server = Server::new(ServerName::new("a").unwrap(), ServerAddr { host, port: 80 });
@@ -226,12 +248,12 @@ mod tests {
         let config = sticky("shop", SecretRef::File(path.clone()));
         let shop = PoolName::new("shop").unwrap();
         std::fs::write(&path, "the first of two secrets").unwrap();
-        let first = TokenKeys::default().next(&config, &[]).unwrap();
-        let same = first.next(&config, &[]).unwrap();
+        let first = TokenKeys::default().next(&config, &none()).unwrap();
+        let same = first.next(&config, &none()).unwrap();
         assert!(Arc::ptr_eq(&first.by_pool()[&shop], &same.by_pool()[&shop]));
 
         std::fs::write(&path, "the second of two secrets").unwrap();
-        let second = same.next(&config, &[]).unwrap();
+        let second = same.next(&config, &none()).unwrap();
         assert_eq!(second.by_pool()[&shop][0].token.as_ref().unwrap().previous.len(), 1);
         assert_eq!((same.renewed(&first), second.renewed(&same)), (vec![], vec![&shop]));
     }
@@ -241,7 +263,7 @@ mod tests {
         let dir = Scratch::new();
         let path = dir.path().join("key");
         std::fs::write(&path, "short").unwrap();
-        let refused = TokenKeys::default().next(&sticky("shop", SecretRef::File(path)), &[]).unwrap_err();
+        let refused = TokenKeys::default().next(&sticky("shop", SecretRef::File(path)), &none()).unwrap_err();
         assert_eq!(refused.len(), 1);
         assert!(refused[0].pool.as_str() == "shop" && refused[0].cause.contains("5 bytes"), "{refused:?}");
     }

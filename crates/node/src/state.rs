@@ -9,24 +9,26 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
 
 use evenkeel_net::process::User;
-use evenkeel_net::{files, process, rng};
+use evenkeel_net::{clock, files, process, rng};
 
 use crate::history::History;
 use crate::intents::Intents;
 use crate::keeper::SavedVerdicts;
 use crate::origin::{Texts, words};
+use crate::secrets::{OwnSecrets, SECRET_BYTES};
 
 /// The mode of the directory: it holds keys.
 const DIR_MODE: u32 = 0o700;
 /// The mode of what is in it.
 const FILE_MODE: u32 = 0o600;
-/// Bytes of a generated secret: as many as the keys that are derived from it.
-const SECRET_BYTES: usize = 32;
 /// More bytes than a file of ours has; a larger one is not ours.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
+/// The secrets of tokens that the nodes of a cluster told each other.
+const STICKY_KEYS: &str = "sticky.keys";
 const STICKY_KEY: &str = "sticky.key";
 const HASH_SEED: &str = "hash.seed";
 /// The seed of the names of sessions that nodes share.
@@ -91,13 +93,31 @@ impl State {
         Ok(Self { dir: Some(dir.to_owned()), _lock: Some(Arc::new(lock)), ..Self::none() })
     }
 
-    /// The secret from which keys of sticky cookies are derived where the configuration names none. It is made once;
-    /// without a directory it lasts as long as the process.
+    /// The secrets from which keys of sticky cookies are derived where the configuration names none: one that is made once,
+    /// and those of other nodes. Without a directory they last as long as the process.
     ///
     /// # Errors
     /// Where the file cannot be used, in words.
-    pub(crate) fn sticky_secret(&self) -> Result<Vec<u8>, String> {
-        self.secret(STICKY_KEY)
+    pub(crate) fn sticky_secrets(&self) -> Result<OwnSecrets, String> {
+        let secret = self.secret(STICKY_KEY)?;
+        let made = self.path(STICKY_KEY).and_then(|path| std::fs::metadata(path).ok()?.modified().ok());
+        let made = made.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_else(clock::unix_now);
+        let mut all = OwnSecrets::of(secret, made.as_secs());
+        match self.read(STICKY_KEYS).map(|bytes| OwnSecrets::from_json(&bytes)) {
+            Some(Ok(known)) => {
+                all.merge(&known);
+            }
+            Some(Err(error)) => {
+                tracing::warn!("the other nodes' secrets in `{STICKY_KEYS}` are unreadable and not used: {error}");
+            }
+            None => {}
+        }
+        Ok(all)
+    }
+
+    /// Keeps what other nodes told of theirs.
+    pub(crate) fn save_sticky_secrets(&self, secrets: &OwnSecrets) {
+        let _is_written = self.write(STICKY_KEYS, &secrets.to_json());
     }
 
     /// The seed of hashes: the same over restarts, so that a hashed client finds the same server.
@@ -262,23 +282,23 @@ mod tests {
         let state = State::open(&path, None).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
 
-        let secret = state.sticky_secret().unwrap();
+        let secret = state.sticky_secrets().unwrap();
         assert!(State::open(&path, None).unwrap_err().contains("another evenkeel"));
         drop(state);
         let state = State::open(&path, None).unwrap();
-        assert_eq!(state.sticky_secret().unwrap(), secret);
+        assert!(state.sticky_secrets().unwrap() == secret);
         assert_eq!(state.hash_seed().unwrap(), state.hash_seed().unwrap());
         let key = path.join(STICKY_KEY);
         assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
 
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(state.sticky_secret().unwrap_err().contains("chmod 0600"));
+        assert!(state.sticky_secrets().err().unwrap().contains("chmod 0600"));
     }
 
     #[test]
     fn without_a_directory_secrets_last_as_long_as_their_holder() {
         let state = State::none();
-        assert_ne!(state.sticky_secret().unwrap(), state.sticky_secret().unwrap());
+        assert!(state.sticky_secrets().unwrap() != state.sticky_secrets().unwrap());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use evenkeel_model::{ListenerName, PoolName, ServerId, Verdict};
 use evenkeel_net::process::Usage;
 use evenkeel_proxy::{ListenerStats, PoolStats, ServerStats, Totals};
 
-use crate::intents::Intent;
+use crate::intents::{Intent, NodeDrain};
 use crate::sessions::SessionsOn;
 
 /// A node at one moment.
@@ -42,6 +42,8 @@ pub struct NodeStatus {
     pub listeners: Vec<ListenerStatus>,
     /// The pools in written order.
     pub pools: Vec<PoolStatus>,
+    /// By whom this node was drained and why, if it was.
+    pub drained: Option<NodeDrain>,
     /// The zone files that are kept in step, by block.
     pub zonefiles: Arc<Vec<ZonefileReport>>,
     /// The certificates that listeners show.

@@ -134,6 +134,11 @@ impl Shared {
         self.leaving.set(addrs);
     }
 
+    /// Clients are to go elsewhere, whatever address they came to: their connections end with the answer under way.
+    pub fn set_all_leaving(&self, all: bool) {
+        self.leaving.set_all(all);
+    }
+
     /// Whether an address of ours leaves this machine.
     pub(crate) fn is_leaving(&self, addr: IpAddr) -> bool {
         self.leaving.holds(addr)

@@ -21,15 +21,18 @@ pub(super) static OPERATIONS: &[Operation] = &[
         path: "/readyz",
         id: "isReady",
         noun: "health",
-        doc: "Says whether traffic is wanted: a configuration is applied, and the node is not stopping.",
+        doc: "Says whether traffic is wanted: a configuration is applied, and the node is neither drained nor stopping.",
         needs: Needs::Nobody,
         gives: Gives::Text,
         problems: &[Code::A403],
         run: |call| {
             Box::pin(async move {
-                match call.control.status().await.stopping {
-                    true => Ok(payload::typed(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "stopping\n")),
-                    false => text("ready\n"),
+                let status = call.control.status().await;
+                let unready = |word| Ok(payload::typed(StatusCode::SERVICE_UNAVAILABLE, PLAIN, word));
+                match (status.stopping, status.drained) {
+                    (true, _) => unready("stopping\n"),
+                    (false, Some(_)) => unready("drained\n"),
+                    (false, None) => text("ready\n"),
                 }
             })
         },

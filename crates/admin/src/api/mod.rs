@@ -13,6 +13,7 @@ mod listeners;
 mod log;
 mod login;
 mod metrics;
+pub mod node;
 pub mod openapi;
 mod pages;
 mod pools;
@@ -54,6 +55,7 @@ static NOUNS: &[&[Operation]] = &[
     routes::OPERATIONS,
     config::OPERATIONS,
     cluster::OPERATIONS,
+    node::OPERATIONS,
     events::OPERATIONS,
     zonefiles::OPERATIONS,
     process::OPERATIONS,

@@ -147,6 +147,7 @@ fn top(html: &mut Html, facts: &Facts) {
     let plural = if servers == 1 { " server" } else { " servers" };
     match (report.stopping, down, servers) {
         (true, ..) => html.raw("◐ stopping"),
+        _ if report.drained.is_some() => html.raw("◐ drained"),
         (_, _, 0) => html.raw("no servers"),
         (_, 0, _) => html.raw("✓ all well, ").text(servers).raw(plural),
         _ => html.raw("✕ ").text(down).raw(" of ").text(servers).raw(plural).raw(" down"),

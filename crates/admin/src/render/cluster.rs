@@ -4,7 +4,10 @@ use std::fmt::{self, Write};
 
 use super::table::Table;
 use super::words::{age, plain};
-use crate::report::{ClusterReport, NodeReport};
+use crate::report::{ClusterReport, NodeReport, OtherViewReport};
+
+/// Servers of which is shown that another node sees them otherwise.
+const SHOWN: usize = 5;
 
 /// The cluster as text.
 pub fn cluster(report: &ClusterReport) -> String {
@@ -15,7 +18,9 @@ pub fn cluster(report: &ClusterReport) -> String {
 }
 
 fn write(to: &mut String, report: &ClusterReport) -> fmt::Result {
-    writeln!(to, "cluster {}, seen by node {} ({})", plain(&report.name), plain(&report.node), plain(&report.phase))?;
+    let drained = if report.drained { ", drained" } else { "" };
+    let (name, node, phase) = (plain(&report.name), plain(&report.node), plain(&report.phase));
+    writeln!(to, "cluster {name}, seen by node {node} ({phase}{drained})")?;
     for concern in concerns(report) {
         writeln!(to, "! {concern}")?;
     }
@@ -43,6 +48,7 @@ fn write(to: &mut String, report: &ClusterReport) -> fmt::Result {
     for node in &report.nodes {
         let heard =
             node.age_ms.map(|age| format!("{}, {age} ms ago", node.state)).unwrap_or_else(|| node.state.clone());
+        let heard = if node.drained { format!("{heard}, drained") } else { heard };
         let hears = if node.hears_us { "yes" } else { "no" };
         let network = if node.reaches { "reached" } else { "not reached" };
         table.row([
@@ -92,7 +98,18 @@ pub(crate) fn concerns(report: &ClusterReport) -> Vec<String> {
             concerns.push(format!("{name} runs another configuration than this node"));
         }
         if let Some(why) = node.share_trouble.as_deref().filter(|_| node.state == "up") {
-            concerns.push(format!("learned sessions are not shared with {name}: {}", plain(why)));
+            concerns.push(format!(
+                "sessions, orders and token keys are not shared with {name}, each node goes on with its own: {}",
+                plain(why)
+            ));
+        }
+        for other in node.sees_otherwise.iter().take(SHOWN) {
+            let OtherViewReport { server, state, text, here } = other;
+            let (server, text) = (plain(server), plain(text));
+            concerns.push(format!("{name} holds {server} for {state}, this node for {here}: {text}"));
+        }
+        if let Some(more) = node.sees_otherwise.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            concerns.push(format!("{name} holds {more} more servers for something else than this node"));
         }
         for trouble in node.paths.iter().filter_map(|path| path.trouble.as_deref()) {
             concerns.push(format!("{name}: {}", plain(trouble)));
@@ -140,6 +157,7 @@ mod tests {
             name: "edge".to_owned(),
             node: "lb1".to_owned(),
             phase: "active".to_owned(),
+            drained: false,
             nodes: vec![node("lb2", "up", false), node("lb3", "dead", false)],
             groups: vec![group],
             troubles: vec!["addresses on eth0 cannot be announced".to_owned()],

@@ -103,7 +103,11 @@ pub fn top(report: &StatusReport, screen: Screen) -> Vec<String> {
 fn node(report: &StatusReport) -> String {
     let servers = report.pools.iter().flat_map(|pool| &pool.servers);
     let (all, serving) = (servers.clone().count(), servers.filter(|server| server.is_serving()).count());
-    let stopping = if report.stopping { " · stopping" } else { "" };
+    let stopping = match (report.stopping, &report.drained) {
+        (true, _) => " · stopping",
+        (false, Some(_)) => " · drained",
+        (false, None) => "",
+    };
     format!(
         "evenkeel {} · {serving} of {} up · up {} · generation {}{stopping}",
         plain(&report.node),

@@ -13,6 +13,9 @@ pub struct ClusterReport {
     /// How far this node is: `listening`, `active`, `doubting`, `leaving`; `silent` where its heartbeat thread does not
     /// answer.
     pub phase: String,
+    /// Whether an operator drained this node.
+    #[serde(default)]
+    pub drained: bool,
     /// The other nodes, in written order.
     pub nodes: Vec<NodeReport>,
     /// The groups, in written order.
@@ -36,6 +39,9 @@ pub struct NodeReport {
     pub hears_us: bool,
     /// How far it is, by its own word.
     pub phase: String,
+    /// Whether an operator drained it.
+    #[serde(default)]
+    pub drained: bool,
     /// Percent of its capacity that it can serve with.
     pub score: u8,
     /// Whether it reaches its ping nodes.
@@ -44,7 +50,7 @@ pub struct NodeReport {
     pub other_config: bool,
     /// Heartbeats of it that were too old to count: replayed, or much delayed.
     pub refused: u64,
-    /// Whether learned sessions are shared with it at the moment.
+    /// Whether sessions, orders, verdicts and token keys are shared with it at the moment.
     #[serde(default)]
     pub shares: bool,
     /// Why they are not; none for a witness, which has none.
@@ -59,8 +65,24 @@ pub struct NodeReport {
     /// Whether it runs another configuration file than this node, as far as it said.
     #[serde(default)]
     pub other_file: bool,
+    /// Servers that it holds for something else than this node does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sees_otherwise: Vec<OtherViewReport>,
     /// Its paths in written order, those on which anything ever came.
     pub paths: Vec<PathReport>,
+}
+
+/// A server that another node holds for something else than this one does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherViewReport {
+    /// Which server: POOL/SERVER.
+    pub server: String,
+    /// What the other node holds it for.
+    pub state: String,
+    /// Why, in its words.
+    pub text: String,
+    /// What this node holds it for.
+    pub here: String,
 }
 
 /// One path from another node.
@@ -96,6 +118,9 @@ pub struct GroupReport {
     /// Who would own it if its owner died at this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// What `takeover` would do here at this moment, in a sentence.
+    #[serde(default)]
+    pub takeover: String,
     /// The last times that it came to this node, the latest first.
     #[serde(default)]
     pub moves: Vec<MoveReport>,

@@ -37,6 +37,10 @@ impl Control for Node {
         })
     }
 
+    fn order_node(&self, _: crate::NodeOrder) -> Answer<'_, bool> {
+        Box::pin(async { true })
+    }
+
     fn reload(&self) -> Answer<'_, Result<ReloadReport, ReloadRefused>> {
         Box::pin(async {
             match self.reloads.fetch_add(1, Ordering::Relaxed) % 2 {

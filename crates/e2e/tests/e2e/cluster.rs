@@ -36,15 +36,21 @@ impl Pair {
 
     /// With this in the place of a listener that answers by itself.
     pub(crate) fn start_serving(listener: &str) -> Self {
-        Self::start_file(listener, |_| format!("        ip {SERVICE}/24\n"))
+        Self::start_file(listener, "", |_| format!("        ip {SERVICE}/24\n"))
     }
 
     /// With further lines at the top of the file, and these in the group.
     pub(crate) fn start_group(top: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
-        Self::start_file(&format!("{top}http :80 {{\n    respond 200\n}}\n"), lines)
+        Self::start_file(&format!("{top}http :80 {{\n    respond 200\n}}\n"), "", lines)
     }
 
-    fn start_file(top: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
+    /// With a further line in the cluster's block.
+    fn start_by(line: &str) -> Self {
+        let top = "http :80 {\n    respond 200\n}\n";
+        Self::start_file(top, line, |_| format!("        ip {SERVICE}/24\n"))
+    }
+
+    fn start_file(top: &str, more: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
         let network = Network::new(CLIENT);
         let scratch = Scratch::new("cluster");
         let key = scratch.write("key", &"k".repeat(40));
@@ -52,7 +58,7 @@ impl Pair {
         std::fs::set_permissions(&key, owner_alone).unwrap();
         let lines = lines(&scratch);
         let config = format!(
-            "{top}cluster edge key=file:{} {{\n    node lb1 10.77.0.1\n    node lb2 10.77.0.2\n    \
+            "{top}cluster edge key=file:{} {{\n    node lb1 10.77.0.1\n    node lb2 10.77.0.2\n    {more}\n    \
              group web prefer=lb1 {{\n{lines}    }}\n}}\n",
             key.display()
         );
@@ -238,6 +244,54 @@ fn an_address_that_another_program_takes_is_put_back() {
         pair.await_owner(1);
     }
     assert!(pair.nodes[0].output().contains("was taken away by another program and is back"));
+}
+
+#[test]
+fn heartbeats_go_by_multicast_and_by_broadcast_as_well() {
+    if !is_root_or_skips("heartbeats_go_by_multicast_and_by_broadcast_as_well", "for network namespaces") {
+        return;
+    }
+    for line in ["multicast 239.192.0.94", "broadcast 10.77.0.255"] {
+        let mut pair = Pair::start_by(line);
+        // From node to node nothing comes through any more.
+        for node in 1..=2 {
+            pair.network.refuse_datagrams(node, 6940);
+        }
+        std::thread::sleep(Duration::from_secs(3));
+        for node in 1..=2 {
+            let report = await_for("a report", PATIENCE, || pair.report(node));
+            let other = &report["nodes"][0];
+            assert_eq!((&other["state"], &other["hears_us"]), (&"up".into(), &true.into()), "{line}: {report}");
+        }
+        pair.await_owner(1);
+        pair.node(1).kill();
+        pair.await_owner(2);
+        let told = pair.nodes[1].output();
+        assert!(told.contains("node lb1 has resigned"), "{line}: {told}");
+    }
+}
+
+#[test]
+fn times_and_preferences_change_by_a_reload_and_the_owner_goes_on() {
+    let name = "times_and_preferences_change_by_a_reload_and_the_owner_goes_on";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    let client = pair.client();
+    let text = std::fs::read_to_string(pair.scratch.file("evenkeel.conf")).unwrap();
+    pair.scratch.write("evenkeel.conf", &text.replace("    node lb1", "    beat every=20ms dead=100ms\n    node lb1"));
+    // One node after the other: until both have it, 100 ms would be less than the other's pause.
+    assert!(!pair.command(1, &["reload"]), "nodes that live would be taken for dead");
+    let step = text.replace("    node lb1", "    beat every=30ms dead=900ms\n    node lb1");
+    pair.scratch.write("evenkeel.conf", &step.replace("prefer=lb1", "prefer=lb2 failback=2s"));
+    for node in [1, 2] {
+        assert!(pair.command(node, &["reload"]));
+    }
+    pair.await_owner(2);
+    let seen = client.end();
+    assert!(seen.failed <= 2 && seen.outage < Duration::from_secs(2), "{seen:?}");
+    assert!(pair.report(1).is_some_and(|report| report["nodes"][0]["other_config"] == false));
 }
 
 #[test]

@@ -184,6 +184,34 @@ fn the_demo_of_dns_moves_its_client_away_from_what_is_dead() {
 }
 
 #[test]
+fn the_demo_of_failover_moves_the_address_away_from_what_is_dead_or_stands_still() {
+    let scratch = Scratch::new("demo-ha");
+    let arguments = ["demo", "--ha", "--tour"];
+    let mut demo =
+        Process::start("evenkeel demo", Path::new(program()), &arguments, scratch.path(), scratch.file("output"));
+    let status = demo.end(Duration::from_secs(120));
+    let said = demo.output();
+    assert!(status.success(), "{status}\n{said}");
+    let mut rest = said.as_str();
+    for line in [
+        "lb1 is killed (kill -9)",
+        "lb2 has 127.0.0.30",
+        "lb1 is started again",
+        "lb1 is to take the address over",
+        "lb1 has 127.0.0.30",
+        "lb1 stands still",
+        "lb2 has 127.0.0.30",
+        "lb1 goes on",
+    ] {
+        rest = rest.split_once(line).unwrap_or_else(|| panic!("`{line}` in\n{said}")).1;
+    }
+    let total = said.split("in all: ").nth(1).unwrap();
+    assert!(total.contains(" by lb1") && total.contains(" by lb2"), "{said}");
+    let house = said.split("--control ").nth(1).and_then(|rest| rest.split("/lb1.sock").next()).unwrap();
+    assert!(!Path::new(house).exists(), "{house}");
+}
+
+#[test]
 fn the_demo_tour_ends_by_itself_and_leaves_nothing_behind() {
     let scratch = Scratch::new("demo");
     let mut demo =

@@ -36,6 +36,7 @@ mod reload;
 mod resolvers;
 mod sessions;
 mod setting;
+mod sharing;
 mod steady;
 mod sticky;
 mod tcp;

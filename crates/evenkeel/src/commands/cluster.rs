@@ -20,7 +20,8 @@ const LOOKS: u32 = 400;
 pub(crate) fn cluster(command: &ClusterCommand) -> Exit {
     match command {
         ClusterCommand::Status(args) => status(args),
-        ClusterCommand::Takeover(args) => order(args, WishedMove::Takeover),
+        ClusterCommand::Takeover(args) if args.dry_run => preview(&args.group),
+        ClusterCommand::Takeover(args) => order(&args.group, WishedMove::Takeover),
         ClusterCommand::Standby(args) => order(args, WishedMove::Standby),
         ClusterCommand::Ready(args) => order(args, WishedMove::Ready),
         ClusterCommand::Init(args) => super::init::init(args, &secret()),
@@ -67,6 +68,29 @@ fn order(args: &GroupArgs, wish: WishedMove) -> Exit {
         }
     }
     exit
+}
+
+/// What a takeover would do.
+fn preview(args: &GroupArgs) -> Exit {
+    let report = match client(args.remote.control.as_deref()).cluster() {
+        Ok(report) => report,
+        Err(error) => return failed(&error),
+    };
+    let is_meant = |group: &&GroupReport| args.group.as_ref().is_none_or(|name| *name == group.name);
+    let groups: Vec<&GroupReport> = report.groups.iter().filter(is_meant).collect();
+    if let Some(name) = args.group.as_ref().filter(|_| groups.is_empty()) {
+        let known: Vec<&str> = report.groups.iter().map(|group| group.name.as_str()).collect();
+        output::say(format_args!("evenkeel: there is no group `{name}`; there are {}", known.join(", ")));
+        return Exit::Failed;
+    }
+    for group in groups {
+        if args.remote.json {
+            print_json(group);
+        } else {
+            output::print(format!("group {}: {}", group.name, group.takeover));
+        }
+    }
+    Exit::Done
 }
 
 /// The group that was named, or all.

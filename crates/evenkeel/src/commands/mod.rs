@@ -1,5 +1,6 @@
 //! The commands, one file for each kind.
 
+mod aside;
 pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod config;

@@ -7,23 +7,29 @@ use evenkeel_admin::report::ServerReport;
 use evenkeel_admin::servers::{ServerWish, WishedState, WishedWeight, duration};
 
 use super::remote::{client, failed, print_json};
-use crate::args::{OrderArgs, WeightArgs};
+use crate::args::{AsideArgs, HowArgs, OrderArgs, WeightArgs};
 use crate::exit::Exit;
 use crate::output;
 
 /// How often a drain that is waited for is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 
-pub(crate) fn drain(args: &OrderArgs) -> Exit {
-    order(args, &wish(args, WishedState::Drain))
+pub(crate) fn drain(args: &AsideArgs) -> Exit {
+    match &args.server {
+        Some(server) => order(server, &args.how, &wish(&args.how, WishedState::Drain)),
+        None => super::aside::order(&args.how, true),
+    }
 }
 
 pub(crate) fn maint(args: &OrderArgs) -> Exit {
-    order(args, &wish(args, WishedState::Maint))
+    order(&args.server, &args.how, &wish(&args.how, WishedState::Maint))
 }
 
-pub(crate) fn ready(args: &OrderArgs) -> Exit {
-    order(args, &wish(args, WishedState::Ready))
+pub(crate) fn ready(args: &AsideArgs) -> Exit {
+    match &args.server {
+        Some(server) => order(server, &args.how, &wish(&args.how, WishedState::Ready)),
+        None => super::aside::order(&args.how, false),
+    }
 }
 
 pub(crate) fn weight(args: &WeightArgs) -> Exit {
@@ -33,29 +39,37 @@ pub(crate) fn weight(args: &WeightArgs) -> Exit {
     };
     let wish = ServerWish {
         weight: Some(weight),
-        lasting: args.order.lasting.clone(),
-        why: args.order.why.clone(),
+        lasting: args.order.how.lasting.clone(),
+        why: args.order.how.why.clone(),
         ..ServerWish::default()
     };
-    order(&args.order, &wish)
+    order(&args.order.server, &args.order.how, &wish)
 }
 
-fn wish(args: &OrderArgs, state: WishedState) -> ServerWish {
+fn wish(args: &HowArgs, state: WishedState) -> ServerWish {
     ServerWish { state: Some(state), weight: None, lasting: args.lasting.clone(), why: args.why.clone() }
 }
 
-fn order(args: &OrderArgs, wish: &ServerWish) -> Exit {
-    let limit = match args.wait.as_deref().map(|text| duration(text).ok_or(text)) {
-        None => None,
-        Some(Ok(limit)) => Some(limit),
+/// How long is to be waited, if at all.
+pub(super) fn limit(args: &HowArgs) -> Result<Option<Duration>, Exit> {
+    match args.wait.as_deref().map(|text| duration(text).ok_or(text)) {
+        None => Ok(None),
+        Some(Ok(limit)) => Ok(Some(limit)),
         Some(Err(text)) => {
             let allowed = "a number and its unit, such as `90s` or `5m`";
             output::say(format_args!("evenkeel: `{text}` is no duration: {allowed}"));
-            return Exit::Bad;
+            Err(Exit::Bad)
         }
+    }
+}
+
+fn order(server: &str, args: &HowArgs, wish: &ServerWish) -> Exit {
+    let limit = match limit(args) {
+        Ok(limit) => limit,
+        Err(exit) => return exit,
     };
     let client = client(args.remote.control.as_deref());
-    let (pool, server) = match place(&client, &args.server) {
+    let (pool, server) = match place(&client, server) {
         Ok(place) => place,
         Err(exit) => return exit,
     };

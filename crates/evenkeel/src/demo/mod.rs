@@ -5,6 +5,7 @@
 //! node knows that it is a demo.
 
 mod dns;
+mod ha;
 mod house;
 mod keys;
 mod load;
@@ -22,8 +23,11 @@ use stage::Stage;
 pub(crate) fn demo(args: &DemoArgs) -> Exit {
     // The stage tells what happens; the log only what should not.
     logging::start(LogLevel::Error);
-    let shown =
-        if args.dns { evenkeel_node::run_beside(dns::show(args)) } else { evenkeel_node::run_beside(show(args)) };
+    let shown = match (args.dns, args.ha) {
+        (true, _) => evenkeel_node::run_beside(dns::show(args)),
+        (false, true) => evenkeel_node::run_beside(ha::show(args)),
+        (false, false) => evenkeel_node::run_beside(show(args)),
+    };
     match shown {
         Ok(exit) => exit,
         Err(error) => output::fail(error),

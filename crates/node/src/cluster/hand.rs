@@ -61,6 +61,8 @@ pub(super) enum Order<'a> {
     Renew { group: u8 },
     /// A sign of life, with what is to be sent over every path if it was the last.
     Resignation(&'a [u8]),
+    /// How long the kernel keeps addresses, and how long the other side may be silent, from now on; milliseconds.
+    Times { lifetime: u32, patience: u32 },
     /// An orderly end: nothing is to be sent.
     Leave,
 }
@@ -90,6 +92,11 @@ impl<'a> Order<'a> {
                 out.push(b'B');
                 out.extend(*bytes);
             }
+            Self::Times { lifetime, patience } => {
+                out.push(b'T');
+                out.extend(lifetime.to_ne_bytes());
+                out.extend(patience.to_ne_bytes());
+            }
             Self::Leave => out.push(b'L'),
         }
     }
@@ -112,6 +119,10 @@ impl<'a> Order<'a> {
             (b'A', [group]) => Self::Announce { group: *group },
             (b'N', [group]) => Self::Renew { group: *group },
             (b'B', bytes) => Self::Resignation(bytes),
+            (b'T', [a, b, c, d, e, f, g, h]) => Self::Times {
+                lifetime: u32::from_ne_bytes([*a, *b, *c, *d]),
+                patience: u32::from_ne_bytes([*e, *f, *g, *h]),
+            },
             (b'L', []) => Self::Leave,
             _ => return None,
         })
@@ -163,6 +174,7 @@ mod tests {
             Order::Announce { group: 3 },
             Order::Renew { group: 4 },
             Order::Resignation(b"the last word"),
+            Order::Times { lifetime: 2000, patience: 80 },
             Order::Leave,
         ];
         let mut bytes = Vec::new();

@@ -16,7 +16,7 @@ mod thread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -46,13 +46,13 @@ use share::{Peer, Sharing};
 use telling::Teller;
 use thread::{Command, Heart, Line, PingNode};
 
-pub use crate::supervisor::{ClusterStatus, GroupOrder, GroupRefused};
+pub use crate::supervisor::{ClusterStatus, GroupOrder, GroupRefused, OtherView};
 pub use evenkeel_cluster::{Cause, GroupView, Hearing, Move, PacketError, PathView, PeerView, Phase, Role, View};
 pub use guard::run_address_guard;
 pub(crate) use hand::Report;
 pub use share::Link;
-pub(crate) use share::SharingThread;
-pub(crate) use thread::Told;
+pub(crate) use share::{Heard, Paper, SharingThread, Topic};
+pub(crate) use thread::{Held, News, Told};
 
 /// The name of the hidden command that is the address guard.
 pub const GUARD_COMMAND: &str = "address-guard";
@@ -107,9 +107,9 @@ pub(crate) fn ready(
     let (seed, shared_keys) = (state.cluster_seed(keys.seed()), keys.clone());
     let routes = routes(cluster, me);
     let mut paths = Vec::with_capacity(routes.len());
-    for (own, peers) in &routes {
-        let path = Path::open(*own, peers.clone()).map_err(|error| {
-            Refusal::plain(format!("cluster `{}`: no heartbeats from {own}: {error}", cluster.name))
+    for route in &routes {
+        let path = open_path(route).map_err(|(what, error)| {
+            Refusal::plain(format!("cluster `{}`: no heartbeats {what}: {error}", cluster.name))
         })?;
         paths.push(path);
     }
@@ -123,7 +123,7 @@ pub(crate) fn ready(
     for (index, group) in cluster.groups.iter().enumerate() {
         node.remember_epoch(index, state.claim(&cluster.name, &group.name));
     }
-    let peers = routes.iter().map(|(_, peers)| peers.iter().map(|peer| peer.ip().to_canonical()).collect()).collect();
+    let peers = routes.iter().map(|route| route.peers.iter().map(|peer| peer.ip().to_canonical()).collect()).collect();
     Ok(Ready {
         node,
         paths,
@@ -162,6 +162,11 @@ impl Ready {
             leaving: BTreeSet::new(),
             mute: BTreeMap::new(),
         })
+    }
+
+    /// This node's id.
+    pub(crate) fn id(&self) -> u32 {
+        name_id(&self.name)
     }
 
     /// A seed that all nodes have, for the names of learned sessions.
@@ -209,6 +214,18 @@ impl Cluster {
         }
     }
 
+    /// Other times, preferences and ping nodes from now on.
+    pub(crate) fn change_settings(&self, news: News) {
+        if !self.line.tell(Command::Settings(Box::new(news))) {
+            tracing::error!("the heartbeat thread takes no settings; it goes on with those that it has");
+        }
+    }
+
+    /// Tells the others something as a whole, in the place of what was told of that topic before.
+    pub(crate) fn lay(&self, topic: Topic, bytes: Vec<u8>) {
+        self.sharing.desk.lay(topic, bytes);
+    }
+
     /// Tells the others which configuration runs here.
     pub(crate) fn run_config(&self, digest: [u8; 8]) {
         self.sharing.run_config(digest);
@@ -239,6 +256,39 @@ impl Cluster {
             tracing::error!("the heartbeat thread has not ended after {} s", crate::crew::JOIN_PATIENCE.as_secs());
         }
     }
+}
+
+/// What a reload changes of a cluster while it goes on; nothing where it changes nothing, or needs a restart. `me` is this
+/// node's name.
+///
+/// # Errors
+/// Where the other nodes, which are reloaded before or after, would take this one for dead or it them, or a ping node cannot be
+/// asked.
+pub(crate) fn news(now: &config::Cluster, next: &config::Cluster, me: &str) -> Result<Option<News>, Refusal> {
+    let rest = |cluster: &config::Cluster| config::Cluster {
+        key: now.key.clone(),
+        accept: now.accept.clone(),
+        ..cluster.clone()
+    };
+    let Some(place) = next.node(me).filter(|_| now.becomes(next) && rest(now) != rest(next)) else { return Ok(None) };
+    for (slow, quick) in [(now.beat, next.beat), (next.beat, now.beat)] {
+        if quick.dead < slow.every * 3 {
+            let (dead, every) = (quick.dead.as_millis(), slow.every.as_millis());
+            return Err(Refusal::with_hint(
+                format!(
+                    "cluster `{}`: `dead` of {dead} ms and `every` of {every} ms would meet while nodes are reloaded one by one, and nodes that live be taken for dead",
+                    next.name
+                ),
+                Some("go in two steps: first the shorter `every` with the longer `dead` on all nodes, then the rest"),
+            ));
+        }
+    }
+    let settings =
+        settings(next, place).map_err(|error| Refusal::plain(format!("cluster `{}`: {error}", next.name)))?;
+    let need = next.ping.as_ref().map_or(0, |ping| ping.need);
+    let pings = (now.ping != next.ping).then(|| pings(next)).transpose()?.map(|pings| (pings, need));
+    let (dead, lifetime) = (next.beat.dead, lifetime(next.beat.dead));
+    Ok(Some(News { settings, dead, lifetime, pings }))
 }
 
 /// This node among the cluster's: by the name it was given, or the machine's with or without its domain.
@@ -303,13 +353,42 @@ pub(crate) fn keys(cluster: &config::Cluster) -> Result<Keyring, Refusal> {
     Keyring::new(keys.map_err(refused)?).map_err(|error| refused(error.to_string()))
 }
 
-/// For each path the own address, and those of the peers that have it.
-fn routes(cluster: &config::Cluster, me: usize) -> Vec<(SocketAddr, Vec<SocketAddr>)> {
+/// A path: the own address, those of the peers that have it, and the one that all of them hear, if there is one.
+struct Route {
+    own: SocketAddr,
+    peers: Vec<SocketAddr>,
+    all: Option<SocketAddrV4>,
+}
+
+impl Route {
+    /// Where heartbeats go.
+    fn to(&self) -> Vec<SocketAddr> {
+        self.all.map_or_else(|| self.peers.clone(), |all| vec![all.into()])
+    }
+}
+
+/// The path's sockets; or what is not to be had, and why.
+fn open_path(route: &Route) -> Result<Path, (String, io::Error)> {
+    let mut path = Path::open(route.own, route.to()).map_err(|error| (format!("from {}", route.own), error))?;
+    if let (Some(all), SocketAddr::V4(own)) = (route.all, route.own) {
+        path.hear_all(*own.ip(), all)
+            .map_err(|error| (format!("by {} on the network of {}", all.ip(), own.ip()), error))?;
+    }
+    Ok(path)
+}
+
+/// Every path.
+fn routes(cluster: &config::Cluster, me: usize) -> Vec<Route> {
     let own = cluster.nodes.get(me).map(|node| node.addrs.as_slice()).unwrap_or_default();
     let at = |addr: &IpAddr| SocketAddr::new(*addr, cluster.port);
     let route = |(index, addr): (usize, &IpAddr)| {
         let others = cluster.nodes.iter().enumerate().filter(|(other, _)| *other != me);
-        (at(addr), others.filter_map(|(_, node)| node.addrs.get(index).map(at)).collect())
+        let all = cluster.spread.iter().find(|spread| spread.path == index);
+        Route {
+            own: at(addr),
+            peers: others.filter_map(|(_, node)| node.addrs.get(index).map(at)).collect(),
+            all: all.map(|spread| SocketAddrV4::new(spread.to, cluster.port)),
+        }
     };
     own.iter().enumerate().map(route).collect()
 }
@@ -354,11 +433,7 @@ fn pings(cluster: &config::Cluster) -> Result<Vec<PingNode>, Refusal> {
     config.addrs.iter().map(open).collect()
 }
 
-fn start_guard(
-    cluster: &config::Cluster,
-    program: Option<&FilePath>,
-    routes: &[(SocketAddr, Vec<SocketAddr>)],
-) -> io::Result<Companion> {
+fn start_guard(cluster: &config::Cluster, program: Option<&FilePath>, routes: &[Route]) -> io::Result<Companion> {
     let program = match program {
         Some(program) => program.to_owned(),
         None => own_program()?,
@@ -376,7 +451,7 @@ fn start_guard(
         nodes: cluster.nodes.iter().map(|node| node.addrs.clone()).collect(),
         lifetime: lifetime(cluster.beat.dead),
         patience: cluster.beat.dead,
-        paths: routes.to_vec(),
+        paths: routes.iter().map(|route| (route.own, route.to())).collect(),
     };
     let mut message = Vec::new();
     Order::Setup(setup).write(&mut message);

@@ -1,15 +1,16 @@
-//! What nodes tell each other beside heartbeats: learned sessions, and which configuration they run.
+//! What nodes tell each other beside heartbeats: learned sessions, which configuration they run, and papers.
 //!
 //! ```text
 //!   the later node of two calls the earlier one ─▶ hello, hello ─▶ sealed frames both ways, one at least each second
 //! ```
 //!
 //! A frame of sessions holds entries that the other side may not have; the table merges them in any order and as often as they
-//! come. After a gap everything is told anew. The invariant: nothing here is waited for; without a channel each node
+//! come. A paper ([`papers`]) holds all that a node has to say of its topic. After a gap everything is told anew. The invariant: nothing here is waited for; without a channel each node
 //! goes on with what it knows, and says so.
 
 mod line;
 mod news;
+mod papers;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,6 +33,9 @@ use tokio::task::spawn_local;
 use crate::supervisor::Event;
 use crate::tasks;
 
+use papers::Papers;
+pub(crate) use papers::{Desk, Paper, Topic};
+
 /// How long a connection may take to be there, hellos included.
 const GREETING: Duration = Duration::from_secs(2);
 /// Between two calls of a node that does not answer.
@@ -40,7 +44,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A channel that ends so soon has a reason that stays,
 const BRIEF: Duration = Duration::from_secs(3);
 /// and is tried again after this time.
-const LATER: Duration = Duration::from_secs(20);
+const LATER: Duration = Duration::from_secs(5);
 
 /// Another node.
 #[derive(Debug, Clone)]
@@ -102,6 +106,17 @@ pub(crate) struct SharingThread {
     pub(crate) board: Board,
     config: watch::Sender<[u8; 8]>,
     keys: watch::Sender<Keyring>,
+    /// What this node tells the others.
+    pub(crate) desk: Desk,
+}
+
+/// What the thread tells.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A paper of another node.
+    Told(Paper),
+    /// The channel to that node is over: what it told is what it knew last.
+    Over(Arc<str>),
 }
 
 impl SharingThread {
@@ -126,6 +141,8 @@ struct Common {
     shared: Arc<Shared>,
     board: Board,
     config: watch::Receiver<[u8; 8]>,
+    papers: watch::Receiver<Papers>,
+    events: mpsc::Sender<Event>,
 }
 
 impl Sharing {
@@ -147,6 +164,7 @@ impl Sharing {
         let (stop, stopped) = oneshot::channel();
         let (config, known) = watch::channel([0; 8]);
         let (keys, known_keys) = watch::channel(keys);
+        let (desk, papers) = Desk::new();
         let common = Common {
             keys: known_keys,
             cluster: self.cluster,
@@ -156,17 +174,19 @@ impl Sharing {
             shared: Arc::clone(shared),
             board: board.clone(),
             config: known,
+            papers,
+            events: events.clone(),
         };
         let (listeners, own) = (self.listeners, self.own);
         tasks::start_thread(tasks::SHARING, None, events, move || run(common, listeners, &own, stopped))?;
-        Ok(SharingThread { _stop: stop, board, config, keys })
+        Ok(SharingThread { _stop: stop, board, config, keys, desk })
     }
 }
 
 fn run(common: Common, listeners: Vec<TcpListener>, own: &[IpAddr], stopped: oneshot::Receiver<()>) {
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
-        Err(error) => return tracing::error!("nodes cannot share their sessions: {error}"),
+        Err(error) => return tracing::error!("nodes cannot share what they know: {error}"),
     };
     runtime.block_on(async {
         let common = Rc::new(common);
@@ -241,12 +261,14 @@ async fn speak(common: &Common, name: &Arc<str>, line: line::Line) {
     common.board.with(name, |link| {
         (link.since, link.trouble) = (Some(clock::now()), None);
     });
-    tracing::info!("learned sessions are shared with node {name}");
+    tracing::info!("sessions, orders and token keys are shared with node {name}");
     let why = news::exchange(common, name, line).await;
+    // If nobody takes it, the process has ended.
+    let _ = common.events.send(Event::Shared(Box::new(Heard::Over(Arc::clone(name))))).await;
     common.board.with(name, |link| {
         (link.since, link.trouble, link.config) = (None, Some(why.clone()), None);
     });
-    tracing::warn!("learned sessions are not shared with node {name} any more, each goes on with its own: {why}");
+    tracing::warn!("nothing is shared with node {name} any more, each goes on with what it knows: {why}");
 }
 
 impl Common {

@@ -27,6 +27,9 @@ impl Teller {
 
     /// Tells this, now or as soon as there is room.
     pub(super) fn tell(&mut self, told: Told) {
+        if weight(&told) == Weight::Now {
+            self.waiting.retain(|told| weight(told) != Weight::Now);
+        }
         if self.waiting.len() >= caps::CLUSTER_UNTOLD {
             // Whoever looks sees the state itself, and a later claim of a group is the one that counts.
             let least = self.waiting.iter().position(|told| weight(told) == Weight::News);
@@ -65,6 +68,8 @@ enum Weight {
     News,
     /// What the node remembers over a restart.
     Claim,
+    /// How things are at last.
+    Now,
     /// The end of the process.
     End,
 }
@@ -72,6 +77,7 @@ enum Weight {
 fn weight(told: &Told) -> Weight {
     match told {
         Told::GuardLost | Told::Left(_) => Weight::End,
+        Told::Nodes(_) => Weight::Now,
         Told::Event(Event::Claimed(..)) => Weight::Claim,
         Told::Event(_) | Told::Report(_) => Weight::News,
     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
-use evenkeel_cluster::{Action, Change, Event, Keyring, Node, Outcome, View};
+use evenkeel_cluster::{Action, Change, Event, Keyring, Node, Outcome, Settings, View};
+use evenkeel_model::{State, caps};
 use evenkeel_net::beat::{Path, readable, wait};
 use evenkeel_net::bell::Bell;
 use evenkeel_net::clock;
@@ -38,10 +39,21 @@ pub(crate) enum Command {
     Change(Change),
     /// Other keys from now on.
     Keys(Keyring),
+    /// Other times, preferences and ping nodes from now on.
+    Settings(Box<News>),
     /// Says how things are.
     View { reply: oneshot::Sender<View> },
     /// Ends, once it owns nothing any more or that moment has come.
     Leave { by: Duration },
+}
+
+/// What a reload may change.
+pub(crate) struct News {
+    pub(super) settings: Settings,
+    pub(super) dead: Duration,
+    pub(super) lifetime: Duration,
+    /// The ping nodes and how many have to answer, where they are others.
+    pub(super) pings: Option<(Vec<PingNode>, usize)>,
 }
 
 /// Speaks to the thread.
@@ -71,11 +83,16 @@ pub(crate) enum Told {
     Event(Event),
     /// What the guard saw.
     Report(Report),
+    /// What the other nodes are held for, by their places in the configuration.
+    Nodes(Held),
     /// The guard has ended. Without it addresses cannot be held.
     GuardLost,
     /// The node has left the cluster. Its guard goes on for connections that are open.
     Left(Option<Companion>),
 }
+
+/// What each node is held for; `None`: this one.
+pub(crate) type Held = [Option<State>; caps::CLUSTER_NODES];
 
 /// One ping node.
 pub(super) struct PingNode {
@@ -107,6 +124,7 @@ struct Turn {
     reaches: bool,
     leave_by: Option<Duration>,
     is_guard_lost: bool,
+    held: Held,
 }
 
 impl Heart {
@@ -130,6 +148,7 @@ impl Heart {
                 self.node.handle_timeout(now);
             }
             self.act(&mut turn);
+            self.tell_held(&mut turn);
             self.teller.go_on();
             let is_late = turn.leave_by.is_some_and(|by| by <= clock::now());
             if turn.leave_by.is_some() && (self.node.has_left() || is_late) {
@@ -176,7 +195,7 @@ impl Heart {
         if !turn.is_guard_lost {
             these.push(readable(self.guard.tie.as_fd()));
         }
-        these.extend(self.paths.iter().map(|path| readable(path.as_fd())));
+        these.extend(self.paths.iter().flat_map(Path::sockets).map(readable));
         these.extend(self.pings.iter().map(|node| readable(node.ping.as_fd())));
         // Where the system does not let us wait we go on without: late is worse than busy.
         let _ = wait(&mut these, due.saturating_sub(now));
@@ -232,6 +251,7 @@ impl Heart {
             match self.commands.try_recv() {
                 Ok(Command::Change(change)) => self.node.apply(clock::now(), change),
                 Ok(Command::Keys(keys)) => self.node.change_keys(keys),
+                Ok(Command::Settings(news)) => self.change_settings(*news, turn),
                 Ok(Command::View { reply }) => {
                     // Whoever asked and left is not waited for.
                     let _ = reply.send(self.node.view(clock::now()));
@@ -244,6 +264,23 @@ impl Heart {
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
+    }
+
+    fn change_settings(&mut self, news: News, turn: &mut Turn) {
+        let News { settings, dead, lifetime, pings } = news;
+        if !self.node.change_settings(clock::now(), settings) {
+            return;
+        }
+        self.dead = dead;
+        if let Some((pings, need)) = pings {
+            (self.pings, self.need, turn.ping_due) = (pings, need, Duration::ZERO);
+            if self.pings.is_empty() && !turn.reaches {
+                turn.reaches = true;
+                self.node.apply(clock::now(), Change::Reaches(true));
+            }
+        }
+        let [lifetime, patience] = [lifetime, dead].map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
+        self.say(turn, &Order::Times { lifetime, patience });
     }
 
     fn ping(&mut self, now: Duration, turn: &mut Turn) {
@@ -299,6 +336,15 @@ impl Heart {
                 Action::Renew { group } => self.say_of(turn, group, |group| Order::Renew { group }),
                 Action::Note(event) => self.teller.tell(Told::Event(event)),
             }
+        }
+    }
+
+    /// Tells what the other nodes are held for, where that has changed.
+    fn tell_held(&mut self, turn: &mut Turn) {
+        let held = self.node.held_for(clock::now());
+        if turn.held != held {
+            turn.held = held;
+            self.teller.tell(Told::Nodes(held));
         }
     }
 

@@ -64,6 +64,11 @@ impl Dns {
         let addresses = four.data.iter().chain(&six.data).filter_map(Rdata::as_ip);
         let now = if health.ready { addresses.collect() } else { Vec::new() };
         let own = (!matches!(balanced.mode, Mode::Pool(_))).then(|| balanced.own_state(&health));
+        let servers = self.servers(balanced, config, views);
+        let mut why = why(balanced, &health, &[Type::A, Type::AAAA]);
+        if servers.iter().any(|server| self.health.of_node(&server.id).is_some()) {
+            why.push("nodes of the cluster are held for what their heartbeats say".to_owned());
+        }
         BalancedStatus {
             name: name.to_string(),
             answer: balanced.mode.to_string(),
@@ -71,31 +76,36 @@ impl Dns {
             ttl: four.ttl,
             own,
             is_arrival: own.is_some() && matches!(balanced.own, Own::Arrival { .. }),
-            servers: servers(balanced, config, views),
-            why: why(balanced, &health, &[Type::A, Type::AAAA]),
+            servers,
+            why,
         }
     }
-}
 
-fn servers(balanced: &Balanced, config: &Config, views: &HashMap<ServerId, ServerView>) -> Vec<ChosenServer> {
-    let answered_with =
-        |pool: &PoolName| balanced.peers.as_ref() == Some(pool) || balanced.mode == Mode::Pool(pool.clone());
-    let mut servers = Vec::new();
-    let named = balanced.pools();
-    for pool in config.pools.iter().filter(|pool| named.contains(&&pool.name)) {
-        for server in &pool.servers {
-            let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
-            let view = views.get(&id).cloned().unwrap_or_default();
-            let addresses = view.addrs.iter().map(|addr| addr.ip().to_canonical()).collect();
-            servers.push(ChosenServer {
-                id,
-                addresses,
-                state: view.state,
-                is_answered_with: answered_with(&pool.name),
-            });
+    fn servers(
+        &self,
+        balanced: &Balanced,
+        config: &Config,
+        views: &HashMap<ServerId, ServerView>,
+    ) -> Vec<ChosenServer> {
+        let answered_with =
+            |pool: &PoolName| balanced.peers.as_ref() == Some(pool) || balanced.mode == Mode::Pool(pool.clone());
+        let mut servers = Vec::new();
+        let named = balanced.pools();
+        for pool in config.pools.iter().filter(|pool| named.contains(&&pool.name)) {
+            for server in &pool.servers {
+                let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+                let view = views.get(&id).cloned().unwrap_or_default();
+                let addresses = view.addrs.iter().map(|addr| addr.ip().to_canonical()).collect();
+                servers.push(ChosenServer {
+                    state: self.health.of_node(&id).unwrap_or(view.state),
+                    id,
+                    addresses,
+                    is_answered_with: answered_with(&pool.name),
+                });
+            }
         }
+        servers
     }
-    servers
 }
 
 /// In sentences, for the types of addresses that are asked for.

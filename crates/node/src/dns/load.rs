@@ -398,9 +398,11 @@ fn balanced(config: &Config, answer: &DnsAnswer) -> Balanced {
 
 /// The pools of which one must have a server left: the one that is named, or every one that traffic is sent to.
 fn needed(config: &Config, named: Option<&PoolName>) -> Vec<PoolName> {
-    if let Some(pool) = named {
-        return vec![pool.clone()];
-    }
+    named.map_or_else(|| serving(config), |pool| vec![pool.clone()])
+}
+
+/// The pools that traffic is sent to.
+pub(crate) fn serving(config: &Config) -> Vec<PoolName> {
     let routes = config.listeners.iter().flat_map(|listener| &listener.sites).flat_map(|site| &site.routes);
     let of_requests = routes.filter_map(|route| match &route.action {
         Action::To(pool) => Some(pool),

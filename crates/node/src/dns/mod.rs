@@ -41,9 +41,10 @@ pub use answered::{Answered, DnsAsked, ZoneStatus};
 pub use asking::{LookedUp, look_up};
 pub use chosen::{BalancedStatus, ChosenServer};
 pub(crate) use load::Block as LoadedBlock;
-pub(crate) use load::load;
 pub use load::problems;
+pub(crate) use load::{load, serving};
 pub use tally::DnsTotals;
+pub(crate) use view::peer_pools;
 
 use delegation::Delegation;
 use stream::Streams;
@@ -248,18 +249,18 @@ impl Dns {
         answers
     }
 
-    /// Takes a new view of what is healthy; does nothing where it is the same.
+    /// Takes a new view of what is healthy, `nodes` being the servers that are nodes of our cluster; does nothing where it is the same.
     pub(crate) fn follow(
         &mut self,
         config: &Config,
-        views: &HashMap<ServerId, ServerView>,
+        (views, nodes): (&HashMap<ServerId, ServerView>, HashMap<ServerId, State>),
         is_settled: bool,
         next_change: Option<Duration>,
     ) {
         if config.dns.is_empty() {
             return;
         }
-        let health = HealthView::of(config, views, self.own, &mut self.last_good, (is_settled, next_change));
+        let health = HealthView::of(config, (views, nodes), self.own, &mut self.last_good, (is_settled, next_change));
         if *self.health == health {
             return;
         }
@@ -276,9 +277,9 @@ impl Dns {
         self.health.ready || self.blocks.is_empty()
     }
 
-    /// The process stops: from now on the peers are answered, as long as there are any.
-    pub(crate) fn step_aside(&mut self) {
-        self.own = State::Draining;
+    /// Whether this node is being left: then the peers are answered, as long as there are any.
+    pub(crate) fn stand_aside(&mut self, is_aside: bool) {
+        self.own = if is_aside { State::Draining } else { State::Up };
     }
 
     /// Ends the threads.

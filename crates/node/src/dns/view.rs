@@ -21,27 +21,29 @@ pub(crate) struct HealthView {
     pub(crate) ready: bool,
     own: State,
     pools: HashMap<PoolName, Vec<Member>>,
+    /// Servers that are nodes of our cluster, and what those are held for.
+    nodes: HashMap<ServerId, State>,
     next_change: Option<Duration>,
 }
 
 impl Default for HealthView {
     fn default() -> Self {
-        Self { ready: false, own: State::Up, pools: HashMap::new(), next_change: None }
+        Self { ready: false, own: State::Up, pools: HashMap::new(), nodes: HashMap::new(), next_change: None }
     }
 }
 
 impl HealthView {
-    /// From what the data plane is told. `last_good` is kept from one view to the next.
+    /// From what the data plane is told, and what is known of nodes. `last_good` is kept from one view to the next.
     pub(super) fn of(
         config: &Config,
-        views: &HashMap<ServerId, ServerView>,
+        (views, nodes): (&HashMap<ServerId, ServerView>, HashMap<ServerId, State>),
         own: State,
         last_good: &mut HashMap<PoolName, HashSet<IpAddr>>,
         (ready, next_change): (bool, Option<Duration>),
     ) -> Self {
         let mut pools = HashMap::new();
         for pool in &config.pools {
-            let mut members = members(pool, views);
+            let mut members = members(pool, views, &nodes);
             let alive = |member: &&Member| matches!(member.state, State::Up | State::Unknown);
             let count = members.iter().filter(alive).count();
             if count >= needed(config, &pool.name, members.len()) {
@@ -54,12 +56,17 @@ impl HealthView {
             pools.insert(pool.name.clone(), members);
         }
         last_good.retain(|pool, _| pools.contains_key(pool));
-        Self { ready, own, pools, next_change }
+        Self { ready, own, pools, nodes, next_change }
     }
 
     /// The servers of a pool.
     pub(super) fn members(&self, pool: &PoolName) -> &[Member] {
         self.pools.get(pool).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a server is held for that is a node of our cluster; `None` where it is none.
+    pub(super) fn of_node(&self, id: &ServerId) -> Option<State> {
+        self.nodes.get(id).copied()
     }
 
     /// As the answers take it.
@@ -68,7 +75,7 @@ impl HealthView {
     }
 }
 
-fn members(pool: &Pool, views: &HashMap<ServerId, ServerView>) -> Vec<Member> {
+fn members(pool: &Pool, views: &HashMap<ServerId, ServerView>, nodes: &HashMap<ServerId, State>) -> Vec<Member> {
     let mut members = Vec::new();
     for server in &pool.servers {
         let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
@@ -76,7 +83,7 @@ fn members(pool: &Pool, views: &HashMap<ServerId, ServerView>) -> Vec<Member> {
         for addr in view.addrs.iter() {
             members.push(Member {
                 address: addr.ip().to_canonical(),
-                state: view.state,
+                state: nodes.get(&id).copied().unwrap_or(view.state),
                 tier: u8::from(server.backup),
                 weight: view.weight,
                 was_good: false,
@@ -88,18 +95,27 @@ fn members(pool: &Pool, views: &HashMap<ServerId, ServerView>) -> Vec<Member> {
 
 /// How many of a pool must be alive for what is alive to be called good: what the strictest name asks for.
 fn needed(config: &Config, pool: &PoolName, all: usize) -> usize {
-    let zones = || config.dns.iter().flat_map(|dns| &dns.zones);
-    let made = zones().filter_map(|zone| match &zone.source {
-        ZoneSource::Made(made) => Some(&made.answer),
-        ZoneSource::File(_) => None,
-    });
-    let answers = made.chain(zones().flat_map(|zone| zone.names.iter().map(|name| &name.answer)));
     let is_of = |answer: &&DnsAnswer| answer.pool.as_ref() == Some(pool) || answer.peers.as_ref() == Some(pool);
     let needs = |answer: &DnsAnswer| {
         let share = all.saturating_mul(usize::from(answer.min_percent)).div_ceil(100);
         share.max(usize::from(answer.min))
     };
-    answers.filter(is_of).map(needs).max().unwrap_or(1).clamp(1, all.max(1))
+    answers(config).filter(is_of).map(needs).max().unwrap_or(1).clamp(1, all.max(1))
+}
+
+/// Every rule by which names are answered.
+fn answers(config: &Config) -> impl Iterator<Item = &DnsAnswer> {
+    let zones = || config.dns.iter().flat_map(|dns| &dns.zones);
+    let made = zones().filter_map(|zone| match &zone.source {
+        ZoneSource::Made(made) => Some(&made.answer),
+        ZoneSource::File(_) => None,
+    });
+    made.chain(zones().flat_map(|zone| zone.names.iter().map(|name| &name.answer)))
+}
+
+/// The pools whose servers are the other nodes that DNS answers with.
+pub(crate) fn peer_pools(config: &Config) -> HashSet<&PoolName> {
+    answers(config).filter_map(|answer| answer.peers.as_ref()).collect()
 }
 
 /// What is answered at one address.

@@ -35,11 +35,11 @@ use crate::origin::{Origin, Texts};
 use crate::pages::Pages;
 use crate::prepare::{self, Known, Refusal, Resources};
 use crate::prober::Probes;
-use crate::secrets::TokenKeys;
+use crate::secrets::{OwnSecrets, TokenKeys};
 use crate::sessions::SessionKeeper;
 use crate::signals::Signals;
 use crate::state::State;
-use crate::supervisor::{About, Event, Running, Supervisor};
+use crate::supervisor::{About, Event, Others, Running, Supervisor};
 use crate::tasks;
 use crate::watchdog::Watchdog;
 use crate::zonefile::{Zonefiles, pool_verdicts};
@@ -57,7 +57,7 @@ struct Ready {
     dns_opened: Vec<dns::Opened>,
     resources: Resources,
     state: State,
-    own_secret: Vec<u8>,
+    own_secrets: OwnSecrets,
     hash_seed: [u8; 16],
     cluster: Option<cluster::Ready>,
     control: Option<ControlSocket>,
@@ -109,7 +109,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         process::become_user(user).map_err(|error| refused(&error))?;
     }
     let in_state = |cause: String| Refusal::plain(format!("the state directory: {cause}"));
-    let own_secret = state.sticky_secret().map_err(in_state)?;
+    let own_secrets = state.sticky_secrets().map_err(in_state)?;
     // Nodes that share their sessions name them alike.
     let hash_seed = match &cluster {
         Some(cluster) => cluster.seed(),
@@ -118,7 +118,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     let resources = {
         let (keys, logs) = (TokenKeys::default(), HashSet::new());
         let tls = Tls::new(cluster.as_ref().map(|cluster| cluster.ticket_secret.as_slice()));
-        let known = Known { keys: &keys, logs: &logs, own_secret: &own_secret, admin: &admin, dns: &[], tls: &tls };
+        let known = Known { keys: &keys, logs: &logs, own_secrets: &own_secrets, admin: &admin, dns: &[], tls: &tls };
         prepare::gather(&config, &known, &loaded)?
     };
     Ok(Ready {
@@ -130,7 +130,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         dns_opened,
         resources,
         state,
-        own_secret,
+        own_secrets,
         hash_seed,
         cluster,
         control,
@@ -235,7 +235,10 @@ async fn assemble(
 
     let resolver = Rc::new(Resolver::new(&config.process.resolvers));
     let answers = names::first_answers(&resolver, names::hosts_of(&config), names::FIRST_PATIENCE).await;
-    let (keeper, intents) = keeper(&ready.state, &config, &answers);
+    let (keeper, mut intents) = keeper(&ready.state, &config, &answers);
+    if let Some(cluster) = &ready.cluster {
+        intents.join(cluster.id());
+    }
     let mut lookups = Lookups::new(Rc::clone(&resolver), events.clone());
     lookups.follow(&keeper.hosts(), &answers);
     let mut probes = Probes::new(events.clone(), rng());
@@ -252,7 +255,7 @@ async fn assemble(
     running.bound.extend(ready.dns_opened.iter().filter_map(dns::Opened::bound));
     open_doors(&crew, &running.snapshot, ready.opened).await?;
     let mut dns = Dns::new(events.clone());
-    dns.follow(&config, &running.views, keeper.is_settled(), None);
+    dns.follow(&config, (&running.views, HashMap::new()), keeper.is_settled(), None);
     dns.start(ready.resources.dns, ready.dns_opened, logs.sinks(), ready.workers).map_err(StartError::System)?;
 
     // Last, so that nothing is owned before it is served.
@@ -271,10 +274,10 @@ async fn assemble(
     let control = ready.control.as_ref().map(|control| control.path().to_owned());
     let (is_last_good, descriptors) = (ready.is_last_good, ready.descriptors);
     let about = About { started: clock::now(), first_config: config, is_last_good, control, descriptors };
-    let supervisor = Supervisor {
+    let mut supervisor = Supervisor {
         origin: ready.origin,
         state: ready.state,
-        own_secret: ready.own_secret,
+        own_secrets: ready.own_secrets,
         hash_seed: ready.hash_seed,
         shared,
         crew,
@@ -293,10 +296,12 @@ async fn assemble(
         admin,
         events,
         cluster,
+        others: Others::default(),
         parted: None,
         about,
     };
-    supervisor.tell_config();
+    supervisor.tell_all();
+    supervisor.follow_node();
     Ok((supervisor, ready.control))
 }
 

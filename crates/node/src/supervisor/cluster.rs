@@ -1,17 +1,18 @@
 //! The supervisor's side of the cluster: what it tells the heartbeat thread, and what it makes of what it hears.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_cluster::{Change, Event, View, name_id};
-use evenkeel_model::config::{Config, Pool, ResourceKind, Standing};
+use evenkeel_model::config::{Cluster, ClusterNode, Config, Host, Pool, ResourceKind, Server, Standing};
 use evenkeel_model::{ServerId, State};
 use tokio::sync::oneshot;
 
-use super::{Supervisor, Turn};
-use crate::cluster::{Link, Report, Told};
+use super::{OtherView, Supervisor, Turn};
+use crate::cluster::{Held, Link, Report, Told};
+use crate::dns::{peer_pools, serving};
 use crate::node::Ended;
 
 /// What is ordered of a group.
@@ -49,6 +50,8 @@ pub struct ClusterStatus {
     pub links: BTreeMap<Arc<str>, Link>,
     /// The digest of the configuration that runs here.
     pub config: [u8; 8],
+    /// What other nodes hold servers for that this one holds for something else, by their names.
+    pub other_views: BTreeMap<Arc<str>, Vec<OtherView>>,
     /// What hinders this node's own service addresses, a sentence each.
     pub troubles: Vec<String>,
 }
@@ -63,9 +66,10 @@ impl Supervisor {
         };
         let (name, node, view) = (config.name.to_string(), cluster.name.to_string(), cluster.view());
         let troubles = cluster.mute.iter().map(|(device, cause)| unannounced(device, cause)).collect();
-        let (links, config) = (cluster.links(), self.config_digest());
+        let (links, config, other_views) = (cluster.links(), self.config_digest(), self.other_views());
         tokio::task::spawn_local(async move {
-            let _ = reply.send(Some(ClusterStatus { name, node, view: view.await, links, config, troubles }));
+            let _ =
+                reply.send(Some(ClusterStatus { name, node, view: view.await, links, config, other_views, troubles }));
         });
     }
 
@@ -90,6 +94,10 @@ impl Supervisor {
                 self.note_cluster(&event);
             }
             Told::Report(report) => self.note_report(report),
+            Told::Nodes(held) => {
+                self.others.held = held;
+                self.follow_health();
+            }
             Told::GuardLost if turn.end_at.is_none() => {
                 tracing::error!(
                     "the address guard has ended, and addresses cannot be held without it; the process ends"
@@ -217,6 +225,13 @@ impl Supervisor {
         digest
     }
 
+    /// Servers that DNS answers with and that are nodes of the cluster: those are held for what they say of themselves.
+    pub(super) fn nodes_as_servers(&self) -> HashMap<ServerId, State> {
+        let known = self.cluster.as_ref().zip(self.about.first_config.cluster.as_ref());
+        let Some((_, cluster)) = known else { return HashMap::new() };
+        nodes_as_servers(&self.running.config, cluster, &self.others.held)
+    }
+
     /// Tells the others which configuration runs here, after it has changed.
     pub(crate) fn tell_config(&self) {
         if let Some(cluster) = &self.cluster {
@@ -264,9 +279,32 @@ fn score(config: &Config, state: impl Fn(&ServerId) -> Option<State>) -> u8 {
         }
         (usable * 100).checked_div(all)
     };
-    let (sum, count) =
-        config.pools.iter().filter_map(percent).fold((0, 0), |(sum, count), percent| (sum + percent, count + 1));
+    let (peers, serving) = (peer_pools(config), serving(config));
+    // The other nodes' health is none of our capacity.
+    let own = config.pools.iter().filter(|pool| !peers.contains(&pool.name) || serving.contains(&pool.name));
+    let (sum, count) = own.filter_map(percent).fold((0, 0), |(sum, count), percent| (sum + percent, count + 1));
     u8::try_from(sum.checked_div(count).unwrap_or(100)).unwrap_or(100)
+}
+
+/// A server is a node where it bears the node's name, or has one of its addresses.
+fn nodes_as_servers(config: &Config, cluster: &Cluster, held: &Held) -> HashMap<ServerId, State> {
+    let is_of = |server: &Server, node: &ClusterNode| {
+        let is_there = matches!(&server.addr.host, Host::Ip(addr) if node.addrs.contains(addr));
+        server.name.as_str() == &*node.name || is_there
+    };
+    let named = peer_pools(config);
+    let mut known = HashMap::new();
+    for pool in config.pools.iter().filter(|pool| named.contains(&pool.name)) {
+        for server in &pool.servers {
+            let node = cluster.nodes.iter().position(|node| is_of(server, node));
+            let Some(state) = node.and_then(|node| *held.get(node)?) else { continue };
+            // What the file or an operator says of the server itself comes first.
+            if server.standing == Standing::Ready {
+                known.insert(ServerId { pool: pool.name.clone(), server: server.name.clone() }, state);
+            }
+        }
+    }
+    known
 }
 
 fn unannounced(device: &str, cause: &str) -> String {
@@ -277,8 +315,6 @@ fn unannounced(device: &str, cause: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     #[test]

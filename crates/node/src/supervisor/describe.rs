@@ -25,6 +25,7 @@ impl Supervisor {
             control: self.about.control.clone(),
             listeners: config.listeners.iter().map(|listener| self.describe_listener(listener)).collect(),
             pools: config.pools.iter().map(|pool| self.describe_pool(pool, turn)).collect(),
+            drained: self.intents.node().cloned(),
             zonefiles: self.zonefiles.report(),
             certificates: self.running.tls.shown(),
             dns: self.dns.totals(),

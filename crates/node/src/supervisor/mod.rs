@@ -13,9 +13,11 @@
 //!
 //! The invariant: a configuration is applied whole or not at all, and whoever asked is answered when traffic sees it.
 
+mod aside;
 mod cluster;
 mod describe;
 mod reload;
+mod shared;
 mod steer;
 mod tls;
 
@@ -39,7 +41,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::certificates::{Installed, Tls};
-use crate::cluster::{Cluster, Told};
+use crate::cluster::{Cluster, Heard, Told};
 use crate::compare::Sources;
 use crate::crew::{Crew, JOIN_PATIENCE, Silent};
 use crate::dns::{Answered, Dns, DnsAsked, ZoneStatus};
@@ -54,16 +56,19 @@ use crate::origin::{Origin, Texts};
 use crate::pages::Pages;
 use crate::prepare::Refusal;
 use crate::prober::Probes;
-use crate::secrets::TokenKeys;
+use crate::secrets::{OwnSecrets, TokenKeys};
 use crate::sessions::{KeptSessions, SessionBook};
 use crate::state::State;
 use crate::status::{LastReload, NodeStatus, Phase, ReloadCounts};
 use crate::watchdog::Watchdog;
 use crate::zonefile::{Zonefiles, pool_verdicts};
 
+pub use aside::NodeOrder;
 pub use cluster::{ClusterStatus, GroupOrder, GroupRefused};
 pub use reload::Reloaded;
 pub(crate) use reload::{Readied, Waiting};
+pub use shared::OtherView;
+pub(crate) use shared::Others;
 pub use steer::{SteerError, Steering};
 
 /// The first change of a verdict is published at once, those that follow within this time together: a switch that fails
@@ -97,6 +102,8 @@ pub(crate) enum Event {
     WorkerEnded { index: usize, panicked: bool },
     /// The heartbeat thread tells something.
     Cluster(Box<Told>),
+    /// Another node of the cluster tells something as a whole.
+    Shared(Box<Heard>),
 }
 
 /// What is ordered over the control socket or by a signal.
@@ -121,6 +128,8 @@ pub(crate) enum Order {
     Cluster { reply: oneshot::Sender<Option<ClusterStatus>> },
     /// Order something of a group of the cluster.
     Group { group: String, order: GroupOrder, by: String, reply: oneshot::Sender<Result<(), GroupRefused>> },
+    /// Drain this node, or have it ready again.
+    Node { order: NodeOrder, reply: oneshot::Sender<Result<(), SteerError>> },
     /// Stop; ordered again by a signal, at once.
     Stop { by: &'static str, again: Again },
     /// Open the log files anew.
@@ -144,7 +153,7 @@ pub(crate) enum Again {
 pub(crate) struct Supervisor {
     pub(crate) origin: Origin,
     pub(crate) state: State,
-    pub(crate) own_secret: Vec<u8>,
+    pub(crate) own_secrets: OwnSecrets,
     pub(crate) hash_seed: [u8; 16],
     pub(crate) shared: Arc<Shared>,
     pub(crate) crew: Crew,
@@ -163,6 +172,8 @@ pub(crate) struct Supervisor {
     pub(crate) admin: watch::Sender<AdminDoor>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) cluster: Option<Cluster>,
+    /// What the other nodes told.
+    pub(crate) others: Others,
     /// The address guard, after the node has left: it goes on until this process ends.
     pub(crate) parted: Option<Companion>,
     pub(crate) about: About,
@@ -302,7 +313,9 @@ impl Supervisor {
                 // Whoever ordered may have left.
                 let _ = reply.send(self.order_group(&group, order, &by));
             }
+            Event::Order(Order::Node { order, reply }) => self.order_node(order, reply, turn),
             Event::Cluster(told) => return self.hear_cluster(*told, turn),
+            Event::Shared(heard) => self.hear_shared(*heard, turn),
             Event::Order(Order::Reopen) => {
                 tracing::info!("log files are opened anew");
                 self.logs.reopen();
@@ -348,6 +361,7 @@ impl Supervisor {
             let text = format!("{} is {}: {}", noted.id, noted.verdict.state, noted.verdict.text);
             self.journal.note_state(noted.id.to_string(), text, noted.verdict.state.as_str());
             turn.publish_soon();
+            self.tell_verdicts_soon();
         }
     }
 
@@ -359,6 +373,9 @@ impl Supervisor {
             self.note(noted, turn);
             // A step of a slow start is no transition, and traffic has to see it all the same.
             turn.publish_soon();
+        }
+        if self.others.tell_at.take_if(|due| *due <= Instant::now()).is_some() {
+            self.tell_verdicts();
         }
         if self.intents_due(turn).is_some_and(|due| due <= Instant::now()) {
             self.watch_intents(turn);
@@ -410,7 +427,8 @@ impl Supervisor {
         let now = clock::now();
         let is_settled = self.keeper.is_settled() || now >= self.about.started + DNS_PATIENCE;
         let next_change = self.keeper.next_possible_change();
-        self.dns.follow(&self.running.config, &self.running.views, is_settled, next_change);
+        let known = (&self.running.views, self.nodes_as_servers());
+        self.dns.follow(&self.running.config, known, is_settled, next_change);
     }
 
     /// A snapshot of the running configuration under these views.
@@ -440,8 +458,8 @@ impl Supervisor {
         let keeper = self.keeper.next_timeout().map(|due| Instant::now() + due.saturating_sub(now));
         let patience = self.about.started + DNS_PATIENCE;
         let first_view = (!self.dns.is_ready()).then(|| Instant::now() + patience.saturating_sub(now));
-        let due =
-            [keeper, self.intents_due(turn), turn.publish_at, turn.end_at, first_view].into_iter().flatten().min();
+        let due = [keeper, self.intents_due(turn), turn.publish_at, turn.end_at, first_view, self.others.tell_at];
+        let due = due.into_iter().flatten().min();
         // An hour is as good as never: any event wakes us.
         due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
@@ -463,7 +481,7 @@ impl Supervisor {
         }
         self.watchdog.stopping();
         self.journal.note("node", "", format!("{by} stops the node"));
-        self.dns.step_aside();
+        self.dns.stand_aside(true);
         self.follow_health();
         turn.end_at = Some(Instant::now() + drain + DRAIN_GRACE);
         // What is served here under an address of the cluster goes on until the other node has it.

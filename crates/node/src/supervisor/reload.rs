@@ -125,7 +125,8 @@ impl Supervisor {
         let logs: HashSet<_> = self.logs.sinks().keys().cloned().collect();
         let (admin, dns) = (self.admin.borrow().clone(), self.dns.blocks());
         let tls = self.running.tls.clone();
-        let (own_secret, workers) = (self.own_secret.clone(), self.crew.len());
+        let node = self.cluster.as_ref().map(|cluster| Arc::clone(&cluster.name));
+        let (own_secrets, workers) = (self.own_secrets.clone(), self.crew.len());
         let (resolver, events) = (Rc::clone(&self.resolver), self.events.clone());
         let known: HashSet<String> = self.keeper.hosts().into_iter().collect();
         let (file, history) = (self.origin.clone(), self.state.history());
@@ -139,11 +140,12 @@ impl Supervisor {
                     keys: &keys,
                     pages: &pages,
                     logs: &logs,
-                    own_secret: &own_secret,
+                    own_secrets: &own_secrets,
                     admin: &admin,
                     dns: &dns,
                     tls: &tls,
                     workers,
+                    node: node.as_deref(),
                 };
                 prepare::prepare(&origin, &running)
             });
@@ -197,6 +199,7 @@ impl Supervisor {
             dns_closed,
             resources,
             cluster_keys,
+            cluster_news,
         } = prepared;
         self.dns
             .staff(&resources.dns, self.crew.len())
@@ -225,8 +228,10 @@ impl Supervisor {
         self.follow_health();
         self.grade();
         self.tell_config();
-        if let Some((cluster, keys)) = self.cluster.as_ref().zip(cluster_keys) {
-            cluster.change_keys(keys);
+        self.follow_secrets(turn);
+        if let Some(cluster) = &self.cluster {
+            cluster_keys.into_iter().for_each(|keys| cluster.change_keys(keys));
+            cluster_news.into_iter().for_each(|news| cluster.change_settings(news));
         }
         let sinks = self.logs.sinks();
         let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);
@@ -270,7 +275,9 @@ impl Supervisor {
         self.note(noted, turn);
         let lifted = self.intents.adopt(&config);
         self.lifted(&lifted, turn);
+        self.merge_intents(turn);
         self.follow_intents(turn);
+        self.tell_verdicts_soon();
         for (host, answer) in answers {
             self.resolved(host, answer.clone(), turn);
         }

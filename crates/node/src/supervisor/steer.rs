@@ -98,13 +98,14 @@ impl Supervisor {
         if order.expected.is_some_and(|expected| expected != self.version(&id, server)) {
             return Err(SteerError::Stale);
         }
-        let before = self.intents.of(&id).cloned();
+        let (before, all) = (self.intents.of(&id).cloned(), self.intents.clone());
         let wish = Wish { why: order.wish.why.as_deref().map(cut), ..order.wish.clone() };
         self.intents.order(&id, server, &wish, &order.by, clock::unix_now());
         let after = self.intents.of(&id).cloned();
         // What could not be written last time is tried again.
-        if before != after || turn.is_unkept {
+        if all != self.intents || turn.is_unkept {
             turn.is_unkept = !self.state.save_intents(&self.intents);
+            self.tell_intents();
         }
         if before != after {
             let why = after.as_ref().and_then(|intent| intent.why.as_deref()).map(|why| format!(": {why}"));
@@ -154,6 +155,7 @@ impl Supervisor {
             self.journal.note("intent", id.clone(), format!("what was ordered for {id} is lifted: {why}"));
         }
         turn.is_unkept = !self.state.save_intents(&self.intents);
+        self.tell_intents();
         self.follow_intents(turn);
     }
 

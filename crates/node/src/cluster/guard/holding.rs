@@ -91,6 +91,11 @@ impl Holding {
         })
     }
 
+    /// From the next renewal on.
+    pub(super) fn set_times(&mut self, lifetime: Duration, patience: Duration) {
+        (self.lifetime, self.patience) = (lifetime, patience);
+    }
+
     pub(super) fn patience(&self) -> Duration {
         self.patience
     }

@@ -198,6 +198,10 @@ impl Guard {
                 self.last_word.clear();
                 self.last_word.extend_from_slice(bytes);
             }
+            Some(Order::Times { lifetime, patience }) => {
+                let [lifetime, patience] = [lifetime, patience].map(|time| Duration::from_millis(time.into()));
+                self.holding.set_times(lifetime, patience);
+            }
             Some(Order::Leave) => {
                 self.holding.withdraw_all();
                 self.services.stop_all();

@@ -1,9 +1,12 @@
 //! What is said over a line: what the other side may not know yet.
 //!
+//! A frame's first byte is its kind. What is to be told as a whole is a paper: lay it on the desk under a topic of its own
+//! (`papers`), and the other nodes' supervisors hear it.
 //! The invariant: an entry is told when its binding is news to the other side, or it was seen long after it was last told.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +15,10 @@ use evenkeel_balance::sessions::{Entry, SessionKey, SessionTable, TableWriter, r
 use evenkeel_model::{PoolName, caps};
 use evenkeel_net::clock;
 
-use super::Common;
 use super::line::{Line, Reader, Writer};
+use super::papers::{Assembly, Papers, pieces};
+use super::{Common, Heard, Paper};
+use crate::supervisor::Event;
 
 /// Between two looks for news: what a crash may cost of what was learned last.
 const LOOK: Duration = Duration::from_millis(200);
@@ -32,6 +37,7 @@ const SEEN: u32 = 10;
 
 const CONFIG: u8 = b'C';
 const SESSIONS: u8 = b'S';
+const PAPER: u8 = b'P';
 
 /// What the other side knows of a session.
 #[derive(Clone, Copy)]
@@ -72,12 +78,16 @@ async fn watch(heard_at: &Cell<Duration>) -> String {
 async fn tell(common: &Common, name: &Arc<str>, mut writer: Writer, tables: &Tables) -> String {
     let mut config = common.config.clone();
     config.mark_changed();
+    let mut told_papers = Papers::new();
     let (mut whole_at, mut sign_at) = (clock::now(), clock::now());
     loop {
         let began = clock::now();
         let is_whole = began >= whole_at;
         if is_whole {
             whole_at = began + WHOLE;
+        }
+        if let Err(error) = tell_papers(common, &mut writer, &mut told_papers).await {
+            return crate::origin::words(&error);
         }
         let mut told = 0;
         for (pool, table) in common.shared.session_tables() {
@@ -105,6 +115,23 @@ async fn tell(common: &Common, name: &Arc<str>, mut writer: Writer, tables: &Tab
         }
         tokio::time::sleep(LOOK.max(clock::now().saturating_sub(began) * REST).min(SIGN)).await;
     }
+}
+
+/// Tells the papers that are others than those told.
+async fn tell_papers(common: &Common, writer: &mut Writer, told: &mut Papers) -> io::Result<()> {
+    let papers = common.papers.borrow().clone();
+    for (topic, paper) in &papers {
+        if told.get(topic).is_some_and(|known| Arc::ptr_eq(known, paper)) {
+            continue;
+        }
+        for piece in pieces(*topic, paper) {
+            let mut frame = vec![PAPER];
+            frame.extend(piece);
+            writer.say(&frame).await?;
+        }
+    }
+    *told = papers;
+    Ok(())
 }
 
 /// Entries that the other side may not know, in batches.
@@ -141,6 +168,7 @@ async fn hear(
     tables: &Tables,
     heard_at: &Cell<Duration>,
 ) -> String {
+    let mut assembly = Assembly::default();
     loop {
         let frame = match reader.hear().await {
             Ok(frame) => frame,
@@ -154,6 +182,16 @@ async fn hear(
             }
             Some((&SESSIONS, sessions)) => match take(common, sessions, tables) {
                 Ok(count) => common.board.with(name, |link| link.received += count),
+                Err(why) => return why,
+            },
+            Some((&PAPER, piece)) => match assembly.take(piece) {
+                Ok(Some((topic, bytes))) => {
+                    let paper = Paper { from: Arc::clone(name), topic, bytes };
+                    // If nobody takes it, the process has ended.
+                    let _ = common.events.send(Event::Shared(Box::new(Heard::Told(paper)))).await;
+                    heard_at.set(clock::now());
+                }
+                Ok(None) => {}
                 Err(why) => return why,
             },
             // A later version may say more.
