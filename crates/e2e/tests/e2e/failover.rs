@@ -34,6 +34,7 @@ case "$2" in
         rm -f "$up" ;;
     status)
         [ -e "$up" ] && { echo "running"; exit 0; }
+        [ -e "$dir/$1-talks" ] && { printf '%04000d\n' 7; exit 1; }
         echo "stopped"; exit 3 ;;
 esac
 "#;
@@ -111,6 +112,14 @@ fn scripts_start_and_stop_in_order_and_end_with_their_node() {
     std::fs::remove_file(pair.scratch.file("web-up-2")).unwrap();
     pair.await_owner(1);
     assert!(!is_up(&pair, "disk", 2), "{:?}", calls(&pair));
+
+    // The same with a status that says much more than anybody reads.
+    pair.scratch.write("web-talks", "");
+    std::fs::remove_file(pair.scratch.file("web-up-1")).unwrap();
+    pair.await_owner(2);
+    std::fs::remove_file(pair.scratch.file("web-talks")).unwrap();
+    assert!(pair.order(1, &["ready", "web"]) && pair.order(1, &["takeover", "web"]));
+    pair.await_owner(1);
 
     // The daemon is killed: what it ran is stopped by its guard, before the other node starts it.
     pair.node(1).kill();

@@ -139,6 +139,8 @@ pub(crate) enum Report {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_model::caps;
+
     use super::*;
 
     #[test]
@@ -170,6 +172,15 @@ mod tests {
             order.write(&mut bytes);
             assert_eq!(Order::read(&bytes), Some(order));
         }
+    }
+
+    #[test]
+    fn the_longest_report_fits_into_its_cap() {
+        // A path at the system's bound and a line at ours, of what takes the most room when it is written down.
+        let (path, line) = ("\u{1}".repeat(4095), "\u{1}".repeat(caps::COMMAND_LINE_CHARS));
+        let why = format!("{path}: `{path}` can be changed by others than root, and would run as root: {line}");
+        let report = Report::Broken { group: usize::MAX, resource: usize::MAX, why };
+        assert!(serde_json::to_vec(&report).unwrap().len() <= caps::GUARD_REPORT_BYTES);
     }
 
     #[test]
