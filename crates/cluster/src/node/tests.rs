@@ -19,13 +19,17 @@ fn node(me: usize, boot: u8, secret: &[u8]) -> Node {
 
 /// Does what the node wants, and gives its heartbeats and the rest of what it wanted.
 fn carry_out(node: &mut Node, now: Duration) -> (Vec<Vec<u8>>, Vec<Action>) {
+    carry_out_with(node, now, Outcome::Ok)
+}
+
+/// The same where starts end so.
+fn carry_out_with(node: &mut Node, now: Duration, starts: Outcome) -> (Vec<Vec<u8>>, Vec<Action>) {
     let (mut beats, mut rest) = (Vec::new(), Vec::new());
     while let Some(action) = node.poll_action() {
         match action {
             Action::Beat => beats.push(node.heartbeat().to_vec()),
-            Action::Start { number, .. } | Action::Stop { number, .. } => {
-                node.apply(now, Change::Done { number, outcome: Outcome::Ok });
-            }
+            Action::Start { number, .. } => node.apply(now, Change::Done { number, outcome: starts }),
+            Action::Stop { number, .. } => node.apply(now, Change::Done { number, outcome: Outcome::Ok }),
             other => rest.push(other),
         }
     }
@@ -50,6 +54,71 @@ fn settled() -> (Node, Node, Duration) {
     carry_out(&mut first, now);
     assert_eq!(first.view(now).groups[0].role, Role::Owner);
     (first, second, now)
+}
+
+/// A step of two nodes that hear each other, and what the second wanted.
+fn step(first: &mut Node, second: &mut Node, now: Duration, starts: Outcome) -> Vec<Action> {
+    first.handle_timeout(now);
+    for beat in carry_out(first, now).0 {
+        second.handle_packet(now, 0, &beat).unwrap();
+    }
+    second.handle_timeout(now);
+    let (beats, wanted) = carry_out_with(second, now, starts);
+    for beat in beats {
+        first.handle_packet(now, 0, &beat).unwrap();
+    }
+    wanted
+}
+
+/// From whom the group came with each claim.
+fn inherited(wanted: &[Action]) -> Vec<Option<usize>> {
+    let from = |action: &Action| match action {
+        Action::Inherit { group: 0, from } => Some(*from),
+        _ => None,
+    };
+    let all: Vec<_> = wanted.iter().filter_map(from).collect();
+    let claims = wanted.iter().filter(|action| matches!(action, Action::Note(Event::Claimed(..)))).count();
+    assert_eq!(all.len(), claims, "one with each claim: {wanted:?}");
+    all
+}
+
+#[test]
+fn what_was_offered_and_did_not_start_is_not_inherited_from_the_dead() {
+    let (mut first, mut second, mut now) = settled();
+    second.apply(now, Change::Takeover { group: 0 });
+    let mut wanted = Vec::new();
+    while now < DEAD * 30 {
+        now += DEAD / 20;
+        wanted.extend(step(&mut first, &mut second, now, Outcome::Failed));
+    }
+    assert_eq!(inherited(&wanted), [Some(0)], "offered once, and declined since");
+    assert_eq!(first.view(now).groups[0].role, Role::Owner);
+    // Now the first dies.
+    let mut wanted = Vec::new();
+    while second.view(now).groups[0].role != Role::Owner {
+        now = second.poll_timeout();
+        assert!(now < DEAD * 60, "{:?}", second.view(now).groups[0]);
+        second.handle_timeout(now);
+        wanted.extend(carry_out(&mut second, now).1);
+    }
+    assert_eq!(inherited(&wanted), [None]);
+}
+
+#[test]
+fn an_offer_that_has_to_wait_is_inherited_once() {
+    let (mut first, mut second, mut now) = settled();
+    second.apply(now, Change::Takeover { group: 0 });
+    second.apply(now, Change::CarrierLost { group: 0 });
+    let until = now + DEAD * 3;
+    let mut wanted = Vec::new();
+    while now < until {
+        now += DEAD / 20;
+        let new = step(&mut first, &mut second, now, Outcome::Ok);
+        assert!(now >= until - DEAD * 2 || inherited(&new).is_empty(), "before the carrier is back: {new:?}");
+        wanted.extend(new);
+    }
+    assert_eq!(inherited(&wanted), [Some(0)]);
+    assert_eq!(second.view(now).groups[0].role, Role::Owner);
 }
 
 #[test]

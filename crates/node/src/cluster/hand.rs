@@ -47,8 +47,9 @@ pub(super) enum Order<'a> {
     Start { group: u8, resource: u8, number: u32 },
     /// Take the address away, or stop the unit or script; and report.
     Stop { group: u8, resource: u8, number: u32 },
-    /// The group comes from that node, which serves open connections to its addresses for a while.
-    Inherit { group: u8, from: u8 },
+    /// The group comes from that node, which serves open connections to its addresses for a while; or from nobody who
+    /// does.
+    Inherit { group: u8, from: Option<u8> },
     /// The group's addresses are elsewhere already: open connections to them go on here for a while.
     Linger { group: u8 },
     /// Take all started addresses of the group away, until they are restored.
@@ -80,7 +81,7 @@ impl<'a> Order<'a> {
             }
             Self::Start { group, resource, number } => step(b'S', *group, *resource, *number),
             Self::Stop { group, resource, number } => step(b'P', *group, *resource, *number),
-            Self::Inherit { group, from } => out.extend([b'I', *group, *from]),
+            Self::Inherit { group, from } => out.extend([b'I', *group].into_iter().chain(*from)),
             Self::Linger { group } => out.extend([b'G', *group]),
             Self::Withdraw { group } => out.extend([b'W', *group]),
             Self::Restore { group } => out.extend([b'R', *group]),
@@ -105,7 +106,8 @@ impl<'a> Order<'a> {
             (b'P', [group, resource, a, b, c, d]) => {
                 Self::Stop { group: *group, resource: *resource, number: u32::from_ne_bytes([*a, *b, *c, *d]) }
             }
-            (b'I', [group, from]) => Self::Inherit { group: *group, from: *from },
+            (b'I', [group]) => Self::Inherit { group: *group, from: None },
+            (b'I', [group, from]) => Self::Inherit { group: *group, from: Some(*from) },
             (b'G', [group]) => Self::Linger { group: *group },
             (b'W', [group]) => Self::Withdraw { group: *group },
             (b'R', [group]) => Self::Restore { group: *group },
@@ -158,7 +160,8 @@ mod tests {
             Order::Setup(setup),
             Order::Start { group: 0, resource: 1, number: 7 },
             Order::Stop { group: 3, resource: 0, number: u32::MAX },
-            Order::Inherit { group: 1, from: 2 },
+            Order::Inherit { group: 1, from: Some(2) },
+            Order::Inherit { group: 7, from: None },
             Order::Linger { group: 5 },
             Order::Withdraw { group: 1 },
             Order::Restore { group: 2 },
@@ -185,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_none() {
-        for bytes in [&b""[..], b"S", b"S123", b"W", b"W12", b"L1", b"U{", b"?"] {
+        for bytes in [&b""[..], b"S", b"S123", b"W", b"W12", b"I", b"I123", b"L1", b"U{", b"?"] {
             assert_eq!(Order::read(bytes), None, "{bytes:?}");
         }
     }

@@ -296,9 +296,8 @@ impl Heart {
                     }
                 }
                 Action::Inherit { group, from } => {
-                    if let (Ok(group), Ok(from)) = (u8::try_from(group), u8::try_from(from)) {
-                        self.say(turn, &Order::Inherit { group, from });
-                    }
+                    let from = from.and_then(|from| u8::try_from(from).ok());
+                    self.say_of(turn, group, |group| Order::Inherit { group, from });
                 }
                 Action::Linger { group } => self.say_of(turn, group, |group| Order::Linger { group }),
                 Action::Withdraw { group } => self.say_of(turn, group, |group| Order::Withdraw { group }),

@@ -142,10 +142,10 @@ impl Holding {
         }
     }
 
-    /// The group comes from that node in good order.
-    pub(super) fn inherit(&mut self, group: usize, from: usize) {
+    /// The group comes from that node in good order, or from nobody.
+    pub(super) fn inherit(&mut self, group: usize, from: Option<usize>) {
         if let Some(group) = self.groups.get_mut(group) {
-            group.from = Some(from);
+            group.from = from;
         }
     }
 

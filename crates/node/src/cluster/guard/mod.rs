@@ -182,7 +182,7 @@ impl Guard {
                     self.report(vec![Report::Done { number, failed }]);
                 }
             }
-            Some(Order::Inherit { group, from }) => self.holding.inherit(group.into(), from.into()),
+            Some(Order::Inherit { group, from }) => self.holding.inherit(group.into(), from.map(usize::from)),
             Some(Order::Linger { group }) => self.holding.linger(group.into()),
             Some(Order::Withdraw { group }) => self.holding.withdraw(group.into()),
             Some(Order::Restore { group }) => {
