@@ -4,6 +4,7 @@
 //! machine. The invariant: bytes that are not exactly one message are none.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub(super) struct Setup {
     pub(super) patience: Duration,
     /// For each path: the own address, and the peers'.
     pub(super) paths: Vec<(SocketAddr, Vec<SocketAddr>)>,
+    /// Where to note what the kernel's settings were, if anything is kept.
+    pub(super) note: Option<PathBuf>,
 }
 
 /// A service address as it was configured.
@@ -155,6 +158,7 @@ mod tests {
             lifetime: Duration::from_secs(1),
             patience: Duration::from_millis(80),
             paths: vec![("10.0.0.1:1".parse().unwrap(), vec!["[fe80::1]:2".parse().unwrap()])],
+            note: Some("/var/lib/evenkeel/silenced".into()),
         };
         let orders = [
             Order::Setup(setup),

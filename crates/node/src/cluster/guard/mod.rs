@@ -17,6 +17,7 @@ mod announcing;
 mod connections;
 mod holding;
 mod services;
+mod silence;
 
 use std::io;
 use std::net::SocketAddr;
