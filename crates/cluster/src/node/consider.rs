@@ -166,15 +166,24 @@ impl Node {
         self.enter(now, group, Role::Stuck);
     }
 
-    /// The living node on which resources of the group run, as far as we hear.
+    /// The living node on which resources of the group run, as far as we hear; or the dead one where they still do.
     fn holder(&self, now: Duration, group: usize) -> Option<(usize, Line)> {
         let id = self.settings.group_ids.get(group).copied()?;
         let overlaps = self.settings.groups.get(group).is_some_and(crate::Group::overlaps);
-        let is_held = |line: &Line| line.role.holds() || (line.role == Role::Stopping && !overlaps);
-        (0..self.peers.len()).filter(|member| self.is_heard(now, *member)).find_map(|member| {
+        (0..self.peers.len()).find_map(|member| {
             let line = self.line(member, id).copied()?;
-            is_held(&line).then_some((member, line))
+            let is_held = match line.role {
+                Role::Stopping => !overlaps && (self.is_heard(now, member) || self.is_being_stopped(now, member)),
+                role => role.holds() && self.is_heard(now, member),
+            };
+            is_held.then_some((member, line))
         })
+    }
+
+    /// Whether a dead node's units and scripts are still being stopped: until it says that they are, or has had the time.
+    fn is_being_stopped(&self, now: Duration, member: usize) -> bool {
+        let within = self.settings.timing.dead + self.settings.stop_time();
+        self.peers.get(member).and_then(Option::as_ref).is_some_and(|peer| peer.is_being_stopped(now, within))
     }
 
     /// Every node that could own the group, this one included.

@@ -7,12 +7,18 @@ use crate::settings::{Group, Member, Resource, Timing};
 const DEAD: Duration = Duration::from_secs(1);
 
 fn node(me: usize, boot: u8, secret: &[u8]) -> Node {
+    node_with(me, boot, secret, Vec::new())
+}
+
+/// A node with these groups behind the usual one.
+fn node_with(me: usize, boot: u8, secret: &[u8], more: Vec<Group>) -> Node {
     let members = ["lb1", "lb2"].map(|name| Member { name: name.into(), is_witness: false }).to_vec();
     let timing = Timing { every: DEAD / 5, warn: DEAD / 2, dead: DEAD, init: DEAD * 2, lifetime: DEAD };
     let resource = Resource { name: "10.8.0.1".into(), is_address: true, timeout: DEAD };
     let group =
         Group { name: "web".into(), prefer: vec![0], failback: None, mode: Mode::Available, resources: vec![resource] };
-    let settings = Settings::new("edge", me, members, timing, vec![group]).unwrap();
+    let groups = [vec![group], more].concat();
+    let settings = Settings::new("edge", me, members, timing, groups).unwrap();
     let keys = Keyring::new(vec![Key::derive(secret).unwrap()]).unwrap();
     Node::new(settings, keys, BootId([boot; 16]), Duration::ZERO)
 }
@@ -38,7 +44,10 @@ fn carry_out_with(node: &mut Node, now: Duration, starts: Outcome) -> (Vec<Vec<u
 
 /// Two nodes that hear each other, until the first owns the group.
 fn settled() -> (Node, Node, Duration) {
-    let (mut first, mut second) = (node(0, 1, &[b'k'; 32]), node(1, 2, &[b'k'; 32]));
+    settle(node(0, 1, &[b'k'; 32]), node(1, 2, &[b'k'; 32]))
+}
+
+fn settle(mut first: Node, mut second: Node) -> (Node, Node, Duration) {
     let mut now = Duration::ZERO;
     while now < DEAD * 6 {
         now += DEAD / 20;
@@ -119,6 +128,46 @@ fn an_offer_that_has_to_wait_is_inherited_once() {
     }
     assert_eq!(inherited(&wanted), [Some(0)]);
     assert_eq!(second.view(now).groups[0].role, Role::Owner);
+}
+
+#[test]
+fn an_address_does_not_wait_for_the_unit_of_another_group() {
+    let data = || {
+        let resource = Resource { name: "data".into(), is_address: false, timeout: DEAD * 4 };
+        let prefer = vec![0];
+        Group { name: "data".into(), prefer, failback: None, mode: Mode::Available, resources: vec![resource] }
+    };
+    let key = [b'k'; 32];
+    let (mut first, mut second, mut now) =
+        settle(node_with(0, 1, &key, vec![data()]), node_with(1, 2, &key, vec![data()]));
+    let claims = |node: &mut Node, now: Duration| {
+        let of = |action: Action| match action {
+            Action::Note(Event::Claimed(group, ..)) => Some(group.to_string()),
+            _ => None,
+        };
+        carry_out(node, now).1.into_iter().filter_map(of).collect::<Vec<_>>()
+    };
+    assert_eq!([0, 1].map(|group| first.view(now).groups[group].role), [Role::Owner; 2]);
+    claims(&mut second, now);
+    // The process of the first is dead, and its guard stops the unit: longer than a dead node is waited for otherwise.
+    second.handle_packet(now, 0, first.notice()).unwrap();
+    assert_eq!(claims(&mut second, now), ["web"]);
+    let until = now + DEAD * 5;
+    while now < until {
+        now = second.poll_timeout();
+        second.handle_timeout(now);
+        assert_eq!(claims(&mut second, now), [""; 0]);
+    }
+    second.handle_packet(now, 0, first.resignation()).unwrap();
+    assert_eq!(claims(&mut second, now), ["data"]);
+    // Where nothing but addresses runs there is nothing to wait for.
+    first.apply(now, Change::Leave);
+    while !first.has_left() {
+        now = first.poll_timeout();
+        first.handle_timeout(now);
+        carry_out(&mut first, now);
+    }
+    assert!(first.notice().is_empty());
 }
 
 #[test]

@@ -131,6 +131,35 @@ fn scripts_start_and_stop_in_order_and_end_with_their_node() {
 }
 
 #[test]
+fn a_killed_daemon_s_address_moves_at_once_and_its_script_when_it_is_stopped() {
+    let name = "a_killed_daemon_s_address_moves_at_once_and_its_script_when_it_is_stopped";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start_group("", |scratch| {
+        // It stops when it may.
+        let slow =
+            SCRIPT.replace(r#"rm -f "$up" ;;"#, r#"while [ ! -e "$dir/go" ]; do sleep 0.1; done; rm -f "$up" ;;"#);
+        let path = scratch.write("service", &slow);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        let script = format!("script {} data timeout=60s every=500ms", path.display());
+        format!("        ip {SERVICE}/24\n    }}\n    group data prefer=lb1 {{\n        {script}\n")
+    });
+    await_for("the script to run", PATIENCE, || is_up(&pair, "data", 1).then_some(()));
+    pair.node(1).kill();
+    pair.await_owner(2);
+    await_for("the script to be stopped", PATIENCE, || {
+        calls(&pair).contains(&"stop data on 1".to_owned()).then_some(())
+    });
+    // Longer than a dead node is waited for otherwise.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(calls(&pair), ["start data on 1", "stop data on 1"]);
+    pair.scratch.write("go", "");
+    await_for("the script to run elsewhere", PATIENCE, || is_up(&pair, "data", 2).then_some(()));
+    assert!(!is_up(&pair, "data", 1));
+}
+
+#[test]
 fn a_start_that_fails_or_hangs_hands_the_group_over_and_back() {
     if !is_root_or_skips("a_start_that_fails_or_hangs_hands_the_group_over_and_back", "for network namespaces") {
         return;

@@ -63,8 +63,9 @@ pub(super) enum Order<'a> {
     Announce { group: u8 },
     /// They live on from now.
     Renew { group: u8 },
-    /// A sign of life, with what is to be sent over every path if it was the last.
-    Resignation(&'a [u8]),
+    /// A sign of life, with what is to be sent over every path if it was the last: while units and scripts are being
+    /// stopped, if there are any, and when nothing runs any more.
+    LastWords { notice: &'a [u8], resignation: &'a [u8] },
     /// An orderly end: nothing is to be sent.
     Leave,
 }
@@ -90,9 +91,12 @@ impl<'a> Order<'a> {
             Self::Restore { group } => out.extend([b'R', *group]),
             Self::Announce { group } => out.extend([b'A', *group]),
             Self::Renew { group } => out.extend([b'N', *group]),
-            Self::Resignation(bytes) => {
+            Self::LastWords { notice, resignation } => {
                 out.push(b'B');
-                out.extend(*bytes);
+                // A packet of the network is far shorter.
+                out.extend(u16::try_from(notice.len()).unwrap_or(u16::MAX).to_ne_bytes());
+                out.extend(*notice);
+                out.extend(*resignation);
             }
             Self::Leave => out.push(b'L'),
         }
@@ -116,7 +120,10 @@ impl<'a> Order<'a> {
             (b'R', [group]) => Self::Restore { group: *group },
             (b'A', [group]) => Self::Announce { group: *group },
             (b'N', [group]) => Self::Renew { group: *group },
-            (b'B', bytes) => Self::Resignation(bytes),
+            (b'B', [a, b, words @ ..]) => {
+                let (notice, resignation) = words.split_at_checked(u16::from_ne_bytes([*a, *b]).into())?;
+                Self::LastWords { notice, resignation }
+            }
             (b'L', []) => Self::Leave,
             _ => return None,
         })
@@ -171,7 +178,8 @@ mod tests {
             Order::Restore { group: 2 },
             Order::Announce { group: 3 },
             Order::Renew { group: 4 },
-            Order::Resignation(b"the last word"),
+            Order::LastWords { notice: b"", resignation: b"the last word" },
+            Order::LastWords { notice: b"the last but one", resignation: b"the last word" },
             Order::Leave,
         ];
         let mut bytes = Vec::new();
@@ -192,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_none() {
-        for bytes in [&b""[..], b"S", b"S123", b"W", b"W12", b"I", b"I123", b"L1", b"U{", b"?"] {
+        for bytes in [&b""[..], b"S", b"S123", b"W", b"W12", b"I", b"I123", b"L1", b"B", b"B\xff\xff1", b"U{", b"?"] {
             assert_eq!(Order::read(bytes), None, "{bytes:?}");
         }
     }

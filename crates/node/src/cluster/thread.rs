@@ -281,7 +281,8 @@ impl Heart {
                 Action::Beat => {
                     self.paths.iter().for_each(|path| path.send(self.node.heartbeat()));
                     let mut message = std::mem::take(&mut turn.message);
-                    Order::Resignation(self.node.resignation()).write(&mut message);
+                    let (notice, resignation) = (self.node.notice(), self.node.resignation());
+                    Order::LastWords { notice, resignation }.write(&mut message);
                     turn.message = message;
                     self.send(turn);
                 }
