@@ -345,6 +345,13 @@ pub const ZONEFILE_REPLANS: usize = 8;
 /// Bytes kept of what a command says on each of its outputs: enough for the sentence that says why.
 pub const COMMAND_SAID_BYTES: usize = 4096;
 
+/// Characters of a command's line that stand in a sentence of ours: it has to fit into a log's line and a column.
+pub const COMMAND_LINE_CHARS: usize = 200;
+
+/// Bytes of what the address guard reports at a time: a command's line and two of the longest paths, each byte of them
+/// written as six.
+pub const GUARD_REPORT_BYTES: usize = 64 * 1024;
+
 /// Orders that wait for one resource: the step that is under way, the one after it, and what came too late.
 pub const RESOURCE_ORDERS: usize = 8;
 
