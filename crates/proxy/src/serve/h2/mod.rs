@@ -36,6 +36,10 @@ use crate::worker::Worker;
 /// and some.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long a connection without streams keeps a larger window: calls often follow each other closely, and what is lent to
+/// one client is not there for others.
+const WINDOW_REST: Duration = Duration::from_secs(1);
+
 type Frames = Connection<Gate, Bytes>;
 
 /// Serves a connection to its end. `early` is what of it was read already.
@@ -202,16 +206,32 @@ impl<'k, 'w> Keeper<'k, 'w> {
             true => since.max(self.trunk.told.get().unwrap_or(since)) + FAREWELL,
             false => since + timeouts.idle,
         });
-        [owed, idle].into_iter().flatten().min()
+        let stays = self.trunk.has_window() && !self.is_leaving && !self.is_cut;
+        let rested = self.idle_since.filter(|_| stays).map(|since| since + WINDOW_REST);
+        [owed, idle, rested].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self) {
+        if self.return_window() {
+            return;
+        }
         if self.trunk.wire.owes_fields_since().is_some() {
             self.worker.shared.reject("head-timeout");
             self.cut(Reason::ENHANCE_YOUR_CALM);
         } else {
             self.leave();
         }
+    }
+
+    /// Gives the larger window back where nobody has needed it for long enough; whether it did. What the client was granted
+    /// it may still use once; it is granted no more of it.
+    fn return_window(&mut self) -> bool {
+        let has_rested = self.idle_since.is_some_and(|since| since.elapsed() >= WINDOW_REST);
+        let is_returned = has_rested && self.trunk.return_window();
+        if is_returned {
+            self.frames.set_target_window_size(caps::HTTP2_WINDOW);
+        }
+        is_returned
     }
 
     /// Tells the client that the connection takes no more requests, once it has heard so.

@@ -44,7 +44,7 @@ pub(super) struct Trunk {
     requests: Cell<u32>,
     /// Streams that are being served.
     live: Cell<u32>,
-    /// What the larger window counts for, once it was borrowed.
+    /// What the larger window counts for, while it is borrowed.
     window: RefCell<Option<Charge>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -129,14 +129,24 @@ impl Trunk {
         self.live.get() == 0
     }
 
-    /// Borrows memory for the larger window, once; whether it did.
+    /// Borrows memory for the larger window, where it has none; whether it did.
     pub(super) fn borrow_window(&self) -> bool {
         let mut window = self.window.borrow_mut();
-        if window.is_some() || self.worker.free.is_full() {
+        if window.is_some() || self.worker.free.is_half_full_with(caps::HTTP2_UPLOAD_WINDOW) {
             return false;
         }
         *window = Some(self.worker.free.hold(u64::from(caps::HTTP2_UPLOAD_WINDOW)));
         true
+    }
+
+    /// Gives the memory for the larger window back; whether it had any.
+    pub(super) fn return_window(&self) -> bool {
+        self.window.borrow_mut().take().is_some()
+    }
+
+    /// Whether it has borrowed memory for the larger window.
+    pub(super) fn has_window(&self) -> bool {
+        self.window.borrow().is_some()
     }
 
     /// Remembers the task of the connection, to wake it when a stream ends.

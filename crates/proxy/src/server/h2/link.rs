@@ -47,16 +47,20 @@ impl Link {
     pub(super) async fn open(worker: &Rc<Worker>, stream: Stream, keep: Duration) -> Option<Rc<Self>> {
         let (addr, local, is_secured) = (stream.peer_addr(), stream.local_addr(), stream.tls().is_some());
         let wire = Wire::new(stream, Vec::new(), Sentry::of_server());
+        let window = match worker.free.is_half_full_with(caps::HTTP2_UPLOAD_WINDOW) {
+            true => caps::HTTP2_WINDOW,
+            false => caps::HTTP2_UPLOAD_WINDOW,
+        };
         let mut settings = h2::client::Builder::new();
         settings
             .enable_push(false)
             .max_header_list_size(u32::try_from(caps::SERVER_HEAD_BYTES).unwrap_or(u32::MAX))
-            .initial_window_size(caps::HTTP2_STREAM_WINDOW)
-            .initial_connection_window_size(caps::HTTP2_UPLOAD_WINDOW)
+            .initial_window_size(window / 4)
+            .initial_connection_window_size(window)
             .max_send_buffer_size(caps::HTTP2_SEND_BUFFER)
             .initial_max_send_streams(caps::HTTP2_SERVER_STREAMS as usize);
         let (requests, frames) = settings.handshake::<_, Bytes>(Gate::new(&wire)).await.ok()?;
-        let charge = worker.free.hold(u64::from(caps::HTTP2_UPLOAD_WINDOW));
+        let charge = worker.free.hold(u64::from(window));
         let link = Rc::new(Self {
             addr,
             local,
