@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     ServerLost,
     /// The server refused the request before it did anything with it, as only a stream of HTTP/2 can tell.
     Refused,
+    /// What was asked cannot be said over HTTP/2, or not to this server, which saw none of it.
+    Unsupported,
     /// The server did not answer in time.
     AnswerTimeout,
     /// What the server sent is not an answer.
@@ -143,7 +145,7 @@ impl From<Kind> for ProxyError {
                 (Side::Us, Scope::Stream, Again::Never)
             }
             Kind::Connect(_) | Kind::Refused => (Side::Server, Scope::Stream, Again::Always),
-            Kind::Local => (Side::Us, Scope::Stream, Again::Never),
+            Kind::Local | Kind::Unsupported => (Side::Us, Scope::Stream, Again::Never),
             Kind::ServerLost | Kind::AnswerTimeout | Kind::Answer(_) | Kind::Status(_) => {
                 (Side::Server, Scope::Stream, Again::IfAsked)
             }
@@ -196,6 +198,7 @@ pub(crate) fn reaction(error: &ProxyError) -> Reaction {
         Kind::Local => (503, "local", "local"),
         Kind::ServerLost => (502, "server-lost", "server-lost"),
         Kind::Refused => (502, "server-lost", "server-refused"),
+        Kind::Unsupported => (501, "unsupported", "http2-unsupported"),
         Kind::AnswerTimeout => (504, "server-timeout", "answer-timeout"),
         Kind::Answer(cause) => (502, "server-malformed", cause.code()),
         Kind::Interim => (502, "server-malformed", "interim-flood"),
@@ -254,6 +257,7 @@ mod tests {
             (Kind::QueueFull, 503, false),
             (Kind::QueueTimeout, 503, false),
             (Kind::Local, 503, false),
+            (Kind::Unsupported, 501, false),
             (Kind::Cut, 503, true),
         ];
         for (kind, status, close) in cases {

@@ -128,6 +128,11 @@ impl Wire {
         self.heard.get()
     }
 
+    /// Whether the peer has said what it allows.
+    pub(crate) fn has_greeted(&self) -> bool {
+        self.sentry.borrow().has_greeted()
+    }
+
     /// Since when the peer owes the rest of a head.
     pub(crate) fn owes_fields_since(&self) -> Option<Instant> {
         self.sentry.borrow().owes_fields_since().map(|since| self.begun + since)

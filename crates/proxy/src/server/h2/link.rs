@@ -15,6 +15,7 @@ use bytes::Bytes;
 use evenkeel_http::http2::Sentry;
 use evenkeel_model::caps;
 use h2::client::SendRequest;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::buffer::Charge;
@@ -38,6 +39,8 @@ pub(super) struct Link {
     streams: Cell<u32>,
     begun: Cell<u64>,
     is_over: Cell<bool>,
+    /// Who waits for what the server allows.
+    greeted: Notify,
     /// Of the task that moves the frames.
     waker: RefCell<Option<Waker>>,
 }
@@ -70,6 +73,7 @@ impl Link {
             streams: Cell::new(0),
             begun: Cell::new(0),
             is_over: Cell::new(false),
+            greeted: Notify::new(),
             waker: RefCell::new(None),
         });
         tokio::task::spawn_local(keep_moving(charge, Rc::clone(&link), frames, keep));
@@ -101,6 +105,13 @@ impl Link {
     pub(super) fn is_full(&self) -> bool {
         let allowed = u32::try_from(self.requests.current_max_send_streams()).unwrap_or(u32::MAX);
         self.streams.get() >= allowed.min(caps::HTTP2_SERVER_STREAMS)
+    }
+
+    /// Waits until the server has said what it allows, or will say nothing more.
+    pub(super) async fn greeted(&self) {
+        while !self.wire.has_greeted() && !self.is_over() {
+            self.greeted.notified().await;
+        }
     }
 
     /// Whether it carried a stream before.
@@ -154,6 +165,9 @@ async fn keep_moving(charge: Charge, link: Rc<Link>, frames: h2::client::Connect
         if frames.as_mut().poll(cx).is_ready() || link.wire.poll_push(cx).is_err() {
             return Poll::Ready(());
         }
+        if link.wire.has_greeted() {
+            link.greeted.notify_waiters();
+        }
         if let Some(flood) = link.wire.flood() {
             tracing::warn!(server = %link.addr, "the server floods its HTTP/2 connection: {}", flood.code());
             return Poll::Ready(());
@@ -171,5 +185,6 @@ async fn keep_moving(charge: Charge, link: Rc<Link>, frames: h2::client::Connect
     })
     .await;
     link.is_over.set(true);
+    link.greeted.notify_waiters();
     drop(charge);
 }
