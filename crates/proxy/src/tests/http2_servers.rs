@@ -208,6 +208,35 @@ fn a_broken_stream_is_an_answer_that_broke_and_a_broken_connection_is_replaced()
 }
 
 #[test]
+fn a_server_whose_streams_end_without_an_answer_is_held_for_bad() {
+    run(async {
+        let streams = Streams::serving(|_, (request, mut respond)| {
+            Box::pin(async move {
+                match request.uri().path() {
+                    "/" => ok("fine", &mut respond),
+                    _ => respond.send_reset(Reason::INTERNAL_ERROR),
+                }
+            })
+        })
+        .await;
+        let mut config = shop(&[streams.addr]);
+        config.pools[0].retry.on = Vec::new();
+        let mut rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        assert_eq!(client.get("/").await.status(), 200);
+        for failures in 1..=3 {
+            // The connection was used before and lives: what befell the stream is no race with its end.
+            assert_eq!(client.get("/dies").await.status(), 502);
+            let report = rig.reports.recv().await.unwrap();
+            assert_eq!(report.server, Rig::id("a"));
+            assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, failures);
+        }
+        assert_eq!((streams.calls.get(), streams.connections.get()), (4, 1), "nobody asked for another attempt");
+        assert_eq!(client.get("/").await.status(), 200);
+    });
+}
+
+#[test]
 fn a_server_that_is_no_http2_server_is_malformed_and_one_that_is_gone_refuses() {
     run(async {
         let origin = super::rig::Origin::scripted(|mut peer| {

@@ -283,12 +283,17 @@ fn interim_text(interim: &Response<()>) -> Result<Vec<u8>, StreamError> {
     Ok(head.finish(End::Here, false)?.0)
 }
 
-/// How the other end learns of what became of the stream: refused unseen (RFC 9113 section 8.7), not HTTP/2, or broken.
+/// How the other end learns of what became of the stream: refused unseen (RFC 9113 section 8.7), given up by a server that
+/// is there, not HTTP/2, or lost with its connection.
 fn kind_of(error: &h2::Error) -> io::ErrorKind {
     let is_refused = error.reason() == Some(h2::Reason::REFUSED_STREAM) || error.is_go_away() && error.is_remote();
-    match (is_refused, error.is_library()) {
-        (true, _) => io::ErrorKind::ConnectionRefused,
-        (false, true) => io::ErrorKind::InvalidData,
-        (false, false) => io::ErrorKind::ConnectionReset,
+    if is_refused {
+        io::ErrorKind::ConnectionRefused
+    } else if error.is_reset() && error.is_remote() {
+        io::ErrorKind::ConnectionAborted
+    } else if error.is_library() {
+        io::ErrorKind::InvalidData
+    } else {
+        io::ErrorKind::ConnectionReset
     }
 }
