@@ -219,6 +219,26 @@ fn a_head_that_drips_in_has_as_long_as_any_head() {
 }
 
 #[test]
+fn a_body_that_rests_is_cut_short_whatever_its_type() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].timeouts.body = Duration::from_millis(100);
+        config.listeners[0].timeouts.tunnel = Duration::from_secs(3600);
+        let rig = Rig::start(config).await;
+        let mut bad = Http2::connect(&rig).await;
+        let mut asked = super::http2::request("POST", "/");
+        asked.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        let (answer, _body) = bad.send(asked, false).await;
+        // It is told in the words of gRPC, as it says that it is one.
+        let got = answer.whole().await.unwrap();
+        assert_eq!((got.status, got.fields["grpc-status"].as_bytes()), (200, &b"2"[..]));
+        let line = rig.lines(1).await.remove(0);
+        assert!(line.contains("\"status\":408") && line.contains("\"end\":\"client-timeout\""), "{line}");
+    });
+}
+
+#[test]
 fn h4_a_head_that_unfolds_is_refused_by_the_size_that_it_has_unfolded() {
     run(async {
         let (origin, rig, mut good) = stand().await;
