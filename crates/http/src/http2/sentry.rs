@@ -150,7 +150,7 @@ impl Sentry {
         Ok(())
     }
 
-    /// Notes that a stream was answered whole: who is served may change its mind now and then.
+    /// Notes that a stream was answered, be it in part: who is served may change its mind now and then.
     pub fn answered(&mut self) {
         self.credit = self.credit.saturating_add(1).min(caps::HTTP2_RESETS_UNANSWERED);
     }

@@ -51,6 +51,11 @@ impl Answer {
         matches!(&self.stage, Stage::Rest(rest) if rest.is_tunnel())
     }
 
+    /// Whether the client has its head.
+    pub(super) fn is_begun(&self) -> bool {
+        matches!(self.stage, Stage::Rest(_))
+    }
+
     /// Bytes that wait for the client alone.
     pub(super) fn waiting(&self) -> usize {
         match &self.stage {

@@ -178,9 +178,12 @@ impl Flow {
             }
         })
         .await;
+        if outcome == Outcome::Sent || answer.is_begun() {
+            // Whoever ends a call in the middle of its answers, as is usual, was served, too.
+            trunk.wire.answered();
+        }
         match outcome {
             Outcome::Sent => {
-                trunk.wire.answered();
                 let _ = tokio::time::timeout(DISCARD, upload.discard()).await;
             }
             // It had its time to take what is there.
