@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -31,6 +31,8 @@ pub(super) struct Trunk {
     /// What is known of the connection's TLS; `None` in the clear.
     pub(super) tls: Option<Arc<TlsFacts>>,
     pub(super) local: SocketAddr,
+    /// The address of this machine that it stands at.
+    own: IpAddr,
     pub(super) timeouts: Cell<ClientTimeouts>,
     pub(super) limits: Cell<ClientLimits>,
     pub(super) bed: Rc<Bed>,
@@ -55,6 +57,7 @@ impl Trunk {
             peer: client.stream.peer_addr(),
             tls: client.stream.tls().map(Arc::clone),
             local: client.stream.local_addr(),
+            own: client.stream.own_addr(),
             timeouts: Cell::new(client.timeouts),
             limits: Cell::new(client.limits),
             bed: Rc::default(),
@@ -112,7 +115,7 @@ impl Trunk {
     /// Whether the connection may carry further requests.
     pub(super) fn may_stay(&self) -> bool {
         !self.worker.is_draining()
-            && !self.worker.shared.is_leaving(self.local.ip())
+            && !self.worker.shared.is_leaving(self.own)
             && !self.is_worn()
             && self.opened.elapsed() < self.timeouts.get().life
             && self.worker.snapshot().is_some_and(|snapshot| snapshot.listener_place(&self.listener).is_some())
