@@ -72,7 +72,7 @@ fn settings(trunk: &Trunk) -> h2::server::Builder {
     settings
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
-        .initial_window_size(caps::HTTP2_STREAM_WINDOW)
+        .initial_window_size(caps::HTTP2_WINDOW / caps::HTTP2_STREAM_SHARE)
         .initial_connection_window_size(caps::HTTP2_WINDOW)
         .max_send_buffer_size(caps::HTTP2_SEND_BUFFER)
         .max_local_error_reset_streams(Some(caps::HTTP2_RESETS_OURS))
@@ -89,6 +89,8 @@ struct Keeper<'k, 'w> {
     nap: Option<Nap<'w>>,
     /// Since when there is no stream.
     idle_since: Option<Instant>,
+    /// What each stream has of the connection's window, as the client was told.
+    share: u32,
     /// Whether the client was told that the connection ends.
     is_leaving: bool,
     /// Whether it was told that it ends at once.
@@ -105,6 +107,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
             turned,
             nap: None,
             idle_since: None,
+            share: caps::HTTP2_WINDOW / caps::HTTP2_STREAM_SHARE,
             is_leaving: false,
             is_cut: false,
             timer: crate::timer::Timer::new(Instant::now() + trunk.timeouts.get().idle),
@@ -161,6 +164,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
                         self.worker.shared.reject(flood.code());
                         self.cut(Reason::ENHANCE_YOUR_CALM);
                     }
+                    None if self.share_window() => {}
                     None => return false,
                 },
             }
@@ -221,6 +225,18 @@ impl<'k, 'w> Keeper<'k, 'w> {
         } else {
             self.leave();
         }
+    }
+
+    /// Tells the client what each stream has of the connection's window, where that changed and the client has heard what it
+    /// was told before; whether there is something to be sent.
+    fn share_window(&mut self) -> bool {
+        let window = if self.trunk.has_window() { caps::HTTP2_UPLOAD_WINDOW } else { caps::HTTP2_WINDOW };
+        let share = window / caps::HTTP2_STREAM_SHARE;
+        let is_told = share != self.share && self.frames.set_initial_window_size(share).is_ok();
+        if is_told {
+            self.share = share;
+        }
+        is_told
     }
 
     /// Gives the larger window back where nobody has needed it for long enough; whether it did. What the client was granted

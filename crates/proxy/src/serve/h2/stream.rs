@@ -30,8 +30,8 @@ use crate::serve::h1::{self, Branch, Client};
 use crate::timer::Timer;
 use crate::wire::Stream;
 
-/// Bodies above this are worth a larger window.
-const SMALL_BODY: u64 = caps::HTTP2_WINDOW as u64;
+/// Bodies above this are worth a larger window: a stream's share of the small one.
+const SMALL_BODY: u64 = (caps::HTTP2_WINDOW / caps::HTTP2_STREAM_SHARE) as u64;
 
 /// A request as it goes on from its stream.
 struct Text {

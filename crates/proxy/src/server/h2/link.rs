@@ -58,7 +58,7 @@ impl Link {
         settings
             .enable_push(false)
             .max_header_list_size(u32::try_from(caps::SERVER_HEAD_BYTES).unwrap_or(u32::MAX))
-            .initial_window_size(window / 4)
+            .initial_window_size(window / caps::HTTP2_STREAM_SHARE)
             .initial_connection_window_size(window)
             .max_send_buffer_size(caps::HTTP2_SEND_BUFFER)
             .initial_max_send_streams(caps::HTTP2_SERVER_STREAMS as usize);
