@@ -173,7 +173,7 @@ impl Trunk {
 /// A stream's presence on its connection; dropping it ends it.
 pub(super) struct Place {
     trunk: Rc<Trunk>,
-    _charge: Charge,
+    charge: Charge,
 }
 
 /// What a stream's two directions may hold.
@@ -182,7 +182,12 @@ const HELD: u64 = 2 * caps::HTTP2_STREAM_BUFFER as u64;
 impl Place {
     pub(super) fn take(trunk: &Rc<Trunk>) -> Self {
         trunk.live.set(trunk.live.get() + 1);
-        Self { trunk: Rc::clone(trunk), _charge: trunk.worker.free.hold(HELD) }
+        Self { trunk: Rc::clone(trunk), charge: trunk.worker.free.hold(HELD) }
+    }
+
+    /// Gives back what the stream held: what still comes on it is thrown away.
+    pub(super) fn rest(&mut self) {
+        self.charge.set(0);
     }
 }
 
