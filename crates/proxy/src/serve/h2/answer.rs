@@ -14,8 +14,8 @@ use h2::Reason;
 use h2::server::SendResponse;
 use http::{Response, StatusCode};
 
-use crate::http2::append;
 use crate::http2::outflow::{Outcome, Outflow};
+use crate::http2::{append, join};
 
 /// What an answer of ours may be: what a server may send, and what we add.
 const LIMITS: Limits = Limits { head: 2 * caps::SERVER_HEAD_BYTES, fields: 2 * caps::SERVER_FIELDS, target: 0 };
@@ -94,10 +94,7 @@ impl Answer {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, from: &Half) -> Poll<()> {
         match ready!(from.poll_take(cx, usize::MAX)) {
-            Ok(fresh) if !fresh.is_empty() => match self.have.is_empty() {
-                true => self.have = fresh,
-                false => self.have.unsplit(fresh),
-            },
+            Ok(fresh) if !fresh.is_empty() => join(&mut self.have, fresh),
             // The exchange ended without an answer.
             Ok(_) | Err(_) => self.reset(Reason::INTERNAL_ERROR),
         }

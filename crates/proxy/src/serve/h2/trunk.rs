@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::buffer::Charge;
 use crate::hold::Hold;
+use crate::http2::STREAM_HELD;
 use crate::http2::gate::Wire;
 use crate::serve::h1::Client;
 use crate::sleepers::Bed;
@@ -176,13 +177,10 @@ pub(super) struct Place {
     charge: Charge,
 }
 
-/// What a stream's two directions may hold.
-const HELD: u64 = 2 * caps::HTTP2_STREAM_BUFFER as u64;
-
 impl Place {
     pub(super) fn take(trunk: &Rc<Trunk>) -> Self {
         trunk.live.set(trunk.live.get() + 1);
-        Self { trunk: Rc::clone(trunk), charge: trunk.worker.free.hold(HELD) }
+        Self { trunk: Rc::clone(trunk), charge: trunk.worker.free.hold(STREAM_HELD) }
     }
 
     /// Gives back what the stream held: what still comes on it is thrown away.

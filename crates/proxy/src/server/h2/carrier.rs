@@ -22,17 +22,14 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use tokio::time::Instant;
 
 use super::link::{Link, Seat};
-use crate::http2::append;
 use crate::http2::inflow::Inflow;
 use crate::http2::outflow::Outflow;
+use crate::http2::{STREAM_HELD, append, join};
 use crate::worker::Worker;
 
 /// What a head of ours may be: what a client may send, and what we add.
 const LIMITS: Limits =
     Limits { head: 2 * caps::SERVER_HEAD_BYTES, fields: 2 * caps::SERVER_FIELDS, target: caps::SERVER_HEAD_BYTES };
-
-/// What a stream's two directions may hold.
-const HELD: u64 = 2 * caps::HTTP2_STREAM_BUFFER as u64;
 
 /// How long the end of a stream may come after its last byte.
 const LAST_FRAME: Duration = Duration::from_secs(1);
@@ -42,7 +39,7 @@ pub(super) fn begin(worker: &Rc<Worker>, link: &Rc<Link>, near: Half) {
     let seat = Seat::take(link);
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        let _charge = worker.free.hold(HELD);
+        let _charge = worker.free.hold(STREAM_HELD);
         if let Err(kind) = carry(&seat, &near).await {
             near.break_off(kind);
         }
@@ -143,10 +140,7 @@ async fn read_head(near: &Half, is_secured: bool) -> Result<Asked, io::ErrorKind
         if fresh.is_empty() {
             return Err(io::ErrorKind::ConnectionReset);
         }
-        match have.is_empty() {
-            true => have = fresh,
-            false => have.unsplit(fresh),
-        }
+        join(&mut have, fresh);
     };
     let request = stream_request(&head, &have, is_secured).ok_or(io::ErrorKind::Unsupported)?;
     let is_websocket = head.asks_websocket();
