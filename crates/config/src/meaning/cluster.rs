@@ -397,7 +397,7 @@ fn complain_of_groups(building: &mut Building<'_>, cluster: &Entry) {
             building
                 .out
                 .report(
-                    Code::E420,
+                    Code::E419,
                     extra.span,
                     format!("a group has at most {} resources, and this one has {count}", caps::GROUP_RESOURCES),
                 )

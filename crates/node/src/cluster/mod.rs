@@ -116,7 +116,7 @@ pub(crate) fn ready(
     // Long enough, or the ring of keys would have refused it.
     let ticket_secret = secrets::read_private(&cluster.key).map_err(Refusal::plain)?;
     let pings = pings(cluster)?;
-    let guard = start_guard(cluster, program, &routes).map_err(|error| {
+    let guard = start_guard(cluster, program, &routes, state.silenced()).map_err(|error| {
         Refusal::plain(format!("cluster `{}`: the address guard does not start: {error}", cluster.name))
     })?;
     let mut node = Node::new(settings, keys, BootId(boot_id()), clock::now());
@@ -207,15 +207,21 @@ impl Cluster {
     }
 
     /// Seals with other keys from now on, and accepts what is sealed with them.
-    pub(crate) fn change_keys(&self, keys: Keyring) {
+    fn change_keys(&self, keys: Keyring) {
         self.sharing.change_keys(keys.clone());
         if !self.line.tell(Command::Keys(keys)) {
             tracing::error!("the heartbeat thread takes no keys; it goes on with those that it has");
         }
     }
 
+    /// What a reload changes of it.
+    pub(crate) fn follow(&self, keys: Option<Keyring>, news: Option<News>) {
+        keys.into_iter().for_each(|keys| self.change_keys(keys));
+        news.into_iter().for_each(|news| self.change_settings(news));
+    }
+
     /// Other times, preferences and ping nodes from now on.
-    pub(crate) fn change_settings(&self, news: News) {
+    fn change_settings(&self, news: News) {
         if !self.line.tell(Command::Settings(Box::new(news))) {
             tracing::error!("the heartbeat thread takes no settings; it goes on with those that it has");
         }
@@ -433,7 +439,12 @@ fn pings(cluster: &config::Cluster) -> Result<Vec<PingNode>, Refusal> {
     config.addrs.iter().map(open).collect()
 }
 
-fn start_guard(cluster: &config::Cluster, program: Option<&FilePath>, routes: &[Route]) -> io::Result<Companion> {
+fn start_guard(
+    cluster: &config::Cluster,
+    program: Option<&FilePath>,
+    routes: &[Route],
+    note: Option<PathBuf>,
+) -> io::Result<Companion> {
     let program = match program {
         Some(program) => program.to_owned(),
         None => own_program()?,
@@ -452,6 +463,7 @@ fn start_guard(cluster: &config::Cluster, program: Option<&FilePath>, routes: &[
         lifetime: lifetime(cluster.beat.dead),
         patience: cluster.beat.dead,
         paths: routes.iter().map(|route| (route.own, route.to())).collect(),
+        note,
     };
     let mut message = Vec::new();
     Order::Setup(setup).write(&mut message);

@@ -282,6 +282,11 @@ impl Dns {
         self.own = if is_aside { State::Draining } else { State::Up };
     }
 
+    /// Whether this node is being left.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.own == State::Draining
+    }
+
     /// Ends the threads.
     pub(crate) fn finish(mut self, patience: Duration) {
         self.workers.clear();
@@ -311,10 +316,10 @@ impl Dns {
     fn test_delegations(&mut self) {
         let Some(streams) = &self.streams else { return };
         let wanted: Vec<Delegation> = self.blocks.iter().flat_map(|block| &block.delegations).cloned().collect();
-        for delegation in wanted.iter().filter(|delegation| !self.tested.contains(delegation)) {
-            streams.test(delegation.clone());
+        let news: Vec<_> = wanted.iter().filter(|it| !self.tested.contains(it)).cloned().collect();
+        if news.is_empty() || streams.test(news) {
+            self.tested = wanted;
         }
-        self.tested = wanted;
     }
 
     /// Tells the secondaries of zones whose serial is another one than they were told of.

@@ -98,6 +98,9 @@ impl Supervisor {
                 self.others.held = held;
                 self.follow_health();
             }
+            Told::Unreadable(why) => {
+                tracing::error!("a report of the address guard cannot be read, and is lost: {why}");
+            }
             Told::GuardLost if turn.end_at.is_none() => {
                 tracing::error!(
                     "the address guard has ended, and addresses cannot be held without it; the process ends"
@@ -228,8 +231,13 @@ impl Supervisor {
     /// Servers that DNS answers with and that are nodes of the cluster: those are held for what they say of themselves.
     pub(super) fn nodes_as_servers(&self) -> HashMap<ServerId, State> {
         let known = self.cluster.as_ref().zip(self.about.first_config.cluster.as_ref());
-        let Some((_, cluster)) = known else { return HashMap::new() };
-        nodes_as_servers(&self.running.config, cluster, &self.others.held)
+        let Some((own, cluster)) = known else { return HashMap::new() };
+        let mut held = self.others.held;
+        let me = cluster.node(&own.name).and_then(|place| held.get_mut(place));
+        if let Some(me) = me.filter(|_| self.dns.is_aside()) {
+            *me = Some(State::Draining);
+        }
+        nodes_as_servers(&self.running.config, cluster, &held)
     }
 
     /// Tells the others which configuration runs here, after it has changed.

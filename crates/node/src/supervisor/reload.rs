@@ -230,8 +230,7 @@ impl Supervisor {
         self.tell_config();
         self.follow_secrets(turn);
         if let Some(cluster) = &self.cluster {
-            cluster_keys.into_iter().for_each(|keys| cluster.change_keys(keys));
-            cluster_news.into_iter().for_each(|news| cluster.change_settings(news));
+            cluster.follow(cluster_keys, cluster_news);
         }
         let sinks = self.logs.sinks();
         let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);

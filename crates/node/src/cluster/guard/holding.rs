@@ -15,6 +15,7 @@ use evenkeel_net::announce::Announcer;
 use super::super::hand::{Address, Report, Setup};
 use super::announcing::Announcing;
 use super::connections::Connections;
+use super::silence::Silence;
 
 /// The shortest time between two reports of foreign owners of a group: a neighbour at war with us is loud.
 const SIGHTINGS: Duration = Duration::from_millis(200);
@@ -87,13 +88,14 @@ impl Holding {
             patience: setup.patience,
             is_silenced: false,
             nodes: setup.nodes,
-            connections: Connections::default(),
+            connections: Connections::new(Silence::begin(setup.note)),
         })
     }
 
-    /// From the next renewal on.
-    pub(super) fn set_times(&mut self, lifetime: Duration, patience: Duration) {
-        (self.lifetime, self.patience) = (lifetime, patience);
+    /// Other times, in milliseconds, from the next renewal on.
+    pub(super) fn set_times(&mut self, lifetime: u32, patience: u32) {
+        self.lifetime = Duration::from_millis(lifetime.into());
+        self.patience = Duration::from_millis(patience.into());
     }
 
     pub(super) fn patience(&self) -> Duration {
@@ -147,10 +149,10 @@ impl Holding {
         }
     }
 
-    /// The group comes from that node in good order.
-    pub(super) fn inherit(&mut self, group: usize, from: usize) {
+    /// The group comes from that node in good order, or from nobody.
+    pub(super) fn inherit(&mut self, group: usize, from: Option<usize>) {
         if let Some(group) = self.groups.get_mut(group) {
-            group.from = Some(from);
+            group.from = from;
         }
     }
 
