@@ -123,7 +123,7 @@ impl Network {
     /// Has it hear no datagram for that port any more that is for its own address alone.
     pub fn refuse_datagrams(&self, host: u8, port: u16) {
         let rules = format!(
-            "table inet mute {{ chain in {{ type filter hook input priority 0; ip daddr {} udp dport {port} drop; }} }}",
+            "table inet mute {{\nchain in {{ type filter hook input priority 0; ip daddr {} udp dport {port} drop; }}\n}}",
             self.address(host)
         );
         ip(&["netns", "exec", &self.space(host), "nft", &rules]);
