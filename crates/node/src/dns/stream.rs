@@ -1,4 +1,4 @@
-//! The thread that answers over TCP (RFC 7766): many queries on one connection, transfers, and notices to secondaries.
+//! The thread that answers over TCP (RFC 7766): many queries on one connection, and transfers.
 //!
 //! Queries of one connection are answered in their order; those of others meanwhile. The invariants: a client has at
 //! most its share of connections; a connection that says nothing, or takes nothing, is closed in time.
@@ -20,9 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::delegation::{self, Delegation};
+use super::errands::Errands;
 use super::long::{self, Outcome};
-use super::notice::{self, Notice};
 use super::tally::Tally;
 use super::view::{Answers, View};
 use super::worker::write_line;
@@ -40,21 +39,21 @@ enum Command {
     View(Arc<View>, oneshot::Sender<()>),
     Open(ListenerName, TcpListener, oneshot::Sender<()>),
     Close(ListenerName),
-    Tell(Box<Notice>),
-    Test(Box<Delegation>),
 }
 
 /// The thread, as the supervisor holds it. It ends when this is dropped.
 pub(super) struct Streams {
     commands: mpsc::Sender<Command>,
     tally: Arc<Tally>,
+    errands: Arc<Errands>,
 }
 
 impl Streams {
     pub(super) fn start(events: &mpsc::Sender<Event>, token: Token) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(caps::DNS_COMMANDS);
         let tally = Arc::new(Tally::new(true));
-        let own = Arc::clone(&tally);
+        let errands = Arc::new(Errands::default());
+        let own = (Arc::clone(&tally), Arc::clone(&errands));
         let run = move || {
             let _held = token;
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
@@ -62,7 +61,7 @@ impl Streams {
             runtime.expect("the system has descriptors for a runtime").block_on(serve(received, own));
         };
         tasks::start_thread(tasks::DNS_STREAMS, None, events, run)?;
-        Ok(Self { commands, tally })
+        Ok(Self { commands, tally, errands })
     }
 
     pub(super) fn tally(&self) -> Arc<Tally> {
@@ -83,14 +82,9 @@ impl Streams {
         self.send(Command::Close(name));
     }
 
-    /// Tells a secondary server of a change.
-    pub(super) fn tell(&self, notice: Notice) {
-        self.send(Command::Tell(Box::new(notice)));
-    }
-
-    /// Has a delegation looked at.
-    pub(super) fn test(&self, delegation: Delegation) {
-        self.send(Command::Test(Box::new(delegation)));
+    /// What the thread is to do beside answering.
+    pub(super) fn errands(&self) -> &Errands {
+        &self.errands
     }
 
     fn send(&self, command: Command) -> bool {
@@ -112,7 +106,8 @@ struct Shared {
     tally: Arc<Tally>,
 }
 
-async fn serve(mut commands: mpsc::Receiver<Command>, tally: Arc<Tally>) {
+async fn serve(mut commands: mpsc::Receiver<Command>, (tally, errands): (Arc<Tally>, Arc<Errands>)) {
+    tokio::task::spawn_local(errands.run());
     let shared = Rc::new(Shared {
         view: RefCell::new(Arc::new(View::default())),
         clients: RefCell::new(HashMap::new()),
@@ -139,12 +134,6 @@ async fn serve(mut commands: mpsc::Receiver<Command>, tally: Arc<Tally>) {
                 if let Some(accepting) = listening.remove(&name) {
                     accepting.abort();
                 }
-            }
-            Command::Tell(notice) => {
-                tokio::task::spawn_local(notice::send(*notice));
-            }
-            Command::Test(delegation) => {
-                tokio::task::spawn_local(delegation::check(*delegation));
             }
         }
     }
