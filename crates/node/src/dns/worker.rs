@@ -248,8 +248,8 @@ impl Answering {
         }
         let reply = match long::answer(answers, bytes, from, arrived_at, Transport::Udp, way.luck) {
             Outcome::One(reply) => reply,
-            Outcome::Many(mut transfer, stream) => return first_message(&mut transfer, stream, out),
-            Outcome::Silence => {
+            // Nothing is sent in many datagrams.
+            Outcome::Many(..) | Outcome::Silence => {
                 self.tally.dropped();
                 return 0;
             }
@@ -337,19 +337,4 @@ pub(super) fn write_line(
     let (seconds, millis) = (now.as_secs(), now.subsec_millis());
     // Memory takes every byte.
     let _ = writeln!(lines, "{seconds}.{millis:03} {} {over} {asked} {rcode} {length}", from.ip());
-}
-
-/// The one message that fits a datagram: the SOA.
-fn first_message(
-    transfer: &mut evenkeel_dns::answer::Transfer<'_>,
-    stream: Option<evenkeel_dns::tsig::Stream>,
-    out: &mut [u8],
-) -> usize {
-    let Some(mut message) = transfer.next_message() else { return 0 };
-    if let Some(mut stream) = stream {
-        stream.sign(&mut message, clock::unix_now());
-    }
-    let Some(room) = out.get_mut(..message.len()) else { return 0 };
-    room.copy_from_slice(&message);
-    message.len()
 }

@@ -6,8 +6,10 @@ use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use evenkeel_dns::tsig::{Key, sign_request, verify_response};
 use evenkeel_dns::wire::{Message, Question, write_query};
 use evenkeel_dns::{Class, Type};
+use evenkeel_net::clock;
 use evenkeel_node::DnsAsked;
 
 use crate::Running;
@@ -208,6 +210,50 @@ fn a_zone_file_is_answered_transferred_to_whom_it_may_and_refused_whole_when_bad
     fs::write(&path, good.replace("192.0.2.4", "192.0.2.5").replace(" 5 ", " 6 ")).unwrap();
     running.reload(&text).unwrap();
     assert_eq!(addresses(&ask(port, "a.w.example.org", Type::A).unwrap()), ["192.0.2.5"]);
+}
+
+#[test]
+fn signed_answers_fit_their_client_and_refusals_are_signed_too() {
+    let key = "hmac-sha256:some.key:c2VjcmV0IG9mIHRoZSBob3VzZSBvZiBrZXlz";
+    let scratch = Scratch::new("signed");
+    let file = |name: &str, text: &str| {
+        let path = scratch.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let mut records = "$TTL 60\n@ SOA ns h 5 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n".to_owned();
+    // With its signature the answer would have more than 512 bytes, without it fewer.
+    (0..26).for_each(|number| records.push_str(&format!("many A 192.0.2.{number}\n")));
+    let (open, closed) = (file("open", &records), file("closed", &records));
+    let zone = format!(
+        "    zone open.example file={open} {{\n        transfer 192.0.2.9 key=file:{}\n    }}\n    zone closed.example file={closed}\n",
+        file("key", key)
+    );
+    let server = Server::start("one");
+    let port = free_port();
+    let running = Running::start(&config(port, &[server.port()], &zone));
+    let key = Key::read_all(key).unwrap().remove(0);
+    let ask = |name: &str, kind, size: Option<u16>| {
+        let question = Question { name: name.parse().unwrap(), kind, class: Class::IN };
+        let mut query = write_query(7, &question, false, size);
+        let mac = sign_request(&mut query, &key, clock::unix_now());
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.send_to(&query, ("127.0.0.1", port)).unwrap();
+        let mut answer = [0; 2048];
+        let length = socket.recv(&mut answer).unwrap();
+        verify_response(&answer[..length], &key, &mac, clock::unix_now()).expect("the answer is signed");
+        (length, Message::read(&answer[..length]).unwrap())
+    };
+    let (length, cut) = ask("many.open.example", Type::A, None);
+    assert!(length <= 512 && cut.is_truncated() && cut.answer.is_empty(), "{length}");
+    let (_, whole) = ask("many.open.example", Type::A, Some(1232));
+    assert_eq!((whole.is_truncated(), whole.answer.len()), (false, 26));
+    for _ in 0..20 {
+        assert_eq!(ask("open.example", Type::AXFR, Some(1232)).1.rcode(), 5);
+    }
+    assert_eq!(ask("closed.example", Type::IXFR, Some(1232)).1.rcode(), 5);
+    drop((server, running));
 }
 
 #[test]

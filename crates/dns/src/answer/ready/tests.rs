@@ -107,7 +107,8 @@ impl Both {
         let policy = Policy::default();
         let server = Server { zones: &self.zones, health: &health, policy: &policy, cookies: None };
         let from = "192.0.2.77:5353".parse().unwrap();
-        let composed = respond(server, Asked { bytes: query, from, arrived_at, over: Transport::Udp, luck });
+        let composed =
+            respond(server, Asked { bytes: query, from, arrived_at, over: Transport::Udp, luck, reserve: 0 });
         (ready, composed.map(|reply| reply.bytes))
     }
 }
