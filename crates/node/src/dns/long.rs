@@ -99,7 +99,6 @@ fn transfer<'a>(
         return Some(Err(refusal(&query, Rcode::NotAuth, Some(ExtendedError::NotAuthoritative))));
     };
     if !block.may_transfer(name, client, key.map(Key::name)) {
-        tracing::info!("the transfer of `{name}` to {client} is refused: no `transfer` line allows it");
         return Some(Err(refusal(&query, Rcode::Refused, Some(ExtendedError::Prohibited))));
     }
     let serial = served.zone().soa().serial;
@@ -121,6 +120,12 @@ fn alone(served: &Served, query: Query) -> Reply {
     let question = Some(query.question.clone());
     let bytes = Transfer::current(served, query).next_message().unwrap_or_default();
     Reply { bytes, rcode: Rcode::NoError, truncated: false, cookie_is_good: false, question }
+}
+
+/// Whether the answer refuses a transfer.
+pub(super) fn refuses_transfer(reply: &Reply) -> bool {
+    let is_transfer = |kind| matches!(kind, Type::AXFR | Type::IXFR);
+    reply.rcode == Rcode::Refused && reply.question.as_ref().is_some_and(|question| is_transfer(question.kind))
 }
 
 /// Writes the cut form of an answer, for a client past its allowance.

@@ -11,8 +11,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_dns::answer::Transport;
+use evenkeel_dns::answer::{Reply, Transport};
 use evenkeel_model::{ListenerName, caps};
+use evenkeel_net::clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
@@ -25,6 +26,7 @@ use super::long::{self, Outcome};
 use super::tally::Tally;
 use super::view::{Answers, View};
 use super::worker::write_line;
+use crate::logs::Complaint;
 use crate::supervisor::Event;
 use crate::tasks::{self, Token};
 
@@ -104,6 +106,23 @@ struct Shared {
     count: Cell<u32>,
     luck: Cell<u64>,
     tally: Arc<Tally>,
+    /// Refused transfers that no line was written of.
+    refused: RefCell<Complaint>,
+}
+
+impl Shared {
+    /// Counts a refused transfer, and says so where it is time for a line. Who asks over UDP may be anybody, and is
+    /// counted only.
+    fn refuse_transfer(&self, reply: &Reply, from: SocketAddr) {
+        self.tally.transfer_refused();
+        let Some(count) = self.refused.borrow_mut().add(1, clock::now()) else { return };
+        let zone = reply.question.as_ref().map(|question| question.name.to_string()).unwrap_or_default();
+        let others = match count {
+            1 => String::new(),
+            more => format!(", the last of {more}"),
+        };
+        tracing::info!("the transfer of `{zone}` to {} is refused: no `transfer` line allows it{others}", from.ip());
+    }
 }
 
 async fn serve(mut commands: mpsc::Receiver<Command>, (tally, errands): (Arc<Tally>, Arc<Errands>)) {
@@ -114,6 +133,7 @@ async fn serve(mut commands: mpsc::Receiver<Command>, (tally, errands): (Arc<Tal
         count: Cell::new(0),
         luck: Cell::new(0),
         tally,
+        refused: RefCell::default(),
     });
     let mut listening: HashMap<ListenerName, JoinHandle<()>> = HashMap::new();
     while let Some(command) = commands.recv().await {
@@ -254,6 +274,9 @@ async fn answer(
         }
         Outcome::One(reply) => {
             shared.tally.answered(reply.rcode, reply.truncated);
+            if long::refuses_transfer(&reply) {
+                shared.refuse_transfer(&reply, from);
+            }
             let asked = reply.question.as_ref().zip(answers.block());
             shared.tally.zone(asked.and_then(|(asked, block)| block.number_of(&asked.name, asked.kind)));
             if let Some((sink, _)) = &answers.log {
@@ -267,7 +290,7 @@ async fn answer(
             shared.tally.transfer();
             while let Some(mut message) = transfer.next_message() {
                 if let Some(signing) = &mut signing {
-                    signing.sign(&mut message, evenkeel_net::clock::unix_now());
+                    signing.sign(&mut message, clock::unix_now());
                 }
                 if !write(stream, &message).await {
                     return false;

@@ -254,6 +254,9 @@ impl Answering {
                 return 0;
             }
         };
+        if long::refuses_transfer(&reply) {
+            self.tally.transfer_refused();
+        }
         let Some(room) = out.get_mut(..reply.bytes.len()) else { return 0 };
         room.copy_from_slice(&reply.bytes);
         let question = reply.question.as_ref().map(|question| (&question.name, question.kind));

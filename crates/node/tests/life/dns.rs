@@ -253,6 +253,7 @@ fn signed_answers_fit_their_client_and_refusals_are_signed_too() {
         assert_eq!(ask("open.example", Type::AXFR, Some(1232)).1.rcode(), 5);
     }
     assert_eq!(ask("closed.example", Type::IXFR, Some(1232)).1.rcode(), 5);
+    assert_eq!(running.status().dns.refused_transfers, 21);
     drop((server, running));
 }
 
