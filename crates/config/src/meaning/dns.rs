@@ -151,6 +151,11 @@ fn zone(building: &mut Building<'_>, entry: &Entry) -> Option<DnsZone> {
         let answer = answer(building, line);
         names.push(BalancedName { name: absolute(written, &name), answer });
     }
+    for line in entry.all("transfer") {
+        let Some(key) = key(line) else { continue };
+        let span = line.entry("key").map_or(line.span, |key| key.span);
+        building.places.zone_keys.entry((name.clone(), key)).or_insert(span);
+    }
     let transfer = entry.all("transfer").map(|line| transfer(line, building.out)).collect();
     Some(DnsZone { name, source, names, transfer, notify: entry.all("notify").flat_map(notify).collect() })
 }

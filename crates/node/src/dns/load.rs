@@ -157,6 +157,7 @@ fn block(
     });
     let (zones, ready, made_of) = read;
     let Secondaries { keys, transfers, told } = secondaries(dns, &zones, loaded, &mut found);
+    let keys = distinct(keys, loaded, &mut found);
     let cookies = cookies(&dns.cookies, own).unwrap_or_else(|cause| {
         found.push(loaded.dns_secret_unreadable(None, &cause));
         None
@@ -185,14 +186,37 @@ fn block(
 
 /// Who may have zones transferred, and who is told that one changed.
 #[derive(Default)]
-struct Secondaries {
-    keys: Vec<Key>,
+struct Secondaries<'a> {
+    keys: Vec<SignedBy<'a>>,
     transfers: Vec<Allowed>,
     told: Vec<Told>,
 }
 
+/// A key that signs requests for the transfer of a zone, and where it is kept.
+struct SignedBy<'a> {
+    key: Key,
+    zone: &'a str,
+    kept: &'a SecretRef,
+}
+
+/// Every key once. A signature names its key, so that two of one name cannot be told from one another.
+fn distinct(keys: Vec<SignedBy<'_>>, loaded: &Loaded, found: &mut Vec<Diagnostic>) -> Vec<Key> {
+    let mut all: Vec<SignedBy<'_>> = Vec::new();
+    for signed in keys {
+        match all.iter().find(|known| known.key.name() == signed.key.name()) {
+            None => all.push(signed),
+            Some(known) if known.key == signed.key => {}
+            Some(known) => {
+                let name = known.key.name().to_string();
+                found.push(loaded.dns_keys_differ(&name, (known.zone, known.kept), (signed.zone, signed.kept)));
+            }
+        }
+    }
+    all.into_iter().map(|signed| signed.key).collect()
+}
+
 /// The secondary servers of a block's zones; a key that cannot be read is added to what was found wrong.
-fn secondaries(dns: &Dns, zones: &Zones, loaded: &Loaded, found: &mut Vec<Diagnostic>) -> Secondaries {
+fn secondaries<'a>(dns: &'a Dns, zones: &Zones, loaded: &Loaded, found: &mut Vec<Diagnostic>) -> Secondaries<'a> {
     let mut all = Secondaries::default();
     for zone in &dns.zones {
         let Some(served) = name(&zone.name).ok().and_then(|name| zones.get(&name)) else { continue };
@@ -209,7 +233,8 @@ fn secondaries(dns: &Dns, zones: &Zones, loaded: &Loaded, found: &mut Vec<Diagno
             let Some(key) = read(&line.key) else { continue };
             let key_name = key.as_ref().map(|key| key.name().clone());
             all.transfers.push(Allowed { zone: name.clone(), from: line.from.clone(), key: key_name });
-            all.keys.extend(key);
+            let signed = key.zip(line.key.as_ref()).map(|(key, kept)| SignedBy { key, zone: &zone.name, kept });
+            all.keys.extend(signed);
         }
         for line in &zone.notify {
             let Some(key) = read(&line.key) else { continue };

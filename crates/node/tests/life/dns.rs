@@ -258,6 +258,36 @@ fn signed_answers_fit_their_client_and_refusals_are_signed_too() {
 }
 
 #[test]
+fn two_keys_of_one_name_are_refused_and_both_places_shown() {
+    let scratch = Scratch::new("keys");
+    let file = |name: &str, text: &str| {
+        let path = scratch.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let key = |name: &str, secret: &str| file(name, &format!("hmac-sha256:Some.key:{secret}"));
+    let records = file("zone", "$TTL 60\n@ SOA ns h 5 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n");
+    let (one, copy) = (key("one", "c2VjcmV0IG9mIHRoZSBob3VzZQ=="), key("copy", "c2VjcmV0IG9mIHRoZSBob3VzZQ=="));
+    let other = key("other", "YW5vdGhlciBzZWNyZXQgb2YgaXQ=");
+    let server = Server::start("one");
+    let port = free_port();
+    let text = |second: &str| {
+        let zone = |name: &str, key: &str| {
+            format!("    zone {name} file={records} {{\n        transfer key=file:{key}\n    }}\n")
+        };
+        config(port, &[server.port()], &format!("{}{}", zone("a.example", &one), zone("b.example", second)))
+    };
+    let running = Running::start(&text(&one));
+    running.reload(&text(&copy)).unwrap();
+    let refused = running.reload(&text(&other)).unwrap_err();
+    assert!(refused.contains("E411") && refused.contains("`Some.key.` too"), "{refused}");
+    assert!(
+        refused.contains(&format!("key=file:{one}")) && refused.contains(&format!("key=file:{other}")),
+        "{refused}"
+    );
+}
+
+#[test]
 fn it_says_what_it_would_answer_and_why() {
     let server = Server::start("one");
     let port = free_port();
