@@ -273,8 +273,7 @@ pub const DNS_PARKED_LINES: usize = 16;
 /// forged addresses a second do not wash each other out.
 pub const DNS_RATE_BUCKETS: usize = 65_536;
 
-/// Different limits on responses that one thread counts by: one for each `rate` line that differs, and those of before
-/// a few reloads.
+/// Different limits on responses that `dns` blocks may have: each thread counts by each of them, a megabyte and a half.
 pub const DNS_RATE_RULES: usize = 16;
 
 /// Most nodes of one cluster: each one's echoes have to fit into one heartbeat, and that into one frame.

@@ -179,17 +179,23 @@ impl Thread {
         }
     }
 
+    fn take_view(&mut self, view: Arc<View>) {
+        self.view = view;
+        // Counts by rules that no block has any more are a megabyte and a half each.
+        self.answering.limits.retain(|(rules, _)| self.view.uses(*rules));
+        for listening in &mut self.ports {
+            // What was answered before goes where it was to be written then.
+            listening.flush(1);
+            listening.answers = self.view.by_listener.get(&listening.name).cloned();
+        }
+    }
+
     /// `false` where it is to end.
     fn take_commands(&mut self) -> bool {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::View(view, done)) => {
-                    self.view = view;
-                    for listening in &mut self.ports {
-                        // What was answered before goes where it was to be written then.
-                        listening.flush(1);
-                        listening.answers = self.view.by_listener.get(&listening.name).cloned();
-                    }
+                    self.take_view(view);
                     // Whoever does not wait for it needs no answer.
                     let _ = done.send(());
                 }
@@ -306,12 +312,10 @@ impl Answering {
         done.length
     }
 
-    /// The counts under these rules. There are as many as there are different `rate` lines, one mostly.
+    /// The counts under these rules. There are as many as there are different `rate` lines, one mostly; a
+    /// configuration has [`caps::DNS_RATE_RULES`] at most.
     fn limit(&mut self, rules: RateRules) -> Option<&mut RateLimit> {
         let place = self.limits.iter().position(|(known, _)| *known == rules).unwrap_or_else(|| {
-            if self.limits.len() >= caps::DNS_RATE_RULES {
-                self.limits.remove(0);
-            }
             self.limits.push((rules, RateLimit::new(rules, self.rng.next_u64())));
             self.limits.len().saturating_sub(1)
         });
@@ -340,4 +344,50 @@ pub(super) fn write_line(
     let (seconds, millis) = (now.as_secs(), now.subsec_millis());
     // Memory takes every byte.
     let _ = writeln!(lines, "{seconds}.{millis:03} {} {over} {asked} {rcode} {length}", from.ip());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use evenkeel_config::{MemorySource, Options, load_text};
+
+    use super::super::load::load;
+    use super::super::view::HealthView;
+    use super::*;
+
+    fn view(rate: u32) -> Arc<View> {
+        let text = format!(
+            "http 127.0.0.1:8080 {{\n    to 127.0.0.1:1\n}}\n\
+             dns 127.0.0.1:5300 {{\n    rate {rate}\n    zone a.example {{\n        ns lb1.example.com\n    }}\n}}\n"
+        );
+        let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+        let blocks = load(loaded.config.as_ref().expect("it is sound"), b"", &loaded, &[]).expect("it can be used");
+        Arc::new(View::build(&Arc::new(blocks), &Arc::new(HealthView::default()), &HashMap::new()))
+    }
+
+    #[test]
+    fn counts_go_with_the_rates_that_they_are_for() {
+        let (_commands, received) = sync_channel(1);
+        let mut thread = Thread {
+            commands: received,
+            bell: Arc::new(Bell::new().unwrap()),
+            has_news: Arc::default(),
+            view: Arc::default(),
+            ports: Vec::new(),
+            answering: Answering { rng: Rng::new(1), limits: Vec::new(), tally: Arc::new(Tally::new(false)) },
+        };
+        let client = "192.0.2.1".parse().unwrap();
+        for rate in 1..50 {
+            thread.take_view(view(rate));
+            let rules = thread.view.by_listener.values().find_map(|answers| answers.block()?.rate).unwrap();
+            let limit = thread.answering.limit(rules).unwrap();
+            assert_eq!(limit.count(Duration::from_secs(9), client), Allowance::Send);
+            assert_eq!(thread.answering.limits.len(), 1);
+        }
+        // A reload that leaves the rate as it is keeps what was counted.
+        let before = format!("{:?}", thread.answering.limits);
+        thread.take_view(view(49));
+        assert!(format!("{:?}", thread.answering.limits) == before);
+    }
 }
