@@ -1,6 +1,6 @@
 //! DNS on the wire: threads that answer, what they answer with, and how that follows the configuration and verdicts.
 //!
-//! [`load`] makes zones of a configuration; [`view`] puts them together with what is healthy; [`worker`] is a thread
+//! [`load`] makes zones of a configuration, `needs` says which pools their names go by; [`view`] puts them together with what is healthy; [`worker`] is a thread
 //! that answers datagrams, `stream` the thread for TCP with its `errands`: `notice` tells secondaries of changes, `delegation` looks what the parent
 //! zone says. `long` is the way of what is not common. The invariant: every thread answers from one [`View`], which is swapped whole; sockets stay
 //! open over a reload that keeps their address.
@@ -12,6 +12,7 @@ mod delegation;
 mod errands;
 mod load;
 mod long;
+mod needs;
 mod notice;
 mod stream;
 mod tally;
