@@ -32,6 +32,7 @@ use siphasher::sip128::SipHasher24;
 
 pub use self::entry::{ClientMark, Entry, SessionKey};
 pub use self::file::{FileFault, Piece, TableWriter, read_tables};
+pub use self::shard::Room;
 use self::shard::Shard;
 use crate::ServerUid;
 
@@ -303,16 +304,17 @@ impl SessionTable {
     }
 
     /// Takes what is over out of some shards; `turn` counts the calls. As many calls as [`Self::turns`] look at all.
-    pub fn sweep(&self, turn: usize, now_unix: u64) {
-        let Some(shard) = self.shards.get(turn % SHARDS) else { return };
+    pub fn sweep(&self, turn: usize, now_unix: u64) -> Room {
+        let Some(shard) = self.shards.get(turn % SHARDS) else { return Room::default() };
         let (idle, life, now) = (self.idle(), self.life(), seconds(now_unix));
         let mut shard = lock(shard);
         // A dropped one stays until it would have gone idle: it tells others.
-        let gone = shard.retain(|entry| !entry.is_expired(idle, life, now));
+        let (gone, left) = shard.retain(|entry| !entry.is_expired(idle, life, now));
         self.held.fetch_sub(gone, Ordering::Relaxed);
         if gone > 0 {
             shard.tally.changes += 1;
         }
+        left
     }
 
     /// Changes each session that is not over as `change` says; how many it says it changed.

@@ -166,7 +166,7 @@ fn sweeping_takes_what_is_over_and_gives_the_room_back() {
         learn(&table, &id.to_be_bytes(), a, NOW + if id < 100 { 500 } else { 0 });
     });
     let before = table.stats();
-    (0..table.turns()).for_each(|turn| table.sweep(turn, NOW + 700));
+    (0..table.turns()).for_each(|turn| drop(table.sweep(turn, NOW + 700)));
     let after = table.stats();
     assert_eq!((before.held, after.held), (60_000, 100));
     assert!(after.bytes < before.bytes / 10, "{before:?} {after:?}");
