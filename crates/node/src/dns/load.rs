@@ -20,6 +20,7 @@ use evenkeel_model::config::{
     SecretRef, ZoneSource,
 };
 use evenkeel_model::{ListenerName, PoolName};
+use evenkeel_net::memory;
 
 use super::delegation::Delegation;
 use super::needs;
@@ -141,6 +142,7 @@ fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Res
         return Err(found);
     }
     let ready = Arc::new(Ready::compile(&zones));
+    ready.memory().into_iter().for_each(memory::keep_in_large_pages);
     Ok((Arc::new(zones), ready, MadeOf { zones: dns.zones.clone(), needs, files: beside.files }))
 }
 

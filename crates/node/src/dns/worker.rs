@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use evenkeel_balance::Rng;
-use evenkeel_dns::answer::{Allowance, RateLimit, RateRules, Transport, Way};
+use evenkeel_dns::answer::{Ahead, Allowance, RateLimit, RateRules, Transport, Way};
 use evenkeel_dns::{Name, Rcode, Type};
 use evenkeel_model::{ListenerName, caps};
 use evenkeel_net::bell::Bell;
@@ -125,7 +125,30 @@ struct Listening {
     lines: Vec<u8>,
 }
 
+/// What a thread works with, for all of its sockets.
+#[derive(Default)]
+struct Desk {
+    batch: Batch,
+    ahead: Ahead,
+}
+
 impl Listening {
+    /// Answers what has come, as much as one batch holds; how many queries that were.
+    fn answer_queued(&mut self, answering: &mut Answering, desk: &mut Desk) -> usize {
+        let Self { port, answers: Some(answers), lines, .. } = self else { return 0 };
+        let (Desk { batch, ahead }, now) = (desk, clock::now());
+        let mut look = |queries: &mut dyn Iterator<Item = &[u8]>| {
+            if let Some(block) = answers.block() {
+                block.ready.look_ahead(queries, ahead);
+            }
+        };
+        let mut answer = |datagram: &Datagram<'_>, out: &mut [u8]| answering.answer(answers, now, datagram, out, lines);
+        batch.exchange(port, &mut look, &mut answer).unwrap_or_else(|error| {
+            tracing::error!("{} cannot be read: {error}", port.addr());
+            0
+        })
+    }
+
     /// Hands the log's lines over where they are as many bytes.
     fn flush(&mut self, least: usize) {
         if self.lines.len() < least {
@@ -151,20 +174,14 @@ struct Answering {
 
 impl Thread {
     fn run(mut self) {
-        let mut batch = Batch::new();
+        let mut desk = Desk::default();
         loop {
             if self.has_news.swap(false, Ordering::Acquire) && !self.take_commands() {
                 return;
             }
             let mut most = 0;
             for listening in &mut self.ports {
-                let Listening { port, answers: Some(answers), lines, .. } = listening else { continue };
-                let answering = &mut self.answering;
-                let now = clock::now();
-                match batch.exchange(port, &mut |datagram, out| answering.answer(answers, now, datagram, out, lines)) {
-                    Ok(count) => most = most.max(count),
-                    Err(error) => tracing::error!("{} cannot be read: {error}", port.addr()),
-                }
+                most = most.max(listening.answer_queued(&mut self.answering, &mut desk));
                 listening.flush(caps::LOG_BATCH_BYTES);
             }
             if most < BUSY {

@@ -33,6 +33,7 @@ pub(super) fn compile(zones: &Zones) -> Ready {
             }
         }
     }
+    ready.table.finish();
     ready
 }
 
