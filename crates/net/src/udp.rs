@@ -72,8 +72,10 @@ fn bind_all(mut addr: SocketAddr, kind: (Families, Presence), count: usize) -> i
     for _ in 0..count {
         let socket = open(addr, kind)?;
         socket.set_reuse_port(true)?;
-        // The kernel's own bound holds; a smaller buffer is no reason to fail.
-        let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
+        // Who may not pass the kernel's own bound, for which CAP_NET_ADMIN is needed, gets that: no reason to fail.
+        if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER).is_err() {
+            let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
+        }
         let tells_arrival = addr.ip().is_unspecified();
         if tells_arrival {
             message::ask_for_arrival(&socket, addr.is_ipv6())?;

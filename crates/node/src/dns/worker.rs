@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Where a batch has as many, another one is probably there already, and waiting would cost a call for nothing.
 const BUSY: usize = 4;
 
+/// Batches answered before a socket is closed: more than the kernel keeps for it mostly.
+const LAST_BATCHES: usize = 256;
+
 /// What a thread is told.
 enum Command {
     View(Arc<View>, oneshot::Sender<()>),
@@ -176,7 +179,7 @@ impl Thread {
     fn run(mut self) {
         let mut desk = Desk::default();
         loop {
-            if self.has_news.swap(false, Ordering::Acquire) && !self.take_commands() {
+            if self.has_news.swap(false, Ordering::Acquire) && !self.take_commands(&mut desk) {
                 return;
             }
             let mut most = 0;
@@ -203,12 +206,15 @@ impl Thread {
         for listening in &mut self.ports {
             // What was answered before goes where it was to be written then.
             listening.flush(1);
-            listening.answers = self.view.by_listener.get(&listening.name).cloned();
+            // A socket that is about to be closed answers as before until then.
+            if let Some(answers) = self.view.by_listener.get(&listening.name) {
+                listening.answers = Some(Arc::clone(answers));
+            }
         }
     }
 
     /// `false` where it is to end.
-    fn take_commands(&mut self) -> bool {
+    fn take_commands(&mut self, desk: &mut Desk) -> bool {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::View(view, done)) => {
@@ -222,7 +228,11 @@ impl Thread {
                     let _ = done.send(());
                 }
                 Ok(Command::Close(name)) => {
-                    self.ports.iter_mut().for_each(|listening| listening.flush(1));
+                    for listening in self.ports.iter_mut().filter(|listening| listening.name == name) {
+                        // What has come already was asked in good time.
+                        let _ = (0..LAST_BATCHES).find(|_| listening.answer_queued(&mut self.answering, desk) == 0);
+                        listening.flush(1);
+                    }
                     self.ports.retain(|listening| listening.name != name);
                 }
                 Err(TryRecvError::Empty) => return true,

@@ -176,6 +176,39 @@ fn no_query_is_lost_over_reloads_and_each_answer_is_of_one_configuration() {
 }
 
 #[test]
+fn an_address_that_goes_is_answered_to_its_last_query() {
+    let server = Server::start("one");
+    let (stays, goes) = (free_port(), free_port());
+    let text =
+        |addresses: &str| config(stays, &[server.port()], OWN).replace(&format!("dns 127.0.0.1:{stays}"), addresses);
+    let both = text(&format!("dns 127.0.0.1:{stays} 127.0.0.1:{goes}"));
+    let running = Running::start(&both);
+    eventually("it answers", || ask(goes, "api.example.com", Type::A).is_some_and(|answer| answer.rcode() == 0));
+    for _ in 0..10 {
+        // From many sockets, so that each thread has some; all under way when the address goes.
+        let clients: Vec<UdpSocket> = (0..40)
+            .map(|_| {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                socket.connect(("127.0.0.1", goes)).unwrap();
+                for _ in 0..3 {
+                    socket.send(&query("api.example.com", Type::SOA)).unwrap();
+                }
+                socket
+            })
+            .collect();
+        running.reload(&text(&format!("dns 127.0.0.1:{stays}"))).unwrap();
+        for client in &clients {
+            let mut answer = [0; 2048];
+            for _ in 0..3 {
+                client.recv(&mut answer).expect("a query that came in time is answered");
+            }
+        }
+        running.reload(&both).unwrap();
+    }
+}
+
+#[test]
 fn a_zone_file_is_answered_transferred_to_whom_it_may_and_refused_whole_when_bad() {
     let scratch = Scratch::new("zone");
     let path = scratch.path().join("example.org");
