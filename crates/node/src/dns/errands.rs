@@ -106,8 +106,18 @@ impl Errands {
         if under_way.values().sum::<usize>() >= caps::DNS_ERRANDS {
             return None;
         }
-        let has_room = |party: &SocketAddr| under_way.get(party).is_none_or(|count| *count < caps::DNS_PARTY_ERRANDS);
-        let party = waiting.iter().find(|(party, all)| !all.is_empty() && has_room(party)).map(|(party, _)| *party)?;
+        let has_room = |party: &SocketAddr, next: &About| {
+            let most = match next {
+                About::Notice(_) => caps::DNS_PARTY_ERRANDS,
+                // One after the other: a resolver is nobody's to be flooded.
+                About::Delegation(_) => 1,
+            };
+            under_way.get(party).is_none_or(|count| *count < most)
+        };
+        let next = |(party, all): (&SocketAddr, &BTreeMap<About, Errand>)| {
+            all.first_key_value().is_some_and(|(about, _)| has_room(party, about)).then_some(*party)
+        };
+        let party = waiting.iter().find_map(next)?;
         let (_, errand) = waiting.get_mut(&party)?.pop_first()?;
         waiting.retain(|_, all| !all.is_empty());
         *under_way.entry(party).or_default() += 1;
