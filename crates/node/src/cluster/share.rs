@@ -11,6 +11,7 @@
 mod line;
 mod news;
 mod papers;
+mod seed;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -35,6 +36,7 @@ use crate::tasks;
 
 use papers::Papers;
 pub(crate) use papers::{Desk, Paper, Topic};
+pub(crate) use seed::{Seed, SeedFile};
 
 /// How long a connection may take to be there, hellos included.
 const GREETING: Duration = Duration::from_secs(2);
@@ -97,6 +99,9 @@ pub(super) struct Sharing {
     pub(super) listeners: Vec<TcpListener>,
     /// Where this node calls from, one address for each path.
     pub(super) own: Vec<IpAddr>,
+    /// The seed of the tables, and where it is kept.
+    pub(super) seed: Seed,
+    pub(super) seeds: SeedFile,
 }
 
 /// The thread at work. It ends when this is dropped.
@@ -138,6 +143,8 @@ struct Common {
     me: u32,
     peers: Vec<Peer>,
     secret: TableSecret,
+    seed: Seed,
+    seeds: SeedFile,
     shared: Arc<Shared>,
     board: Board,
     config: watch::Receiver<[u8; 8]>,
@@ -146,16 +153,11 @@ struct Common {
 }
 
 impl Sharing {
-    /// Starts the thread. `seed` is that of the tables.
+    /// Starts the thread.
     ///
     /// # Errors
     /// Where the system has no thread to give.
-    pub(super) fn start(
-        self,
-        shared: &Arc<Shared>,
-        seed: &[u8; 16],
-        events: &mpsc::Sender<Event>,
-    ) -> io::Result<SharingThread> {
+    pub(super) fn start(self, shared: &Arc<Shared>, events: &mpsc::Sender<Event>) -> io::Result<SharingThread> {
         let board = Board::default();
         let keys = self.keys.ok_or_else(|| io::Error::other("a channel needs the cluster's key"))?;
         for peer in &self.peers {
@@ -170,7 +172,9 @@ impl Sharing {
             cluster: self.cluster,
             me: self.me,
             peers: self.peers,
-            secret: TableSecret::derive(seed),
+            secret: TableSecret::derive(&self.seed.bytes()),
+            seed: self.seed,
+            seeds: self.seeds,
             shared: Arc::clone(shared),
             board: board.clone(),
             config: known,
