@@ -162,10 +162,10 @@ fn a_session_that_began_on_one_node_is_read_by_the_other() {
         })
         .collect();
     assert!(sessions.iter().any(|session| session.1 != sessions[0].1), "they are all on one server");
-    let is_kept = |(begun, server, cookie): &(usize, String, String)| ask(1 - begun, cookie).0 == *server;
-    await_for("the nodes to read each other's tokens", PATIENCE, || {
-        (0..4).all(|_| sessions.iter().all(is_kept)).then_some(())
-    });
+    // Four in a row: who takes turns, because it cannot read them, hits both servers.
+    let is_kept =
+        |(begun, server, cookie): &(usize, String, String)| (0..4).all(|_| ask(1 - begun, cookie).0 == *server);
+    await_for("the nodes to read each other's tokens", PATIENCE, || sessions.iter().all(is_kept).then_some(()));
     // A node that has lost its state directory takes up what the other knows.
     twins.stop(1);
     std::fs::remove_dir_all(twins.scratch.file("1.state")).unwrap();

@@ -185,7 +185,9 @@ impl Supervisor {
             ids.filter_map(|id| {
                 let (theirs, here) = (seen.get(&id.to_string())?, self.keeper.verdict(&id)?.state);
                 let (state, text) = (theirs.state.clone(), theirs.text.clone());
-                (state != here.as_str()).then_some(OtherView { server: id, state, text, here })
+                // Who has just started knows nothing yet.
+                let is_known = state != State::Unknown.as_str() && here != State::Unknown;
+                (is_known && state != here.as_str()).then_some(OtherView { server: id, state, text, here })
             })
             .collect()
         };
