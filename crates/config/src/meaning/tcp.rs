@@ -20,6 +20,7 @@ pub(super) fn build(building: &mut Building<'_>, group: &Group<'_>, block: &Entr
         tls: None,
         timeouts: ClientTimeouts::default(),
         limits: ClientLimits::default(),
+        max_conns: listener::max_conns(&[block], building.out),
         trusted: Vec::new(),
         proxied: listener::proxied(&[block], building.out),
         sites: Vec::new(),
