@@ -167,6 +167,9 @@ pub struct ListenerReport {
     /// What it takes: `http`, or `tcp` for connections that are passed on, whose requests are connections.
     #[serde(default)]
     pub protocol: String,
+    /// Whether its clients speak TLS, which ends here.
+    #[serde(default)]
+    pub tls: bool,
     /// The address that is bound.
     pub bound: Option<String>,
     /// Client connections open now.

@@ -72,11 +72,15 @@ fn write(out: &mut String, status: &NodeStatus, from_flags: bool) -> std::fmt::R
 /// The address with a URL that can be clicked.
 fn listen(status: &NodeStatus, listener: &ListenerStatus) -> String {
     let name = &listener.name;
-    let is_tls = status.running.listener(name).is_some_and(|listener| listener.tls.is_some());
-    let scheme = if is_tls { "https" } else { "http" };
-    match listener.bound {
-        Some(bound) => format!("{name}  {scheme}://{}/", reachable(bound)),
-        None => name.to_string(),
+    let scheme = status.running.listener(name).and_then(|listener| match (&listener.tcp, &listener.tls) {
+        (Some(_), _) => None,
+        (None, Some(_)) => Some("https"),
+        (None, None) => Some("http"),
+    });
+    match (listener.bound, scheme) {
+        (Some(bound), Some(scheme)) => format!("{name}  {scheme}://{}/", reachable(bound)),
+        (Some(bound), None) => format!("{name}  {}", reachable(bound)),
+        (None, _) => name.to_string(),
     }
 }
 
