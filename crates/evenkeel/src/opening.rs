@@ -72,15 +72,11 @@ fn write(out: &mut String, status: &NodeStatus, from_flags: bool) -> std::fmt::R
 /// The address with a URL that can be clicked.
 fn listen(status: &NodeStatus, listener: &ListenerStatus) -> String {
     let name = &listener.name;
-    let scheme = status.running.listener(name).and_then(|listener| match (&listener.tcp, &listener.tls) {
-        (Some(_), _) => None,
-        (None, Some(_)) => Some("https"),
-        (None, None) => Some("http"),
-    });
-    match (listener.bound, scheme) {
-        (Some(bound), Some(scheme)) => format!("{name}  {scheme}://{}/", reachable(bound)),
-        (Some(bound), None) => format!("{name}  {}", reachable(bound)),
-        (None, _) => name.to_string(),
+    let Some(bound) = listener.bound.map(reachable) else { return name.to_string() };
+    match status.running.listener(name) {
+        Some(listener) if listener.tcp.is_some() => format!("{name}  tcp {bound}"),
+        Some(listener) if listener.tls.is_some() => format!("{name}  https://{bound}/"),
+        _ => format!("{name}  http://{bound}/"),
     }
 }
 

@@ -128,6 +128,12 @@ impl Tls {
         }
     }
 
+    /// The same, whose next ones make tickets for all who have that secret. Clients with tickets of before prove themselves
+    /// anew.
+    pub(crate) fn sharing(&self, secret: &[u8]) -> Self {
+        Self { tickets: TicketKeys::derive(secret), ..self.clone() }
+    }
+
     /// That of a configuration which follows.
     ///
     /// # Errors

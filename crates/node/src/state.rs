@@ -37,6 +37,8 @@ const CLAIMS: &str = "claims.json";
 const LAST_GOOD: &str = "last-good.json";
 const ZONEFILE_DEBTS: &str = "zonefile-owed.json";
 const SESSIONS: &str = "sessions.table";
+/// What settings of the kernel were before the address guard changed them.
+const SILENCED: &str = "silenced";
 const HISTORY: &str = "history";
 
 /// The state directory, or that there is none.
@@ -110,14 +112,9 @@ impl State {
         seed.ok_or_else(|| format!("`{HASH_SEED}` is too short"))
     }
 
-    /// The seed of the names of sessions that this node shares with others: that of its first start, so that a new key of
-    /// the cluster changes no name.
-    pub(crate) fn cluster_seed(&self, first: [u8; 16]) -> [u8; 16] {
-        let known = self.read(CLUSTER_SEED).and_then(|bytes| <[u8; 16]>::try_from(bytes.as_slice()).ok());
-        if known.is_none() {
-            let _is_written = self.write(CLUSTER_SEED, &first);
-        }
-        known.unwrap_or(first)
+    /// Where the seed of the names of sessions that this node shares with others is kept.
+    pub(crate) fn cluster_seed(&self) -> Option<PathBuf> {
+        self.path(CLUSTER_SEED)
     }
 
     /// What the last process held the servers for; nothing where that is unknown or unreadable.
@@ -222,6 +219,11 @@ impl State {
             }
             Err(error) => Err(format!("`{}`: {}", path.display(), words(&error))),
         }
+    }
+
+    /// Where the address guard notes what it changed of the kernel's settings.
+    pub(crate) fn silenced(&self) -> Option<PathBuf> {
+        self.path(SILENCED)
     }
 
     /// Where the zone-file checker keeps what it owes.
