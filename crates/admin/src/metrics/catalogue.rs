@@ -163,6 +163,8 @@ pub const FAMILIES: &[Family] = &[
         |report, sink| each_dns(report, |dns| sink.put(&[], dns.truncated))),
     counter("evenkeel_dns_transfers_total", &[], "Zones transferred to secondary servers",
         |report, sink| each_dns(report, |dns| sink.put(&[], dns.transfers))),
+    counter("evenkeel_dns_refused_transfers_total", &[], "Transfers refused, since no line of the configuration allows them",
+        |report, sink| each_dns(report, |dns| sink.put(&[], dns.refused_transfers))),
 
     gauge("evenkeel_cluster_node_up", &["node"], "Whether another node of the cluster is heard, and lives",
         |report, sink| each_node(report, |node| sink.put(&[&node.name], u64::from(matches!(node.state.as_str(), "up" | "late"))))),
