@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::load::{Account, Keeping, Load, Outcome, Plan};
 use crate::nginx::{self, Nginx};
+use crate::over::Over;
 use crate::wire::Failure;
 
 pub mod dns;
@@ -94,15 +95,12 @@ pub struct Loads(Vec<(&'static str, Repeatable, Load)>);
 
 impl Loads {
     /// Starts them.
-    pub fn start(to: SocketAddr) -> Self {
-        let post = Plan { method: "POST", body: vec![b'x'; 3000], ..Plan::get(to, 2) };
+    pub fn start(to: SocketAddr, over: Over) -> Self {
+        let get = |clients| Plan { over, ..Plan::get(to, clients) };
+        let post = Plan { method: "POST", body: vec![b'x'; 3000], ..get(2) };
         Self(vec![
-            ("GET, kept connections", Repeatable::Yes, Load::start(&Plan::get(to, 5))),
-            (
-                "GET, one connection each",
-                Repeatable::Yes,
-                Load::start(&Plan { keeping: Keeping::OneEach, ..Plan::get(to, 3) }),
-            ),
+            ("GET, kept connections", Repeatable::Yes, Load::start(&get(5))),
+            ("GET, one connection each", Repeatable::Yes, Load::start(&Plan { keeping: Keeping::OneEach, ..get(3) })),
             ("POST of 3000 bytes", Repeatable::No, Load::start(&post)),
         ])
     }
