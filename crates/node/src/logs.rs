@@ -298,6 +298,7 @@ mod tests {
             timeouts: Default::default(),
             limits: Default::default(),
             trusted: Vec::new(),
+            max_conns: None,
             proxied: Vec::new(),
             sites: vec![site],
             tcp: None,

@@ -187,6 +187,8 @@ pub const FAMILIES: &[Family] = &[
         |report, sink| each_listener(report, sink, |listener| listener.connections)),
     counter("evenkeel_listener_connections_accepted_total", &["listener"], "Client connections that a listener accepted",
         |report, sink| each_listener(report, sink, |listener| listener.accepted)),
+    counter("evenkeel_listener_full_total", &["listener"], "Times that a listener had as many client connections as `max-conns` lets it, so that the next ones waited",
+        |report, sink| each_listener(report, sink, |listener| listener.full)),
     counter("evenkeel_listener_requests_total", &["listener"], "Requests of a listener answered",
         |report, sink| each_listener(report, sink, |listener| listener.requests)),
     counter("evenkeel_listener_responses_total", &["listener", "code"], "Answers of a listener by the class of their status",

@@ -12,8 +12,8 @@ use evenkeel_e2e::{PATIENCE, await_for};
 
 /// A certificate made by openssl, and its key.
 pub(crate) struct Pair {
-    cert: PathBuf,
-    key: PathBuf,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl Pair {
