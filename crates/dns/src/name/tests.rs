@@ -87,3 +87,26 @@ fn relative_text_is_what_a_zone_file_would_say() {
     assert_eq!(name("a.b.example.").relative_to(&origin), "a.b");
     assert_eq!(name("other.").relative_to(&origin), "other.");
 }
+
+#[test]
+fn the_canonical_order_is_that_of_labels_from_the_right() {
+    // RFC 4034, 6.1, and names of most labels and of most bytes.
+    let order = ["example.", "a.example.", "yljkjljk.a.example.", "Z.a.example.", "zABC.a.EXAMPLE.", "z.example."];
+    let most = vec!["a"; 127].join(".") + ".";
+    let long = [&"b".repeat(63)[..]; 3].join(".") + "." + &"c".repeat(61) + ".";
+    let names =
+        || order.iter().copied().chain([most.as_str(), long.as_str(), "."]).map(|text| text.parse::<Name>().unwrap());
+    for (a, b) in names().take(6).zip(names().take(6).skip(1)) {
+        assert!(a < b, "{a} {b}");
+    }
+    let by_labels = |name: &Name| -> Vec<Vec<u8>> {
+        let mut labels: Vec<_> = name.labels().map(<[u8]>::to_ascii_lowercase).collect();
+        labels.reverse();
+        labels
+    };
+    for a in names() {
+        for b in names() {
+            assert_eq!(a.cmp(&b), by_labels(&a).cmp(&by_labels(&b)), "{a} {b}");
+        }
+    }
+}

@@ -25,7 +25,12 @@ pub(super) fn compile(zones: &Zones) -> Ready {
     for (number, served) in all.into_iter().enumerate() {
         ready.negatives.push(negative(served.zone()));
         let Ok(zone) = u32::try_from(number) else { break };
-        for node in served.zone().nodes() {
+        // Names whose addresses are chosen are numbered in their order.
+        let nodes = match served.has_balanced() {
+            true => served.zone().nodes(),
+            false => served.zone().nodes_unsorted().collect(),
+        };
+        for node in nodes {
             // A name that lies in a deeper zone of ours is that zone's to answer.
             let is_ours = zones.find(&node.name, Type::A).is_some_and(|found| std::ptr::eq(found, served));
             if is_ours {
