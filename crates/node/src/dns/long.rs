@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_dns::answer::{
-    Asked, CookieJar, Cookies, Reply, Server, Transfer, Transport, client_serial, cut, is_current, respond, transferred,
+    Asked, CookieJar, Cookies, Reply, Server, Transfer, Transport, client_serial, cut, is_current, respond_beside,
+    transferred,
 };
 use evenkeel_dns::tsig::{Key, Stream, sign_response, verify_request};
 use evenkeel_dns::wire::{Incoming, OptExtras, Query, Response, encode, read_query};
@@ -63,7 +64,7 @@ pub(super) fn answer<'a>(
             Err(reply) => Outcome::One(reply),
         };
     }
-    let Some(mut reply) = respond(server, asked) else { return Outcome::Silence };
+    let Some(mut reply) = respond_beside(server, &answers.texts, asked) else { return Outcome::Silence };
     if let Some(request) = &request {
         let most = match over {
             Transport::Udp => evenkeel_model::caps::DNS_UDP_BYTES,

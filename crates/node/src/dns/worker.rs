@@ -240,7 +240,9 @@ impl Answering {
             return 0;
         }
         let way = Way { arrived_at, luck: self.rng.next_u64(), udp_bytes: block.policy.udp_bytes };
-        if let Some(written) = block.ready.answer(&answers.live, bytes, &way, out) {
+        if !answers.texts.may_concern(bytes)
+            && let Some(written) = block.ready.answer(&answers.live, bytes, &way, out)
+        {
             let (rcode, truncated) = (written.rcode, false);
             self.tally.zone(written.zone.and_then(|place| block.number(place)));
             let done = Done { length: written.length, rcode, truncated, is_trusted: false, question: None };
