@@ -63,6 +63,8 @@ pub enum Context {
     Max,
     /// `cert`
     Cert,
+    /// `acme`
+    Acme,
     /// `tls` of clients
     ClientTls,
     /// `tls` of servers
@@ -127,7 +129,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -147,6 +149,7 @@ impl Context {
         Self::ClientTimeout,
         Self::Max,
         Self::Cert,
+        Self::Acme,
         Self::ClientTls,
         Self::ServerTls,
         Self::Pool,
@@ -201,6 +204,7 @@ impl Context {
             Self::ClientTimeout | Self::ServerTimeout | Self::TcpTimeout => "timeout",
             Self::Max => "max",
             Self::Cert => "cert",
+            Self::Acme => "acme",
             Self::ClientTls | Self::ServerTls => "tls",
             Self::Pool => "pool",
             Self::Server => "server",

@@ -27,6 +27,7 @@ impl Supervisor {
             pools: config.pools.iter().map(|pool| self.describe_pool(pool, turn)).collect(),
             zonefiles: self.zonefiles.report(),
             certificates: self.running.tls.shown(),
+            acme: self.acme.status(),
             dns: self.dns.totals(),
             connections: self.shared.connections(),
             totals: self.shared.totals(),
