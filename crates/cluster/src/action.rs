@@ -28,13 +28,13 @@ pub enum Action {
         /// What to report with.
         number: u32,
     },
-    /// The group is about to start here, and its living owner has offered it: clients' open connections to its addresses
-    /// are still served there for a while. Nothing is reported.
+    /// The group was claimed here. Where its living owner has offered it, clients' open connections to its addresses are
+    /// still served there for a while. Nothing is reported.
     Inherit {
         /// Which group.
         group: usize,
-        /// The member that it comes from.
-        from: usize,
+        /// The member that has offered it.
+        from: Option<usize>,
     },
     /// The group is about to stop here, and the next owner has its addresses already: connections that are open here may
     /// go on for a while. Nothing is reported.

@@ -41,4 +41,4 @@ pub use event::{Cause, Event};
 pub use key::{Key, KeyError, Keyring};
 pub use node::{GroupView, Hearing, Node, PathView, PeerView, View};
 pub use packet::{BootId, PacketError, Phase, Role};
-pub use settings::{Group, InvalidCluster, Member, Mode, Resource, Settings, Timing, name_id};
+pub use settings::{Group, InvalidCluster, Member, Mode, Resource, STOP_GRACE, Settings, Timing, name_id};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use evenkeel_model::caps;
 
-use crate::packet::{Beat, BootId, Kind, PacketError};
+use crate::packet::{Beat, BootId, Kind, PacketError, Phase};
 use crate::sent::SendTimes;
 
 /// What came of a heartbeat whose seal was right.
@@ -142,6 +142,10 @@ impl Peer {
             if self.is_over || self.is_repeat(beat) {
                 return Heard::Repeat;
             }
+            if beat.kind == Kind::Resignation {
+                self.resign(beat);
+                return Heard::News;
+            }
             // It is echoed even if it proves nothing: after a long silence neither side has proof until one echoes.
             self.arrived_at = now;
         }
@@ -184,6 +188,12 @@ impl Peer {
         // old packets after some hours.
         let travelled = now.saturating_sub(sent).saturating_sub(echo.age).saturating_sub(echo.age / 1000);
         (travelled <= us.dead).then(|| now.saturating_sub(travelled))
+    }
+
+    /// This life is over: that stays true however old the word is, and nobody says it before.
+    fn resign(&mut self, beat: &mut Beat) {
+        self.is_over = true;
+        std::mem::swap(&mut self.beat, beat);
     }
 
     fn remember(&mut self, now: Duration, beat: &Beat) {
@@ -246,6 +256,12 @@ impl Peer {
     /// Whether it surely lived within the dead time.
     pub(crate) fn is_alive(&self, now: Duration, dead: Duration) -> bool {
         !self.is_over && self.heard_at.is_some_and(|at| now.saturating_sub(at) <= dead)
+    }
+
+    /// Whether its process is dead and what it ran is being stopped, as it was said within that time.
+    pub(crate) fn is_being_stopped(&self, now: Duration, within: Duration) -> bool {
+        // A node that leaves in good order says so when nothing runs there any more.
+        self.beat.phase == Phase::Leaving && self.is_alive(now, within)
     }
 
     /// Whether it heard what we sent within the dead time.

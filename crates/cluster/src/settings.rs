@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use evenkeel_model::caps;
 
+/// How long after a resource's own time its end is still awaited.
+pub const STOP_GRACE: Duration = Duration::from_secs(2);
+
 /// The id of a name on the wire: the first four bytes of its BLAKE3 hash, never zero.
 pub fn name_id(name: &str) -> u32 {
     let [a, b, c, d, ..] = *blake3::hash(name.as_bytes()).as_bytes();
@@ -128,6 +131,13 @@ impl Settings {
     /// How many votes are most of the members'.
     pub(crate) fn quorum(&self) -> usize {
         self.members.len() / 2 + 1
+    }
+
+    /// How long it may take at the most until the units and scripts of a dead process are stopped: one after the other, each
+    /// in its own time, and a grace for each.
+    pub(crate) fn stop_time(&self) -> Duration {
+        let services = self.groups.iter().flat_map(|group| &group.resources).filter(|resource| !resource.is_address);
+        services.map(|service| service.timeout + STOP_GRACE).sum()
     }
 
     /// For how long a voter keeps its word to an owner that it no longer hears: the owner's own lease, then what the

@@ -72,11 +72,11 @@ fn write(out: &mut String, status: &NodeStatus, from_flags: bool) -> std::fmt::R
 /// The address with a URL that can be clicked.
 fn listen(status: &NodeStatus, listener: &ListenerStatus) -> String {
     let name = &listener.name;
-    let is_tls = status.running.listener(name).is_some_and(|listener| listener.tls.is_some());
-    let scheme = if is_tls { "https" } else { "http" };
-    match listener.bound {
-        Some(bound) => format!("{name}  {scheme}://{}/", reachable(bound)),
-        None => name.to_string(),
+    let Some(bound) = listener.bound.map(reachable) else { return name.to_string() };
+    match status.running.listener(name) {
+        Some(listener) if listener.tcp.is_some() => format!("{name}  tcp {bound}"),
+        Some(listener) if listener.tls.is_some() => format!("{name}  https://{bound}/"),
+        _ => format!("{name}  http://{bound}/"),
     }
 }
 

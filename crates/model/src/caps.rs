@@ -50,9 +50,9 @@ pub const HTTP2_WINDOW: u32 = 65_535;
 /// The same while requests with large bodies come, as long as there is memory: 80 Mbit/s from a client 100 ms away.
 pub const HTTP2_UPLOAD_WINDOW: u32 = 1024 * 1024;
 
-/// The same for one stream: a quarter of what the connection has, so that one whose server does not read leaves the others
-/// theirs.
-pub const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for one stream, as a part of what its connection has: one whose server does not read leaves the others theirs.
+/// At first this is 16 KB, about what a new connection of TCP sends before it hears anything (RFC 6928).
+pub const HTTP2_STREAM_SHARE: u32 = 4;
 
 /// Bytes between a stream and whoever serves it, in each direction.
 pub const HTTP2_STREAM_BUFFER: usize = 32 * 1024;
@@ -344,6 +344,13 @@ pub const ZONEFILE_REPLANS: usize = 8;
 
 /// Bytes kept of what a command says on each of its outputs: enough for the sentence that says why.
 pub const COMMAND_SAID_BYTES: usize = 4096;
+
+/// Characters of a command's line that stand in a sentence of ours: it has to fit into a log's line and a column.
+pub const COMMAND_LINE_CHARS: usize = 200;
+
+/// Bytes of what the address guard reports at a time: a command's line and two of the longest paths, each byte of them
+/// written as six.
+pub const GUARD_REPORT_BYTES: usize = 64 * 1024;
 
 /// Orders that wait for one resource: the step that is under way, the one after it, and what came too late.
 pub const RESOURCE_ORDERS: usize = 8;

@@ -19,6 +19,7 @@ mod change;
 mod histogram;
 mod name;
 mod template;
+mod validity;
 mod verdict;
 
 pub use calendar::date_of;
@@ -27,4 +28,5 @@ pub use config::Config;
 pub use histogram::Histogram;
 pub use name::{InvalidName, ListenerName, PoolName, ServerId, ServerName};
 pub use template::{Template, TemplatePart, Variable};
+pub use validity::is_ending;
 pub use verdict::{Reason, State, Verdict};

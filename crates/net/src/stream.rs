@@ -7,7 +7,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -33,6 +33,8 @@ pub struct Stream {
     transport: Transport,
     peer: SocketAddr,
     local: SocketAddr,
+    /// Our own end, whatever a proxy on the way has told.
+    own: IpAddr,
 }
 
 /// What carries a stream.
@@ -116,17 +118,17 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
 impl Stream {
     /// A connection without TLS.
     pub(crate) fn plain(tcp: TcpStream, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { transport: Transport::Tcp(tcp), peer, local }
+        Self { transport: Transport::Tcp(tcp), peer, local, own: local.ip() }
     }
 
     /// A connection with TLS.
     pub(crate) fn secured(secured: Secured, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { transport: Transport::Tls(Box::new(secured)), peer, local }
+        Self { transport: Transport::Tls(Box::new(secured)), peer, local, own: local.ip() }
     }
 
     /// A stream of a connection between these two ends.
     pub fn in_memory(half: Half, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { transport: Transport::Memory(half, None), peer, local }
+        Self { transport: Transport::Memory(half, None), peer, local, own: local.ip() }
     }
 
     /// With what is known of the TLS of the connection that carries it.
@@ -135,6 +137,13 @@ impl Stream {
         if let Transport::Memory(_, tls) = &mut self.transport {
             *tls = facts;
         }
+        self
+    }
+
+    /// With another address of this machine as our own end.
+    #[must_use]
+    pub(crate) fn standing_at(mut self, own: IpAddr) -> Self {
+        self.own = own;
         self
     }
 
@@ -311,9 +320,14 @@ impl Stream {
         self.peer
     }
 
-    /// Our end: for an accepted connection, the address that the client called.
+    /// Our end: for an accepted connection, the address that the client called, be it another machine's that passed it on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// The address of this machine that the connection stands at. It goes with the address, whoever passed it on.
+    pub fn own_addr(&self) -> IpAddr {
+        self.own
     }
 
     /// Has the system ask a silent peer for a sign of life after so long, and give the connection up where several such

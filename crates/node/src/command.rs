@@ -169,9 +169,17 @@ fn with_words(what: &str, said: [&[u8]; 2]) -> String {
     let last = said.into_iter().find_map(|said| {
         let text = String::from_utf8_lossy(said);
         let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
-        Some(line.to_owned())
+        Some(shortened(line))
     });
     last.map_or_else(|| what.to_owned(), |last| format!("{what}: {last}"))
+}
+
+/// A command's line, no longer than a sentence bears.
+pub(crate) fn shortened(line: &str) -> String {
+    match line.char_indices().nth(caps::COMMAND_LINE_CHARS) {
+        Some((end, _)) => format!("{}...", line.get(..end).unwrap_or_default()),
+        None => line.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +208,9 @@ mod tests {
             assert_eq!(ended.out, b"what\n");
             let ended = run(sh("echo only this; exit 1"), LONG).await.unwrap();
             assert_eq!(ended.sentence(), "it ended with exit status 1: only this");
+            let ended = run(sh("printf '\\377%.0s' $(seq 3000) >&2; exit 1"), LONG).await.unwrap();
+            let line = "\u{fffd}".repeat(caps::COMMAND_LINE_CHARS);
+            assert_eq!(ended.sentence(), format!("it ended with exit status 1: {line}..."));
             let missing = run(Invocation::of(&["/nonexistent/rndc".to_owned()]), LONG).await.unwrap_err();
             assert!(missing.contains("cannot be started: no such file"), "{missing}");
             // More than a pipe holds does not hold it up, nor does a child that outlives it with the pipes open.

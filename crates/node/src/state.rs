@@ -37,6 +37,8 @@ const CLAIMS: &str = "claims.json";
 const LAST_GOOD: &str = "last-good.json";
 const ZONEFILE_DEBTS: &str = "zonefile-owed.json";
 const SESSIONS: &str = "sessions.table";
+/// What settings of the kernel were before the address guard changed them.
+const SILENCED: &str = "silenced";
 const HISTORY: &str = "history";
 
 /// The state directory, or that there is none.
@@ -222,6 +224,11 @@ impl State {
             }
             Err(error) => Err(format!("`{}`: {}", path.display(), words(&error))),
         }
+    }
+
+    /// Where the address guard notes what it changed of the kernel's settings.
+    pub(crate) fn silenced(&self) -> Option<PathBuf> {
+        self.path(SILENCED)
     }
 
     /// Where the zone-file checker keeps what it owes.

@@ -46,8 +46,13 @@ pub(crate) enum Kind {
     Local,
     /// The server's connection broke before its answer.
     ServerLost,
+    /// The server gave the request up before its answer, on a connection of HTTP/2 that goes on: no race with the end of a
+    /// kept connection.
+    StreamReset,
     /// The server refused the request before it did anything with it, as only a stream of HTTP/2 can tell.
     Refused,
+    /// What was asked cannot be said over HTTP/2, or not to this server, which saw none of it.
+    Unsupported,
     /// The server did not answer in time.
     AnswerTimeout,
     /// What the server sent is not an answer.
@@ -143,8 +148,8 @@ impl From<Kind> for ProxyError {
                 (Side::Us, Scope::Stream, Again::Never)
             }
             Kind::Connect(_) | Kind::Refused => (Side::Server, Scope::Stream, Again::Always),
-            Kind::Local => (Side::Us, Scope::Stream, Again::Never),
-            Kind::ServerLost | Kind::AnswerTimeout | Kind::Answer(_) | Kind::Status(_) => {
+            Kind::Local | Kind::Unsupported => (Side::Us, Scope::Stream, Again::Never),
+            Kind::ServerLost | Kind::StreamReset | Kind::AnswerTimeout | Kind::Answer(_) | Kind::Status(_) => {
                 (Side::Server, Scope::Stream, Again::IfAsked)
             }
             Kind::Interim | Kind::TotalTimeout => (Side::Server, Scope::Stream, Again::Never),
@@ -195,7 +200,9 @@ pub(crate) fn reaction(error: &ProxyError) -> Reaction {
         Kind::Connect(reason) => (502, "connect-failed", reason.code()),
         Kind::Local => (503, "local", "local"),
         Kind::ServerLost => (502, "server-lost", "server-lost"),
+        Kind::StreamReset => (502, "server-lost", "stream-reset"),
         Kind::Refused => (502, "server-lost", "server-refused"),
+        Kind::Unsupported => (501, "unsupported", "http2-unsupported"),
         Kind::AnswerTimeout => (504, "server-timeout", "answer-timeout"),
         Kind::Answer(cause) => (502, "server-malformed", cause.code()),
         Kind::Interim => (502, "server-malformed", "interim-flood"),
@@ -223,7 +230,7 @@ impl ProxyError {
     pub(crate) fn server_reason(&self) -> Option<(Reason, Option<u16>)> {
         match self.kind {
             Kind::Connect(reason) => Some((reason, None)),
-            Kind::ServerLost | Kind::AnswerBroken => Some((Reason::ConnectionLost, None)),
+            Kind::ServerLost | Kind::StreamReset | Kind::AnswerBroken => Some((Reason::ConnectionLost, None)),
             Kind::AnswerTimeout | Kind::AnswerStalled | Kind::TotalTimeout => Some((Reason::AnswerTimeout, None)),
             Kind::Answer(_) | Kind::Interim => Some((Reason::AnswerMalformed, None)),
             Kind::Status(status) => Some((Reason::StatusMismatch, Some(status))),
@@ -254,6 +261,7 @@ mod tests {
             (Kind::QueueFull, 503, false),
             (Kind::QueueTimeout, 503, false),
             (Kind::Local, 503, false),
+            (Kind::Unsupported, 501, false),
             (Kind::Cut, 503, true),
         ];
         for (kind, status, close) in cases {
@@ -271,6 +279,7 @@ mod tests {
             (Kind::Connect(Reason::ConnectRefused), 502, Reason::ConnectRefused),
             (Kind::Connect(Reason::ConnectTimeout), 504, Reason::ConnectTimeout),
             (Kind::ServerLost, 502, Reason::ConnectionLost),
+            (Kind::StreamReset, 502, Reason::ConnectionLost),
             (Kind::AnswerTimeout, 504, Reason::AnswerTimeout),
             (Kind::Answer(ResponseError::BadStatusLine), 502, Reason::AnswerMalformed),
             (Kind::Interim, 502, Reason::AnswerMalformed),

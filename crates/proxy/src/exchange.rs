@@ -11,6 +11,7 @@ use std::time::Duration;
 use evenkeel_balance::sticky::Bond;
 use evenkeel_balance::{ServerIndex, ServerSet};
 use evenkeel_http::{Known, forwarded, grpc};
+use evenkeel_model::config::ServerProtocol;
 use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
@@ -20,6 +21,7 @@ use crate::forward::Pipe;
 use crate::hold::{Hold, PoolHold};
 use crate::serve::h1::Client;
 use crate::server::{self, Attempt};
+use crate::snapshot::PoolPart;
 use crate::stick::Stuck;
 use crate::trace::TraceParent;
 use crate::{guard, pick, record, respond, retry, route, stick};
@@ -77,7 +79,7 @@ pub(crate) struct Exchange {
     pub(crate) is_trusted: bool,
     /// Whether it came in a stream of HTTP/2.
     pub(crate) is_stream: bool,
-    /// Whether it is a call by gRPC, whose bodies may rest for long and whose errors have words of their own.
+    /// Whether it is a call by gRPC, whose errors have words of their own.
     pub(crate) is_grpc: bool,
     /// What is known of the client's TLS; `None` in the clear.
     pub(crate) tls: Option<Arc<TlsFacts>>,
@@ -241,6 +243,12 @@ impl Exchange {
         self.tls.is_some() || (self.is_trusted && said(desk))
     }
 
+    /// Whether both sides may rest between two messages as those of a tunnel do: in a call by gRPC, and only where the servers
+    /// speak what calls need. A mere field in a request gives nobody so much time.
+    pub(crate) fn may_rest(&self, pool: &PoolPart) -> bool {
+        self.is_grpc && pool.config.protocol == ServerProtocol::Http2
+    }
+
     /// Attempts that count against those that the pool allows: the look at a kept connection is none.
     pub(crate) fn spent(&self) -> u32 {
         self.retries.saturating_sub(u32::from(self.was_stale))
@@ -254,11 +262,6 @@ impl Exchange {
 
 /// From a request's head to its record.
 pub(crate) async fn run(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) -> Next {
-    if exchange.is_grpc {
-        // Both sides of a call may rest between two messages as those of a tunnel do.
-        client.timeouts.body = client.timeouts.body.max(client.timeouts.tunnel);
-        client.timeouts.rate = None;
-    }
     let mut flow = route::choose(client, desk, exchange);
     // An authority that looks whether the host is ours knows of no route, and follows no rule of ours.
     if let Some(proof) = respond::proof(client, desk) {
@@ -313,6 +316,10 @@ async fn proxy(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) ->
         }
         _ => pool,
     };
+    if exchange.may_rest(&pool) {
+        client.timeouts.body = client.timeouts.body.max(client.timeouts.tunnel);
+        client.timeouts.rate = None;
+    }
     let mut upload = guard::upload(desk, exchange, &pool, client)?;
     let mut tried = ServerSet::new();
     let mut failed: Option<ProxyError> = None;

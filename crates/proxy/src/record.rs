@@ -36,8 +36,8 @@ pub(crate) fn reuse(attempt: &Attempt<'_>) {
 }
 
 /// Counts an attempt to connect.
-pub(crate) fn connect(attempt: &Attempt<'_>, is_made: bool) {
-    if let Some(counts) = attempt.pool.server_counts(attempt.index) {
+pub(crate) fn connect((pool, index): (&HeldPool, ServerIndex), is_made: bool) {
+    if let Some(counts) = pool.server_counts(index) {
         let count = if is_made { &counts.connects } else { &counts.connect_failures };
         count.add(1);
     }

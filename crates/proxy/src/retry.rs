@@ -64,6 +64,7 @@ fn is_asked(error: &ProxyError, on: &[RetryOn], was_reused: bool) -> bool {
         (Again::Always, _) => true,
         // A kept connection that the server closed meanwhile says nothing about the server.
         (Again::IfAsked, Kind::ServerLost) => was_reused || on.contains(&RetryOn::Lost),
+        (Again::IfAsked, Kind::StreamReset) => on.contains(&RetryOn::Lost),
         (Again::IfAsked, Kind::AnswerTimeout) => on.contains(&RetryOn::Timeout),
         (Again::IfAsked, Kind::Answer(_)) => on.contains(&RetryOn::Malformed),
         (Again::IfAsked, Kind::Status(status)) => on.contains(&RetryOn::Status(status)),

@@ -7,7 +7,7 @@ use super::{Call, Gives, Operation, Parameter, ROW, Reply, Shape, json};
 use crate::Control;
 use crate::control::DnsQuestion;
 use crate::problem::{Code, Problem};
-use crate::report::{DnsAnswerReport, DnsViewReport, ZoneReport};
+use crate::report::{DnsAnswerReport, DnsViewReport, StatusReport, ZoneReport};
 
 pub(super) static OPERATIONS: &[Operation] = &[
     Operation {
@@ -16,7 +16,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         noun: "dns",
         doc: "What is asked, with rates and response codes; what each name is answered with now, from whom and why; the zone files that are kept in step.",
         gives: Gives::Json(Shape::of::<DnsViewReport>()),
-        run: |call| Box::pin(async move { Ok(json(&view(call.control).await)) }),
+        run: |call| Box::pin(async move { Ok(json(&view(call.control, &call.control.status().await).await)) }),
         ..ROW
     },
     Operation {
@@ -62,8 +62,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
 ];
 
 /// DNS as the dashboard shows it: the zones with the sentences of the servers' verdicts.
-pub(crate) async fn view(control: &dyn Control) -> DnsViewReport {
-    let status = control.status().await;
+pub(crate) async fn view(control: &dyn Control, status: &StatusReport) -> DnsViewReport {
     let mut zones = control.dns().zones().await;
     let texts: HashMap<(&str, &str), &str> = status
         .pools
@@ -77,7 +76,7 @@ pub(crate) async fn view(control: &dyn Control) -> DnsViewReport {
             chosen.text = (*text).to_owned();
         }
     }
-    DnsViewReport { asked: status.dns, zones, zonefiles: status.zonefiles }
+    DnsViewReport { asked: status.dns.clone(), zones, zonefiles: status.zonefiles.clone() }
 }
 
 async fn query(call: Call<'_>) -> Reply {

@@ -11,7 +11,7 @@ use crate::lines::Wanted;
 use crate::page::{self, Asked, ConfigFacts, DnsFacts, Facts, LogFacts, SessionFacts, View};
 use crate::payload::{self, Payload};
 use crate::problem::Problem;
-use crate::report::TimelineReport;
+use crate::report::{StatusReport, TimelineReport};
 
 /// The fields that keep a page to itself, beside the policy.
 const GUARDS: [(&str, &str); 4] = [
@@ -128,12 +128,8 @@ async fn show(call: Call<'_>, view: View) -> Reply {
             View::Sessions => Some(session_facts(&call).await),
             _ => None,
         },
-        cluster: match view {
-            View::Cluster => call.control.cluster().report().await,
-            _ => None,
-        },
         dns: match view {
-            View::Dns => Some(dns_facts(&call).await),
+            View::Dns => Some(dns_facts(&call, &report).await),
             _ => None,
         },
         config: match view {
@@ -171,8 +167,8 @@ async fn session_facts(call: &Call<'_>) -> SessionFacts {
     }
 }
 
-async fn dns_facts(call: &Call<'_>) -> DnsFacts {
-    let view = dns::view(call.control).await;
+async fn dns_facts(call: &Call<'_>, report: &StatusReport) -> DnsFacts {
+    let view = dns::view(call.control, report).await;
     let is_asked = call.query("name").is_some_and(|name| !name.is_empty());
     let answer = match is_asked.then(|| dns::question(call)) {
         None => None,

@@ -67,7 +67,7 @@ impl Asked {
 
     /// Whether it takes what has happened lately.
     pub(crate) fn shows_events(&self) -> bool {
-        matches!(self.view, View::Health | View::Events) || self.server().is_some()
+        matches!(self.view, View::Health | View::Events | View::Cluster) || self.server().is_some()
     }
 
     /// The server that is open beside the view: pool and name.

@@ -5,7 +5,8 @@ use evenkeel_model::config::Role;
 use super::Facts;
 use super::events;
 use super::html::{Html, Percent};
-use super::words::Look;
+use super::parts::badge;
+use super::words::{Count, Look};
 use crate::render;
 use crate::report::{ClusterReport, GroupReport, NodeReport, PathReport};
 
@@ -18,7 +19,7 @@ const ORDERS: [(&str, &str, &str); 3] = [
 
 pub(super) fn write(html: &mut Html, facts: &Facts) {
     html.raw("<h1>Cluster</h1>\n");
-    let Some(cluster) = &facts.cluster else {
+    let Some(cluster) = &facts.report.cluster else {
         html.raw("<p class=\"empty\">This node stands alone: there is no <code>cluster</code> block in the configuration.</p>\n");
         return;
     };
@@ -31,7 +32,28 @@ pub(super) fn write(html: &mut Html, facts: &Facts) {
     concerns(html, cluster);
     groups(html, facts, cluster);
     nodes(html, cluster);
+    html.raw("<h2>Last moves</h2>\n");
+    moves(html, cluster);
     events::of_cluster(html, &facts.events);
+}
+
+/// When groups came to this node, and how long nobody had owned them.
+fn moves(html: &mut Html, cluster: &ClusterReport) {
+    let mut moves = cluster.groups.iter().flat_map(|group| group.moves.iter().map(move |it| (group, it))).peekable();
+    if moves.peek().is_none() {
+        return;
+    }
+    html.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Last moves\"><table class=\"dense log\">\n<thead><tr>");
+    for head in ["Came here", "Ago", "No owner for", "Why"] {
+        html.element("<th scope=\"col\">", head, "</th>");
+    }
+    html.raw("</tr></thead>\n<tbody>\n");
+    for (group, it) in moves {
+        html.element("<tr><th scope=\"row\">", &group.name, "</th><td>").text(render::age(it.age_s));
+        html.raw("</td><td>").text(it.ownerless_ms).raw(" ms</td>");
+        html.element("<td class=\"c-why\">", &it.why, "</td></tr>\n");
+    }
+    html.raw("</tbody></table></div>\n");
 }
 
 fn concerns(html: &mut Html, cluster: &ClusterReport) {
@@ -68,17 +90,17 @@ fn group_row(html: &mut Html, group: &GroupReport, may_order: bool) {
     html.raw("<tr").attribute("data-keep", format_args!("group-{}", group.name)).raw("><th scope=\"row\">");
     html.text(&group.name).raw("</th><td>");
     match group.owners.as_slice() {
-        [] => state(html, Look { class: "down", icon: "✕", word: "nobody" }),
+        [] => badge(html, Look { class: "down", icon: "✕", word: "nobody" }),
         [owner] => {
             html.text(owner);
         }
         owners => {
-            state(html, Look { class: "down", icon: "✕", word: "several" });
+            badge(html, Look { class: "down", icon: "✕", word: "several" });
             html.raw(" ").text(owners.join(" and "));
         }
     }
     html.raw("</td><td>");
-    state(html, role(&group.role));
+    badge(html, role(&group.role));
     if group.standby {
         html.raw(" <span class=\"warn\">standby</span>");
     }
@@ -111,7 +133,9 @@ fn nodes(html: &mut Html, cluster: &ClusterReport) {
         return;
     }
     html.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Nodes\"><table class=\"dense log\">\n<thead><tr>");
-    for head in ["Node", "Heard here", "Hears this node", "Paths", "Can serve", "Ping nodes", "Replayed or late"] {
+    for head in
+        ["Node", "Heard here", "Hears this node", "Paths", "Can serve", "Ping nodes", "Sessions", "Replayed or late"]
+    {
         html.element("<th scope=\"col\">", head, "</th>");
     }
     html.raw("</tr></thead>\n<tbody>\n");
@@ -122,7 +146,7 @@ fn nodes(html: &mut Html, cluster: &ClusterReport) {
 fn node_row(html: &mut Html, node: &NodeReport) {
     html.raw("<tr").attribute("data-keep", format_args!("node-{}", node.name)).raw("><th scope=\"row\">");
     html.text(&node.name).raw("</th><td>");
-    state(html, heard(&node.state));
+    badge(html, heard(&node.state));
     if let Some(age) = node.age_ms {
         html.raw(" <span class=\"dim\">").text(age).raw(" ms ago</span>");
     }
@@ -131,6 +155,14 @@ fn node_row(html: &mut Html, node: &NodeReport) {
     node.paths.iter().enumerate().for_each(|(number, it)| path(html, number, it));
     html.raw("</ol></td><td>").text(node.score).raw(" %</td><td>");
     html.raw(if node.reaches { "reached" } else { "<span class=\"warn\">not reached</span>" });
+    html.raw("</td><td>");
+    match &node.share_trouble {
+        Some(why) => html.element("<span class=\"warn\">not shared: ", why, "</span>"),
+        None if node.shares => {
+            html.text(Count(node.sessions_sent)).raw(" told, ").text(Count(node.sessions_received)).raw(" heard")
+        }
+        None => html.raw("<span class=\"dim\">–</span>"),
+    };
     html.raw("</td><td>").text(node.refused);
     if node.other_config {
         html.raw(" <span class=\"warn\">another configuration</span>");
@@ -146,12 +178,6 @@ fn path(html: &mut Html, number: usize, path: &PathReport) {
         (None, None) => html.raw("<span class=\"dim\">silent</span>"),
     };
     html.raw("</li>");
-}
-
-/// A look as icon and word.
-fn state(html: &mut Html, Look { class, icon, word }: Look) {
-    html.raw("<span class=\"state ").raw(class).raw("\"><i aria-hidden=\"true\">").raw(icon).raw("</i> ");
-    html.raw(word).raw("</span>");
 }
 
 /// How well a node is heard.

@@ -3,8 +3,8 @@
 use super::Facts;
 use super::asked::Asked;
 use super::html::Html;
-use super::parts::spark;
-use super::words::{Count, Look, Rate, look};
+use super::parts::{badge, spark};
+use super::words::{Count, Rate, look};
 use crate::report::{BalancedReport, ChosenReport, DnsAnswerReport, DnsReport, DnsViewReport, LiveReport, ZoneReport};
 
 /// Most rows of a table: a page is to be read by somebody.
@@ -105,15 +105,12 @@ fn end(html: &mut Html, all: usize, what: &'static str) {
 fn name_row(html: &mut Html, name: &BalancedReport) {
     html.raw("<tr").attribute("data-keep", format_args!("name-{}", name.name)).raw("><th scope=\"row\">");
     html.text(&name.name).element("</th><td>", &name.answer, "</td><td>");
-    match name.now.is_empty() {
-        true if name.is_arrival => html.raw("the address that is asked"),
-        true => html.raw("<span class=\"warn\">none: what is healthy is not known yet</span>"),
-        false => html.text(name.now.join(" ")),
-    };
+    let is_none = name.now.is_empty() && !name.is_arrival;
+    html.raw(if is_none { "<span class=\"warn\">" } else { "<span>" }).text(name.answered()).raw("</span>");
     html.raw("</td><td>").text(name.ttl).raw(" s</td><td class=\"c-why\">");
     if let Some(own) = &name.own {
         html.raw("this node ");
-        state(html, own);
+        badge(html, look(own, 100));
     }
     html.raw("<ol>");
     name.servers.iter().take(SERVERS).for_each(|server| chosen(html, server));
@@ -130,7 +127,7 @@ fn name_row(html: &mut Html, name: &BalancedReport) {
 /// A server that a choice goes by, and whether it is answered.
 fn chosen(html: &mut Html, server: &ChosenReport) {
     html.raw("<li>");
-    state(html, &server.state);
+    badge(html, look(&server.state, 100));
     html.raw(" ").text(&server.pool).raw("/").text(&server.server).raw(" <span class=\"dim\">");
     html.text(server.addresses.join(" ")).raw("</span>");
     if server.is_answered_with {
@@ -140,12 +137,6 @@ fn chosen(html: &mut Html, server: &ChosenReport) {
         html.raw(": ").text(&server.text);
     }
     html.raw("</li>");
-}
-
-fn state(html: &mut Html, word: &str) {
-    let Look { class, icon, word } = look(word, 100);
-    html.raw("<span class=\"state ").raw(class).raw("\"><i aria-hidden=\"true\">").raw(icon).raw("</i> ");
-    html.raw(word).raw("</span>");
 }
 
 fn zone_row(html: &mut Html, zone: &ZoneReport, totals: &DnsReport) {

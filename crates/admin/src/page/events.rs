@@ -2,6 +2,7 @@
 
 use super::asked::Asked;
 use super::html::{Html, Percent};
+use super::parts::badge;
 use super::words::{Moment, look};
 use crate::report::EventReport;
 
@@ -45,7 +46,6 @@ pub(super) fn changes(html: &mut Html, events: &[EventReport]) {
 
 /// What happened to the cluster lately, and what was ordered of its groups.
 pub(super) fn of_cluster(html: &mut Html, events: &[EventReport]) {
-    html.raw("<h2>Last moves</h2>\n");
     let own = events.iter().rev().filter(|event| matches!(event.kind.as_str(), "cluster" | "group"));
     list(html, own.take(CHANGES));
 }
@@ -73,9 +73,8 @@ fn list<'a>(html: &mut Html, events: impl Iterator<Item = &'a EventReport>) {
         if event.state.is_empty() {
             html.raw("<span class=\"state unknown\">").text(&event.kind).raw("</span> ");
         } else {
-            let look = look(&event.state, 100);
-            html.raw("<span class=\"state ").raw(look.class).raw("\"><i aria-hidden=\"true\">").raw(look.icon);
-            html.raw("</i> ").raw(look.word).raw("</span> ");
+            badge(html, look(&event.state, 100));
+            html.raw(" ");
         }
         if event.subject.contains('/') {
             html.raw("<a").attribute("href", format_args!("/servers?server={}", Percent(&event.subject))).raw(">");

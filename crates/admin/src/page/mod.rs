@@ -37,7 +37,7 @@ pub(crate) use sessions::{SESSIONS, SessionFacts};
 use evenkeel_model::config::Role;
 
 use crate::render;
-use crate::report::{ClusterReport, EventReport, StatusReport, TimelineReport};
+use crate::report::{EventReport, StatusReport, TimelineReport};
 
 use asked::VIEWS;
 use html::Html;
@@ -59,8 +59,6 @@ pub(crate) struct Facts {
     pub(crate) events: Vec<EventReport>,
     /// The latest requests, for the view that shows them and for who may see them.
     pub(crate) log: Option<LogFacts>,
-    /// The cluster, for the view that shows it, where there is one.
-    pub(crate) cluster: Option<ClusterReport>,
     /// Zones and an answer, for the view that shows them.
     pub(crate) dns: Option<DnsFacts>,
     /// Configurations, for the view that shows them.

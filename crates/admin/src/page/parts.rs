@@ -22,7 +22,11 @@ pub(super) fn pool_name(name: &str) -> &str {
 
 /// A state as icon and word, in its colour.
 pub(super) fn state(html: &mut Html, server: &ServerReport) {
-    let Look { class, icon, word } = look(&server.state, server.ramp_percent);
+    badge(html, look(&server.state, server.ramp_percent));
+}
+
+/// A look as icon and word, in its colour.
+pub(super) fn badge(html: &mut Html, Look { class, icon, word }: Look) {
     html.raw("<span class=\"state ").raw(class).raw("\"><i aria-hidden=\"true\">").raw(icon).raw("</i> ");
     html.raw(word).raw("</span>");
 }

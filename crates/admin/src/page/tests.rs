@@ -4,9 +4,9 @@ use super::*;
 use crate::report::{
     BalancedReport, ChosenReport, ClusterReport, ConfigDiff, ConfigText, DnsAnswerReport, DnsLiveReport, DnsReport,
     DnsViewReport, DrainReport, EventReport, GroupReport, HistoryEntry, IntentReport, ListenerReport, LiveReport,
-    LogLine, NodeReport, PathReport, PoolReport, RecordReport, RouteReport, ServerReport, SessionListReport,
-    SessionReport, SessionTableReport, SetReport, SheetReport, TextFile, ThenReport, TimelineRow, TrafficReport,
-    ZoneReport, ZonefileReport,
+    LogLine, MoveReport, NodeReport, PathReport, PoolReport, RecordReport, RouteReport, ServerReport,
+    SessionListReport, SessionReport, SessionTableReport, SetReport, SheetReport, TextFile, ThenReport, TimelineRow,
+    TrafficReport, ZoneReport, ZonefileReport,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&\u{202e}";
@@ -50,6 +50,8 @@ fn cluster(name: &str) -> ClusterReport {
         state: state.to_owned(),
         paths: vec![path(None), path(Some(text()))],
         other_config: true,
+        share_trouble: (state == "up").then(text),
+        shares: true,
         ..NodeReport::default()
     };
     let group = |owners: &[&str]| GroupReport {
@@ -58,6 +60,7 @@ fn cluster(name: &str) -> ClusterReport {
         owners: owners.iter().map(|_| text()).collect(),
         why: text(),
         next: Some(text()),
+        moves: vec![MoveReport { age_s: 5, ownerless_ms: 12, why: text() }],
         ..GroupReport::default()
     };
     ClusterReport {
@@ -157,6 +160,7 @@ fn facts(name: &str, role: Role) -> Facts {
             ..PoolReport::default()
         }],
         zonefiles: vec![zonefile(name)],
+        cluster: Some(cluster(name)),
         dns: Some(DnsReport { rcodes: [(name.to_owned(), 1)].into(), ..DnsReport::default() }),
         live: Some(live),
         ..StatusReport::default()
@@ -169,7 +173,6 @@ fn facts(name: &str, role: Role) -> Facts {
         sessions: Some(sessions(name)),
         events: events(name),
         log: Some(log(name)),
-        cluster: Some(cluster(name)),
         dns: Some(dns(name)),
         config: Some(config(name)),
         role,

@@ -43,8 +43,7 @@ pub fn zones(zones: &[ZoneReport]) -> String {
     }
     let mut table = Table::new(&["NAME BY HEALTH", "ANSWER", "NOW", "TTL"], 3);
     for name in balanced {
-        let now = if name.now.is_empty() { "-".to_owned() } else { plain(&name.now.join(" ")) };
-        table.row([plain(&name.name), plain(&name.answer), now, name.ttl.to_string()]);
+        table.row([plain(&name.name), plain(&name.answer), plain(&name.answered()), name.ttl.to_string()]);
     }
     text.push('\n');
     text.push_str(&table.to_string());

@@ -27,13 +27,9 @@ pub struct CertificateReport {
 }
 
 impl CertificateReport {
-    /// How long before its end one should look at it: what most renew by themselves is renewed by then.
-    const SOON_S: i64 = 21 * 24 * 3600;
-
     /// Whether it has expired, or soon will.
     pub fn is_ending(&self) -> bool {
-        let life = i64::try_from(self.not_after.saturating_sub(self.not_before)).unwrap_or(i64::MAX);
-        self.left_s < Self::SOON_S.min(life / 3)
+        evenkeel_model::is_ending(self.left_s, self.not_after.saturating_sub(self.not_before))
     }
 }
 

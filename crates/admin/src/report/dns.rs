@@ -79,22 +79,31 @@ pub struct BalancedReport {
     pub name: String,
     /// How its addresses are chosen: `self`, `self+peers`, `peers` or `pool`.
     pub answer: String,
-    /// The addresses that may be answered now; empty where a node answers with the address that it is asked at.
+    /// The addresses that may be answered now, but for the one that a query arrives at.
     pub now: Vec<String>,
+    /// Whether the address that a query arrives at may be answered now.
+    #[serde(default)]
+    pub is_arrival: bool,
     /// Seconds that an answer may be kept now.
     pub ttl: u32,
     /// What this node is held for under this name; absent where its own address is never answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<String>,
-    /// Whether its own address is the one that a query arrives at.
-    #[serde(default)]
-    pub is_arrival: bool,
     /// The servers that the choice goes by, in written order.
     #[serde(default)]
     pub servers: Vec<ChosenReport>,
     /// Why it is so, a sentence each.
     #[serde(default)]
     pub why: Vec<String>,
+}
+
+impl BalancedReport {
+    /// What may be answered now, in words.
+    pub fn answered(&self) -> String {
+        let arrival = self.is_arrival.then_some("the address that is asked");
+        let all: Vec<&str> = arrival.into_iter().chain(self.now.iter().map(String::as_str)).collect();
+        if all.is_empty() { "no address".to_owned() } else { all.join(", ") }
+    }
 }
 
 /// A server that the choice of a name's addresses goes by.

@@ -33,7 +33,8 @@ impl Control for Node {
                 hold.notified().await;
             }
             self.looks.fetch_add(1, Ordering::Relaxed);
-            StatusReport { node: "lb1".to_owned(), pid: 42, ..StatusReport::default() }
+            let cluster = self.cluster().report().await;
+            StatusReport { node: "lb1".to_owned(), pid: 42, cluster, ..StatusReport::default() }
         })
     }
 
@@ -101,7 +102,7 @@ impl Control for Node {
 
 impl crate::Cluster for Node {
     fn report(&self) -> Answer<'_, Option<crate::report::ClusterReport>> {
-        Box::pin(async { None })
+        Box::pin(async { Some(crate::report::ClusterReport::default()) })
     }
 
     fn order(&self, _: String, _: crate::GroupOrder, _: String) -> Answer<'_, Result<(), crate::GroupRefused>> {
@@ -185,7 +186,8 @@ impl crate::Routes for Node {
 
 impl crate::Events for Node {
     fn recent(&self, _: u64) -> Vec<crate::report::EventReport> {
-        Vec::new()
+        let text = "group web came here".to_owned();
+        vec![crate::report::EventReport { kind: "group".to_owned(), text, ..crate::report::EventReport::default() }]
     }
 
     fn watch(&self, _: Option<u64>) -> (Vec<hyper::body::Bytes>, Box<dyn crate::Coming>) {
@@ -312,13 +314,28 @@ async fn what_is_not_asked_rightly_is_answered_with_a_problem_and_does_nothing()
 async fn a_page_asks_the_node_once_and_for_the_day_where_it_shows_it() {
     let node = Arc::new(Node::default());
     let served = Served::new(Arc::clone(&node) as Arc<dyn Control>);
-    for (path, days) in [("/", 0), ("/events", 0), ("/log", 0), ("/health", 1), ("/servers?server=shop/a", 1)] {
+    for (path, days) in [
+        ("/", 0),
+        ("/events", 0),
+        ("/log", 0),
+        ("/dns", 0),
+        ("/cluster", 0),
+        ("/health", 1),
+        ("/servers?server=shop/a", 1),
+    ] {
         let (looks, before) = (node.looks.load(Ordering::Relaxed), node.days.load(Ordering::Relaxed));
         let answer = served.raw(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
         assert_eq!(node.looks.load(Ordering::Relaxed) - looks, 1, "{path}");
         assert_eq!(node.days.load(Ordering::Relaxed) - before, days, "{path}");
     }
+}
+
+#[tokio::test]
+async fn the_page_of_the_cluster_shows_what_happened_to_it() {
+    let served = Served::new(Arc::new(Node::default()));
+    let page = served.raw("GET /cluster HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("group web came here"), "{page}");
 }
 
 #[tokio::test]

@@ -8,10 +8,7 @@ use std::time::Duration;
 use evenkeel_model::caps;
 
 use crate::action::Outcome;
-use crate::settings::Resource;
-
-/// How long after a resource's own time its report is still awaited.
-const GRACE: Duration = Duration::from_secs(2);
+use crate::settings::{Resource, STOP_GRACE};
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +48,14 @@ impl Steps {
     /// The next step on the way up, if none runs.
     pub(crate) fn start(&mut self, now: Duration, resources: &[Resource], number: u32) -> Option<Step> {
         let resource = resources.get(self.up).filter(|_| self.running.is_none())?;
-        self.begin(Step::Start(self.up), number, now + resource.timeout + GRACE)
+        self.begin(Step::Start(self.up), number, now + resource.timeout + STOP_GRACE)
     }
 
     /// The next step on the way down, if none runs.
     pub(crate) fn stop(&mut self, now: Duration, resources: &[Resource], number: u32) -> Option<Step> {
         let last = self.up.checked_sub(1).filter(|_| self.running.is_none())?;
         let timeout = resources.get(last).map_or(Duration::ZERO, |resource| resource.timeout);
-        self.begin(Step::Stop(last), number, now + timeout + GRACE)
+        self.begin(Step::Stop(last), number, now + timeout + STOP_GRACE)
     }
 
     fn begin(&mut self, step: Step, number: u32, deadline: Duration) -> Option<Step> {

@@ -39,8 +39,7 @@ impl Node {
         if let Some((member, line)) = holder {
             let is_offered = line.role == Role::Yielding && line.target == self.own.sender;
             if is_offered && self.takes_part() {
-                self.actions.push_back(Action::Inherit { group, from: member });
-                self.claim(now, group, Cause::OwnerLeft(self.name(member)));
+                self.claim(now, group, Cause::OwnerLeft(self.name(member)), Some(member));
             }
         } else if self.claim_time(now, group).is_some_and(|time| time <= now) {
             let last = self.duties.get(group).and_then(|duty| duty.last_holder);
@@ -51,7 +50,7 @@ impl Node {
                 Some(member) if member != self.settings.me => Cause::OwnerDead(self.name(member)),
                 _ => Cause::Vacant,
             };
-            self.claim(now, group, cause);
+            self.claim(now, group, cause, None);
         }
     }
 
@@ -79,7 +78,8 @@ impl Node {
         self.phase == Phase::Active && !self.is_leaving && !is_witness
     }
 
-    fn claim(&mut self, now: Duration, group: usize, cause: Cause) {
+    /// Claims it, unless it has to wait; `from` is the member that offers it, if one does.
+    fn claim(&mut self, now: Duration, group: usize, cause: Cause, from: Option<usize>) {
         let is_safe = self.is_safe(group);
         let ownerless_since = self.ownerless_since(now, group, &cause);
         let Some(duty) = self.duties.get_mut(group).filter(|duty| now >= duty.paused_until) else { return };
@@ -98,6 +98,8 @@ impl Node {
                 return;
             }
         }
+        // With each claim: what came of an offer before must not outlive it.
+        self.actions.push_back(Action::Inherit { group, from });
         let name = self.group_name(group);
         self.note(Event::Claimed(name, cause, epoch));
         self.enter(now, group, if is_safe { Role::Asking } else { Role::Starting });
@@ -164,15 +166,24 @@ impl Node {
         self.enter(now, group, Role::Stuck);
     }
 
-    /// The living node on which resources of the group run, as far as we hear.
+    /// The living node on which resources of the group run, as far as we hear; or the dead one where they still do.
     fn holder(&self, now: Duration, group: usize) -> Option<(usize, Line)> {
         let id = self.settings.group_ids.get(group).copied()?;
         let overlaps = self.settings.groups.get(group).is_some_and(crate::Group::overlaps);
-        let is_held = |line: &Line| line.role.holds() || (line.role == Role::Stopping && !overlaps);
-        (0..self.peers.len()).filter(|member| self.is_heard(now, *member)).find_map(|member| {
+        (0..self.peers.len()).find_map(|member| {
             let line = self.line(member, id).copied()?;
-            is_held(&line).then_some((member, line))
+            let is_held = match line.role {
+                Role::Stopping => !overlaps && (self.is_heard(now, member) || self.is_being_stopped(now, member)),
+                role => role.holds() && self.is_heard(now, member),
+            };
+            is_held.then_some((member, line))
         })
+    }
+
+    /// Whether a dead node's units and scripts are still being stopped: until it says that they are, or has had the time.
+    fn is_being_stopped(&self, now: Duration, member: usize) -> bool {
+        let within = self.settings.timing.dead + self.settings.stop_time();
+        self.peers.get(member).and_then(Option::as_ref).is_some_and(|peer| peer.is_being_stopped(now, within))
     }
 
     /// Every node that could own the group, this one included.

@@ -62,6 +62,7 @@ pub struct Node {
     inbox: Beat,
     own: Beat,
     outbox: Vec<u8>,
+    notice: Vec<u8>,
     resignation: Vec<u8>,
     actions: VecDeque<Action>,
 }
@@ -111,6 +112,7 @@ impl Node {
             inbox: Beat::blank(0, boot),
             own: Beat::blank(own, boot),
             outbox: Vec::with_capacity(LARGEST),
+            notice: Vec::with_capacity(LARGEST),
             resignation: Vec::with_capacity(LARGEST),
             actions: VecDeque::with_capacity(64),
             settings,
@@ -149,6 +151,12 @@ impl Node {
     /// The heartbeat that [`Action::Beat`] sends, the same over every path.
     pub fn heartbeat(&self) -> &[u8] {
         &self.outbox
+    }
+
+    /// The last word but one, for the time in which units and scripts of the dead process are still being stopped: that all
+    /// else is given up. Empty where none runs.
+    pub fn notice(&self) -> &[u8] {
+        &self.notice
     }
 
     /// The last word of this process, for a supervisor to send over every path if it finds the process dead. It is

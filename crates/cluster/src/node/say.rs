@@ -23,14 +23,31 @@ impl Node {
         (self.own.score, self.own.reaches) = (self.score, self.reaches);
         self.compose_echoes(now);
         self.compose_lines(now);
-        let Self { own, settings, keys, outbox, resignation, .. } = self;
-        own.write(settings.cluster, keys, outbox);
-        own.kind = Kind::Resignation;
-        own.phase = Phase::Leaving;
-        own.lines.iter_mut().for_each(|line| line.role = Role::Idle);
-        own.write(settings.cluster, keys, resignation);
+        self.own.write(self.settings.cluster, &self.keys, &mut self.outbox);
+        self.compose_last_words();
         self.actions.push_back(Action::Beat);
         self.beat_due = now + self.interval(now);
+    }
+
+    /// What is said for this process if it dies now: first what is given up at once, and then that nothing is left.
+    fn compose_last_words(&mut self) {
+        let Self { own, settings, keys, duties, notice, resignation, .. } = self;
+        // Above the next heartbeat, which may still have gone out.
+        own.sequence = own.sequence.saturating_add(2);
+        own.phase = Phase::Leaving;
+        let mut is_stopping = false;
+        for ((line, group), duty) in own.lines.iter_mut().zip(&settings.groups).zip(duties) {
+            let takes_time = group.resources.iter().any(|resource| !resource.is_address) && !duty.steps.is_down();
+            line.role = if takes_time { Role::Stopping } else { Role::Idle };
+            is_stopping |= takes_time;
+        }
+        notice.clear();
+        if is_stopping {
+            own.write(settings.cluster, keys, notice);
+        }
+        own.kind = Kind::Resignation;
+        own.lines.iter_mut().for_each(|line| line.role = Role::Idle);
+        own.write(settings.cluster, keys, resignation);
     }
 
     /// News go out soon: at once, or right after the least pause.

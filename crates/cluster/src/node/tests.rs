@@ -7,25 +7,35 @@ use crate::settings::{Group, Member, Resource, Timing};
 const DEAD: Duration = Duration::from_secs(1);
 
 fn node(me: usize, boot: u8, secret: &[u8]) -> Node {
+    node_with(me, boot, secret, Vec::new())
+}
+
+/// A node with these groups behind the usual one.
+fn node_with(me: usize, boot: u8, secret: &[u8], more: Vec<Group>) -> Node {
     let members = ["lb1", "lb2"].map(|name| Member { name: name.into(), is_witness: false }).to_vec();
     let timing = Timing { every: DEAD / 5, warn: DEAD / 2, dead: DEAD, init: DEAD * 2, lifetime: DEAD };
     let resource = Resource { name: "10.8.0.1".into(), is_address: true, timeout: DEAD };
     let group =
         Group { name: "web".into(), prefer: vec![0], failback: None, mode: Mode::Available, resources: vec![resource] };
-    let settings = Settings::new("edge", me, members, timing, vec![group]).unwrap();
+    let groups = [vec![group], more].concat();
+    let settings = Settings::new("edge", me, members, timing, groups).unwrap();
     let keys = Keyring::new(vec![Key::derive(secret).unwrap()]).unwrap();
     Node::new(settings, keys, BootId([boot; 16]), Duration::ZERO)
 }
 
 /// Does what the node wants, and gives its heartbeats and the rest of what it wanted.
 fn carry_out(node: &mut Node, now: Duration) -> (Vec<Vec<u8>>, Vec<Action>) {
+    carry_out_with(node, now, Outcome::Ok)
+}
+
+/// The same where starts end so.
+fn carry_out_with(node: &mut Node, now: Duration, starts: Outcome) -> (Vec<Vec<u8>>, Vec<Action>) {
     let (mut beats, mut rest) = (Vec::new(), Vec::new());
     while let Some(action) = node.poll_action() {
         match action {
             Action::Beat => beats.push(node.heartbeat().to_vec()),
-            Action::Start { number, .. } | Action::Stop { number, .. } => {
-                node.apply(now, Change::Done { number, outcome: Outcome::Ok });
-            }
+            Action::Start { number, .. } => node.apply(now, Change::Done { number, outcome: starts }),
+            Action::Stop { number, .. } => node.apply(now, Change::Done { number, outcome: Outcome::Ok }),
             other => rest.push(other),
         }
     }
@@ -34,7 +44,10 @@ fn carry_out(node: &mut Node, now: Duration) -> (Vec<Vec<u8>>, Vec<Action>) {
 
 /// Two nodes that hear each other, until the first owns the group.
 fn settled() -> (Node, Node, Duration) {
-    let (mut first, mut second) = (node(0, 1, &[b'k'; 32]), node(1, 2, &[b'k'; 32]));
+    settle(node(0, 1, &[b'k'; 32]), node(1, 2, &[b'k'; 32]))
+}
+
+fn settle(mut first: Node, mut second: Node) -> (Node, Node, Duration) {
     let mut now = Duration::ZERO;
     while now < DEAD * 6 {
         now += DEAD / 20;
@@ -50,6 +63,111 @@ fn settled() -> (Node, Node, Duration) {
     carry_out(&mut first, now);
     assert_eq!(first.view(now).groups[0].role, Role::Owner);
     (first, second, now)
+}
+
+/// A step of two nodes that hear each other, and what the second wanted.
+fn step(first: &mut Node, second: &mut Node, now: Duration, starts: Outcome) -> Vec<Action> {
+    first.handle_timeout(now);
+    for beat in carry_out(first, now).0 {
+        second.handle_packet(now, 0, &beat).unwrap();
+    }
+    second.handle_timeout(now);
+    let (beats, wanted) = carry_out_with(second, now, starts);
+    for beat in beats {
+        first.handle_packet(now, 0, &beat).unwrap();
+    }
+    wanted
+}
+
+/// From whom the group came with each claim.
+fn inherited(wanted: &[Action]) -> Vec<Option<usize>> {
+    let from = |action: &Action| match action {
+        Action::Inherit { group: 0, from } => Some(*from),
+        _ => None,
+    };
+    let all: Vec<_> = wanted.iter().filter_map(from).collect();
+    let claims = wanted.iter().filter(|action| matches!(action, Action::Note(Event::Claimed(..)))).count();
+    assert_eq!(all.len(), claims, "one with each claim: {wanted:?}");
+    all
+}
+
+#[test]
+fn what_was_offered_and_did_not_start_is_not_inherited_from_the_dead() {
+    let (mut first, mut second, mut now) = settled();
+    second.apply(now, Change::Takeover { group: 0 });
+    let mut wanted = Vec::new();
+    while now < DEAD * 30 {
+        now += DEAD / 20;
+        wanted.extend(step(&mut first, &mut second, now, Outcome::Failed));
+    }
+    assert_eq!(inherited(&wanted), [Some(0)], "offered once, and declined since");
+    assert_eq!(first.view(now).groups[0].role, Role::Owner);
+    // Now the first dies.
+    let mut wanted = Vec::new();
+    while second.view(now).groups[0].role != Role::Owner {
+        now = second.poll_timeout();
+        assert!(now < DEAD * 60, "{:?}", second.view(now).groups[0]);
+        second.handle_timeout(now);
+        wanted.extend(carry_out(&mut second, now).1);
+    }
+    assert_eq!(inherited(&wanted), [None]);
+}
+
+#[test]
+fn an_offer_that_has_to_wait_is_inherited_once() {
+    let (mut first, mut second, mut now) = settled();
+    second.apply(now, Change::Takeover { group: 0 });
+    second.apply(now, Change::CarrierLost { group: 0 });
+    let until = now + DEAD * 3;
+    let mut wanted = Vec::new();
+    while now < until {
+        now += DEAD / 20;
+        let new = step(&mut first, &mut second, now, Outcome::Ok);
+        assert!(now >= until - DEAD * 2 || inherited(&new).is_empty(), "before the carrier is back: {new:?}");
+        wanted.extend(new);
+    }
+    assert_eq!(inherited(&wanted), [Some(0)]);
+    assert_eq!(second.view(now).groups[0].role, Role::Owner);
+}
+
+#[test]
+fn an_address_does_not_wait_for_the_unit_of_another_group() {
+    let data = || {
+        let resource = Resource { name: "data".into(), is_address: false, timeout: DEAD * 4 };
+        let prefer = vec![0];
+        Group { name: "data".into(), prefer, failback: None, mode: Mode::Available, resources: vec![resource] }
+    };
+    let key = [b'k'; 32];
+    let (mut first, mut second, mut now) =
+        settle(node_with(0, 1, &key, vec![data()]), node_with(1, 2, &key, vec![data()]));
+    let claims = |node: &mut Node, now: Duration| {
+        let of = |action: Action| match action {
+            Action::Note(Event::Claimed(group, ..)) => Some(group.to_string()),
+            _ => None,
+        };
+        carry_out(node, now).1.into_iter().filter_map(of).collect::<Vec<_>>()
+    };
+    assert_eq!([0, 1].map(|group| first.view(now).groups[group].role), [Role::Owner; 2]);
+    claims(&mut second, now);
+    // The process of the first is dead, and its guard stops the unit: longer than a dead node is waited for otherwise.
+    second.handle_packet(now, 0, first.notice()).unwrap();
+    assert_eq!(claims(&mut second, now), ["web"]);
+    let until = now + DEAD * 5;
+    while now < until {
+        now = second.poll_timeout();
+        second.handle_timeout(now);
+        assert_eq!(claims(&mut second, now), [""; 0]);
+    }
+    second.handle_packet(now, 0, first.resignation()).unwrap();
+    assert_eq!(claims(&mut second, now), ["data"]);
+    // Where nothing but addresses runs there is nothing to wait for.
+    first.apply(now, Change::Leave);
+    while !first.has_left() {
+        now = first.poll_timeout();
+        first.handle_timeout(now);
+        carry_out(&mut first, now);
+    }
+    assert!(first.notice().is_empty());
 }
 
 #[test]

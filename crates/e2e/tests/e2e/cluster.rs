@@ -379,6 +379,35 @@ fn a_node_that_cannot_announce_its_address_says_so() {
     assert!(pair.report(1).is_some_and(|report| report["troubles"].is_null()));
 }
 
+#[test]
+fn a_node_that_is_killed_while_it_is_silent_answers_again_after_its_next_start() {
+    let name = "a_node_that_is_killed_while_it_is_silent_answers_again_after_its_next_start";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    let space = pair.network.space(1);
+    let settings = || {
+        let read = "cd /proc/sys/net/ipv4/conf/eth0 && cat arp_ignore arp_announce";
+        let run = Command::new("ip").args(["netns", "exec", &space, "sh", "-c", read]).output().unwrap();
+        String::from_utf8_lossy(&run.stdout).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = settings();
+    assert_ne!(before, ["1", "2"]);
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
+    // Connections to the address may go on here for half a minute, and meanwhile it says nothing of it.
+    await_for("lb1 to be silent", PATIENCE, || (settings() == ["1", "2"]).then_some(()));
+    let guard = guard_of(pair.nodes[0].id());
+    pair.node(1).signal(Signal::STOP);
+    let _ = Command::new("kill").args(["-KILL", &guard.to_string()]).status();
+    pair.node(1).kill();
+    assert_eq!(settings(), ["1", "2"], "nobody was left to put it back");
+    let again = pair.launch(1);
+    pair.nodes[0] = again;
+    await_for("lb1 to be as before", PATIENCE, || (settings() == before).then_some(()));
+}
+
 /// The process that a node has started.
 fn guard_of(node: u32) -> u32 {
     let children = std::fs::read_to_string(format!("/proc/{node}/task/{node}/children")).unwrap();

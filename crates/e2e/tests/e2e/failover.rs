@@ -34,6 +34,7 @@ case "$2" in
         rm -f "$up" ;;
     status)
         [ -e "$up" ] && { echo "running"; exit 0; }
+        [ -e "$dir/$1-talks" ] && { printf '%04000d\n' 7; exit 1; }
         echo "stopped"; exit 3 ;;
 esac
 "#;
@@ -112,6 +113,14 @@ fn scripts_start_and_stop_in_order_and_end_with_their_node() {
     pair.await_owner(1);
     assert!(!is_up(&pair, "disk", 2), "{:?}", calls(&pair));
 
+    // The same with a status that says much more than anybody reads.
+    pair.scratch.write("web-talks", "");
+    std::fs::remove_file(pair.scratch.file("web-up-1")).unwrap();
+    pair.await_owner(2);
+    std::fs::remove_file(pair.scratch.file("web-talks")).unwrap();
+    assert!(pair.order(1, &["ready", "web"]) && pair.order(1, &["takeover", "web"]));
+    pair.await_owner(1);
+
     // The daemon is killed: what it ran is stopped by its guard, before the other node starts it.
     pair.node(1).kill();
     assert!(pair.order(2, &["ready", "web"]));
@@ -119,6 +128,35 @@ fn scripts_start_and_stop_in_order_and_end_with_their_node() {
     await_for("the scripts of the dead node to end", PATIENCE, || {
         (!is_up(&pair, "web", 1) && !is_up(&pair, "disk", 1)).then_some(())
     });
+}
+
+#[test]
+fn a_killed_daemon_s_address_moves_at_once_and_its_script_when_it_is_stopped() {
+    let name = "a_killed_daemon_s_address_moves_at_once_and_its_script_when_it_is_stopped";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start_group("", |scratch| {
+        // It stops when it may.
+        let slow =
+            SCRIPT.replace(r#"rm -f "$up" ;;"#, r#"while [ ! -e "$dir/go" ]; do sleep 0.1; done; rm -f "$up" ;;"#);
+        let path = scratch.write("service", &slow);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        let script = format!("script {} data timeout=60s every=500ms", path.display());
+        format!("        ip {SERVICE}/24\n    }}\n    group data prefer=lb1 {{\n        {script}\n")
+    });
+    await_for("the script to run", PATIENCE, || is_up(&pair, "data", 1).then_some(()));
+    pair.node(1).kill();
+    pair.await_owner(2);
+    await_for("the script to be stopped", PATIENCE, || {
+        calls(&pair).contains(&"stop data on 1".to_owned()).then_some(())
+    });
+    // Longer than a dead node is waited for otherwise.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(calls(&pair), ["start data on 1", "stop data on 1"]);
+    pair.scratch.write("go", "");
+    await_for("the script to run elsewhere", PATIENCE, || is_up(&pair, "data", 2).then_some(()));
+    assert!(!is_up(&pair, "data", 1));
 }
 
 #[test]

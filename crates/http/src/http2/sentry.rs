@@ -60,6 +60,15 @@ pub struct Sentry {
     credit: u32,
     /// Since when the peer owes the rest of a block of fields.
     in_block: Option<Duration>,
+    greeting: Greeting,
+}
+
+/// Where the first frame stands, which is the peer's SETTINGS (RFC 9113 section 3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Greeting {
+    Awaited,
+    Passing,
+    Passed,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -106,6 +115,7 @@ impl Sentry {
             counts: Counts::default(),
             credit: caps::HTTP2_RESETS_UNANSWERED,
             in_block: None,
+            greeting: Greeting::Awaited,
         }
     }
 
@@ -134,12 +144,20 @@ impl Sentry {
                 self.count(now)?;
             }
         }
+        if self.greeting == Greeting::Passing && self.skip == 0 {
+            self.greeting = Greeting::Passed;
+        }
         Ok(())
     }
 
-    /// Notes that a stream was answered whole: who is served may change its mind now and then.
+    /// Notes that a stream was answered, be it in part: who is served may change its mind now and then.
     pub fn answered(&mut self) {
         self.credit = self.credit.saturating_add(1).min(caps::HTTP2_RESETS_UNANSWERED);
+    }
+
+    /// Whether the peer's SETTINGS, which are the first that it says, came whole.
+    pub fn has_greeted(&self) -> bool {
+        self.greeting == Greeting::Passed
     }
 
     /// Since when the peer owes the rest of a block of fields, if it does.
@@ -165,6 +183,7 @@ impl Sentry {
         let [.., kind, flags, _, _, _, _, padding] = self.front;
         self.skip = length.saturating_sub(self.filled.saturating_sub(HEADER) as u64);
         self.filled = 0;
+        self.greeting = if self.greeting == Greeting::Awaited { Greeting::Passing } else { Greeting::Passed };
         if self.since.is_none_or(|since| now.saturating_sub(since) >= Duration::from_secs(1)) {
             self.since = Some(now);
             self.counts = Counts::default();

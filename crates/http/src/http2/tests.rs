@@ -250,3 +250,16 @@ fn trailers_are_cut_where_they_were_written() {
     let fields: Vec<_> = upgrade::trailer_fields(b"grpc-status: 0\r\nX-Sum:  abc \r\n").collect();
     assert_eq!(fields, [(&b"grpc-status"[..], &b"0"[..]), (b"X-Sum", b"abc")]);
 }
+
+#[test]
+fn the_first_frame_is_the_greeting_once_it_is_whole() {
+    let frames = [frame(4, 0, &[0, 3, 0, 0, 0, 1]), frame(6, 0, &[0; 8])].concat();
+    for cut in 1..frames.len() {
+        let mut sentry = Sentry::of_server();
+        assert!(!sentry.has_greeted());
+        for (part, seen) in [(&frames[..cut], cut), (&frames[cut..], frames.len())] {
+            sentry.see(part, Duration::ZERO).unwrap();
+            assert_eq!(sentry.has_greeted(), seen >= 15, "{seen} bytes, cut after {cut}");
+        }
+    }
+}

@@ -4,17 +4,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use evenkeel_config::{Code, Diagnostic, Loaded};
 use evenkeel_model::config::{CertificateSource, Config, HostPattern, Listener, ListenerTls};
+use evenkeel_model::is_ending;
 use evenkeel_net::clock;
 use evenkeel_net::tls::Certificate;
 
 use super::Tls;
-
-/// How long before its end a certificate is warned of: what most renew by themselves is renewed by then.
-const SOON: Duration = Duration::from_secs(21 * DAY);
 
 const DAY: u64 = 24 * 3600;
 
@@ -75,9 +72,8 @@ fn age(certificate: &Certificate, now: u64) -> Option<String> {
         return Some(format!("is not valid for another {}", span(facts.not_before - now)));
     }
     let left = facts.not_after - now;
-    // Those that live for days are renewed within their last third.
-    let soon = SOON.as_secs().min(facts.not_after.saturating_sub(facts.not_before) / 3);
-    (left < soon).then(|| format!("expires in {}", span(left)))
+    let life = facts.not_after.saturating_sub(facts.not_before);
+    is_ending(i64::try_from(left).unwrap_or(i64::MAX), life).then(|| format!("expires in {}", span(left)))
 }
 
 fn span(seconds: u64) -> String {

@@ -4,6 +4,7 @@
 //! machine. The invariant: bytes that are not exactly one message are none.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub(super) struct Setup {
     pub(super) patience: Duration,
     /// For each path: the own address, and the peers'.
     pub(super) paths: Vec<(SocketAddr, Vec<SocketAddr>)>,
+    /// Where to note what the kernel's settings were, if anything is kept.
+    pub(super) note: Option<PathBuf>,
 }
 
 /// A service address as it was configured.
@@ -47,8 +50,9 @@ pub(super) enum Order<'a> {
     Start { group: u8, resource: u8, number: u32 },
     /// Take the address away, or stop the unit or script; and report.
     Stop { group: u8, resource: u8, number: u32 },
-    /// The group comes from that node, which serves open connections to its addresses for a while.
-    Inherit { group: u8, from: u8 },
+    /// The group comes from that node, which serves open connections to its addresses for a while; or from nobody who
+    /// does.
+    Inherit { group: u8, from: Option<u8> },
     /// The group's addresses are elsewhere already: open connections to them go on here for a while.
     Linger { group: u8 },
     /// Take all started addresses of the group away, until they are restored.
@@ -59,8 +63,9 @@ pub(super) enum Order<'a> {
     Announce { group: u8 },
     /// They live on from now.
     Renew { group: u8 },
-    /// A sign of life, with what is to be sent over every path if it was the last.
-    Resignation(&'a [u8]),
+    /// A sign of life, with what is to be sent over every path if it was the last: while units and scripts are being
+    /// stopped, if there are any, and when nothing runs any more.
+    LastWords { notice: &'a [u8], resignation: &'a [u8] },
     /// An orderly end: nothing is to be sent.
     Leave,
 }
@@ -80,15 +85,18 @@ impl<'a> Order<'a> {
             }
             Self::Start { group, resource, number } => step(b'S', *group, *resource, *number),
             Self::Stop { group, resource, number } => step(b'P', *group, *resource, *number),
-            Self::Inherit { group, from } => out.extend([b'I', *group, *from]),
+            Self::Inherit { group, from } => out.extend([b'I', *group].into_iter().chain(*from)),
             Self::Linger { group } => out.extend([b'G', *group]),
             Self::Withdraw { group } => out.extend([b'W', *group]),
             Self::Restore { group } => out.extend([b'R', *group]),
             Self::Announce { group } => out.extend([b'A', *group]),
             Self::Renew { group } => out.extend([b'N', *group]),
-            Self::Resignation(bytes) => {
+            Self::LastWords { notice, resignation } => {
                 out.push(b'B');
-                out.extend(*bytes);
+                // A packet of the network is far shorter.
+                out.extend(u16::try_from(notice.len()).unwrap_or(u16::MAX).to_ne_bytes());
+                out.extend(*notice);
+                out.extend(*resignation);
             }
             Self::Leave => out.push(b'L'),
         }
@@ -105,13 +113,17 @@ impl<'a> Order<'a> {
             (b'P', [group, resource, a, b, c, d]) => {
                 Self::Stop { group: *group, resource: *resource, number: u32::from_ne_bytes([*a, *b, *c, *d]) }
             }
-            (b'I', [group, from]) => Self::Inherit { group: *group, from: *from },
+            (b'I', [group]) => Self::Inherit { group: *group, from: None },
+            (b'I', [group, from]) => Self::Inherit { group: *group, from: Some(*from) },
             (b'G', [group]) => Self::Linger { group: *group },
             (b'W', [group]) => Self::Withdraw { group: *group },
             (b'R', [group]) => Self::Restore { group: *group },
             (b'A', [group]) => Self::Announce { group: *group },
             (b'N', [group]) => Self::Renew { group: *group },
-            (b'B', bytes) => Self::Resignation(bytes),
+            (b'B', [a, b, words @ ..]) => {
+                let (notice, resignation) = words.split_at_checked(u16::from_ne_bytes([*a, *b]).into())?;
+                Self::LastWords { notice, resignation }
+            }
             (b'L', []) => Self::Leave,
             _ => return None,
         })
@@ -139,6 +151,8 @@ pub(crate) enum Report {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_model::caps;
+
     use super::*;
 
     #[test]
@@ -151,18 +165,21 @@ mod tests {
             lifetime: Duration::from_secs(1),
             patience: Duration::from_millis(80),
             paths: vec![("10.0.0.1:1".parse().unwrap(), vec!["[fe80::1]:2".parse().unwrap()])],
+            note: Some("/var/lib/evenkeel/silenced".into()),
         };
         let orders = [
             Order::Setup(setup),
             Order::Start { group: 0, resource: 1, number: 7 },
             Order::Stop { group: 3, resource: 0, number: u32::MAX },
-            Order::Inherit { group: 1, from: 2 },
+            Order::Inherit { group: 1, from: Some(2) },
+            Order::Inherit { group: 7, from: None },
             Order::Linger { group: 5 },
             Order::Withdraw { group: 1 },
             Order::Restore { group: 2 },
             Order::Announce { group: 3 },
             Order::Renew { group: 4 },
-            Order::Resignation(b"the last word"),
+            Order::LastWords { notice: b"", resignation: b"the last word" },
+            Order::LastWords { notice: b"the last but one", resignation: b"the last word" },
             Order::Leave,
         ];
         let mut bytes = Vec::new();
@@ -173,8 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_report_fits_into_its_cap() {
+        // A path at the system's bound and a line at ours, of what takes the most room when it is written down.
+        let (path, line) = ("\u{1}".repeat(4095), "\u{1}".repeat(caps::COMMAND_LINE_CHARS));
+        let why = format!("{path}: `{path}` can be changed by others than root, and would run as root: {line}");
+        let report = Report::Broken { group: usize::MAX, resource: usize::MAX, why };
+        assert!(serde_json::to_vec(&report).unwrap().len() <= caps::GUARD_REPORT_BYTES);
+    }
+
+    #[test]
     fn what_is_no_order_is_none() {
-        for bytes in [&b""[..], b"S", b"S123", b"W", b"W12", b"L1", b"U{", b"?"] {
+        for bytes in [&b""[..], b"S", b"S123", b"W", b"W12", b"I", b"I123", b"L1", b"B", b"B\xff\xff1", b"U{", b"?"] {
             assert_eq!(Order::read(bytes), None, "{bytes:?}");
         }
     }

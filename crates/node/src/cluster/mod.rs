@@ -116,7 +116,7 @@ pub(crate) fn ready(
     // Long enough, or the ring of keys would have refused it.
     let ticket_secret = secrets::read_private(&cluster.key).map_err(Refusal::plain)?;
     let pings = pings(cluster)?;
-    let guard = start_guard(cluster, program, &routes).map_err(|error| {
+    let guard = start_guard(cluster, program, &routes, state.silenced()).map_err(|error| {
         Refusal::plain(format!("cluster `{}`: the address guard does not start: {error}", cluster.name))
     })?;
     let mut node = Node::new(settings, keys, BootId(boot_id()), clock::now());
@@ -358,6 +358,7 @@ fn start_guard(
     cluster: &config::Cluster,
     program: Option<&FilePath>,
     routes: &[(SocketAddr, Vec<SocketAddr>)],
+    note: Option<PathBuf>,
 ) -> io::Result<Companion> {
     let program = match program {
         Some(program) => program.to_owned(),
@@ -377,6 +378,7 @@ fn start_guard(
         lifetime: lifetime(cluster.beat.dead),
         patience: cluster.beat.dead,
         paths: routes.to_vec(),
+        note,
     };
     let mut message = Vec::new();
     Order::Setup(setup).write(&mut message);

@@ -73,7 +73,7 @@ fn weight(told: &Told) -> Weight {
     match told {
         Told::GuardLost | Told::Left(_) => Weight::End,
         Told::Event(Event::Claimed(..)) => Weight::Claim,
-        Told::Event(_) | Told::Report(_) => Weight::News,
+        Told::Event(_) | Told::Report(_) | Told::Unreadable(_) => Weight::News,
     }
 }
 

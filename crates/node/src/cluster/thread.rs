@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use evenkeel_cluster::{Action, Change, Event, Keyring, Node, Outcome, View};
+use evenkeel_model::caps;
 use evenkeel_net::beat::{Path, readable, wait};
 use evenkeel_net::bell::Bell;
 use evenkeel_net::clock;
@@ -71,6 +72,8 @@ pub(crate) enum Told {
     Event(Event),
     /// What the guard saw.
     Report(Report),
+    /// The guard saw something, and what it was cannot be read.
+    Unreadable(String),
     /// The guard has ended. Without it addresses cannot be held.
     GuardLost,
     /// The node has left the cluster. Its guard goes on for connections that are open.
@@ -115,11 +118,11 @@ impl Heart {
         // Busy neighbours must not look like a dead node. Refused to who is not root, and then it takes its turn.
         be_urgent();
         let mut turn = Turn { message: Vec::with_capacity(DATAGRAM), reaches: true, ..Turn::default() };
-        let mut buffer = vec![0; DATAGRAM];
+        let (mut buffer, mut report) = (vec![0; DATAGRAM], vec![0; caps::GUARD_REPORT_BYTES]);
         loop {
             self.wait(&turn);
             self.receive(&mut buffer);
-            self.hear_guard(&mut buffer, &mut turn);
+            self.hear_guard(&mut report, &mut turn);
             self.bell.hear();
             if !self.obey(&mut turn) {
                 break;
@@ -205,8 +208,13 @@ impl Heart {
                 }
                 Ok(Some(length)) => length,
             };
-            let report = buffer.get(..length).and_then(|bytes| serde_json::from_slice::<Report>(bytes).ok());
-            let Some(report) = report else { continue };
+            let report = match serde_json::from_slice::<Report>(buffer.get(..length).unwrap_or_default()) {
+                Ok(report) => report,
+                Err(error) => {
+                    self.teller.tell(Told::Unreadable(format!("{length} bytes, {error}")));
+                    continue;
+                }
+            };
             let change = match &report {
                 Report::Done { number, failed } => {
                     let outcome = if failed.is_none() { Outcome::Ok } else { Outcome::Failed };
@@ -273,7 +281,8 @@ impl Heart {
                 Action::Beat => {
                     self.paths.iter().for_each(|path| path.send(self.node.heartbeat()));
                     let mut message = std::mem::take(&mut turn.message);
-                    Order::Resignation(self.node.resignation()).write(&mut message);
+                    let (notice, resignation) = (self.node.notice(), self.node.resignation());
+                    Order::LastWords { notice, resignation }.write(&mut message);
                     turn.message = message;
                     self.send(turn);
                 }
@@ -288,9 +297,8 @@ impl Heart {
                     }
                 }
                 Action::Inherit { group, from } => {
-                    if let (Ok(group), Ok(from)) = (u8::try_from(group), u8::try_from(from)) {
-                        self.say(turn, &Order::Inherit { group, from });
-                    }
+                    let from = from.and_then(|from| u8::try_from(from).ok());
+                    self.say_of(turn, group, |group| Order::Inherit { group, from });
                 }
                 Action::Linger { group } => self.say_of(turn, group, |group| Order::Linger { group }),
                 Action::Withdraw { group } => self.say_of(turn, group, |group| Order::Withdraw { group }),

@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 /// The bits of a message's flags that hold the outcome.
-const RCODE: u16 = 0x0f;
+pub(super) const RCODE: u16 = 0x0f;
 
 /// The addresses of a name, as one name server answers them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use evenkeel_dns::answer::{Asker, Balanced, Basis, Health, Mode, Own, Picked};
+use evenkeel_dns::answer::{Asker, Balanced, Basis, Health, Mode, Picked};
 use evenkeel_dns::{Name, Rdata, Type};
 use evenkeel_model::config::Config;
 use evenkeel_model::{PoolName, ServerId, State};
@@ -13,8 +13,11 @@ use evenkeel_proxy::ServerView;
 
 use super::Dns;
 
+/// Stands for the address that a query arrives at: nobody has this one.
+const ARRIVAL: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// Who asks where nobody does.
-const NOBODY: Asker = Asker { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), arrived_at: None, luck: 0 };
+const NOBODY: Asker = Asker { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), arrived_at: Some(ARRIVAL), luck: 0 };
 
 /// A name whose addresses are chosen by health.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,15 +26,15 @@ pub struct BalancedStatus {
     pub name: String,
     /// The rule: `self`, `self+peers`, `peers` or `pool` with its name.
     pub answer: String,
-    /// The addresses that may be answered now; empty where health is not known yet, or where a node answers with the
-    /// address that it is asked at.
+    /// The addresses that may be answered now, but for the one that a query arrives at; empty where health is not known
+    /// yet.
     pub now: Vec<IpAddr>,
+    /// Whether the address that a query arrives at may be answered now.
+    pub is_arrival: bool,
     /// Seconds that an answer may be kept now.
     pub ttl: u32,
     /// What this node is held for under this name; absent where its own address is never answered.
     pub own: Option<State>,
-    /// Whether its own address is the one that a query arrives at.
-    pub is_arrival: bool,
     /// The servers that the choice goes by, in written order.
     pub servers: Vec<ChosenServer>,
     /// Why it is so, a sentence each.
@@ -61,8 +64,8 @@ impl Dns {
         let health = self.health.borrow();
         let four = balanced.pick(Type::A, &health, &NOBODY);
         let six = balanced.pick(Type::AAAA, &health, &NOBODY);
-        let addresses = four.data.iter().chain(&six.data).filter_map(Rdata::as_ip);
-        let now = if health.ready { addresses.collect() } else { Vec::new() };
+        let addresses = four.data.iter().chain(&six.data).filter_map(Rdata::as_ip).filter(|_| health.ready);
+        let (arrival, now): (Vec<_>, Vec<_>) = addresses.partition(|address| *address == ARRIVAL);
         let own = (!matches!(balanced.mode, Mode::Pool(_))).then(|| balanced.own_state(&health));
         BalancedStatus {
             name: name.to_string(),
@@ -70,7 +73,7 @@ impl Dns {
             now,
             ttl: four.ttl,
             own,
-            is_arrival: own.is_some() && matches!(balanced.own, Own::Arrival { .. }),
+            is_arrival: !arrival.is_empty(),
             servers: servers(balanced, config, views),
             why: why(balanced, &health, &[Type::A, Type::AAAA]),
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use evenkeel_dns::wire::{Message, MessageRecord};
 use evenkeel_dns::{Name, Type};
 
-use super::asking::ask;
+use super::asking::{RCODE, ask};
 
 /// How long one answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,6 +24,13 @@ const MOST_SERVERS: usize = 3;
 /// The port of name servers.
 const PORT: u16 = 53;
 
+/// The bit of a message's flags that says that it was cut (RFC 1035 section 4.1.1).
+const TRUNCATED: u16 = 0x0200;
+
+/// Response codes that say whether there is a name.
+const NOERROR: u16 = 0;
+const NXDOMAIN: u16 = 3;
+
 /// What the parent should say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Delegation {
@@ -32,8 +39,15 @@ pub(super) struct Delegation {
     pub(super) resolver: SocketAddr,
 }
 
+/// Looks at one after the other: a resolver is nobody's to be flooded.
+pub(super) async fn check(wanted: Vec<Delegation>) {
+    for delegation in wanted {
+        look_at(delegation).await;
+    }
+}
+
 /// Asks, and says what does not fit.
-pub(super) async fn check(wanted: Delegation) {
+async fn look_at(wanted: Delegation) {
     let zone = &wanted.zone;
     match referral(&wanted).await {
         Ok(referral) => match problems(&wanted, &referral) {
@@ -51,6 +65,9 @@ async fn referral(wanted: &Delegation) -> Result<Message, String> {
     for _ in 0..MOST_LABELS {
         let Some(parent) = above else { break };
         let answer = ask(resolver, (&parent, Type::NS), true, PATIENCE).await?;
+        let Some(NOERROR | NXDOMAIN) = outcome(&answer) else {
+            return Err(format!("the resolver {resolver} cannot tell who serves `{parent}`"));
+        };
         let servers: Vec<Name> = targets(&answer.answer, &parent);
         if servers.is_empty() {
             above = parent.parent();
@@ -59,13 +76,19 @@ async fn referral(wanted: &Delegation) -> Result<Message, String> {
         for server in servers.iter().take(MOST_SERVERS) {
             let addresses = ask(resolver, (server, Type::A), true, PATIENCE).await?;
             let Some(address) = addresses.answer.iter().find_map(|record| record.data.as_ip()) else { continue };
-            if let Ok(referral) = ask(SocketAddr::new(address, PORT), (&wanted.zone, Type::NS), false, PATIENCE).await {
+            let asked = ask(SocketAddr::new(address, PORT), (&wanted.zone, Type::NS), false, PATIENCE).await;
+            if let Some(referral) = asked.ok().filter(|it| matches!(outcome(it), Some(NOERROR | NXDOMAIN))) {
                 return Ok(referral);
             }
         }
-        return Err(format!("no server of `{parent}` answers"));
+        return Err(format!("no server of `{parent}` tells"));
     }
     Err(format!("the resolver {resolver} knows no servers of the zones above it"))
+}
+
+/// How the query went, where the answer came whole.
+fn outcome(message: &Message) -> Option<u16> {
+    (message.flags & TRUNCATED == 0).then_some(message.flags & RCODE)
 }
 
 /// The names that the NS records of an owner name.

@@ -327,10 +327,10 @@ impl Dns {
     fn test_delegations(&mut self) {
         let Some(streams) = &self.streams else { return };
         let wanted: Vec<Delegation> = self.blocks.iter().flat_map(|block| &block.delegations).cloned().collect();
-        for delegation in wanted.iter().filter(|delegation| !self.tested.contains(delegation)) {
-            streams.test(delegation.clone());
+        let news: Vec<_> = wanted.iter().filter(|it| !self.tested.contains(it)).cloned().collect();
+        if news.is_empty() || streams.test(news) {
+            self.tested = wanted;
         }
-        self.tested = wanted;
     }
 
     /// Tells the secondaries of zones whose serial is another one than they were told of.

@@ -41,7 +41,7 @@ enum Command {
     Open(ListenerName, TcpListener, oneshot::Sender<()>),
     Close(ListenerName),
     Tell(Box<Notice>),
-    Test(Box<Delegation>),
+    Test(Vec<Delegation>),
 }
 
 /// The thread, as the supervisor holds it. It ends when this is dropped.
@@ -88,9 +88,9 @@ impl Streams {
         self.send(Command::Tell(Box::new(notice)));
     }
 
-    /// Has a delegation looked at.
-    pub(super) fn test(&self, delegation: Delegation) {
-        self.send(Command::Test(Box::new(delegation)));
+    /// Has delegations looked at; whether it will be done.
+    pub(super) fn test(&self, delegations: Vec<Delegation>) -> bool {
+        self.send(Command::Test(delegations))
     }
 
     fn send(&self, command: Command) -> bool {
@@ -143,8 +143,8 @@ async fn serve(mut commands: mpsc::Receiver<Command>, tally: Arc<Tally>) {
             Command::Tell(notice) => {
                 tokio::task::spawn_local(notice::send(*notice));
             }
-            Command::Test(delegation) => {
-                tokio::task::spawn_local(delegation::check(*delegation));
+            Command::Test(delegations) => {
+                tokio::task::spawn_local(delegation::check(delegations));
             }
         }
     }

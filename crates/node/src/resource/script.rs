@@ -13,7 +13,7 @@ use std::path::Path;
 
 use evenkeel_net::process;
 
-use crate::command::{Ended, Invocation};
+use crate::command::{Ended, Invocation, shortened};
 use crate::origin::words;
 
 /// What a resource says of itself.
@@ -90,7 +90,7 @@ pub(super) fn invocation(path: &Path, args: &[String], action: Action) -> Invoca
 /// What the answer to `status` means.
 pub(super) fn found(path: &Path, ended: &Ended) -> Found {
     let text = String::from_utf8_lossy(&ended.out).to_lowercase();
-    let said = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned();
+    let said = shortened(text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default());
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let says_not = words.windows(2).any(|pair| pair == ["not", "running"]) || words.contains(&"notrunning");
     let says_so = words.contains(&"running") || words.contains(&"ok");

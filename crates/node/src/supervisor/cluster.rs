@@ -90,6 +90,9 @@ impl Supervisor {
                 self.note_cluster(&event);
             }
             Told::Report(report) => self.note_report(report),
+            Told::Unreadable(why) => {
+                tracing::error!("a report of the address guard cannot be read, and is lost: {why}");
+            }
             Told::GuardLost if turn.end_at.is_none() => {
                 tracing::error!(
                     "the address guard has ended, and addresses cannot be held without it; the process ends"

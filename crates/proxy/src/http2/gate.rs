@@ -54,6 +54,15 @@ impl Way {
         self.out.len().saturating_sub(self.sent)
     }
 
+    /// Adds what is to be sent, behind what still waits: what went out before makes room.
+    fn put(&mut self, pieces: &[IoSlice<'_>]) -> usize {
+        let sent = std::mem::take(&mut self.sent);
+        self.out.drain(..sent.min(self.out.len()));
+        let before = self.out.len();
+        pieces.iter().for_each(|piece| self.out.extend_from_slice(piece));
+        self.out.len().saturating_sub(before)
+    }
+
     fn read(&mut self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.early.is_empty() {
             return Pin::new(&mut self.stream).poll_read(cx, room);
@@ -119,6 +128,11 @@ impl Wire {
         self.heard.get()
     }
 
+    /// Whether the peer has said what it allows.
+    pub(crate) fn has_greeted(&self) -> bool {
+        self.sentry.borrow().has_greeted()
+    }
+
     /// Since when the peer owes the rest of a head.
     pub(crate) fn owes_fields_since(&self) -> Option<Instant> {
         self.sentry.borrow().owes_fields_since().map(|since| self.begun + since)
@@ -173,9 +187,7 @@ impl AsyncWrite for Gate {
         if way.waiting() >= caps::HTTP2_SEND_BUFFER {
             ready!(way.poll_push(cx))?;
         }
-        let before = way.out.len();
-        pieces.iter().for_each(|piece| way.out.extend_from_slice(piece));
-        Poll::Ready(Ok(way.out.len().saturating_sub(before)))
+        Poll::Ready(Ok(way.put(pieces)))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -191,5 +203,44 @@ impl AsyncWrite for Gate {
         let mut way = self.wire.way.borrow_mut();
         ready!(way.poll_push(cx))?;
         Pin::new(&mut way.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::task::Waker;
+
+    use evenkeel_net::duplex;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_however_long_a_peer_takes_a_little_less_than_all() {
+        const STEP: usize = 1000;
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        let (near, far) = duplex::pair(STEP);
+        let wire = Wire::new(Stream::in_memory(far, nowhere, nowhere), Vec::new(), Sentry::of_client());
+        let mut gate = Gate::new(&wire);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut write = |byte: usize| {
+            let bytes = vec![byte as u8; STEP];
+            Pin::new(&mut gate).poll_write(&mut cx, &bytes).map(|written| assert_eq!(written.unwrap(), STEP)).is_ready()
+        };
+        assert!(write(0), "the first bytes, which wait from now on");
+        let mut taken = 0;
+        for round in 1..2000 {
+            assert!(write(round));
+            let mut cx = Context::from_waker(Waker::noop());
+            wire.poll_push(&mut cx).unwrap();
+            let Poll::Ready(bytes) = near.poll_take(&cx, usize::MAX) else { panic!("nothing came in round {round}") };
+            for byte in bytes.unwrap() {
+                assert_eq!(byte, (taken / STEP) as u8, "byte {taken}");
+                taken += 1;
+            }
+            let way = wire.way.borrow();
+            assert!(way.waiting() > 0, "the test wants a rest in each round");
+            assert!(way.out.len() <= caps::HTTP2_SEND_BUFFER, "{} bytes are held in round {round}", way.out.len());
+        }
     }
 }

@@ -122,6 +122,11 @@ impl Inflow {
         self.left == 0 && matches!(self.body, Body::Exactly(_) | Body::None)
     }
 
+    /// Whether the peer has said all.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.recv.is_end_stream()
+    }
+
     /// An error is told once.
     fn fail(&mut self, error: Broken) -> Broken {
         self.stage = Stage::Done;

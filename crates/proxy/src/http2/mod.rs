@@ -6,7 +6,20 @@ pub(crate) mod gate;
 pub(crate) mod inflow;
 pub(crate) mod outflow;
 
+use bytes::BytesMut;
+use evenkeel_model::caps;
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// What a stream's two directions may hold.
+pub(crate) const STREAM_HELD: u64 = 2 * caps::HTTP2_STREAM_BUFFER as u64;
+
+/// Puts what came behind what is there; nothing is copied where nothing was.
+pub(crate) fn join(have: &mut BytesMut, fresh: BytesMut) {
+    match have.is_empty() {
+        true => *have = fresh,
+        false => have.unsplit(fresh),
+    }
+}
 
 /// Adds a field. One that no frame could carry cannot be here: every byte was checked when the head was read.
 pub(crate) fn append(headers: &mut HeaderMap, name: &[u8], value: &[u8]) {

@@ -13,7 +13,7 @@ use evenkeel_net::duplex::Half;
 use h2::{Reason, SendStream};
 use http::HeaderMap;
 
-use super::append;
+use super::{append, join};
 
 /// How a direction of a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +86,7 @@ impl Outflow {
     /// Takes what came, or the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>, from: &Half) -> Poll<()> {
         match ready!(from.poll_take(cx, usize::MAX)) {
-            Ok(fresh) if !fresh.is_empty() => match self.have.is_empty() {
-                true => self.have = fresh,
-                false => self.have.unsplit(fresh),
-            },
+            Ok(fresh) if !fresh.is_empty() => join(&mut self.have, fresh),
             Ok(_) if self.is_tunnel() => self.finish(None),
             // It ended amid its body.
             Ok(_) | Err(_) => self.reset(Reason::INTERNAL_ERROR),

@@ -116,7 +116,7 @@ fn termination(end: &str) -> &'static str {
         "ok" => "----",
         "client-abort" => "CD--",
         "client-timeout" => "cD--",
-        "client-error" => "PR--",
+        "client-error" | "unsupported" => "PR--",
         "server-timeout" => "sH--",
         "connect-timeout" => "sC--",
         "connect-failed" | "no-server" | "maintenance" => "SC--",

@@ -335,7 +335,7 @@ impl Client {
     pub(crate) fn may_stay(&self) -> bool {
         !self.is_stream
             && !self.worker.is_draining()
-            && !self.worker.shared.is_leaving(self.stream.local_addr().ip())
+            && !self.worker.shared.is_leaving(self.stream.own_addr())
             && self.requests < self.limits.requests
             && self.opened.elapsed() < self.timeouts.life
             && self.is_listened_to()

@@ -23,7 +23,7 @@ use crate::error::{Kind, ProxyError, reaction};
 use crate::hold::{HeldPool, Hold, PoolHold};
 use crate::log::passage;
 use crate::pick::{self, Asker, Seat, Seeker};
-use crate::server::connect::{dial, unless_broken};
+use crate::server::connect::{dial, fault, unless_broken};
 use crate::timer::Timer;
 use crate::wire::{Stream, Wire};
 use crate::worker::Worker;
@@ -214,10 +214,7 @@ impl Passage {
         let took = begun.elapsed();
         self.times.connect = Some(took);
         let Some(dialled) = dialled else { return Err(Kind::ClientGone.into()) };
-        if let Some(counts) = pool.server_counts(index) {
-            let count = if dialled.is_ok() { &counts.connects } else { &counts.connect_failures };
-            count.add(1);
-        }
+        record::connect((pool, index), dialled.is_ok());
         match dialled {
             Ok(stream) => {
                 self.server_addr = Some(stream.peer_addr());
@@ -227,14 +224,13 @@ impl Passage {
                 }
                 Ok(stream)
             }
-            Err(error) if error.local => {
-                tracing::debug!(server = %server.id, %error, "cannot connect");
-                Err(Kind::Local.into())
-            }
             Err(error) => {
                 self.server_addr = server.addrs.first().copied();
-                record::report(&self.worker, (pool, index), error.reason, None);
-                Err(Kind::Connect(error.reason).into())
+                let kind = fault(server, &error);
+                if let Kind::Connect(reason) = kind {
+                    record::report(&self.worker, (pool, index), reason, None);
+                }
+                Err(kind.into())
             }
         }
     }

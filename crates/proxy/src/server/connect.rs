@@ -61,7 +61,7 @@ pub(crate) async fn obtain(
     .await;
     exchange.times.connect = Some(begun.elapsed());
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
-    record::connect(attempt, connected.is_ok());
+    record::connect((attempt.pool, attempt.index), connected.is_ok());
     match connected {
         Ok(stream) => {
             exchange.server_addr = Some(stream.peer_addr());
@@ -79,7 +79,7 @@ pub(crate) async fn obtain(
 }
 
 /// What a connection that was not made means.
-pub(super) fn fault(server: &ServerPart, error: &ConnectError) -> Kind {
+pub(crate) fn fault(server: &ServerPart, error: &ConnectError) -> Kind {
     if error.local {
         // The counter `local` tells how often; a line for each would make a shortage worse.
         tracing::debug!(server = %server.id, %error, "cannot connect");

@@ -221,7 +221,7 @@ fn patience(client: &Client, upload: &Pipe, download: &Pipe, pool: &PoolPart, ex
             (upload.deadline(body).max(download.progress + body), Kind::BodyTimeout)
         }
         (Waits::Source, ..) => {
-            let idle = if exchange.is_grpc { timeouts.idle.max(client.timeouts.tunnel) } else { timeouts.idle };
+            let idle = if exchange.may_rest(pool) { timeouts.idle.max(client.timeouts.tunnel) } else { timeouts.idle };
             (download.progress.max(upload.progress) + idle, Kind::AnswerStalled)
         }
     };

@@ -1,11 +1,12 @@
 //! PROXY headers, taken from those who are trusted with them and sent to servers that await them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_http::preface::proxy::{Ends, Facts, write_v1, write_v2};
 use evenkeel_model::config::{Network, ProxyVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::rig::{Client, Origin, Rig, config, ok, passing, pool, run};
 
@@ -95,6 +96,37 @@ fn a_proxy_that_speaks_for_itself_is_the_client() {
             assert_eq!(client.get("/").await.status(), 200);
             assert_eq!(origin.seen().last().unwrap().field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
         }
+    });
+}
+
+#[test]
+fn a_connection_goes_with_the_address_that_it_stands_at_and_not_with_the_one_it_speaks_of() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].proxied = vec![network("127.0.0.0/8")];
+        let rig = Rig::start(config).await;
+        let IpAddr::V4(here) = rig.addr.ip() else { panic!("tests are on IPv4") };
+        let (mut old, mut new) = (Client::connect(&rig).await, TcpStream::connect(rig.addr).await.unwrap());
+        old.send(&headers()[0]).await;
+        assert_eq!(old.get("/").await.field("connection"), None);
+        new.write_all(&headers()[1]).await.unwrap();
+        let (mut requests, connection) = h2::client::handshake(new).await.unwrap();
+        let over = tokio::task::spawn_local(connection);
+        let first = requests.send_request(super::http2::request("GET", "/"), true).unwrap().0.await.unwrap();
+        assert_eq!(first.status(), 200);
+        // Another machine's address leaves, as far as one may say so.
+        rig.shared.set_leaving(&["198.51.100.1".parse().unwrap()]);
+        assert_eq!(old.get("/").await.field("connection"), None);
+        let second = requests.clone().ready().await.unwrap().send_request(super::http2::request("GET", "/"), true);
+        assert_eq!(second.unwrap().0.await.unwrap().status(), 200);
+        assert!(!over.is_finished());
+        rig.shared.set_leaving(&[here]);
+        assert_eq!(old.get("/").await.field("connection").as_deref(), Some("close"));
+        assert!(old.is_closed().await);
+        let last = requests.ready().await.unwrap().send_request(super::http2::request("GET", "/"), true);
+        assert_eq!(last.unwrap().0.await.unwrap().status(), 200);
+        over.await.unwrap().unwrap();
     });
 }
 

@@ -74,6 +74,13 @@ pub(super) fn request(method: &str, path: &str) -> Request<()> {
     Request::builder().method(method).uri(uri).body(()).unwrap()
 }
 
+/// A wish for a WebSocket (RFC 8441).
+fn websocket(path: &str) -> Request<()> {
+    let mut asked = request("CONNECT", path);
+    asked.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+    asked
+}
+
 /// Sends all of it, as the peer has room.
 pub(super) async fn send_all(stream: &mut SendStream<Bytes>, mut bytes: Bytes, is_end: bool) {
     while !bytes.is_empty() {
@@ -323,12 +330,7 @@ fn a_websocket_over_a_stream_is_a_tunnel_to_the_server() {
         let mut client = Http2::connect(&rig).await;
         // Whether extended CONNECT is allowed is said in the first SETTINGS.
         assert_eq!(client.get("/no").await.status, 200);
-        let connect = |path: &str| {
-            let mut asked = request("CONNECT", path);
-            asked.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
-            asked
-        };
-        let (answer, mut stream) = client.send(connect("/chat"), false).await;
+        let (answer, mut stream) = client.send(websocket("/chat"), false).await;
         let response = answer.head().await.unwrap();
         assert_eq!(response.status(), 200);
         assert!(
@@ -343,7 +345,37 @@ fn a_websocket_over_a_stream_is_a_tunnel_to_the_server() {
         assert!(recv.data().await.is_none_or(|last| last.unwrap().is_empty()));
         // What is no agreement over HTTP/1.1 must not look like one.
         for path in ["/no", "/false"] {
-            assert_eq!(client.send(connect(path), false).await.0.head().await.unwrap().status(), 502, "{path}");
+            assert_eq!(client.send(websocket(path), false).await.0.head().await.unwrap().status(), 502, "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_websocket_that_is_no_agreement_lets_its_server_go() {
+    const FALSE: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: AAAA\r\n\r\n";
+    run(async {
+        let origin = Origin::scripted(|mut peer| {
+            Box::pin(async move {
+                while let Some(head) = peer.head().await {
+                    match head.split(' ').nth(1) {
+                        Some("/false") => peer.send(FALSE).await,
+                        Some("/page") => peer.send(ok(&"x".repeat(4_000_000))).await,
+                        _ => peer.send(ok("x")).await,
+                    }
+                }
+            })
+        })
+        .await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].timeouts.send = Duration::from_secs(3600);
+        let rig = Rig::start(config).await;
+        let mut client = Http2::connect(&rig).await;
+        // Whether extended CONNECT is allowed is said in the first SETTINGS, which come with the first answer.
+        assert_eq!(client.get("/").await.status, 200);
+        for path in ["/false", "/page"] {
+            let (answer, _stream) = client.send(websocket(path), false).await;
+            assert_eq!(answer.head().await.unwrap().status(), 502, "{path}");
+            rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight == 0).await;
         }
     });
 }
@@ -363,6 +395,29 @@ fn a_drain_tells_the_client_and_lets_its_streams_finish() {
         assert_eq!(answer.whole().await.unwrap().body, b"late");
         assert_eq!(drained.await.unwrap().cut, 0);
         // The end was announced: no error.
+        client.over.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_drain_waits_for_no_body_whose_answer_is_out() {
+    run(async {
+        let origin = Origin::scripted(|mut peer| {
+            Box::pin(async move {
+                peer.head().await.unwrap();
+                peer.send(ok("early")).await;
+                while peer.head().await.is_some() {}
+            })
+        })
+        .await;
+        let rig = Rig::start(config(pool(&[&origin]))).await;
+        let mut client = Http2::connect(&rig).await;
+        let (answer, mut body) = client.send(request("POST", "/"), false).await;
+        assert_eq!(answer.whole().await.unwrap().body, b"early");
+        // What still comes is taken, as the client may look at the answer only behind it.
+        send_all(&mut body, Bytes::from(vec![0; 1 << 20]), false).await;
+        let drained = rig.drain(Duration::from_secs(20)).await;
+        assert_eq!(drained.await.unwrap().cut, 0);
         client.over.await.unwrap().unwrap();
     });
 }

@@ -157,6 +157,40 @@ fn h1_rapid_reset_asks_servers_for_little_and_ends() {
 }
 
 #[test]
+fn answers_that_are_cancelled_in_the_middle_cost_nothing_in_the_long_run() {
+    run(async {
+        let origin = Origin::scripted(|mut peer| {
+            Box::pin(async move {
+                while peer.head().await.is_some() {
+                    peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n").await;
+                }
+            })
+        })
+        .await;
+        let rig = Rig::start(config(pool(&[&origin]))).await;
+        let mut client = Http2::connect(&rig).await;
+        for round in 0..3 {
+            for number in 0..caps::HTTP2_RESET_RATE / 2 {
+                // A page that is left, and a call both ways that is.
+                let (method, is_whole) = if number % 2 == 0 { ("GET", true) } else { ("POST", false) };
+                let (answer, mut stream) = client.send(super::http2::request(method, "/"), is_whole).await;
+                let mut body = answer.head().await.unwrap().into_body();
+                body.data().await.unwrap().unwrap();
+                stream.send_reset(h2::Reason::CANCEL);
+                drop(body);
+            }
+            if round < 2 {
+                tokio::time::sleep(Duration::from_millis(1100)).await;
+            }
+        }
+        rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight == 0).await;
+        let (answer, _) = client.send(super::http2::request("GET", "/"), true).await;
+        assert_eq!(answer.head().await.unwrap().status(), 200, "the connection stands");
+        assert_eq!(rig.shared.totals().rejected.get("http2-resets"), None);
+    });
+}
+
+#[test]
 fn h2_resets_that_we_are_made_to_send_are_counted() {
     run(async {
         let (_origin, rig, mut good) = stand().await;
@@ -215,6 +249,26 @@ fn a_head_that_drips_in_has_as_long_as_any_head() {
         let mut answer = Vec::new();
         slow.read_to_end(&mut answer).await.unwrap();
         assert!(answer.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&answer));
+    });
+}
+
+#[test]
+fn a_body_that_rests_is_cut_short_whatever_its_type() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].timeouts.body = Duration::from_millis(100);
+        config.listeners[0].timeouts.tunnel = Duration::from_secs(3600);
+        let rig = Rig::start(config).await;
+        let mut bad = Http2::connect(&rig).await;
+        let mut asked = super::http2::request("POST", "/");
+        asked.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        let (answer, _body) = bad.send(asked, false).await;
+        // It is told in the words of gRPC, as it says that it is one.
+        let got = answer.whole().await.unwrap();
+        assert_eq!((got.status, got.fields["grpc-status"].as_bytes()), (200, &b"2"[..]));
+        let line = rig.lines(1).await.remove(0);
+        assert!(line.contains("\"status\":408") && line.contains("\"end\":\"client-timeout\""), "{line}");
     });
 }
 

@@ -110,6 +110,12 @@ fn clients_of_either_version_reach_a_server_over_one_connection() {
         assert_eq!(answer.status(), 200);
         let line = answer.field("x-line").unwrap();
         assert_eq!(line, "GET http://a.example/a|b%3Cc%3E?x");
+        // Every byte that a target of HTTP/1.1 may have can be said.
+        let odd: String = ('!'..='~').filter(|it| !matches!(it, '#' | '?' | '%' | '\\')).collect();
+        let answer = old.get(&format!("/{odd}?{odd}")).await;
+        let escaped = odd.replace('<', "%3C").replace('>', "%3E").replace('`', "%60").replace('"', "%22");
+        let line = answer.field("x-line").unwrap();
+        assert_eq!(line, format!("GET http://a.example/{escaped}?{escaped}"));
         let answer = old.post("hello").await;
         assert_eq!(answer.text(), "5\r\nhello\r\n0\r\n\r\n");
         old.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -122,9 +128,9 @@ fn clients_of_either_version_reach_a_server_over_one_connection() {
         for answer in answers {
             assert_eq!(answer.whole().await.unwrap().status, 200);
         }
-        assert_eq!((streams.connections.get(), streams.calls.get()), (1, 23));
+        assert_eq!((streams.connections.get(), streams.calls.get()), (1, 24));
         let stats = rig.shared.server_stats(&Rig::id("a")).unwrap();
-        assert_eq!((stats.connects, stats.reused, stats.in_flight), (1, 22, 0));
+        assert_eq!((stats.connects, stats.reused, stats.in_flight), (1, 23, 0));
     });
 }
 
@@ -198,6 +204,35 @@ fn a_broken_stream_is_an_answer_that_broke_and_a_broken_connection_is_replaced()
         assert_eq!(client.send(request("POST", "/reset"), true).await.0.whole().await.unwrap().status, 502);
         assert_eq!(client.get("/").await.body, b"fine");
         assert_eq!(streams.connections.get(), 1, "a stream is not the connection");
+    });
+}
+
+#[test]
+fn a_server_whose_streams_end_without_an_answer_is_held_for_bad() {
+    run(async {
+        let streams = Streams::serving(|_, (request, mut respond)| {
+            Box::pin(async move {
+                match request.uri().path() {
+                    "/" => ok("fine", &mut respond),
+                    _ => respond.send_reset(Reason::INTERNAL_ERROR),
+                }
+            })
+        })
+        .await;
+        let mut config = shop(&[streams.addr]);
+        config.pools[0].retry.on = Vec::new();
+        let mut rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        assert_eq!(client.get("/").await.status(), 200);
+        for failures in 1..=3 {
+            // The connection was used before and lives: what befell the stream is no race with its end.
+            assert_eq!(client.get("/dies").await.status(), 502);
+            let report = rig.reports.recv().await.unwrap();
+            assert_eq!(report.server, Rig::id("a"));
+            assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, failures);
+        }
+        assert_eq!((streams.calls.get(), streams.connections.get()), (4, 1), "nobody asked for another attempt");
+        assert_eq!(client.get("/").await.status(), 200);
     });
 }
 
@@ -309,16 +344,38 @@ fn as_many_streams_as_the_server_allows_share_a_connection() {
     });
 }
 
+const CHAT: &str =
+    "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[test]
+fn what_a_client_asks_in_vain_is_no_fault_of_the_server() {
+    run(async {
+        let streams = Streams::echo().await;
+        let mut rig = Rig::start(shop(&[streams.addr])).await;
+        // A WebSocket to a server that takes none, and one to a server that might, but without a key to prove it by.
+        for key in [KEY, ""].repeat(3) {
+            let mut client = Client::connect(&rig).await;
+            client.send(format!("{CHAT}{key}\r\n")).await;
+            assert_eq!(client.answer().await.status(), 501);
+            let line = rig.lines(1).await.remove(0);
+            assert!(line.contains("\"end\":\"unsupported\"") && line.contains("\"retries\":0"), "{line}");
+        }
+        assert_eq!(Client::connect(&rig).await.get("/").await.status(), 200);
+        assert_eq!((streams.calls.get(), streams.connections.get()), (1, 1));
+        assert!(rig.reports.try_recv().is_err());
+        assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
+        assert_eq!(rig.shared.totals().rejected.get("http2-unsupported"), Some(&6));
+    });
+}
+
 #[test]
 fn a_websocket_reaches_a_server_over_http2() {
     run(async {
         let mut settings = h2::server::Builder::new();
         settings.enable_connect_protocol();
-        let streams = Streams::with(settings, |number, (request, mut respond)| {
+        let streams = Streams::with(settings, |_, (request, mut respond)| {
             Box::pin(async move {
-                if number == 1 {
-                    return ok("first", &mut respond);
-                }
                 let protocol = request.extensions().get::<h2::ext::Protocol>().unwrap();
                 assert_eq!((request.method().as_str(), protocol.as_str()), ("CONNECT", "websocket"));
                 let mut body = request.into_body();
@@ -333,12 +390,8 @@ fn a_websocket_reaches_a_server_over_http2() {
         .await;
         let rig = Rig::start(shop(&[streams.addr])).await;
         let mut client = Client::connect(&rig).await;
-        assert_eq!(client.get("/").await.status(), 200);
-        client
-            .send(
-                "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            )
-            .await;
+        // The first request of all: what the server allows is yet to come.
+        client.send(format!("{CHAT}{KEY}\r\n")).await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         assert_eq!(super::rig::field(&head, "sec-websocket-accept").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));

@@ -38,6 +38,8 @@ pub struct Host {
     pub(crate) reports: VecDeque<(Duration, u32, Outcome)>,
     /// What came while it stood still.
     pub(crate) waiting: VecDeque<Vec<u8>>,
+    /// When a supervisor of a dead process has stopped what ran, and what it says then.
+    pub(crate) last_word: Option<(Duration, Vec<u8>)>,
     /// What the node told, with the time.
     pub events: Vec<(Duration, Event)>,
 }
@@ -55,6 +57,7 @@ impl Host {
             running: vec![0; groups],
             reports: VecDeque::new(),
             waiting: VecDeque::new(),
+            last_word: None,
             events: Vec::new(),
         }
     }
@@ -69,8 +72,10 @@ impl Host {
         self.node.is_some() && self.paused_until.is_none_or(|until| until <= now)
     }
 
-    /// The process dies. What it started runs on, and addresses live until the kernel drops them.
+    /// The process dies, and its supervisor with it. What it started runs on, and addresses live until the kernel drops
+    /// them.
     pub(crate) fn crash(&mut self) {
+        self.last_word = None;
         self.node = None;
         self.paused_until = None;
         self.reports.clear();
@@ -79,6 +84,7 @@ impl Host {
 
     /// What a starting process does first: it cleans up what a dead one left.
     pub(crate) fn clean(&mut self) {
+        self.last_word = None;
         self.addresses.iter_mut().for_each(|address| *address = None);
         self.running.iter_mut().for_each(|running| *running = 0);
     }
@@ -91,10 +97,17 @@ impl Host {
 
     /// When this machine has something to do.
     pub(crate) fn next_at(&self) -> Option<Duration> {
-        let node = self.node.as_ref()?;
+        let Some(node) = self.node.as_ref() else { return self.last_word.as_ref().map(|(at, _)| *at) };
         let report = self.reports.iter().map(|(at, ..)| *at).min();
         let due = report.into_iter().fold(node.poll_timeout(), Duration::min);
         Some(self.paused_until.map_or(due, |until| due.max(until)))
+    }
+
+    /// What a supervisor says now, when it has stopped what ran.
+    pub(crate) fn take_last_word(&mut self, now: Duration) -> Option<Vec<u8>> {
+        let (_, word) = self.last_word.take_if(|(at, _)| *at <= now)?;
+        self.running.iter_mut().for_each(|running| *running = 0);
+        Some(word)
     }
 
     /// The next report that is due.

@@ -79,7 +79,10 @@ fn befall(world: &mut World, chance: &mut Chance) {
     let group = chance.below(world.shape.groups);
     match chance.below(22) {
         0 => world.crash(host),
-        1 => world.crash_supervised(host),
+        1 => {
+            let stopping = world.shape.timing.dead / 10 * u32::try_from(chance.below(30)).unwrap_or(0);
+            world.crash_supervised(host, stopping);
+        }
         2..=5 => (0..size).for_each(|host| world.start(host)),
         6 | 7 => world.pause(host, world.shape.timing.dead / 10 * u32::try_from(chance.below(40)).unwrap_or(0)),
         8 => world.links.link(host, other).is_cut = true,

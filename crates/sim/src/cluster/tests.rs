@@ -58,9 +58,27 @@ fn a_crash_costs_the_dead_time_and_no_more() {
 #[test]
 fn a_crash_under_a_supervisor_costs_a_packet() {
     let mut world = settled(Shape::pair());
-    world.crash_supervised(0);
+    world.crash_supervised(0, Duration::ZERO);
     let took = outage(&mut world);
     assert!(took < ms(5), "{took:?}");
+}
+
+#[test]
+fn what_a_dead_process_ran_is_stopped_before_it_starts_elsewhere() {
+    for stopping in [ms(20), ms(900), ms(2400)] {
+        let mut world = settled(Shape { scripts: 1, ..Shape::pair() });
+        world.crash_supervised(0, stopping);
+        let took = outage(&mut world);
+        assert!(took >= stopping && took < stopping + ms(5), "{took:?} where it took {stopping:?} to stop it");
+        assert_eq!(world.hosts[0].running, [0]);
+    }
+    // The supervisor dies as well: its time and its grace are waited for, and the dead time.
+    let mut world = settled(Shape { scripts: 1, ..Shape::pair() });
+    world.crash_supervised(0, Duration::from_secs(60));
+    world.run(ms(100));
+    world.crash(0);
+    let took = outage(&mut world) + ms(100);
+    assert!(took > ms(3300) && took < ms(3600), "{took:?}");
 }
 
 #[test]

@@ -141,12 +141,18 @@ impl World {
         self.hosts[host].crash();
     }
 
-    /// Kills a machine's process under the eyes of a supervisor, who drops the addresses and sends the last word.
-    pub fn crash_supervised(&mut self, host: usize) {
+    /// Kills a machine's process under the eyes of a supervisor, who drops the addresses and says so, stops what else runs in
+    /// that time, and sends the last word.
+    pub fn crash_supervised(&mut self, host: usize, stopping: Duration) {
         let Some(node) = self.hosts[host].node.take() else { return };
         self.hosts[host].crash();
         self.hosts[host].addresses.iter_mut().for_each(|address| *address = None);
-        self.links.send(self.now, host, node.resignation(), &mut self.chance);
+        if node.notice().is_empty() {
+            self.links.send(self.now, host, node.resignation(), &mut self.chance);
+        } else {
+            self.links.send(self.now, host, node.notice(), &mut self.chance);
+            self.hosts[host].last_word = Some((self.now + stopping, node.resignation().to_vec()));
+        }
     }
 
     /// Stops a machine's process for a while.
@@ -233,6 +239,9 @@ impl World {
             if host.node.is_none() {
                 // A socket of a process that is gone holds nothing.
                 host.waiting.clear();
+            }
+            if let Some(word) = host.take_last_word(now) {
+                self.links.send(now, at, &word, &mut self.chance);
             }
             return;
         }

@@ -11,31 +11,29 @@
 //!
 //! The invariant: after [`LONGEST`] everything is as it was before.
 
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use evenkeel_net::addresses::{Addresses, Device, Place};
 use evenkeel_net::passing::Passing;
 use evenkeel_net::process;
 
+use super::silence::Silence;
+
 /// How long connections may take to end.
 const LONGEST: Duration = Duration::from_secs(30);
 /// The index of the loopback device, in every namespace.
 const LOOPBACK: u32 = 1;
-/// How a device answers ARP, and with which of its addresses it asks (ip-sysctl): not for or with those of others.
-const SILENT: [(&str, &str); 2] = [("arp_ignore", "1"), ("arp_announce", "2")];
 /// How long `nft` may take.
 const NFT: Duration = Duration::from_millis(500);
 
 /// What is done for connections at the moment.
-#[derive(Default)]
 pub(super) struct Connections {
     lingering: Vec<Lingering>,
     passing: Vec<(Duration, Passing)>,
+    silence: Silence,
 }
 
 /// An address that left, and whose connections are still here.
@@ -43,11 +41,14 @@ struct Lingering {
     place: Place,
     until: Duration,
     device: String,
-    /// What was written, and what stood there before.
-    settings: Vec<(PathBuf, String)>,
 }
 
 impl Connections {
+    /// Nothing is done yet.
+    pub(super) fn new(silence: Silence) -> Self {
+        Self { lingering: Vec::new(), passing: Vec::new(), silence }
+    }
+
     /// Keeps the connections of an address alive that goes now.
     pub(super) fn linger(
         &mut self,
@@ -59,16 +60,20 @@ impl Connections {
         if place.addr.is_ipv6() {
             return Ok(());
         }
-        let settings = silence(device)?;
         let place = Place { addr: place.addr, prefix: 32, device: LOOPBACK };
-        kernel.hold(place, LONGEST)?;
+        let lingering = Lingering { place, until: now + LONGEST, device: device.to_owned() };
+        // A device that is not silent would answer for what the next owner has.
+        if let Err(error) = self.silence.keep(device).and_then(|()| kernel.hold(place, LONGEST)) {
+            self.end(kernel, vec![lingering]);
+            return Err(error);
+        }
+        self.lingering.push(lingering);
         // What began here before an earlier move may still be passed on by way of this node.
         if let IpAddr::V4(addr) = place.addr
             && self.passing.iter().any(|(_, passing)| passing.addr() == addr)
         {
             keep_silent(addr)?;
         }
-        self.lingering.push(Lingering { place, until: now + LONGEST, device: device.to_owned(), settings });
         Ok(())
     }
 
@@ -141,29 +146,11 @@ impl Connections {
         for lingering in these {
             // It has a lifetime: what cannot be taken away goes by itself.
             let _ = kernel.remove(lingering.place);
-            // Another address of the same device may still have to be silent: then that one restores.
-            match self.lingering.iter_mut().find(|other| other.device == lingering.device) {
-                Some(other) => other.settings.extend(lingering.settings),
-                None => lingering.settings.into_iter().for_each(|(path, before)| {
-                    let _ = fs::write(path, before);
-                }),
+            if self.lingering.iter().all(|other| other.device != lingering.device) {
+                self.silence.end(&lingering.device);
             }
         }
     }
-}
-
-/// Has a device keep silent of addresses that are not its own.
-fn silence(device: &str) -> io::Result<Vec<(PathBuf, String)>> {
-    let mut before = Vec::new();
-    for (name, value) in SILENT {
-        let path = PathBuf::from(format!("/proc/sys/net/ipv4/conf/{device}/{name}"));
-        let known = fs::read_to_string(&path)?;
-        if known.trim() != value {
-            fs::write(&path, value)?;
-            before.push((path, known));
-        }
-    }
-    Ok(before)
 }
 
 /// Has the kernel reset no connection to the address that it does not know. Resets of its own connections carry an

@@ -15,6 +15,7 @@ use evenkeel_net::announce::Announcer;
 use super::super::hand::{Address, Report, Setup};
 use super::announcing::Announcing;
 use super::connections::Connections;
+use super::silence::Silence;
 
 /// The shortest time between two reports of foreign owners of a group: a neighbour at war with us is loud.
 const SIGHTINGS: Duration = Duration::from_millis(200);
@@ -87,7 +88,7 @@ impl Holding {
             patience: setup.patience,
             is_silenced: false,
             nodes: setup.nodes,
-            connections: Connections::default(),
+            connections: Connections::new(Silence::begin(setup.note)),
         })
     }
 
@@ -142,10 +143,10 @@ impl Holding {
         }
     }
 
-    /// The group comes from that node in good order.
-    pub(super) fn inherit(&mut self, group: usize, from: usize) {
+    /// The group comes from that node in good order, or from nobody.
+    pub(super) fn inherit(&mut self, group: usize, from: Option<usize>) {
         if let Some(group) = self.groups.get_mut(group) {
-            group.from = Some(from);
+            group.from = from;
         }
     }
 

@@ -2,8 +2,8 @@
 //! serves need not, and that outlives it by a moment.
 //!
 //! ```text
-//!   the tie breaks ─────────────────▶ addresses are withdrawn, units and scripts stopped, the last word goes out, the
-//!                                     guard ends
+//!   the tie breaks ─────────────────▶ addresses are withdrawn, which is said at once; units and scripts are stopped, the
+//!                                     last word goes out, the guard ends
 //!   no sign of life for dead time ──▶ addresses are withdrawn; the next sign of life decides over them
 //!   none for three of them ─────────▶ units and scripts are stopped as well
 //!   somebody else takes an address ─▶ it is put back and announced
@@ -17,6 +17,7 @@ mod announcing;
 mod connections;
 mod holding;
 mod services;
+mod silence;
 
 use std::io;
 use std::net::SocketAddr;
@@ -61,6 +62,7 @@ pub fn run_address_guard() -> io::Result<()> {
         watch: Watch::open()?,
         tie,
         heard_at: clock::now(),
+        notice: Vec::new(),
         last_word: Vec::new(),
     };
     let outcome = loop {
@@ -98,6 +100,9 @@ struct Guard {
     is_leaving: bool,
     /// The last sign of life.
     heard_at: Duration,
+    /// What is said before units and scripts are stopped,
+    notice: Vec<u8>,
+    /// and afterwards.
     last_word: Vec<u8>,
 }
 
@@ -182,7 +187,7 @@ impl Guard {
                     self.report(vec![Report::Done { number, failed }]);
                 }
             }
-            Some(Order::Inherit { group, from }) => self.holding.inherit(group.into(), from.into()),
+            Some(Order::Inherit { group, from }) => self.holding.inherit(group.into(), from.map(usize::from)),
             Some(Order::Linger { group }) => self.holding.linger(group.into()),
             Some(Order::Withdraw { group }) => self.holding.withdraw(group.into()),
             Some(Order::Restore { group }) => {
@@ -194,9 +199,11 @@ impl Guard {
                 let reports = self.holding.renew(group.into());
                 self.report(reports);
             }
-            Some(Order::Resignation(bytes)) => {
-                self.last_word.clear();
-                self.last_word.extend_from_slice(bytes);
+            Some(Order::LastWords { notice, resignation }) => {
+                for (kept, word) in [(&mut self.notice, notice), (&mut self.last_word, resignation)] {
+                    kept.clear();
+                    kept.extend_from_slice(word);
+                }
             }
             Some(Order::Leave) => {
                 self.holding.withdraw_all();
@@ -210,13 +217,21 @@ impl Guard {
         true
     }
 
-    /// The process that served is dead: its addresses go, then what else moves is stopped, and its peers hear of it.
+    /// The process that served is dead: its addresses go, then what else moves is stopped. Its peers hear of both, so that
+    /// no address waits for a unit, and no unit runs twice.
     fn resign(&mut self) {
         self.holding.withdraw_all();
-        self.services.stop_all();
+        if self.services.are_running() {
+            self.say(&self.notice);
+            self.services.stop_all();
+        }
+        self.say(&self.last_word);
+    }
+
+    fn say(&self, word: &[u8]) {
         for _ in 0..LAST_WORDS {
-            for path in self.paths.iter().filter(|_| !self.last_word.is_empty()) {
-                path.send(&self.last_word);
+            for path in self.paths.iter().filter(|_| !word.is_empty()) {
+                path.send(word);
             }
         }
     }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel_cluster::STOP_GRACE;
 use evenkeel_model::caps;
 use evenkeel_net::beat::{readable, wait};
 use evenkeel_net::bell::Bell;
@@ -19,9 +20,6 @@ use crate::resource::{self, Deed, Managed, Reports, Runner, Service, Standing};
 
 /// The number of what nobody ordered. The node's own begin at 1.
 const OURS: u32 = 0;
-/// How long after a resource's own time its report is still awaited.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// Units and scripts; none where no group has any.
 pub(super) struct Services(Option<Running>);
 
@@ -106,7 +104,7 @@ impl Services {
         let up: Vec<_> = running.places().filter(|place| running.is_up(*place)).collect();
         for (group, resource) in up.into_iter().rev() {
             let timeout = running.managed(group, resource).map_or(Duration::ZERO, |managed| managed.timeout);
-            let by = clock::now() + timeout + GRACE;
+            let by = clock::now() + timeout + STOP_GRACE;
             let mut is_ordered = false;
             while running.is_up((group, resource)) && clock::now() < by {
                 // What is under way is waited for: its order takes one of few places.

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use evenkeel_model::caps;
 use evenkeel_net::bell::Bell;
 
 use super::*;
@@ -119,6 +120,26 @@ fn a_script_is_started_watched_and_stopped() {
         assert_eq!(scene.calls("stop"), 1);
         assert!(scene.reports.try_recv().is_err(), "what is down is not broken");
     });
+}
+
+#[test]
+fn a_script_that_says_much_is_broken_all_the_same() {
+    // A status of one line of four thousand bytes, in each of the two ways to be dead.
+    for status in ["1", "3"] {
+        let text = DAEMON.replace("echo \"not running\"; exit 3", &format!("printf '%04000d' 7; exit {status}"));
+        assert_ne!(text, DAEMON);
+        let (mut scene, attendant) = Scene::script(&text, &[], LONG, Some(OFTEN));
+        beside(attendant, async move {
+            assert_eq!(scene.order(Deed::Start).await, Ok(()));
+            std::fs::remove_file(scene.file("up")).unwrap();
+            let why = match scene.reports.recv().await.unwrap() {
+                Report::Broken { why, .. } => why,
+                other => panic!("{other:?}"),
+            };
+            let zeroes = "0".repeat(caps::COMMAND_LINE_CHARS);
+            assert!(why.starts_with("it does not run any more") && why.ends_with(&format!(": {zeroes}...")), "{why}");
+        });
+    }
 }
 
 #[test]

@@ -14,8 +14,8 @@ use h2::Reason;
 use h2::server::SendResponse;
 use http::{Response, StatusCode};
 
-use crate::http2::append;
 use crate::http2::outflow::{Outcome, Outflow};
+use crate::http2::{append, join};
 
 /// What an answer of ours may be: what a server may send, and what we add.
 const LIMITS: Limits = Limits { head: 2 * caps::SERVER_HEAD_BYTES, fields: 2 * caps::SERVER_FIELDS, target: 0 };
@@ -49,6 +49,11 @@ impl Answer {
     /// Whether the server has agreed to a tunnel.
     pub(super) fn is_switched(&self) -> bool {
         matches!(&self.stage, Stage::Rest(rest) if rest.is_tunnel())
+    }
+
+    /// Whether the client has its head.
+    pub(super) fn is_begun(&self) -> bool {
+        matches!(self.stage, Stage::Rest(_))
     }
 
     /// Bytes that wait for the client alone.
@@ -89,10 +94,7 @@ impl Answer {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, from: &Half) -> Poll<()> {
         match ready!(from.poll_take(cx, usize::MAX)) {
-            Ok(fresh) if !fresh.is_empty() => match self.have.is_empty() {
-                true => self.have = fresh,
-                false => self.have.unsplit(fresh),
-            },
+            Ok(fresh) if !fresh.is_empty() => join(&mut self.have, fresh),
             // The exchange ended without an answer.
             Ok(_) | Err(_) => self.reset(Reason::INTERNAL_ERROR),
         }
@@ -168,7 +170,9 @@ impl Answer {
     fn refuse_tunnel(&mut self) {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::BAD_GATEWAY;
-        let sent = self.respond.send_response(response, true);
-        self.stage = Stage::Over(if sent.is_ok() { Outcome::Sent } else { Outcome::Gone });
+        // It fails where the client has left meanwhile.
+        let _ = self.respond.send_response(response, true);
+        // Nobody takes what the server goes on to say: it is let go.
+        self.stage = Stage::Over(Outcome::Gone);
     }
 }

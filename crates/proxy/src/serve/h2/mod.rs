@@ -36,6 +36,10 @@ use crate::worker::Worker;
 /// and some.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long a connection without streams keeps a larger window: calls often follow each other closely, and what is lent to
+/// one client is not there for others.
+const WINDOW_REST: Duration = Duration::from_secs(1);
+
 type Frames = Connection<Gate, Bytes>;
 
 /// Serves a connection to its end. `early` is what of it was read already.
@@ -68,7 +72,7 @@ fn settings(trunk: &Trunk) -> h2::server::Builder {
     settings
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
-        .initial_window_size(caps::HTTP2_STREAM_WINDOW)
+        .initial_window_size(caps::HTTP2_WINDOW / caps::HTTP2_STREAM_SHARE)
         .initial_connection_window_size(caps::HTTP2_WINDOW)
         .max_send_buffer_size(caps::HTTP2_SEND_BUFFER)
         .max_local_error_reset_streams(Some(caps::HTTP2_RESETS_OURS))
@@ -85,6 +89,8 @@ struct Keeper<'k, 'w> {
     nap: Option<Nap<'w>>,
     /// Since when there is no stream.
     idle_since: Option<Instant>,
+    /// What each stream has of the connection's window, as the client was told.
+    share: u32,
     /// Whether the client was told that the connection ends.
     is_leaving: bool,
     /// Whether it was told that it ends at once.
@@ -101,6 +107,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
             turned,
             nap: None,
             idle_since: None,
+            share: caps::HTTP2_WINDOW / caps::HTTP2_STREAM_SHARE,
             is_leaving: false,
             is_cut: false,
             timer: crate::timer::Timer::new(Instant::now() + trunk.timeouts.get().idle),
@@ -157,6 +164,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
                         self.worker.shared.reject(flood.code());
                         self.cut(Reason::ENHANCE_YOUR_CALM);
                     }
+                    None if self.share_window() => {}
                     None => return false,
                 },
             }
@@ -202,16 +210,44 @@ impl<'k, 'w> Keeper<'k, 'w> {
             true => since.max(self.trunk.told.get().unwrap_or(since)) + FAREWELL,
             false => since + timeouts.idle,
         });
-        [owed, idle].into_iter().flatten().min()
+        let stays = self.trunk.has_window() && !self.is_leaving && !self.is_cut;
+        let rested = self.idle_since.filter(|_| stays).map(|since| since + WINDOW_REST);
+        [owed, idle, rested].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self) {
+        if self.return_window() {
+            return;
+        }
         if self.trunk.wire.owes_fields_since().is_some() {
             self.worker.shared.reject("head-timeout");
             self.cut(Reason::ENHANCE_YOUR_CALM);
         } else {
             self.leave();
         }
+    }
+
+    /// Tells the client what each stream has of the connection's window, where that changed and the client has heard what it
+    /// was told before; whether there is something to be sent.
+    fn share_window(&mut self) -> bool {
+        let window = if self.trunk.has_window() { caps::HTTP2_UPLOAD_WINDOW } else { caps::HTTP2_WINDOW };
+        let share = window / caps::HTTP2_STREAM_SHARE;
+        let is_told = share != self.share && self.frames.set_initial_window_size(share).is_ok();
+        if is_told {
+            self.share = share;
+        }
+        is_told
+    }
+
+    /// Gives the larger window back where nobody has needed it for long enough; whether it did. What the client was granted
+    /// it may still use once; it is granted no more of it.
+    fn return_window(&mut self) -> bool {
+        let has_rested = self.idle_since.is_some_and(|since| since.elapsed() >= WINDOW_REST);
+        let is_returned = has_rested && self.trunk.return_window();
+        if is_returned {
+            self.frames.set_target_window_size(caps::HTTP2_WINDOW);
+        }
+        is_returned
     }
 
     /// Tells the client that the connection takes no more requests, once it has heard so.

@@ -22,6 +22,7 @@ use h2::{Reason, RecvStream};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use tokio::time::Instant;
 
+use super::FAREWELL;
 use super::answer::Answer;
 use super::trunk::{Place, Trunk};
 use crate::http2::inflow::{Broken, Inflow};
@@ -30,8 +31,8 @@ use crate::serve::h1::{self, Branch, Client};
 use crate::timer::Timer;
 use crate::wire::Stream;
 
-/// Bodies above this are worth a larger window.
-const SMALL_BODY: u64 = caps::HTTP2_WINDOW as u64;
+/// Bodies above this are worth a larger window: a stream's share of the small one.
+const SMALL_BODY: u64 = (caps::HTTP2_WINDOW / caps::HTTP2_STREAM_SHARE) as u64;
 
 /// A request as it goes on from its stream.
 struct Text {
@@ -145,7 +146,7 @@ struct Flow {
 
 impl Flow {
     async fn run(self, client: Client) {
-        let Self { place, trunk, near, mut upload, mut answer } = self;
+        let Self { mut place, trunk, near, mut upload, mut answer } = self;
         let mut exchange = pin!(h1::one(client));
         let (mut is_served, mut is_lost) = (false, false);
         let mut stall = Stall::default();
@@ -178,10 +179,15 @@ impl Flow {
             }
         })
         .await;
+        if outcome == Outcome::Sent || answer.is_begun() {
+            // Whoever ends a call in the middle of its answers, as is usual, was served, too.
+            trunk.wire.answered();
+        }
         match outcome {
+            Outcome::Sent if upload.is_ended() => {}
             Outcome::Sent => {
-                trunk.wire.answered();
-                let _ = tokio::time::timeout(DISCARD, upload.discard()).await;
+                place.rest();
+                see_out(&trunk, &mut upload).await;
             }
             // It had its time to take what is there.
             Outcome::Reset => answer.reset(Reason::CANCEL),
@@ -189,6 +195,28 @@ impl Flow {
         }
         drop((upload, answer, near, place));
     }
+}
+
+/// Takes the rest of a body whose answer is out, for as long as its client may take; where the connection is to end, for no
+/// longer than one without streams stands.
+async fn see_out(trunk: &Trunk, upload: &mut Inflow) {
+    let mut until = Instant::now() + DISCARD;
+    let mut timer = Timer::new(until);
+    let mut turned = pin!(trunk.worker.turn.notified());
+    let mut rest = pin!(upload.discard());
+    poll_fn(|cx| {
+        if rest.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        while turned.as_mut().poll(cx).is_ready() {
+            turned.set(trunk.worker.turn.notified());
+        }
+        if !trunk.may_stay() {
+            until = until.min(Instant::now() + FAREWELL);
+        }
+        timer.poll_passed(cx, until)
+    })
+    .await;
 }
 
 fn fault(error: Broken) -> Reason {

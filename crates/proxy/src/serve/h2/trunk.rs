@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::buffer::Charge;
 use crate::hold::Hold;
+use crate::http2::STREAM_HELD;
 use crate::http2::gate::Wire;
 use crate::serve::h1::Client;
 use crate::sleepers::Bed;
@@ -31,6 +32,8 @@ pub(super) struct Trunk {
     /// What is known of the connection's TLS; `None` in the clear.
     pub(super) tls: Option<Arc<TlsFacts>>,
     pub(super) local: SocketAddr,
+    /// The address of this machine that it stands at.
+    own: IpAddr,
     pub(super) timeouts: Cell<ClientTimeouts>,
     pub(super) limits: Cell<ClientLimits>,
     pub(super) bed: Rc<Bed>,
@@ -44,7 +47,7 @@ pub(super) struct Trunk {
     requests: Cell<u32>,
     /// Streams that are being served.
     live: Cell<u32>,
-    /// What the larger window counts for, once it was borrowed.
+    /// What the larger window counts for, while it is borrowed.
     window: RefCell<Option<Charge>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -55,6 +58,7 @@ impl Trunk {
             peer: client.stream.peer_addr(),
             tls: client.stream.tls().map(Arc::clone),
             local: client.stream.local_addr(),
+            own: client.stream.own_addr(),
             timeouts: Cell::new(client.timeouts),
             limits: Cell::new(client.limits),
             bed: Rc::default(),
@@ -112,7 +116,7 @@ impl Trunk {
     /// Whether the connection may carry further requests.
     pub(super) fn may_stay(&self) -> bool {
         !self.worker.is_draining()
-            && !self.worker.shared.is_leaving(self.local.ip())
+            && !self.worker.shared.is_leaving(self.own)
             && !self.is_worn()
             && self.opened.elapsed() < self.timeouts.get().life
             && self.worker.snapshot().is_some_and(|snapshot| snapshot.listener_place(&self.listener).is_some())
@@ -129,14 +133,24 @@ impl Trunk {
         self.live.get() == 0
     }
 
-    /// Borrows memory for the larger window, once; whether it did.
+    /// Borrows memory for the larger window, where it has none; whether it did.
     pub(super) fn borrow_window(&self) -> bool {
         let mut window = self.window.borrow_mut();
-        if window.is_some() || self.worker.free.is_full() {
+        if window.is_some() || self.worker.free.is_half_full_with(caps::HTTP2_UPLOAD_WINDOW) {
             return false;
         }
         *window = Some(self.worker.free.hold(u64::from(caps::HTTP2_UPLOAD_WINDOW)));
         true
+    }
+
+    /// Gives the memory for the larger window back; whether it had any.
+    pub(super) fn return_window(&self) -> bool {
+        self.window.borrow_mut().take().is_some()
+    }
+
+    /// Whether it has borrowed memory for the larger window.
+    pub(super) fn has_window(&self) -> bool {
+        self.window.borrow().is_some()
     }
 
     /// Remembers the task of the connection, to wake it when a stream ends.
@@ -160,16 +174,18 @@ impl Trunk {
 /// A stream's presence on its connection; dropping it ends it.
 pub(super) struct Place {
     trunk: Rc<Trunk>,
-    _charge: Charge,
+    charge: Charge,
 }
-
-/// What a stream's two directions may hold.
-const HELD: u64 = 2 * caps::HTTP2_STREAM_BUFFER as u64;
 
 impl Place {
     pub(super) fn take(trunk: &Rc<Trunk>) -> Self {
         trunk.live.set(trunk.live.get() + 1);
-        Self { trunk: Rc::clone(trunk), _charge: trunk.worker.free.hold(HELD) }
+        Self { trunk: Rc::clone(trunk), charge: trunk.worker.free.hold(STREAM_HELD) }
+    }
+
+    /// Gives back what the stream held: what still comes on it is thrown away.
+    pub(super) fn rest(&mut self) {
+        self.charge.set(0);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,23 +16,20 @@ use evenkeel_http::{Limits, Method, RequestHead, StreamError};
 use evenkeel_model::caps;
 use evenkeel_net::duplex::Half;
 use h2::RecvStream;
-use h2::client::ResponseFuture;
+use h2::client::{ResponseFuture, SendRequest};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, header};
 use tokio::time::Instant;
 
 use super::link::{Link, Seat};
-use crate::http2::append;
 use crate::http2::inflow::Inflow;
 use crate::http2::outflow::Outflow;
+use crate::http2::{STREAM_HELD, append, join};
 use crate::worker::Worker;
 
 /// What a head of ours may be: what a client may send, and what we add.
 const LIMITS: Limits =
     Limits { head: 2 * caps::SERVER_HEAD_BYTES, fields: 2 * caps::SERVER_FIELDS, target: caps::SERVER_HEAD_BYTES };
-
-/// What a stream's two directions may hold.
-const HELD: u64 = 2 * caps::HTTP2_STREAM_BUFFER as u64;
 
 /// How long the end of a stream may come after its last byte.
 const LAST_FRAME: Duration = Duration::from_secs(1);
@@ -42,7 +39,7 @@ pub(super) fn begin(worker: &Rc<Worker>, link: &Rc<Link>, near: Half) {
     let seat = Seat::take(link);
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        let _charge = worker.free.hold(HELD);
+        let _charge = worker.free.hold(STREAM_HELD);
         if let Err(kind) = carry(&seat, &near).await {
             near.break_off(kind);
         }
@@ -66,7 +63,8 @@ enum Out {
     Tunnel,
 }
 
-/// Carries one request and its answer; an error says how the other end is broken off.
+/// Carries one request and its answer; an error says how the other end is broken off: `Unsupported` where the fault is in
+/// what was asked, and the server saw none of it.
 async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
     let asked = read_head(near, seat.link.is_secured).await?;
     let mut requests = seat.link.requests();
@@ -80,8 +78,8 @@ async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
         Poll::Pending => requests.poll_ready(cx).map_err(refused),
     })
     .await?;
-    if asked.key.is_some() && !requests.is_extended_connect_protocol_enabled() {
-        return Err(io::ErrorKind::InvalidData);
+    if matches!(asked.outflow, Out::Tunnel) && !takes_tunnels(seat, near, &requests).await? {
+        return Err(io::ErrorKind::Unsupported);
     }
     let is_whole = matches!(asked.outflow, Out::Nothing);
     let (response, send) = requests.send_request(asked.request, is_whole).map_err(refused)?;
@@ -111,6 +109,21 @@ async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
     carried
 }
 
+/// Whether the server takes an extended CONNECT (RFC 8441 section 3), which it tells with its first word.
+async fn takes_tunnels(seat: &Seat, near: &Half, requests: &SendRequest<Bytes>) -> Result<bool, io::ErrorKind> {
+    let begun = Instant::now();
+    let mut greeted = pin!(seat.link.greeted());
+    let waited = poll_fn(|cx| match near.poll_broken(cx) {
+        Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::ConnectionReset)),
+        Poll::Pending => greeted.as_mut().poll(cx).map(Ok),
+    })
+    .await;
+    if waited.is_err() {
+        seat.link.suspect(begun);
+    }
+    waited.map(|()| requests.is_extended_connect_protocol_enabled())
+}
+
 /// Reads the request's head, as `server::h1` wrote it.
 async fn read_head(near: &Half, is_secured: bool) -> Result<Asked, io::ErrorKind> {
     let mut have = BytesMut::new();
@@ -120,21 +133,22 @@ async fn read_head(near: &Half, is_secured: bool) -> Result<Asked, io::ErrorKind
             match head.parse(&have, &LIMITS) {
                 Ok(Some(length)) => break length,
                 Ok(None) => {}
-                Err(_) => return Err(io::ErrorKind::InvalidData),
+                Err(_) => return Err(io::ErrorKind::Unsupported),
             }
         }
         let fresh = poll_fn(|cx| near.poll_take(cx, usize::MAX)).await.map_err(|error| error.kind())?;
         if fresh.is_empty() {
             return Err(io::ErrorKind::ConnectionReset);
         }
-        match have.is_empty() {
-            true => have = fresh,
-            false => have.unsplit(fresh),
-        }
+        join(&mut have, fresh);
     };
-    let request = stream_request(&head, &have, is_secured).ok_or(io::ErrorKind::InvalidData)?;
+    let request = stream_request(&head, &have, is_secured).ok_or(io::ErrorKind::Unsupported)?;
     let is_websocket = head.asks_websocket();
     let key = head.fields().find(&have, b"sec-websocket-key").map(<[u8]>::to_vec).filter(|_| is_websocket);
+    if is_websocket && key.is_none() {
+        // There is nothing to give the proof of (RFC 6455 section 4.2.2).
+        return Err(io::ErrorKind::Unsupported);
+    }
     let outflow = match (is_websocket, head.framing()) {
         (true, _) => Out::Tunnel,
         (false, framing) if framing.has_body() => Out::Body(framing),
@@ -172,6 +186,7 @@ fn path_of(target: &[u8]) -> Option<PathAndQuery> {
     let mut path = Vec::with_capacity(target.len());
     for byte in target {
         match byte {
+            b'"' => path.extend_from_slice(b"%22"),
             b'<' => path.extend_from_slice(b"%3C"),
             b'>' => path.extend_from_slice(b"%3E"),
             b'`' => path.extend_from_slice(b"%60"),
@@ -262,12 +277,17 @@ fn interim_text(interim: &Response<()>) -> Result<Vec<u8>, StreamError> {
     Ok(head.finish(End::Here, false)?.0)
 }
 
-/// How the other end learns of what became of the stream: refused unseen (RFC 9113 section 8.7), not HTTP/2, or broken.
+/// How the other end learns of what became of the stream: refused unseen (RFC 9113 section 8.7), given up by a server that
+/// is there, not HTTP/2, or lost with its connection.
 fn kind_of(error: &h2::Error) -> io::ErrorKind {
     let is_refused = error.reason() == Some(h2::Reason::REFUSED_STREAM) || error.is_go_away() && error.is_remote();
-    match (is_refused, error.is_library()) {
-        (true, _) => io::ErrorKind::ConnectionRefused,
-        (false, true) => io::ErrorKind::InvalidData,
-        (false, false) => io::ErrorKind::ConnectionReset,
+    if is_refused {
+        io::ErrorKind::ConnectionRefused
+    } else if error.is_reset() && error.is_remote() {
+        io::ErrorKind::ConnectionAborted
+    } else if error.is_library() {
+        io::ErrorKind::InvalidData
+    } else {
+        io::ErrorKind::ConnectionReset
     }
 }

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use evenkeel_http::http2::Sentry;
 use evenkeel_model::caps;
 use h2::client::SendRequest;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::buffer::Charge;
@@ -38,6 +39,8 @@ pub(super) struct Link {
     streams: Cell<u32>,
     begun: Cell<u64>,
     is_over: Cell<bool>,
+    /// Who waits for what the server allows.
+    greeted: Notify,
     /// Of the task that moves the frames.
     waker: RefCell<Option<Waker>>,
 }
@@ -47,16 +50,20 @@ impl Link {
     pub(super) async fn open(worker: &Rc<Worker>, stream: Stream, keep: Duration) -> Option<Rc<Self>> {
         let (addr, local, is_secured) = (stream.peer_addr(), stream.local_addr(), stream.tls().is_some());
         let wire = Wire::new(stream, Vec::new(), Sentry::of_server());
+        let window = match worker.free.is_half_full_with(caps::HTTP2_UPLOAD_WINDOW) {
+            true => caps::HTTP2_WINDOW,
+            false => caps::HTTP2_UPLOAD_WINDOW,
+        };
         let mut settings = h2::client::Builder::new();
         settings
             .enable_push(false)
             .max_header_list_size(u32::try_from(caps::SERVER_HEAD_BYTES).unwrap_or(u32::MAX))
-            .initial_window_size(caps::HTTP2_STREAM_WINDOW)
-            .initial_connection_window_size(caps::HTTP2_UPLOAD_WINDOW)
+            .initial_window_size(window / caps::HTTP2_STREAM_SHARE)
+            .initial_connection_window_size(window)
             .max_send_buffer_size(caps::HTTP2_SEND_BUFFER)
             .initial_max_send_streams(caps::HTTP2_SERVER_STREAMS as usize);
         let (requests, frames) = settings.handshake::<_, Bytes>(Gate::new(&wire)).await.ok()?;
-        let charge = worker.free.hold(u64::from(caps::HTTP2_UPLOAD_WINDOW));
+        let charge = worker.free.hold(u64::from(window));
         let link = Rc::new(Self {
             addr,
             local,
@@ -66,6 +73,7 @@ impl Link {
             streams: Cell::new(0),
             begun: Cell::new(0),
             is_over: Cell::new(false),
+            greeted: Notify::new(),
             waker: RefCell::new(None),
         });
         tokio::task::spawn_local(keep_moving(charge, Rc::clone(&link), frames, keep));
@@ -97,6 +105,13 @@ impl Link {
     pub(super) fn is_full(&self) -> bool {
         let allowed = u32::try_from(self.requests.current_max_send_streams()).unwrap_or(u32::MAX);
         self.streams.get() >= allowed.min(caps::HTTP2_SERVER_STREAMS)
+    }
+
+    /// Waits until the server has said what it allows, or will say nothing more.
+    pub(super) async fn greeted(&self) {
+        while !self.wire.has_greeted() && !self.is_over() {
+            self.greeted.notified().await;
+        }
     }
 
     /// Whether it carried a stream before.
@@ -150,6 +165,9 @@ async fn keep_moving(charge: Charge, link: Rc<Link>, frames: h2::client::Connect
         if frames.as_mut().poll(cx).is_ready() || link.wire.poll_push(cx).is_err() {
             return Poll::Ready(());
         }
+        if link.wire.has_greeted() {
+            link.greeted.notify_waiters();
+        }
         if let Some(flood) = link.wire.flood() {
             tracing::warn!(server = %link.addr, "the server floods its HTTP/2 connection: {}", flood.code());
             return Poll::Ready(());
@@ -167,5 +185,6 @@ async fn keep_moving(charge: Charge, link: Rc<Link>, frames: h2::client::Connect
     })
     .await;
     link.is_over.set(true);
+    link.greeted.notify_waiters();
     drop(charge);
 }

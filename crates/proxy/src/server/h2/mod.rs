@@ -142,7 +142,7 @@ async fn open(
     let timeouts = &attempt.pool.config.timeouts;
     let connected = unless_broken(&client.stream, connect(&client.worker, server, timeouts.connect, b"")).await;
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
-    record::connect(attempt, connected.is_ok());
+    record::connect((attempt.pool, attempt.index), connected.is_ok());
     match connected {
         Ok(stream) => Link::open(&client.worker, stream, timeouts.keep).await.ok_or(Kind::ServerLost.into()),
         Err(error) => {
