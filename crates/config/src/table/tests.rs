@@ -41,6 +41,7 @@ fn every_default_is_a_value_that_its_word_takes() {
 }
 
 /// A configuration around an example of each place.
+// long: one arm a place
 fn around(context: Context, example: &str) -> String {
     let pool = "pool p {\n server x 10.9.9.9:80\n}\npool api {\n server x 10.9.9.8:80\n}\n";
     let names = ["search", "www", "beta", "debug"];
