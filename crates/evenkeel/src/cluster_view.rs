@@ -61,7 +61,7 @@ fn node(peer: &PeerView, status: &ClusterStatus) -> NodeReport {
         reaches: peer.reaches,
         other_config: peer.is_other_config,
         refused: peer.refused,
-        shares: link.since.is_some(),
+        shares: link.since.is_some() && link.trouble.is_none(),
         share_trouble: link.trouble,
         sessions_sent: link.sent,
         sessions_received: link.received,

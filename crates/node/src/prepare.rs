@@ -22,7 +22,7 @@ use crate::door::AdminDoor;
 use crate::logs::{self, OpenedLogs};
 use crate::origin::{Loading, Origin, Texts};
 use crate::pages::{self, Pages};
-use crate::secrets::TokenKeys;
+use crate::secrets::{self, TokenKeys};
 
 /// A configuration with everything that it needs, ready to be applied.
 pub(crate) struct Prepared {
@@ -125,17 +125,20 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
         return Err(Refusal::of_diagnostics(&loaded.diagnostics, &loaded.sources));
     };
     let opened = bind(&config, running.config, running.workers, &loaded)?;
+    let cluster_keys = cluster_keys(running.config, &config)?;
+    // A node that starts under the new key makes tickets of it.
+    let secret = config.cluster.as_ref().filter(|_| cluster_keys.is_some()).map(|it| secrets::read_private(&it.key));
+    let tls = secret.and_then(Result::ok).map(|secret| running.tls.sharing(&secret));
     let known = Known {
         keys: running.keys,
         logs: running.logs,
         own_secret: running.own_secret,
         admin: running.admin,
         dns: running.dns,
-        tls: running.tls,
+        tls: tls.as_ref().unwrap_or(running.tls),
     };
     let resources = gather(&config, &known, &loaded)?;
     let dns_opened = dns::bind(&config, running.config, running.workers, &loaded)?;
-    let cluster_keys = cluster_keys(running.config, &config)?;
     let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
     let dns_closed = dns::gone(running.config, &config);

@@ -112,14 +112,9 @@ impl State {
         seed.ok_or_else(|| format!("`{HASH_SEED}` is too short"))
     }
 
-    /// The seed of the names of sessions that this node shares with others: that of its first start, so that a new key of
-    /// the cluster changes no name.
-    pub(crate) fn cluster_seed(&self, first: [u8; 16]) -> [u8; 16] {
-        let known = self.read(CLUSTER_SEED).and_then(|bytes| <[u8; 16]>::try_from(bytes.as_slice()).ok());
-        if known.is_none() {
-            let _is_written = self.write(CLUSTER_SEED, &first);
-        }
-        known.unwrap_or(first)
+    /// Where the seed of the names of sessions that this node shares with others is kept.
+    pub(crate) fn cluster_seed(&self) -> Option<PathBuf> {
+        self.path(CLUSTER_SEED)
     }
 
     /// What the last process held the servers for; nothing where that is unknown or unreadable.

@@ -66,7 +66,7 @@ impl Pair {
         pair
     }
 
-    fn launch(&self, node: u8) -> Process {
+    pub(crate) fn launch(&self, node: u8) -> Process {
         self.launch_under(node, &[])
     }
 
@@ -429,11 +429,22 @@ fn a_session_of_tls_goes_on_at_the_other_node() {
         let run = Command::new("ip").args(["netns", "exec", &space, "sh", "-c", &line]).output().unwrap();
         String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr)
     };
-    for version in ["-tls1_3", "-tls1_2"] {
+    let resume = |version: &str| {
         let session = pair.scratch.file(version).display().to_string();
         let first = ask(1, version, &format!("-sess_out {session}"));
         assert!(first.contains("New, TLSv1"), "{first}");
-        let again = ask(2, version, &format!("-sess_in {session}"));
+        ask(2, version, &format!("-sess_in {session}"))
+    };
+    for version in ["-tls1_3", "-tls1_2"] {
+        let again = resume(version);
         assert!(again.contains("Reused, TLSv1") && again.contains("\r\n\r\nr"), "{again}");
     }
+    // With another key, which the first has by a reload and the second by its start.
+    std::fs::write(pair.scratch.file("key"), "n".repeat(40)).unwrap();
+    assert!(pair.command(1, &["reload"]));
+    let again = resume("-tls1_3");
+    assert!(again.contains("New, TLSv1"), "{again}");
+    assert!(pair.command(2, &["reload"]));
+    let again = resume("-tls1_3");
+    assert!(again.contains("Reused, TLSv1"), "{again}");
 }

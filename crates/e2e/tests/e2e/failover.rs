@@ -321,3 +321,41 @@ fn keys_change_in_three_rounds_and_nobody_is_unheard() {
     assert!(pair.order(2, &["takeover", "web"]));
     pair.await_owner(2);
 }
+
+#[test]
+fn a_node_that_is_made_anew_after_a_change_of_keys_names_sessions_as_the_others_do() {
+    let name = "a_node_that_is_made_anew_after_a_change_of_keys_names_sessions_as_the_others_do";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let pool = "pool app {\n    sticky learn APPSESSION\n    server a 10.77.0.3:8081\n}\n";
+    let mut pair = Pair::start_serving(&format!("{pool}http :80 {{\n    route * to=app\n}}\n"));
+    application(&pair, 8081, "a");
+    let share =
+        |pair: &Pair, node: u8| pair.report(node).filter(|report| report["nodes"][0]["shares"] == true).map(|_| ());
+    await_for("sessions to be shared", PATIENCE, || share(&pair, 1).and_then(|()| share(&pair, 2)));
+    // The same file says another key, and the second machine is a new one.
+    std::fs::write(pair.scratch.file("key"), "n".repeat(40)).unwrap();
+    assert!(pair.command(1, &["reload"]));
+    pair.node(2).kill();
+    std::fs::remove_dir_all(pair.scratch.file("state2")).unwrap();
+    let again = pair.launch(2);
+    pair.nodes[1] = again;
+    for (node, what) in [(1, "restart lb2"), (2, "restart this node")] {
+        await_for(what, PATIENCE, || {
+            let report = pair.report(node)?;
+            report["nodes"][0]["share_trouble"].as_str()?.contains(what).then_some(())
+        });
+        assert_eq!(share(&pair, node), None);
+    }
+    pair.node(2).kill();
+    let again = pair.launch(2);
+    pair.nodes[1] = again;
+    await_for("sessions to be shared again", PATIENCE, || share(&pair, 1).and_then(|()| share(&pair, 2)));
+    let (_, began) = from_client(&pair, || await_for("an answer", PATIENCE, || visit(None)));
+    assert!(began.is_some());
+    await_for("the session to be told", PATIENCE, || {
+        let received = |node: u8| pair.report(node)?["nodes"][0]["sessions_received"].as_u64();
+        (received(1)? + received(2)? > 0).then_some(())
+    });
+}

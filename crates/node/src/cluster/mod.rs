@@ -42,7 +42,7 @@ use crate::supervisor::Event;
 use crate::tasks::{self, Ending};
 
 use hand::{Address, Order, Setup};
-use share::{Peer, Sharing};
+use share::{Peer, SeedFile, Sharing};
 use telling::Teller;
 use thread::{Command, Heart, Line, PingNode};
 
@@ -104,7 +104,8 @@ pub(crate) fn ready(
     let settings =
         settings(cluster, me).map_err(|error| Refusal::plain(format!("cluster `{}`: {error}", cluster.name)))?;
     let keys = keys(cluster)?;
-    let (seed, shared_keys) = (state.cluster_seed(keys.seed()), keys.clone());
+    let seeds = SeedFile::new(state.cluster_seed());
+    let (seed, shared_keys) = (seeds.seed(keys.seed(), clock::unix_now().as_secs()), keys.clone());
     let routes = routes(cluster, me);
     let mut paths = Vec::with_capacity(routes.len());
     for (own, peers) in &routes {
@@ -133,8 +134,8 @@ pub(crate) fn ready(
         need: cluster.ping.as_ref().map_or(0, |ping| ping.need),
         dead: cluster.beat.dead,
         name: cluster.nodes.get(me).map(|node| Arc::clone(&node.name)).unwrap_or_default(),
-        sharing: sharing(cluster, me, shared_keys)?,
-        seed,
+        sharing: Sharing { seed, seeds, ..sharing(cluster, me, shared_keys)? },
+        seed: seed.bytes(),
         ticket_secret,
     })
 }
@@ -150,7 +151,7 @@ impl Ready {
         let ending = Ending::new();
         let name = Arc::clone(&self.name);
         let line = Line::new(commands, Arc::clone(&bell));
-        let sharing = std::mem::take(&mut self.sharing).start(shared, &self.seed, events)?;
+        let sharing = std::mem::take(&mut self.sharing).start(shared, events)?;
         let heart = self.heart(received, bell, events.clone(), &ending);
         tasks::start_thread(tasks::HEARTBEAT, None, events, move || heart.run())?;
         Ok(Cluster {
@@ -336,7 +337,8 @@ fn sharing(cluster: &config::Cluster, me: usize, keys: Keyring) -> Result<Sharin
         listeners.extend(bound);
     }
     let me = cluster.nodes.get(me).map_or(0, |node| name_id(&node.name));
-    Ok(Sharing { keys: Some(keys), cluster: name_id(&cluster.name), me, peers, listeners, own })
+    let cluster = name_id(&cluster.name);
+    Ok(Sharing { keys: Some(keys), cluster, me, peers, listeners, own, ..Sharing::default() })
 }
 
 fn pings(cluster: &config::Cluster) -> Result<Vec<PingNode>, Refusal> {

@@ -10,6 +10,7 @@
 
 mod line;
 mod news;
+mod seed;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,6 +32,8 @@ use tokio::task::spawn_local;
 
 use crate::supervisor::Event;
 use crate::tasks;
+
+pub(crate) use seed::{Seed, SeedFile};
 
 /// How long a connection may take to be there, hellos included.
 const GREETING: Duration = Duration::from_secs(2);
@@ -93,6 +96,9 @@ pub(super) struct Sharing {
     pub(super) listeners: Vec<TcpListener>,
     /// Where this node calls from, one address for each path.
     pub(super) own: Vec<IpAddr>,
+    /// The seed of the tables, and where it is kept.
+    pub(super) seed: Seed,
+    pub(super) seeds: SeedFile,
 }
 
 /// The thread at work. It ends when this is dropped.
@@ -123,22 +129,19 @@ struct Common {
     me: u32,
     peers: Vec<Peer>,
     secret: TableSecret,
+    seed: Seed,
+    seeds: SeedFile,
     shared: Arc<Shared>,
     board: Board,
     config: watch::Receiver<[u8; 8]>,
 }
 
 impl Sharing {
-    /// Starts the thread. `seed` is that of the tables.
+    /// Starts the thread.
     ///
     /// # Errors
     /// Where the system has no thread to give.
-    pub(super) fn start(
-        self,
-        shared: &Arc<Shared>,
-        seed: &[u8; 16],
-        events: &mpsc::Sender<Event>,
-    ) -> io::Result<SharingThread> {
+    pub(super) fn start(self, shared: &Arc<Shared>, events: &mpsc::Sender<Event>) -> io::Result<SharingThread> {
         let board = Board::default();
         let keys = self.keys.ok_or_else(|| io::Error::other("a channel needs the cluster's key"))?;
         for peer in &self.peers {
@@ -152,7 +155,9 @@ impl Sharing {
             cluster: self.cluster,
             me: self.me,
             peers: self.peers,
-            secret: TableSecret::derive(seed),
+            secret: TableSecret::derive(&self.seed.bytes()),
+            seed: self.seed,
+            seeds: self.seeds,
             shared: Arc::clone(shared),
             board: board.clone(),
             config: known,

@@ -3,7 +3,7 @@
 //! The invariant: an entry is told when its binding is news to the other side, or it was seen long after it was last told.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use evenkeel_balance::sessions::{Entry, SessionKey, SessionTable, TableWriter, r
 use evenkeel_model::{PoolName, caps};
 use evenkeel_net::clock;
 
-use super::Common;
 use super::line::{Line, Reader, Writer};
+use super::{Common, Seed};
 
 /// Between two looks for news: what a crash may cost of what was learned last.
 const LOOK: Duration = Duration::from_millis(200);
@@ -32,6 +32,8 @@ const SEEN: u32 = 10;
 
 const CONFIG: u8 = b'C';
 const SESSIONS: u8 = b'S';
+/// The seed of its tables, before all else.
+const SEED: u8 = b'Z';
 
 /// What the other side knows of a session.
 #[derive(Clone, Copy)]
@@ -49,7 +51,12 @@ struct Table {
 }
 
 /// What the other side knows, pool by pool.
-type Tables = RefCell<HashMap<PoolName, Table>>;
+#[derive(Default)]
+struct Tables {
+    known: RefCell<HashMap<PoolName, Table>>,
+    /// Whether it names sessions otherwise, so that no word of them is understood.
+    are_foreign: Cell<bool>,
+}
 
 /// Tells and hears until the line is over; why it is.
 pub(super) async fn exchange(common: &Common, name: &Arc<str>, line: Line) -> String {
@@ -73,6 +80,9 @@ async fn tell(common: &Common, name: &Arc<str>, mut writer: Writer, tables: &Tab
     let mut config = common.config.clone();
     config.mark_changed();
     let (mut whole_at, mut sign_at) = (clock::now(), clock::now());
+    if let Err(error) = writer.say(&[vec![SEED], common.seed.write()].concat()).await {
+        return crate::origin::words(&error);
+    }
     loop {
         let began = clock::now();
         let is_whole = began >= whole_at;
@@ -80,7 +90,8 @@ async fn tell(common: &Common, name: &Arc<str>, mut writer: Writer, tables: &Tab
             whole_at = began + WHOLE;
         }
         let mut told = 0;
-        for (pool, table) in common.shared.session_tables() {
+        let shared = if tables.are_foreign.get() { BTreeMap::new() } else { common.shared.session_tables() };
+        for (pool, table) in shared {
             for batch in news(&pool, &table, tables, is_whole) {
                 let mut frame = vec![SESSIONS];
                 let mut writing = TableWriter::begin(&common.secret, &mut frame);
@@ -109,7 +120,7 @@ async fn tell(common: &Common, name: &Arc<str>, mut writer: Writer, tables: &Tab
 
 /// Entries that the other side may not know, in batches.
 fn news(pool: &PoolName, table: &SessionTable, tables: &Tables, is_whole: bool) -> Vec<Vec<Entry>> {
-    let mut tables = tables.borrow_mut();
+    let mut tables = tables.known.borrow_mut();
     let told = tables.entry(pool.clone()).or_default();
     let changes = table.changes();
     if told.changes == Some(changes) && !is_whole {
@@ -152,6 +163,8 @@ async fn hear(
                 let digest = digest.first_chunk::<8>().copied();
                 common.board.with(name, |link| link.config = digest);
             }
+            Some((&SEED, bytes)) => tables.are_foreign.set(is_foreign(common, name, bytes).await),
+            Some((&SESSIONS, _)) if tables.are_foreign.get() => {}
             Some((&SESSIONS, sessions)) => match take(common, sessions, tables) {
                 Ok(count) => common.board.with(name, |link| link.received += count),
                 Err(why) => return why,
@@ -162,11 +175,25 @@ async fn hear(
     }
 }
 
+/// Whether the other node's names are none of ours. Then it is told what to do.
+async fn is_foreign(common: &Common, name: &Arc<str>, bytes: &[u8]) -> bool {
+    let Some(theirs) = Seed::read(bytes) else { return false };
+    let (seeds, ours, node) = (common.seeds.clone(), common.seed, Arc::clone(name));
+    let weighed = tokio::task::spawn_blocking(move || seeds.weigh(ours, theirs, &node)).await;
+    let trouble = weighed.unwrap_or_else(|panic| Some(format!("its seed could not be weighed: {panic}")));
+    if let Some(why) = &trouble {
+        tracing::warn!("learned sessions are not shared with node {name}: {why}");
+    }
+    let is_foreign = trouble.is_some();
+    common.board.with(name, |link| link.trouble = trouble);
+    is_foreign
+}
+
 fn take(common: &Common, sessions: &[u8], tables: &Tables) -> Result<u64, String> {
     let pieces =
         read_tables(sessions, &common.secret).map_err(|fault| format!("its sessions cannot be read: {fault}"))?;
     let (here, now) = (common.shared.session_tables(), clock::unix_now().as_secs());
-    let mut tables = tables.borrow_mut();
+    let mut tables = tables.known.borrow_mut();
     let mut count = 0;
     for (pool, piece) in pieces {
         let Some(table) = here.get(&pool) else { continue };
