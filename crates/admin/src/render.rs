@@ -4,10 +4,9 @@
 
 use std::fmt::{self, Write};
 
-use crate::report::{
-    CertificateReport, DrainReport, IntentReport, PoolReport, ReloadReport, ServerReport, StatusReport,
-};
+use crate::report::{DrainReport, IntentReport, PoolReport, ReloadReport, ServerReport, StatusReport};
 
+mod certificates;
 mod cluster;
 mod dns;
 mod looking;
@@ -85,6 +84,7 @@ fn write_status(to: &mut String, report: &StatusReport, look: Look) -> fmt::Resu
     facts(to, report)?;
     writeln!(to)?;
     listeners(to, report)?;
+    certificates::orders(to, report)?;
     let mut records = String::new();
     zonefiles::records(&mut records, report, look.colour)?;
     let used = to.lines().count().saturating_add(records.lines().count());
@@ -256,19 +256,10 @@ fn all_concerns(report: &StatusReport, colour: Colour) -> Vec<String> {
     }
     servers.sort_by_key(|(grave, ..)| *grave);
     lines.extend(servers.into_iter().map(|(_, pool, server)| concern(pool, server, colour)));
-    lines.extend(report.certificates.iter().filter(|it| it.is_ending()).map(certificate_concern));
+    lines.extend(certificates::concerns(report));
     lines.extend(zonefiles::concerns(report));
     lines.extend(own_concerns(report));
     lines
-}
-
-/// A certificate that clients will turn away from, or already do.
-fn certificate_concern(certificate: &CertificateReport) -> String {
-    let when = match u64::try_from(certificate.left_s) {
-        Ok(left) => format!("expires in {}", age(left)),
-        Err(_) => format!("expired {} ago", age(certificate.left_s.unsigned_abs())),
-    };
-    format!("the certificate {} of {} {when}", plain(&certificate.source), plain(&certificate.listener))
 }
 
 /// Why a pool serves nobody.

@@ -23,7 +23,7 @@ pub use self::dns::{
 };
 pub use self::sessions::{ServerSessionsReport, SessionListReport, SessionReport, SessionTableReport, SessionsChanged};
 pub use self::zonefile::{RecordReport, SetReport, SheetReport, ThenReport, ZonefileReport};
-pub use certificate::CertificateReport;
+pub use certificate::{AcmeReport, CertificateReport};
 pub use cluster::{ClusterReport, GroupReport, MoveReport, NodeReport, OtherViewReport, PathReport};
 pub use config::{ConfigDiff, ConfigText, HistoryEntry, TextFile};
 pub use route::{RouteFinding, RouteLooked, ServerFinding};
@@ -55,6 +55,9 @@ pub struct StatusReport {
     /// The certificates that listeners show.
     #[serde(default)]
     pub certificates: Vec<CertificateReport>,
+    /// The certificates that authorities are asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acme: Vec<AcmeReport>,
     /// What DNS was asked; absent without a `dns` block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsReport>,

@@ -217,14 +217,18 @@ codes! {
     E430 "an address with and without TLS"
         "A connection begins with TLS or without it, so one address cannot do both. Give `http` and `https` different ports.";
     E431 "a word about TLS where there is none"
-        "`cert` and `tls` of clients are words of `https` blocks.";
+        "`cert`, `acme` and `tls` of clients are words of `https` blocks.";
     E432 "a listener without a certificate"
-        "An `https` block shows a certificate to its clients: `cert FILE key=FILE`. For trying out, `cert self` makes one; browsers warn of it.";
+        "An `https` block shows a certificate to its clients: `cert FILE key=FILE`, or `acme MAIL` to have an authority make one. For trying\n\
+         out, `cert self` makes one; browsers warn of it.";
     E433 "servers with and without TLS in one line"
         "The servers of one pool are interchangeable, so all of them are spoken to alike.";
     E434 "a certificate that cannot be used"
         "The file is missing or unreadable for the user that the program becomes, holds no certificate or key, or the key is that of another\n\
          certificate. `openssl x509 -in FILE -noout -text` shows what is in it.";
+    E435 "a certificate that no authority gives"
+        "An authority signs names that it can look up, for somebody whom it can write to: give the `https` block its hosts, none of them an\n\
+         address, and `acme` a mail address. A wildcard is shown to it in DNS alone: `challenge=dns`, with a `zone` here that holds the host.";
 
     W501 "a pool that nothing leads to"
         "No route leads to the pool. It gets checks and no traffic.";
@@ -267,6 +271,9 @@ codes! {
     W524 "servers that need not prove who they are"
         "Whoever can get between us and a server can read and change everything. `ca=FILE` with the authority, or with the server's own\n\
          certificate, closes that.";
+    W525 "a port at which no authority asks"
+        "With `challenge=http` an authority asks on port 80 of each host, with `challenge=alpn` on port 443, whatever the ports of this\n\
+         configuration are. It is right where something in front sends those ports here.";
 }
 
 impl Code {

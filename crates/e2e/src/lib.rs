@@ -15,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 #![allow(clippy::disallowed_methods)] // it drives real processes: it reads the clock and waits for them
 
+pub mod authority;
 pub mod balancer;
 pub mod browser;
 pub mod database;

@@ -229,6 +229,7 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         listeners: listeners.collect(),
         pools: status.pools.iter().map(pool).collect(),
         certificates: status.certificates.iter().map(certificates::report).collect(),
+        acme: status.acme.iter().map(certificates::ordered).collect(),
         dns: (!status.running.dns.is_empty()).then(|| dns::report(&status.dns)),
         // It takes an answer of another thread, and is asked for by whoever wants the whole.
         cluster: None,

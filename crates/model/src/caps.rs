@@ -408,3 +408,12 @@ pub const TLS_HANDSHAKES: usize = 4096;
 
 /// Bytes of a file of certificates: a bundle of all the authorities that browsers believe has a quarter of it.
 pub const CERTIFICATE_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Hosts of one certificate that an authority is asked for: the customary one refuses more.
+pub const ACME_HOSTS: usize = 100;
+
+/// Bytes of an authority's answer: a chain of certificates has some kilobytes.
+pub const ACME_ANSWER_BYTES: usize = 256 * 1024;
+
+/// Texts that are shown to authorities at a time: one for each host of an order that is under way.
+pub const ACME_TEXTS: usize = 4096;

@@ -168,3 +168,8 @@ pub const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
 pub const RESOURCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// `every` of a unit or script: how often it is looked at while it runs.
 pub const RESOURCE_EVERY: Duration = Duration::from_secs(5);
+
+/// The authority that certificates are ordered from: it asks for no money, and its certificates are believed everywhere.
+pub const ACME_DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+/// Where the same authority gives certificates for trying out, which nobody believes, with limits that are hard to reach.
+pub const ACME_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";

@@ -26,6 +26,8 @@ pub use judge::problems;
 
 /// The protocols that are spoken inside of TLS to clients (ALPN), the preferred first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
+/// What stands for a certificate until an authority has given it.
+const STAND_IN: &str = "stand-in";
 /// HTTP/2, as ALPN calls it.
 const HTTP2: &[u8] = b"h2";
 
@@ -33,7 +35,7 @@ const HTTP2: &[u8] = b"h2";
 #[derive(Clone)]
 pub(crate) struct Tls {
     tickets: TicketKeys,
-    /// Certificates that the program made itself, by their hosts: a reload keeps them.
+    /// Certificates that the program made itself, stand-ins among them, by their hosts: a reload keeps them.
     own: HashMap<Vec<String>, Arc<Certificate>>,
     listeners: HashMap<ListenerName, Door>,
     pools: HashMap<PoolName, Way>,
@@ -45,11 +47,11 @@ pub(crate) struct Tls {
 
 /// Certificates of a listener that come from elsewhere than files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Installed {
+pub(crate) struct Installed {
     /// They are preferred to those from files, in their order.
-    pub certificates: Vec<Arc<Certificate>>,
+    pub(crate) certificates: Vec<Arc<Certificate>>,
     /// What an ACME authority is shown that looks whether a name is ours (RFC 8737), by name.
-    pub challenges: Vec<(String, Arc<Certificate>)>,
+    pub(crate) challenges: Vec<(String, Arc<Certificate>)>,
 }
 
 /// A certificate that a listener shows.
@@ -57,7 +59,7 @@ pub struct Installed {
 pub struct ShownCertificate {
     /// The listener.
     pub listener: ListenerName,
-    /// Where it comes from: a file, `self`, or `installed:` and its first host.
+    /// Where it comes from: a file, `self`, `acme:` and its first host, or `stand-in` until that is there.
     pub source: String,
     /// The hosts and addresses that it is for.
     pub names: Vec<String>,
@@ -103,6 +105,16 @@ struct Door {
     sources: Vec<String>,
     min: TlsMin,
     clients: Option<ClientAuthority>,
+}
+
+impl Door {
+    /// The certificates with where they come from, without stand-ins for what is there.
+    fn in_use(&self, installed: Option<&Installed>) -> impl Iterator<Item = (&String, &Arc<Certificate>)> {
+        let there = installed.map(|it| it.certificates.as_slice()).unwrap_or_default();
+        let is_there = |host: &String| there.iter().any(|it| it.facts().names.hosts.contains(host));
+        let all = self.sources.iter().zip(&self.certificates);
+        all.filter(move |(source, it)| *source != STAND_IN || !it.facts().names.hosts.iter().all(is_there))
+    }
 }
 
 /// The side towards a pool's servers, and what it was made of.
@@ -210,11 +222,10 @@ impl Tls {
             let installed = self.installed.get(name).into_iter().flat_map(|it| &it.certificates);
             let installed = installed.map(|it| {
                 let host = it.facts().names.hosts.first().map_or("", String::as_str);
-                (format!("installed:{host}"), it)
+                (format!("acme:{host}"), it)
             });
-            let of_files =
-                self.listeners.get(name).into_iter().flat_map(|it| it.sources.iter().cloned().zip(&it.certificates));
-            let every = installed.chain(of_files);
+            let of_files = self.listeners.get(name).into_iter().flat_map(|it| it.in_use(self.installed.get(name)));
+            let every = installed.chain(of_files.map(|(source, it)| (source.clone(), it)));
             shown.extend(every.map(|(source, certificate)| ShownCertificate::of(name, source, certificate, now)));
         }
         shown
@@ -281,7 +292,7 @@ impl Tls {
                 let staple = staple.as_deref().map(read).transpose()?;
                 read_certificate(cert, key, staple)
             }
-            CertificateSource::Own { hosts } => {
+            CertificateSource::Own { hosts } | CertificateSource::StandIn { hosts } => {
                 let made = match self.own.get(hosts).or_else(|| own.get(hosts)) {
                     Some(known) => Arc::clone(known),
                     None => Arc::new(Certificate::self_signed(hosts).map_err(|error| error.to_string())?),
@@ -328,7 +339,8 @@ impl Tls {
     fn rebuild(&mut self, listener: &ListenerName) -> Result<(), String> {
         let Some(door) = self.listeners.get(listener) else { return Ok(()) };
         let installed = self.installed.get(listener).cloned().unwrap_or_default();
-        let certificates = installed.certificates.into_iter().chain(door.certificates.iter().cloned()).collect();
+        let of_files = door.in_use(self.installed.get(listener)).map(|(_, certificate)| Arc::clone(certificate));
+        let certificates = installed.certificates.into_iter().chain(of_files).collect();
         let acceptor = Acceptor::new(AcceptorOptions {
             certificates: CertificateSet::new(certificates).with_challenges(installed.challenges),
             min: version(door.min),
@@ -352,6 +364,7 @@ fn source_name(source: &CertificateSource) -> String {
     match source {
         CertificateSource::Files { cert, .. } => cert.display().to_string(),
         CertificateSource::Own { .. } => "self".to_owned(),
+        CertificateSource::StandIn { .. } => STAND_IN.to_owned(),
     }
 }
 

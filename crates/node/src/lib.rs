@@ -19,6 +19,7 @@ pub mod tasks;
 
 pub mod cluster;
 
+mod acme;
 mod beside;
 mod certificates;
 mod command;
@@ -52,8 +53,9 @@ pub mod zonefile;
 #[cfg(test)]
 mod scratch;
 
+pub use acme::AcmeStatus;
 pub use beside::{chance, run_beside};
-pub use certificates::{Installed, ShownCertificate, problems as tls_problems};
+pub use certificates::{ShownCertificate, problems as tls_problems};
 pub use compare::{Comparison, NoSuch, Which};
 pub use dns::{
     Answered, BalancedStatus, ChosenServer, DnsAsked, DnsTotals, LookedUp, ZoneStatus, look_up,

@@ -13,12 +13,10 @@ use std::pin::Pin;
 use std::thread;
 
 use evenkeel_config::Loaded;
-use evenkeel_model::ListenerName;
 use evenkeel_model::config::{Ceiling, Process};
 use evenkeel_proxy::{Explanation, Question};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::certificates::Installed;
 use crate::compare::{Comparison, NoSuch, Sources, Which};
 use crate::dns::{Answered, DnsAsked, ZoneStatus};
 use crate::door::Doors;
@@ -242,17 +240,6 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Node { order, reply }).await.map_err(|Gone| SteerError::Stopping)?;
         answer.await.unwrap_or(Err(SteerError::Stopping))
-    }
-
-    /// Has a listener show certificates that come from elsewhere than files, in place of those that it got so before. `Ok`
-    /// means that new connections see them; those that stand are left alone.
-    ///
-    /// # Errors
-    /// In a sentence, where there is no such listener with TLS, or the node has ended.
-    pub async fn install_certificates(&self, listener: ListenerName, installed: Installed) -> Result<(), String> {
-        let (reply, answer) = oneshot::channel();
-        self.order(Order::Install { listener, installed, reply }).await.map_err(|gone| gone.to_string())?;
-        answer.await.unwrap_or_else(|_| Err(Gone.to_string()))
     }
 
     /// What would become of a request at this moment.

@@ -255,20 +255,41 @@ impl State {
         self.dir.as_ref().map(|dir| dir.join(name))
     }
 
-    fn read(&self, name: &str) -> Option<Vec<u8>> {
+    /// A file of the directory, if it is there and of a size that ours have.
+    pub(crate) fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.path(name)?;
         let size = std::fs::metadata(&path).ok()?.len();
         (size <= MOST_BYTES).then(|| std::fs::read(&path).ok()).flatten()
     }
 
-    /// A full disk costs what would have been remembered, and nothing else.
-    fn write(&self, name: &str, bytes: &[u8]) -> bool {
+    /// Replaces a file of the directory, and says whether that was done: a full disk costs what would have been
+    /// remembered, and nothing else.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> bool {
         let Some(path) = self.path(name) else { return false };
         let written = files::write_atomic(&path, bytes, FILE_MODE);
         if let Err(error) = &written {
             tracing::warn!("`{}` could not be written: {}", path.display(), words(error));
         }
         written.is_ok()
+    }
+
+    /// Takes a file out of the directory, if it is there.
+    pub(crate) fn remove(&self, name: &str) {
+        let Some(path) = self.path(name) else { return };
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("`{}` could not be removed: {}", path.display(), words(&error));
+        }
+    }
+
+    /// The names of files that begin so, in their order.
+    pub(crate) fn names(&self, beginning: &str) -> Vec<String> {
+        let entries = self.dir.as_ref().and_then(|dir| std::fs::read_dir(dir).ok());
+        let names = entries.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| name.starts_with(beginning)).collect();
+        names.sort_unstable();
+        names
     }
 }
 

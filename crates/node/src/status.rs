@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::acme::AcmeStatus;
 use crate::certificates::ShownCertificate;
 use crate::dns::DnsTotals;
 use crate::zonefile::ZonefileReport;
@@ -48,6 +49,8 @@ pub struct NodeStatus {
     pub zonefiles: Arc<Vec<ZonefileReport>>,
     /// The certificates that listeners show.
     pub certificates: Vec<ShownCertificate>,
+    /// The certificates that authorities are asked for.
+    pub acme: Vec<AcmeStatus>,
     /// What DNS has answered since the start.
     pub dns: DnsTotals,
     /// Client connections open now.

@@ -122,6 +122,14 @@ pub const WATCHDOG: Task = Task {
     does: "asks every worker for a sign of life, and tells the service manager",
     end: "the control thread ends",
 };
+/// One certificate of an authority.
+pub const ACME: Task = Task {
+    name: "acme",
+    place: Place::Control,
+    owner: "the orders",
+    does: "has a certificate made and renewed by an authority",
+    end: "its `acme` leaves the configuration, or the process stops",
+};
 /// The control socket's service.
 pub const SERVICE: Task = Task {
     name: "service",
@@ -167,7 +175,7 @@ pub const HEARTBEAT: Task = Task {
 };
 
 /// The table.
-pub const TASKS: [Task; 15] = [
+pub const TASKS: [Task; 16] = [
     CONTROL,
     WORKER,
     DNS,
@@ -177,6 +185,7 @@ pub const TASKS: [Task; 15] = [
     SIGNALS,
     PROBE,
     LOOKUP,
+    ACME,
     WATCHDOG,
     SERVICE,
     ZONEFILE,

@@ -266,6 +266,12 @@ impl Exchange {
 /// From a request's head to its record.
 pub(crate) async fn run(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) -> Next {
     let mut flow = route::choose(client, desk, exchange);
+    // An authority that looks whether the host is ours knows of no route, and follows no rule of ours.
+    if let Some(proof) = respond::proof(client, desk) {
+        let next = Box::pin(respond::with_proof(client, desk, exchange, &proof)).await;
+        record::exchange(client, desk, exchange);
+        return next;
+    }
     if !matches!(flow, Flow::Fail(_))
         && let Err(error) = guard::admit(client, desk)
     {

@@ -29,6 +29,9 @@ use crate::wire::{Wire, WriteFailed, write_all};
 /// How long the rest of a body that nobody wants may take to arrive.
 const DISCARD_WITHIN: Duration = Duration::from_secs(1);
 
+/// Below which path authorities look whether a host is ours (RFC 8555 section 8.3).
+const PROOFS: &[u8] = b"/.well-known/acme-challenge/";
+
 /// Methods that routes and servers may be asked with; `CONNECT` and `TRACE` are refused.
 const ALLOWED: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -201,6 +204,19 @@ pub(crate) async fn by_route(
     };
     edit(&mut fields, desk, exchange, &site.response_edits, &route.response_edits);
     Ok(send(client, desk, exchange, status, &fields, &body).await)
+}
+
+/// What an authority is to be told, where the request asks for a token that we were given. Any other one is the routes'.
+pub(crate) fn proof(client: &Client, desk: &Desk) -> Option<String> {
+    let token = desk.request.path(desk.input.written()).strip_prefix(PROOFS)?;
+    let asks = matches!(desk.request.method(), Method::Get | Method::Head);
+    client.worker.shared.proof(token).filter(|_| asks)
+}
+
+/// Tells it.
+pub(crate) async fn with_proof(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange, proof: &str) -> Next {
+    let fields = [(b"Content-Type".to_vec(), b"application/octet-stream".to_vec())];
+    send(client, desk, exchange, 200, &fields, proof.as_bytes()).await
 }
 
 /// Answers with an error page.

@@ -44,6 +44,8 @@ pub struct Shared {
     rejected: Mutex<BTreeMap<&'static str, u64>>,
     leaving: Leaving,
     handshakes_failed: Mutex<BTreeMap<&'static str, u64>>,
+    /// What authorities are told that look whether a host is ours, by token. Locked by requests for their path alone.
+    proofs: Mutex<HashMap<String, String>>,
 }
 
 /// A failure of a server that live traffic saw, for the health keeper.
@@ -176,7 +178,19 @@ impl Shared {
             rejected: Mutex::default(),
             leaving: Leaving::default(),
             handshakes_failed: Mutex::default(),
+            proofs: Mutex::default(),
         })
+    }
+
+    /// What authorities are told from now on that look whether a host is ours, by token (RFC 8555 section 8.3).
+    pub fn set_proofs(&self, proofs: HashMap<String, String>) {
+        *lock(&self.proofs) = proofs;
+    }
+
+    /// What is told to who asks for a token.
+    pub(crate) fn proof(&self, token: &[u8]) -> Option<String> {
+        let token = std::str::from_utf8(token).ok()?;
+        lock(&self.proofs).get(token).cloned()
     }
 
     /// These addresses leave this machine, and no others: connections to them end with the answer under way.

@@ -26,6 +26,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("kzonecheck", "knot-dnssecutils", "another judge of zones"),
     ("nsd", "nsd", "the parents of a zone that nodes answer"),
     ("gdnsd", "gdnsd", "a name server that answers by health, to measure beside"),
+    ("pebble", "pebble", "an authority that gives certificates, and is strict"),
     ("zonemaster-cli", "zonemaster-cli", "a judge of delegations"),
     ("unbound", "unbound", "a resolver"),
     ("kresd", "knot-resolver", "another resolver"),

@@ -7,8 +7,8 @@
 
 use super::write::Sink;
 use crate::report::{
-    DnsReport, GroupReport, ListenerReport, NodeReport, PoolReport, ServerReport, StatusReport, TrafficReport,
-    ZonefileReport,
+    AcmeReport, DnsReport, GroupReport, ListenerReport, NodeReport, PoolReport, ServerReport, StatusReport,
+    TrafficReport, ZonefileReport,
 };
 
 /// One family of metrics.
@@ -131,6 +131,12 @@ pub const FAMILIES: &[Family] = &[
         |report, sink| report.totals.handshakes_failed.iter().for_each(|(code, count)| sink.put(&[code], *count))),
     gauge("evenkeel_certificate_expiry_timestamp_seconds", &["listener", "source"], "Until when a certificate holds, since 1970",
         |report, sink| report.certificates.iter().for_each(|it| sink.put(&[&it.listener, &it.source], it.not_after))),
+    gauge("evenkeel_acme_expiry_timestamp_seconds", &["listener", "host"], "Until when the certificate that an authority gave for a host and its block holds, since 1970; 0 while there is none",
+        |report, sink| report.acme.iter().for_each(|it| sink.put(&[&it.listener, first_host(it)], it.expires.unwrap_or(0)))),
+    gauge("evenkeel_acme_next_try_timestamp_seconds", &["listener", "host"], "When it is ordered next, since 1970",
+        |report, sink| report.acme.iter().for_each(|it| sink.put(&[&it.listener, first_host(it)], it.next_try))),
+    gauge("evenkeel_acme_failures", &["listener", "host"], "Orders of it that failed since the last one that did not",
+        |report, sink| report.acme.iter().for_each(|it| sink.put(&[&it.listener, first_host(it)], u64::from(it.failures)))),
     counter("evenkeel_retries_total", &[], "Attempts at a server beyond a request's first",
         |report, sink| sink.put(&[], report.totals.retries)),
     counter("evenkeel_tunnels_total", &[], "Connections upgraded (WebSocket) and tunnelled",
@@ -281,6 +287,10 @@ pub const FAMILIES: &[Family] = &[
     gauge("evenkeel_zonefile_round_timestamp_seconds", &[], "When the block that was looked at longest ago was, since 1970; 0 before that",
         |report, sink| sink.put(&[], report.zonefiles.iter().map(|block| block.last_round.unwrap_or(0)).min().unwrap_or(0))),
 ];
+
+fn first_host(acme: &AcmeReport) -> &str {
+    acme.hosts.first().map_or("", String::as_str)
+}
 
 fn each_dns(report: &StatusReport, mut put: impl FnMut(&DnsReport)) {
     if let Some(dns) = &report.dns {

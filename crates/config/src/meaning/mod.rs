@@ -3,6 +3,7 @@
 //! The invariant: where no error was reported, on the way here or in here, the configuration that comes out is valid; where one was,
 //! nobody gets to see it.
 
+mod acme;
 mod admin;
 mod cluster;
 mod dns;
@@ -66,12 +67,15 @@ struct Building<'a> {
     places: Places,
     /// Each route's pool with the word that names it.
     wanted: Vec<(Word, PoolName)>,
+    /// Certificates that authorities are asked for.
+    ordered: Vec<acme::Ordered>,
     out: &'a mut Diagnostics,
 }
 
 /// Builds the configuration that the statements describe. It is to be used only if no error was reported.
 pub(crate) fn build(top: &Entries, out: &mut Diagnostics) -> (Config, Places) {
-    let mut building = Building { top, config: Config::default(), places: Places::default(), wanted: Vec::new(), out };
+    let (config, places) = (Config::default(), Places::default());
+    let mut building = Building { top, config, places, wanted: Vec::new(), ordered: Vec::new(), out };
     building.config.process = process::process(top);
     building.pools_and_listeners();
     admin::admin(&mut building);
@@ -89,6 +93,9 @@ pub(crate) fn build(top: &Entries, out: &mut Diagnostics) -> (Config, Places) {
     }
     if !building.out.has_errors() {
         tcp::complain_of_pools(&building.config, top, building.out);
+    }
+    if !top.flawed {
+        acme::complain(&building.ordered, &building.config, building.out);
     }
     if !building.out.has_errors() {
         reach::warn(&building.config, top, building.out);

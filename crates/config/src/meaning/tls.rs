@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use evenkeel_model::config::{CertificateSource, ClientCertificates, HostPattern, ListenerTls, PoolTls, TlsMin};
 
-use super::Building;
 use super::listener::{Group, Shared};
+use super::{Building, acme};
 use crate::entry::Entry;
 use crate::table::Context;
 use crate::value::Value;
@@ -63,21 +63,30 @@ fn of_blocks(building: &mut Building<'_>, group: &Group<'_>) -> ListenerTls {
             }
         }
     }
-    if certificates.is_empty() && group.blocks.iter().all(|block| block.is_sound()) {
+    let mut ordered = Vec::new();
+    for block in &group.blocks {
+        let Some(wanted) = acme::of_block(building, group.addr, block) else { continue };
+        certificates.push(CertificateSource::StandIn { hosts: wanted.hosts.clone() });
+        spans.push(block.entry("acme").map_or(block.span, |entry| entry.span));
+        ordered.push(wanted);
+    }
+    let has_order = group.blocks.iter().any(|block| block.entry("acme").is_some());
+    if certificates.is_empty() && !has_order && group.blocks.iter().all(|block| block.is_sound()) {
         building
             .out
             .report(Code::E432, group.span, format!("`https {}` has no certificate", group.name))
-            .help("name its files, `cert FILE key=FILE`, or write `cert self` to try out");
+            .help("name its files, `cert FILE key=FILE`, have one made, `acme MAIL`, or write `cert self` to try out");
     }
     building.places.certificates.insert(group.name.clone(), spans);
     let shared = Shared { top: None, blocks: &group.blocks, word: "tls" };
     let min = min(shared.value("min", building.out).as_ref());
     let clients = clients(building, group, &shared);
-    ListenerTls { certificates, min, clients }
+    ListenerTls { certificates, acme: ordered, min, clients }
 }
 
 fn complain_of_words(block: &Entry, out: &mut Diagnostics) {
-    let is_ours = |entry: &&Entry| matches!(entry.directive.opens, Some(Context::Cert | Context::ClientTls));
+    let is_ours =
+        |entry: &&Entry| matches!(entry.directive.opens, Some(Context::Cert | Context::Acme | Context::ClientTls));
     for entry in block.entries.iter().filter(is_ours) {
         let name = entry.directive.name;
         out.report(Code::E431, entry.span, format!("`{name}` is about TLS, and an `http` block speaks none"))
@@ -146,7 +155,7 @@ fn min(value: Option<&Value>) -> TlsMin {
     }
 }
 
-fn path(entry: &Entry, option: &str) -> Option<PathBuf> {
+pub(super) fn path(entry: &Entry, option: &str) -> Option<PathBuf> {
     match entry.option(option) {
         Some(Value::Path(path)) => Some(path.clone()),
         _ => None,

@@ -65,6 +65,8 @@ pub enum Context {
     Max,
     /// `cert`
     Cert,
+    /// `acme`
+    Acme,
     /// `tls` of clients
     ClientTls,
     /// `tls` of servers
@@ -129,7 +131,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, outermost first.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::Top,
         Self::Limits,
         Self::Admin,
@@ -150,6 +152,7 @@ impl Context {
         Self::ClientTimeout,
         Self::Max,
         Self::Cert,
+        Self::Acme,
         Self::ClientTls,
         Self::ServerTls,
         Self::Pool,
@@ -205,6 +208,7 @@ impl Context {
             Self::ClientTimeout | Self::ServerTimeout | Self::TcpTimeout => "timeout",
             Self::Max => "max",
             Self::Cert => "cert",
+            Self::Acme => "acme",
             Self::ClientTls | Self::ServerTls => "tls",
             Self::Pool => "pool",
             Self::Server => "server",

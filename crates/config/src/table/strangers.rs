@@ -2,7 +2,6 @@
 
 /// Words of the language whose feature this version does not have, with what they are for.
 pub static LATER: &[(&str, &str)] = &[
-    ("acme", "certificates made and renewed by itself"),
     ("udp", "balancing UDP"),
     ("cache", "keeping answers"),
     ("compress", "compressing answers"),

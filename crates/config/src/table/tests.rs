@@ -41,6 +41,7 @@ fn every_default_is_a_value_that_its_word_takes() {
 }
 
 /// A configuration around an example of each place.
+// long: one arm a place
 fn around(context: Context, example: &str) -> String {
     let pool = "pool p {\n server x 10.9.9.9:80\n}\npool api {\n server x 10.9.9.8:80\n}\n";
     let names = ["search", "www", "beta", "debug"];
@@ -68,8 +69,12 @@ fn around(context: Context, example: &str) -> String {
         | Context::GroupService => around_in_cluster(example),
         Context::Top | Context::Limits => format!("{example}\nhttp :80 {{\n to 10.0.0.1:80\n}}\n"),
         Context::Http | Context::Respond | Context::Redirect if example.starts_with("http ") => example.to_owned(),
-        Context::Cert | Context::ClientTls => around_tls(example),
-        Context::Http if example.starts_with("cert") || example.starts_with("tls ") => around_tls(example),
+        Context::Cert | Context::Acme | Context::ClientTls => around_tls(example),
+        Context::Http
+            if ["acme ", "cert"].iter().any(|word| example.starts_with(word)) || example.starts_with("tls ") =>
+        {
+            around_tls(example)
+        }
         Context::Http if find(example.split(' ').next().unwrap(), Context::Pool).is_some() => {
             format!("http :80 {{\n to 10.0.0.1:80\n {example}\n}}\n")
         }
@@ -120,7 +125,7 @@ fn around_tcp(example: &str) -> String {
 /// A listener with TLS needs a certificate.
 fn around_tls(example: &str) -> String {
     let cert = if example.starts_with("cert") { "" } else { "cert self\n " };
-    format!("https :443 {{\n {cert}{example}\n to 10.0.0.1:80\n}}\n")
+    format!("https :443 shop.example.com {{\n {cert}{example}\n to 10.0.0.1:80\n}}\n")
 }
 
 /// A zone that is made needs its servers, and answers by health their pools.

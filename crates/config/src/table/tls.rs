@@ -1,5 +1,8 @@
 //! Words about TLS: listeners, certificates, and the way to servers. A catalogue.
 
+use evenkeel_model::config::AcmeChallenge;
+use evenkeel_model::defaults;
+
 use super::{Context, Directive, Kind, ROW, Repeat, any, one};
 
 pub(super) static ROWS: &[Directive] = &[
@@ -11,7 +14,7 @@ pub(super) static ROWS: &[Directive] = &[
         repeat: Repeat::Many,
         otherwise: "none",
         doc: "Takes HTTP requests over TLS at an address, for all hosts or for those named.",
-        more: "As `http`, with at least one `cert`. Blocks of one address share their certificates: a client gets the one for the very host \
+        more: "As `http`, with at least one `cert` or `acme`. Blocks of one address share their certificates: a client gets the one for the very host \
                that it asks for, else a wildcard's, else the first. TLS 1.2 and 1.3 are spoken, and sessions are resumed by tickets, which in a \
                cluster every node takes.",
         example: "https :443 shop.example.com {\n    cert /etc/ssl/shop.pem key=/etc/ssl/private/shop.key\n    to 10.0.0.11:8080 10.0.0.12:8080\n}",
@@ -50,6 +53,52 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "An answer of the authority's OCSP service, in DER, to be shown with the certificate.",
         more: "Fetch it with `openssl ocsp … -respout FILE`, and reload.",
         example: "cert /etc/ssl/shop.pem key=/etc/ssl/private/shop.key staple=/var/lib/shop.ocsp",
+        ..ROW
+    },
+    Directive {
+        name: "acme",
+        within: &[Context::Http],
+        args: &[one("MAIL", Kind::Text)],
+        opens: Some(Context::Acme),
+        otherwise: "none",
+        doc: "Has an authority make a certificate for the block's hosts, and renews it (ACME).",
+        more: "It is ordered when the program starts, and renewed when the authority says so or after two thirds of its life. Account, key and \
+               certificate are kept in the `state` directory. Until the first one is there, clients get one that the program made itself; whatever \
+               fails later, the last one stays in use. The authority may write to MAIL, and with this word you agree to its terms.",
+        example: "acme ops@example.com",
+        ..ROW
+    },
+    Directive {
+        name: "directory",
+        within: &[Context::Acme],
+        args: &[one("URL", Kind::Text)],
+        default: Some(|| defaults::ACME_DIRECTORY.to_owned()),
+        doc: "The directory of the authority: a URL, or `staging`.",
+        more: "Let's Encrypt is asked unless another one is named. `staging` is its place for trying out: its limits are hard to reach, and no browser \
+               believes its certificates.",
+        example: "acme ops@example.com directory=staging",
+        ..ROW
+    },
+    Directive {
+        name: "ca",
+        within: &[Context::Acme],
+        args: &[one("FILE", Kind::Path)],
+        otherwise: "the authorities that the system believes",
+        doc: "Who signed the certificate of the authority's own web server, in PEM.",
+        more: "For an authority inside your network.",
+        example: "acme ops@example.com directory=https://ca.internal/acme/directory ca=/etc/ssl/internal-ca.pem",
+        ..ROW
+    },
+    Directive {
+        name: "challenge",
+        within: &[Context::Acme],
+        args: &[one("HOW", Kind::Choice(&["http", "alpn", "dns"]))],
+        default: Some(|| AcmeChallenge::default().as_str().to_owned()),
+        doc: "How the authority is shown that the hosts are yours.",
+        more: "`http`: it asks on port 80 of each host, and every `http` listener here answers, before any route. `alpn`: it begins TLS on port 443 of \
+               each host, where this listener has to be. `dns`: it asks for a record, which a `zone` here that holds the host answers; only so there \
+               are wildcards.",
+        example: "acme ops@example.com challenge=alpn",
         ..ROW
     },
     Directive {

@@ -2,7 +2,7 @@
 //!
 //! `respond` is the way of a packet, `lookup` the algorithm of RFC 1034 with its later corrections, `balanced` the
 //! choice of addresses, `own` the zone of a node that answers with its own address, `rate` the limit on responses, `ready` the short way for common
-//! queries. No packet is sent here.
+//! queries, `texts` what is answered for a while without being in a zone. No packet is sent here.
 //! The invariant: health never makes a name or a set disappear.
 
 mod balanced;
@@ -12,6 +12,7 @@ mod own;
 mod rate;
 mod ready;
 mod respond;
+mod texts;
 mod transfer;
 
 use std::collections::HashMap;
@@ -22,7 +23,8 @@ pub use lookup::answer;
 pub use own::OwnZone;
 pub use rate::{Allowance, RateLimit, RateRules};
 pub use ready::{Ahead, Live, Ready, VARIANTS, Way, Written};
-pub use respond::{Asked, Asker, Cookies, Policy, Reply, Server, Transport, cut, respond};
+pub use respond::{Asked, Asker, Cookies, Policy, Reply, Server, Transport, cut, respond, respond_beside};
+pub use texts::Texts;
 pub use transfer::{Transfer, client_serial, is_current, transferred};
 
 use crate::kind::Type;

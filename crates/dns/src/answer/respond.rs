@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use evenkeel_model::caps;
 
 use super::balanced::Health;
-use super::{Zones, lookup};
+use super::{Texts, Zones, lookup};
 use crate::kind::{Class, ExtendedError, Rcode, Type};
 use crate::rdata::Rdata;
 use crate::wire::{
@@ -118,6 +118,11 @@ fn is_reflector(port: u16) -> bool {
 
 /// Answers a message; `None` where nothing is sent back.
 pub fn respond(server: Server<'_>, asked: Asked<'_>) -> Option<Reply> {
+    respond_beside(server, &Texts::default(), asked)
+}
+
+/// As [`respond`], with texts that are in no zone.
+pub fn respond_beside(server: Server<'_>, texts: &Texts, asked: Asked<'_>) -> Option<Reply> {
     if is_reflector(asked.from.port()) {
         return None;
     }
@@ -133,7 +138,7 @@ pub fn respond(server: Server<'_>, asked: Asked<'_>) -> Option<Reply> {
     let client = asked.from.ip();
     let cookie = query.edns.as_ref().and_then(|edns| edns.cookie.as_ref());
     let cookie_is_good = server.cookies.zip(cookie).is_some_and(|(judge, cookie)| judge.is_good(client, cookie));
-    let response = judge(server, asked, &query, cookie_is_good);
+    let response = judge(server, texts, asked, &query, cookie_is_good);
     let extras = extras(server, client, &query);
     let limit = limit(server.policy, asked.over, &query).saturating_sub(asked.reserve);
     let encoded = encode(&query, &response, &extras, limit);
@@ -181,7 +186,7 @@ fn extras(server: Server<'_>, client: IpAddr, query: &Query) -> OptExtras {
     OptExtras { nsid, cookie }
 }
 
-fn judge<'a>(server: Server<'a>, asked: Asked<'_>, query: &Query, cookie_is_good: bool) -> Response<'a> {
+fn judge<'a>(server: Server<'a>, texts: &Texts, asked: Asked<'_>, query: &Query, cookie_is_good: bool) -> Response<'a> {
     let question = &query.question;
     if query.edns.as_ref().is_some_and(|edns| edns.version != 0) {
         return Response::bare(Rcode::BadVers, None);
@@ -198,7 +203,7 @@ fn judge<'a>(server: Server<'a>, asked: Asked<'_>, query: &Query, cookie_is_good
         }
         (Class::IN, _) => {
             let asker = Asker { client: asked.from.ip(), arrived_at: asked.arrived_at, luck: asked.luck };
-            lookup::answer(question, server.zones, server.health, &asker)
+            texts.amend(question, server.zones, lookup::answer(question, server.zones, server.health, &asker))
         }
         (Class::CH, Type::TXT) => chaos(server.policy, question),
         _ => Response::bare(Rcode::Refused, Some(ExtendedError::NotSupported)),

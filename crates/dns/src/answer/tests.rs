@@ -11,6 +11,7 @@ use crate::zone::{NoSource, load};
 mod balanced;
 mod rate;
 mod rules;
+mod texts;
 
 fn zones_of(origin: &str, text: &str) -> Zones {
     let loaded = load("z", text.as_bytes().to_vec(), &origin.parse().unwrap(), &mut NoSource);

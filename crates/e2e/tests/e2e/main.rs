@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests of processes wait and may panic
 
+mod acme;
 mod api;
 mod balance;
 mod boundary;

@@ -8,6 +8,9 @@ pub struct ListenerTls {
     /// The certificates in written order; never empty. The first is for clients that ask for no host, or for one that none
     /// covers.
     pub certificates: Vec<CertificateSource>,
+    /// What authorities are asked for, one certificate for each block that says `acme`. For each there is a
+    /// [`CertificateSource::StandIn`] among the certificates.
+    pub acme: Vec<Acme>,
     /// The lowest version.
     pub min: TlsMin,
     /// The certificates that clients show. `None`: they are not asked for one.
@@ -31,6 +34,49 @@ pub enum CertificateSource {
         /// The hosts that it is for.
         hosts: Vec<String>,
     },
+    /// Made by the program itself, and shown until an authority has given the one that `acme` asks for.
+    StandIn {
+        /// The hosts that it is for.
+        hosts: Vec<String>,
+    },
+}
+
+/// A certificate that an authority is asked for (ACME, RFC 8555).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    /// The hosts that it is for, in lower case; never empty. `*.example.com` is a wildcard.
+    pub hosts: Vec<String>,
+    /// Whom the authority may write to.
+    pub mail: String,
+    /// The URL of the authority's directory.
+    pub directory: String,
+    /// Who signed what the authority itself shows, in PEM. `None`: somebody whom the system believes.
+    pub ca: Option<PathBuf>,
+    /// How the authority is shown that the hosts are ours.
+    pub challenge: AcmeChallenge,
+}
+
+/// How an authority is shown that a host is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum AcmeChallenge {
+    /// It asks for a text over HTTP on port 80 (RFC 8555 section 8.3).
+    #[default]
+    Http,
+    /// It begins TLS on port 443 and looks at the certificate (RFC 8737).
+    Alpn,
+    /// It asks for a record of DNS, which a zone here answers (RFC 8555 section 8.4).
+    Dns,
+}
+
+impl AcmeChallenge {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Alpn => "alpn",
+            Self::Dns => "dns",
+        }
+    }
 }
 
 /// The lowest version of TLS.

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -98,8 +99,47 @@ impl Certificate {
     /// # Errors
     /// Where a host is none.
     pub fn self_signed(hosts: &[String]) -> Result<Self, CertificateError> {
-        let (chain, key) = self_signed(hosts)?;
+        let (chain, key) = Self::self_signed_pem(hosts)?;
         Self::read(chain.as_bytes(), key.as_bytes(), None)
+    }
+
+    /// The same, as it is kept: the certificate and its key, both in PEM.
+    ///
+    /// # Errors
+    /// Where a host is none.
+    pub fn self_signed_pem(hosts: &[String]) -> Result<(String, String), CertificateError> {
+        self_signed(hosts)
+    }
+
+    /// What an authority is shown that looks whether a host is ours (RFC 8737 section 3), with the digest that it wants to see.
+    ///
+    /// # Errors
+    /// Where the host is none, or the digest is no SHA-256.
+    pub fn for_challenge(host: &str, digest: &[u8]) -> Result<Self, CertificateError> {
+        let fail = |error: rcgen::Error| CertificateError::NotMade(error.to_string());
+        let digest: &[u8; 32] =
+            digest.try_into().map_err(|_| CertificateError::NotMade("a digest has 32 bytes".to_owned()))?;
+        let mut params = rcgen::CertificateParams::new(vec![host.to_owned()]).map_err(fail)?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(digest)];
+        let key = rcgen::KeyPair::generate().map_err(fail)?;
+        let certificate = params.self_signed(&key).map_err(fail)?;
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        // What rustls compares keys with refuses the extension, which no client is to understand.
+        Self::assemble(vec![certificate.der().clone()], key, None)
+    }
+
+    /// A key of its own, in PEM, and what asks an authority to sign for these hosts with it, in DER (RFC 2986).
+    ///
+    /// # Errors
+    /// Where a host is none.
+    pub fn request(hosts: &[String]) -> Result<(String, Vec<u8>), CertificateError> {
+        let fail = |error: rcgen::Error| CertificateError::NotMade(error.to_string());
+        let mut params = rcgen::CertificateParams::new(hosts.to_vec()).map_err(fail)?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let key = rcgen::KeyPair::generate().map_err(fail)?;
+        let request = params.serialize_request(&key).map_err(fail)?;
+        Ok((key.serialize_pem(), request.der().to_vec()))
     }
 
     /// A certificate of its parts, the chain's first being the one that the key is for.
@@ -107,6 +147,20 @@ impl Certificate {
     /// # Errors
     /// Where they cannot be used.
     pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        staple: Option<Vec<u8>>,
+    ) -> Result<Self, CertificateError> {
+        let made = Self::assemble(chain, key, staple)?;
+        match made.key.keys_match() {
+            Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(made),
+            Err(Error::InconsistentKeys(_)) => Err(CertificateError::Mismatch { subject: made.facts.subject }),
+            Err(error) => Err(CertificateError::Malformed(error.to_string())),
+        }
+    }
+
+    /// The same, where the key is known to fit.
+    fn assemble(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
         staple: Option<Vec<u8>>,
@@ -126,11 +180,6 @@ impl Certificate {
             .map_err(|error| CertificateError::UnknownKey(error.to_string()))?;
         let mut certified = CertifiedKey::new(chain, key);
         certified.ocsp = staple;
-        match certified.keys_match() {
-            Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-            Err(Error::InconsistentKeys(_)) => return Err(CertificateError::Mismatch { subject: facts.subject }),
-            Err(error) => return Err(CertificateError::Malformed(error.to_string())),
-        }
         Ok(Self { key: Arc::new(certified), facts, mark })
     }
 
@@ -163,6 +212,12 @@ impl Certificate {
             }
         }
         None
+    }
+
+    /// What its authority calls it when it is asked when to renew (RFC 9773 section 4.1); `None` where it does not say who signed it.
+    pub fn renewal_id(&self) -> Option<String> {
+        let authority = Base64UrlUnpadded::encode_string(self.facts.authority_key.as_deref()?);
+        Some(format!("{authority}.{}", Base64UrlUnpadded::encode_string(&self.facts.serial_der)))
     }
 
     /// Whether only the certificate itself is there, and its issuer is somebody else.

@@ -20,9 +20,10 @@ const GENERALIZED_TIME: u8 = 0x18;
 /// 2.5.4.3.
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 
-/// 2.5.29.17, 2.5.29.19.
+/// 2.5.29.17, 2.5.29.19, 2.5.29.35.
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
 
 /// What a certificate says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,9 @@ pub struct CertificateFacts {
     /// Subject and issuer as they stand in the certificate, to compare.
     subject_der: Vec<u8>,
     issuer_der: Vec<u8>,
+    /// The serial number as it stands in the certificate, and which key signed it.
+    pub(super) serial_der: Vec<u8>,
+    pub(super) authority_key: Option<Vec<u8>>,
 }
 
 /// The names that a certificate stands for.
@@ -80,6 +84,8 @@ impl CertificateFacts {
             is_authority: false,
             subject_der: subject.to_vec(),
             issuer_der: issuer.to_vec(),
+            serial_der: serial.to_vec(),
+            authority_key: None,
         };
         while let Some((tag, content)) = body.any() {
             if tag == 0xa3 {
@@ -130,6 +136,10 @@ impl CertificateFacts {
             }
             let value = extension.take(OCTETS)?;
             match id {
+                // The key's identifier is `[0]` (RFC 5280 section 4.2.1.1).
+                AUTHORITY_KEY => {
+                    self.authority_key = Reader(value).enter(SEQUENCE)?.take(0x80).map(<[u8]>::to_vec);
+                }
                 SUBJECT_ALT_NAME => self.read_names(Reader(value).enter(SEQUENCE)?),
                 BASIC_CONSTRAINTS => {
                     self.is_authority = Reader(value).enter(SEQUENCE)?.take(BOOLEAN).is_some_and(|it| it != [0]);

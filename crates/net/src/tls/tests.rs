@@ -367,3 +367,35 @@ fn facts_of_a_certificate_are_read_and_hostile_ones_cost_nothing() {
         let _ = CertificateFacts::read(&der[..at]);
     }
 }
+
+#[test]
+fn an_authority_is_shown_its_digest_and_asked_for_hosts_with_a_key_that_fits() {
+    let shown = Certificate::for_challenge("a.example", &[7; 32]).unwrap();
+    assert_eq!(shown.facts().names.hosts, ["a.example"]);
+    // 1.3.6.1.5.5.7.1.31, critical, and the digest in a string of octets (RFC 8737 section 3).
+    let extension = [&[6, 8, 0x2b, 6, 1, 5, 5, 7, 1, 0x1f, 1, 1, 0xff, 4, 34, 4, 32][..], &[7; 32]].concat();
+    let der = shown.chain()[0].as_ref();
+    assert!(der.windows(extension.len()).any(|part| part == extension));
+    assert!(Certificate::for_challenge("a.example", &[7; 31]).is_err());
+
+    let hosts = ["a.example".to_owned(), "*.b.example".to_owned()];
+    let (key, request) = Certificate::request(&hosts).unwrap();
+    assert!(is_key_of(key.as_bytes()) && request.windows(9).any(|part| part == b"b.example"));
+}
+
+#[test]
+fn who_signed_a_certificate_names_it_by_key_and_number() {
+    let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+    params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0x87, 0x65, 0x43, 0x21]));
+    params.use_authority_key_identifier_extension = true;
+    let mut above = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    above.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    above.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(vec![0x69, 0x88, 0x5b, 0x6b]);
+    let issuer = rcgen::Issuer::new(above, rcgen::KeyPair::generate().unwrap());
+    let key = rcgen::KeyPair::generate().unwrap();
+    let signed = params.signed_by(&key, &issuer).unwrap();
+    let read = Certificate::read(signed.pem().as_bytes(), key.serialize_pem().as_bytes(), None).unwrap();
+    // The number's leading zero belongs to it, as in the example of RFC 9773 section 4.1.
+    assert_eq!(read.renewal_id().as_deref(), Some("aYhbaw.AIdlQyE"));
+    assert_eq!(certificate(&["a.example"]).renewal_id(), None);
+}

@@ -42,13 +42,39 @@ fn what_came_from_elsewhere_is_preferred_and_kept_over_reloads() {
     tls.install(&name, installed.clone()).unwrap();
     assert_eq!(mark(&tls, "a.example"), *made.mark());
     let sources: Vec<String> = tls.shown().into_iter().map(|shown| shown.source).collect();
-    assert_eq!(sources, ["installed:a.example", "self"]);
+    assert_eq!(sources, ["acme:a.example", "self"]);
     // A reload that was under way meanwhile, and one that comes later.
     let mut late = prepared;
     late.adopt(&tls);
     assert_eq!(mark(&late, "a.example"), *made.mark());
     assert_eq!(mark(&next(&late, SHOP).unwrap(), "a.example"), *made.mark());
     assert!(tls.install(&ListenerName::of_address(":444"), installed).is_err());
+}
+
+#[test]
+fn a_stand_in_is_shown_until_the_authority_has_given_the_certificate_for_all_of_its_hosts() {
+    let name = ListenerName::of_address(":443");
+    let text = "https :443 a.example b.example {\n acme ops@example.com\n respond 200\n}\n";
+    let mut tls = next(&Tls::new(None), text).unwrap();
+    let sources = |tls: &Tls| tls.shown().into_iter().map(|shown| shown.source).collect::<Vec<_>>();
+    assert_eq!(sources(&tls), ["stand-in"]);
+    let stand_in = mark(&tls, "b.example");
+    let given = |hosts: &[&str]| {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let made = Arc::new(Certificate::self_signed(&hosts).unwrap());
+        Installed { certificates: vec![made], challenges: Vec::new() }
+    };
+    // One of before, for a part of them.
+    tls.install(&name, given(&["a.example"])).unwrap();
+    assert_eq!(sources(&tls), ["acme:a.example", "stand-in"]);
+    assert_eq!(mark(&tls, "b.example"), stand_in);
+    assert_ne!(mark(&tls, "a.example"), stand_in);
+    tls.install(&name, given(&["a.example", "b.example"])).unwrap();
+    assert_eq!(sources(&tls), ["acme:a.example"]);
+    assert_ne!(mark(&tls, "b.example"), stand_in);
+    // The words are gone, and what they brought with them.
+    tls.install(&name, Installed::default()).unwrap();
+    assert_eq!(mark(&tls, "b.example"), stand_in);
 }
 
 #[test]

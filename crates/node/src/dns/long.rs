@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_dns::answer::{
-    Asked, CookieJar, Cookies, Reply, Served, Server, Transfer, Transport, client_serial, cut, is_current, respond,
-    transferred,
+    Asked, CookieJar, Cookies, Reply, Served, Server, Transfer, Transport, client_serial, cut, is_current,
+    respond_beside, transferred,
 };
 use evenkeel_dns::tsig::{Key, Stream, sign_response, verify_request};
 use evenkeel_dns::wire::{Incoming, OptExtras, Query, Response, encode, read_query};
@@ -59,7 +59,7 @@ pub(super) fn answer<'a>(
             return Outcome::Many(transfer, signing);
         }
         Some(Err(reply)) => reply,
-        None => match respond(server, asked) {
+        None => match respond_beside(server, &answers.texts, asked) {
             Some(reply) => reply,
             None => return Outcome::Silence,
         },

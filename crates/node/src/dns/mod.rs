@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use evenkeel_config::Loaded;
 use evenkeel_dns::Name;
+use evenkeel_dns::answer::Texts;
 use evenkeel_model::config::{Config, LogTarget};
 use evenkeel_model::{ListenerName, PoolName, ServerId, State};
 use evenkeel_net::listen;
@@ -83,6 +84,8 @@ pub(crate) struct Dns {
     logs: HashMap<LogTarget, LogSink>,
     health: Arc<HealthView>,
     view: Arc<View>,
+    /// What is answered beside the zones.
+    texts: Arc<Texts>,
     last_good: HashMap<PoolName, HashSet<IpAddr>>,
     /// The node's own state: draining once the process stops.
     own: State,
@@ -174,6 +177,7 @@ impl Dns {
             logs: HashMap::new(),
             health: Arc::new(HealthView::default()),
             view: Arc::new(View::default()),
+            texts: Arc::default(),
             last_good: HashMap::new(),
             own: State::Up,
             tallies: Vec::new(),
@@ -233,7 +237,7 @@ impl Dns {
         blocks.iter_mut().for_each(|block| block.number_zones(&mut self.counted));
         retire(std::mem::replace(&mut self.blocks, Arc::new(blocks)));
         self.logs = logs.clone();
-        self.view = Arc::new(View::build(&self.blocks, &self.health, &self.logs));
+        self.view = Arc::new(View::build(&self.blocks, &self.health, &self.texts, &self.logs));
         let mut answers = self.send_view();
         for Opened { name, ports, streams } in opened {
             for (worker, port) in self.workers.iter().zip(ports) {
@@ -272,8 +276,21 @@ impl Dns {
         if self.blocks.is_empty() {
             return;
         }
-        self.view = Arc::new(View::build(&self.blocks, &self.health, &self.logs));
+        self.view = Arc::new(View::build(&self.blocks, &self.health, &self.texts, &self.logs));
         drop(self.send_view());
+    }
+
+    /// Answers these texts from now on, beside the zones. Who waits for the receivers knows that it is so.
+    pub(crate) fn show_texts(&mut self, texts: Texts) -> Vec<oneshot::Receiver<()>> {
+        if *self.texts == texts {
+            return Vec::new();
+        }
+        self.texts = Arc::new(texts);
+        if self.blocks.is_empty() {
+            return Vec::new();
+        }
+        self.view = Arc::new(View::build(&self.blocks, &self.health, &self.texts, &self.logs));
+        self.send_view()
     }
 
     /// Whether what is known of health is complete.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_dns::answer::{Health, Live, Member, RateRules};
+use evenkeel_dns::answer::{Health, Live, Member, RateRules, Texts};
 use evenkeel_model::config::{Config, DnsAnswer, LogTarget, Pool, ZoneSource};
 use evenkeel_model::{ListenerName, PoolName, ServerId, State};
 use evenkeel_proxy::ServerView;
@@ -125,6 +125,8 @@ pub(super) struct Answers {
     pub(super) at: usize,
     pub(super) live: Live,
     pub(super) health: Arc<HealthView>,
+    /// What is answered beside the zones.
+    pub(super) texts: Arc<Texts>,
     pub(super) log: Option<(LogSink, u8)>,
 }
 
@@ -145,13 +147,15 @@ impl View {
     pub(super) fn build(
         blocks: &Arc<Vec<Block>>,
         health: &Arc<HealthView>,
+        texts: &Arc<Texts>,
         logs: &HashMap<LogTarget, LogSink>,
     ) -> Self {
         let mut by_listener = HashMap::new();
         for (at, block) in blocks.iter().enumerate() {
             let log = block.log.as_ref().and_then(|log| Some((logs.get(&log.to)?.clone(), log.keep_percent)));
             let live = Live::compile(&block.zones, &health.borrow());
-            let answers = Answers { blocks: Arc::clone(blocks), at, live, health: Arc::clone(health), log };
+            let (blocks, health, texts) = (Arc::clone(blocks), Arc::clone(health), Arc::clone(texts));
+            let answers = Answers { blocks, at, live, health, texts, log };
             let answers = Arc::new(answers);
             for name in &block.listeners {
                 by_listener.insert(name.clone(), Arc::clone(&answers));

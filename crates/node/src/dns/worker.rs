@@ -273,7 +273,9 @@ impl Answering {
             return 0;
         }
         let way = Way { arrived_at, luck: self.rng.next_u64(), udp_bytes: block.policy.udp_bytes };
-        if let Some(written) = block.ready.answer(&answers.live, bytes, &way, out) {
+        if !answers.texts.may_concern(bytes)
+            && let Some(written) = block.ready.answer(&answers.live, bytes, &way, out)
+        {
             let (rcode, truncated) = (written.rcode, false);
             self.tally.zone(written.zone.and_then(|place| block.number(place)));
             let done = Done { length: written.length, rcode, truncated, is_trusted: false, question: None };
@@ -390,7 +392,7 @@ mod tests {
         );
         let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
         let blocks = load(loaded.config.as_ref().expect("it is sound"), b"", &loaded, &[]).expect("it can be used");
-        Arc::new(View::build(&Arc::new(blocks), &Arc::new(HealthView::default()), &HashMap::new()))
+        Arc::new(View::build(&Arc::new(blocks), &Arc::new(HealthView::default()), &Arc::default(), &HashMap::new()))
     }
 
     #[test]

@@ -21,6 +21,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
 use super::{ControlPlace, Ended, Handle, Node, Service, SignalUse, Start, StartError, buffers, max_conns};
+use crate::acme::Acme;
 use crate::certificates::Tls;
 use crate::cluster;
 use crate::crew::{Crew, Opened, Silent};
@@ -244,7 +245,13 @@ async fn assemble(
     let mut probes = Probes::new(events.clone(), rng());
     probes.follow(&config, ready.resources.tls.connectors(), |id| keeper.addrs(id));
 
-    let named = (ready.resources.pages, ready.resources.keys, ready.resources.tls);
+    let mut acme = Acme::new(ready.state.clone(), (*resolver).clone(), &shared, (events.clone(), journal.clone()));
+    let mut tls = ready.resources.tls;
+    for listener in acme.follow(&config) {
+        // What is kept is shown to the first client.
+        tls.install(&listener, acme.installed(&listener)).map_err(Refusal::plain)?;
+    }
+    let named = (ready.resources.pages, ready.resources.keys, tls);
     let mut running = first_running(&config, named, &keeper, &logs, ready.hash_seed, &shared);
     running.texts = Arc::new(ready.texts);
     running.bound = bound(&ready.opened);
@@ -292,6 +299,7 @@ async fn assemble(
         logs,
         sessions,
         dns,
+        acme,
         watchdog: Watchdog::new(),
         admin,
         events,

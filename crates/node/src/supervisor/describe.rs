@@ -28,6 +28,7 @@ impl Supervisor {
             drained: self.intents.node().cloned(),
             zonefiles: self.zonefiles.report(),
             certificates: self.running.tls.shown(),
+            acme: self.acme.status(),
             dns: self.dns.totals(),
             connections: self.shared.connections(),
             totals: self.shared.totals(),

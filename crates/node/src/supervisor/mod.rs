@@ -40,7 +40,8 @@ use evenkeel_proxy::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::certificates::{Installed, Tls};
+use crate::acme::Acme;
+use crate::certificates::Tls;
 use crate::cluster::{Cluster, Heard, Told};
 use crate::compare::Sources;
 use crate::crew::{Crew, JOIN_PATIENCE, Silent};
@@ -120,8 +121,10 @@ pub(crate) enum Order {
     Steer { order: Box<Steering>, reply: steer::Reply },
     /// Hand out the tables of learned sessions.
     Sessions { reply: oneshot::Sender<SessionBook> },
-    /// Have a listener show certificates that come from elsewhere than files. Answered when traffic sees them.
-    Install { listener: ListenerName, installed: Installed, reply: oneshot::Sender<Result<(), String>> },
+    /// Have a listener show the certificates that authorities gave. Answered when traffic sees them.
+    ShowCertificates { listener: ListenerName, reply: oneshot::Sender<Result<(), String>> },
+    /// Have DNS answer what authorities look for. Answered when queries see it.
+    ShowTexts { reply: oneshot::Sender<Result<(), String>> },
     /// Say how things are.
     Status { reply: oneshot::Sender<NodeStatus> },
     /// Say how the cluster is.
@@ -168,6 +171,7 @@ pub(crate) struct Supervisor {
     pub(crate) logs: LogWriters,
     pub(crate) sessions: KeptSessions,
     pub(crate) dns: Dns,
+    pub(crate) acme: Acme,
     pub(crate) watchdog: Watchdog,
     pub(crate) admin: watch::Sender<AdminDoor>,
     pub(crate) events: mpsc::Sender<Event>,
@@ -288,7 +292,8 @@ impl Supervisor {
                 // Whoever asked and left is not waited for.
                 let _ = reply.send(self.sources());
             }
-            Event::Order(Order::Install { listener, installed, reply }) => self.install(&listener, installed, reply),
+            Event::Order(Order::ShowCertificates { listener, reply }) => self.show_certificates(&listener, reply),
+            Event::Order(Order::ShowTexts { reply }) => self.show_texts(reply),
             Event::Order(Order::Steer { order, reply }) => self.steer(&order, reply, turn),
             Event::Order(Order::Sessions { reply }) => {
                 // Whoever asked may have left.
@@ -482,6 +487,7 @@ impl Supervisor {
         self.watchdog.stopping();
         self.journal.note("node", "", format!("{by} stops the node"));
         self.dns.stand_aside(true);
+        self.acme.end();
         self.follow_health();
         turn.end_at = Some(Instant::now() + drain + DRAIN_GRACE);
         // What is served here under an address of the cluster goes on until the other node has it.

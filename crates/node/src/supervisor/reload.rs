@@ -215,6 +215,7 @@ impl Supervisor {
         self.running.pages = resources.pages;
         let before = std::mem::replace(&mut self.running.tls, resources.tls);
         self.running.tls.adopt(&before);
+        self.follow_acme();
         self.admin.send_replace(resources.admin);
         self.running.generation = self.running.generation.saturating_add(1);
         self.running.applied_at = clock::unix_now();

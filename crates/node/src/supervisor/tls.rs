@@ -1,26 +1,24 @@
-//! Certificates that come from elsewhere than files, put in their place while everything runs.
+//! Certificates that come from elsewhere than files, and what proves to authorities that hosts are ours: put in their
+//! places while everything runs.
 
 use std::time::Duration;
 
 use evenkeel_model::ListenerName;
 use evenkeel_net::clock;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::Supervisor;
-use crate::certificates::Installed;
 use crate::crew::Silent;
 
-/// How long workers may take to see them.
+/// How long workers, and the threads of DNS, may take to see them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+type Reply = oneshot::Sender<Result<(), String>>;
+
 impl Supervisor {
-    pub(super) fn install(
-        &mut self,
-        listener: &ListenerName,
-        installed: Installed,
-        reply: oneshot::Sender<Result<(), String>>,
-    ) {
-        if let Err(cause) = self.running.tls.install(listener, installed) {
+    pub(super) fn show_certificates(&mut self, listener: &ListenerName, reply: Reply) {
+        if let Err(cause) = self.running.tls.install(listener, self.acme.installed(listener)) {
             // Whoever asked may have left.
             let _ = reply.send(Err(cause));
             return;
@@ -36,5 +34,28 @@ impl Supervisor {
             let answered = answered.map_err(|Silent(index)| format!("worker {index} has not taken it up yet"));
             let _ = reply.send(answered);
         });
+    }
+
+    pub(super) fn show_texts(&mut self, reply: Reply) {
+        let threads = self.dns.show_texts(self.acme.texts());
+        tokio::task::spawn_local(async move {
+            let mut answered = Ok(());
+            for thread in threads {
+                if timeout(PATIENCE, thread).await.is_err() {
+                    answered = Err("a thread of DNS has not taken it up yet".to_owned());
+                }
+            }
+            // Whoever asked may have left.
+            let _ = reply.send(answered);
+        });
+    }
+
+    /// Brings the orders of certificates in line with the configuration.
+    pub(super) fn follow_acme(&mut self) {
+        for listener in self.acme.follow(&self.running.config) {
+            // One that is gone, or speaks no TLS any more, has nothing to show.
+            let _ = self.running.tls.install(&listener, self.acme.installed(&listener));
+        }
+        drop(self.dns.show_texts(self.acme.texts()));
     }
 }

@@ -327,3 +327,35 @@ fn error_pages_are_the_operators_own_where_there_are_any() {
         assert_eq!(rig.shared.totals().rejected.get("maintenance"), Some(&1));
     });
 }
+
+#[test]
+fn an_authority_is_told_what_it_asks_for_and_other_tokens_are_the_routes() {
+    run(async {
+        let origin = Origin::saying("shop").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].sites[0].hosts = vec![HostPattern::Exact("shop.example".into())];
+        let rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        let ask = |method: &str, host: &str, token: &str| {
+            format!("{method} /.well-known/acme-challenge/{token} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+        };
+        client.send(ask("GET", "shop.example", "abc")).await;
+        assert_eq!(client.answer().await.text(), "shop", "nothing is shown");
+
+        rig.shared.set_proofs([("abc".to_owned(), "abc.thumb".to_owned())].into());
+        client.send(ask("GET", "shop.example", "abc")).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status(), answer.text()), (200, "abc.thumb"));
+        // Whatever host it asks by, and though no block is for it.
+        client.send(ask("GET", "other.example", "abc")).await;
+        assert_eq!(client.answer().await.text(), "abc.thumb");
+        for (method, token) in [("GET", "abcd"), ("GET", "ab"), ("GET", ""), ("GET", "abc/"), ("DELETE", "abc")] {
+            client.send(ask(method, "shop.example", token)).await;
+            assert_eq!(client.answer().await.text(), "shop", "{method} {token}");
+        }
+        rig.shared.set_proofs([].into());
+        client.send(ask("GET", "shop.example", "abc")).await;
+        assert_eq!(client.answer().await.text(), "shop", "it is shown no more");
+        assert_eq!(origin.count(), 7);
+    });
+}
