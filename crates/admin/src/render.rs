@@ -153,7 +153,11 @@ fn facts(to: &mut String, report: &StatusReport) -> fmt::Result {
 fn listeners(to: &mut String, report: &StatusReport) -> fmt::Result {
     let mut table = Table::new(&["LISTENER", "CONNECTIONS", "REQUESTS"], 1);
     for listener in &report.listeners {
-        table.row([plain(&listener.name), listener.connections.to_string(), listener.requests.to_string()]);
+        let connections = match listener.max_conns {
+            Some(most) => format!("{} of {most}", listener.connections),
+            None => listener.connections.to_string(),
+        };
+        table.row([plain(&listener.name), connections, listener.requests.to_string()]);
     }
     writeln!(to, "{table}")
 }

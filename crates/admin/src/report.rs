@@ -167,6 +167,9 @@ pub struct ListenerReport {
     /// What it takes: `http`, or `tcp` for connections that are passed on, whose requests are connections.
     #[serde(default)]
     pub protocol: String,
+    /// Whether its clients speak TLS, which ends here.
+    #[serde(default)]
+    pub tls: bool,
     /// The address that is bound.
     pub bound: Option<String>,
     /// Client connections open now.
@@ -183,6 +186,12 @@ pub struct ListenerReport {
     /// TLS handshakes that did not come to their end.
     #[serde(default)]
     pub handshakes_failed: u64,
+    /// The most client connections at one time; absent where only the process bounds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_conns: Option<u32>,
+    /// How often it had as many as that, so that the next ones waited.
+    #[serde(default)]
+    pub full: u64,
     /// Requests since the start.
     pub requests: u64,
     /// What its traffic amounts to.

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use evenkeel_model::config::Config;
+use evenkeel_model::config::{Config, SecretRef};
 use evenkeel_model::{ListenerName, PoolName, ServerId, caps};
 
 use crate::meaning::{self, Places};
@@ -335,6 +335,20 @@ impl Loaded {
         };
         let mut diagnostic = at(Code::E415, place, format!("cannot read {of}: {cause}"));
         diagnostic.help("`tsig-keygen NAME` makes a key for transfers, `openssl rand -hex 32` a secret for cookies");
+        diagnostic
+    }
+
+    /// The error that two keys of a `dns` block have one name and are not the same; each with the zone whose transfers it
+    /// signs.
+    pub fn dns_keys_differ(&self, name: &str, first: (&str, &SecretRef), second: (&str, &SecretRef)) -> Diagnostic {
+        let place = |(zone, key): (&str, &SecretRef)| self.places.zone_keys.get(&(zone.to_owned(), key.clone()));
+        let message =
+            format!("another key of this block is named `{name}` too, so that a signature does not tell which");
+        let mut diagnostic = at(Code::E411, place(second), message);
+        if let Some(first) = place(first) {
+            diagnostic.also(*first, "the other key");
+        }
+        diagnostic.help("give each key a name of its own, here and at the secondary server (`tsig-keygen NAME`)");
         diagnostic
     }
 

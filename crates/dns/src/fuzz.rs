@@ -21,10 +21,11 @@ pub fn message(zones: &Zones, bytes: &[u8]) {
     let server = Server { zones, health: &health, policy: &Policy::default(), cookies: None };
     let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 5353));
     let arrived_at = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    if let Some(reply) = respond(server, Asked { bytes, from, arrived_at, over: Transport::Udp, luck: 7 }) {
+    if let Some(reply) = respond(server, Asked { bytes, from, arrived_at, over: Transport::Udp, luck: 7, reserve: 0 }) {
         assert!(reply.bytes.len() <= caps::DNS_UDP_BYTES, "{} bytes", reply.bytes.len());
         assert!(Message::read(&reply.bytes).is_some(), "our own answer is unreadable");
-        let echoed = respond(server, Asked { bytes: &reply.bytes, from, arrived_at, over: Transport::Udp, luck: 7 });
+        let echoed =
+            respond(server, Asked { bytes: &reply.bytes, from, arrived_at, over: Transport::Udp, luck: 7, reserve: 0 });
         assert!(echoed.is_none(), "a response was answered");
     }
 }

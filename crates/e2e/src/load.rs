@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::await_for;
+use crate::over::Over;
 use crate::wire::{Connection, Failure, request};
+use crate::{await_for, http2};
 
 /// The field that carries a request's number.
 pub const NUMBER: &str = "X-Number";
@@ -41,6 +42,8 @@ pub struct Plan {
     pub to: SocketAddr,
     /// How many clients at one time.
     pub clients: usize,
+    /// What the requests travel over.
+    pub over: Over,
     /// Whether they keep their connections.
     pub keeping: Keeping,
     /// The method.
@@ -63,6 +66,7 @@ impl Plan {
         Self {
             to,
             clients,
+            over: Over::Clear,
             keeping: Keeping::Kept,
             method: "GET",
             target: "/".to_owned(),
@@ -235,6 +239,10 @@ impl Drop for Load {
 }
 
 fn client(plan: &Plan, stop: &AtomicBool, records: &Mutex<Vec<Record>>) {
+    if plan.over == Over::Http2 {
+        let note = |record| records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        return http2::client(plan, stop, note);
+    }
     let mut kept = None;
     for _ in 0..plan.most {
         if stop.load(Ordering::Relaxed) {
@@ -253,7 +261,8 @@ fn exchange(plan: &Plan, number: u64, kept: &mut Option<Connection>) -> Outcome 
     let fields = format!("{NUMBER}: {number:016x}\r\n{close}");
     let bytes = request(plan.to, plan.method, &plan.target, &fields, &plan.body);
     let mut talk = || {
-        let mut connection = kept.take().map_or_else(|| Connection::open(plan.to, plan.patience), Ok)?;
+        let mut connection =
+            kept.take().map_or_else(|| Connection::open_over(plan.to, plan.over, plan.patience), Ok)?;
         connection.send(&bytes)?;
         let response = connection.answer(plan.method)?;
         if plan.keeping == Keeping::Kept && !response.closes() {

@@ -9,6 +9,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustls::ClientConnection;
+
+use crate::over::{self, Over};
+
 /// Most bytes of a head that are read.
 const HEAD_BYTES: usize = 64 * 1024;
 
@@ -79,6 +83,8 @@ impl Response {
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
+    /// TLS on it, where there is any.
+    tls: Option<Box<ClientConnection>>,
     buffer: Vec<u8>,
     deadline: Instant,
     patience: Duration,
@@ -92,7 +98,24 @@ impl Connection {
     pub fn open(to: SocketAddr, patience: Duration) -> Result<Self, Failure> {
         let stream = TcpStream::connect_timeout(&to, patience).map_err(|_| Failure::Refused)?;
         stream.set_nodelay(true).map_err(|_| Failure::Refused)?;
-        Ok(Self { stream, buffer: Vec::new(), deadline: Instant::now() + patience, patience })
+        Ok(Self { stream, tls: None, buffer: Vec::new(), deadline: Instant::now() + patience, patience })
+    }
+
+    /// Connects, with TLS where it is to travel over that.
+    ///
+    /// # Errors
+    /// Where no connection comes about, or no TLS on it.
+    pub fn open_over(to: SocketAddr, over: Over, patience: Duration) -> Result<Self, Failure> {
+        let mut connection = Self::open(to, patience)?;
+        if over == Over::Tls {
+            let mut session = Box::new(over::session(to, over));
+            let stream = &mut connection.stream;
+            let timed = stream.set_read_timeout(Some(patience)).and(stream.set_write_timeout(Some(patience)));
+            timed.map_err(|_| Failure::Refused)?;
+            session.complete_io(stream).map_err(|_| Failure::Refused)?;
+            connection.tls = Some(session);
+        }
+        Ok(connection)
     }
 
     /// Sends bytes and starts the clock of the exchange. An end of the connection is told by the next read, since an
@@ -103,7 +126,11 @@ impl Connection {
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.deadline = Instant::now() + self.patience;
         self.stream.set_write_timeout(Some(self.patience)).map_err(|_| Failure::ResetBefore)?;
-        match self.stream.write_all(bytes) {
+        let sent = match &mut self.tls {
+            None => self.stream.write_all(bytes),
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).write_all(bytes),
+        };
+        match sent {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Err(Failure::Timeout),
             _ => Ok(()),
         }
@@ -241,7 +268,11 @@ impl Connection {
         self.stream.set_read_timeout(Some(left)).map_err(|_| Failure::ResetMid)?;
         let mut piece = [0; 16 * 1024];
         loop {
-            match self.stream.read(&mut piece) {
+            let read = match &mut self.tls {
+                None => self.stream.read(&mut piece),
+                Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).read(&mut piece),
+            };
+            match read {
                 Ok(0) => return Ok(false),
                 Ok(count) => {
                     self.buffer.extend_from_slice(&piece[..count]);

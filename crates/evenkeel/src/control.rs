@@ -196,6 +196,9 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         handshakes: listener.stats.handshakes,
         handshakes_resumed: listener.stats.handshakes_resumed,
         handshakes_failed: listener.stats.handshakes_failed,
+        max_conns: written(&listener.name).and_then(|listener| listener.max_conns),
+        full: listener.stats.full,
+        tls: written(&listener.name).is_some_and(|listener| listener.tls.is_some()),
         requests: listener.stats.traffic.requests,
         traffic: traffic(&listener.stats.traffic),
     });

@@ -10,7 +10,20 @@ use crate::known::Known;
 
 /// The cookies of one `Cookie` value in order, each with name and value as written. A part without `=` is none.
 pub fn pairs(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    value.split(|&b| b == b';').filter_map(cut)
+    pieces(value).filter_map(cut)
+}
+
+/// What stands between semicolons: every byte of every cookie is looked at for each method of a pool, so that it is not
+/// done one by one.
+fn pieces(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(value);
+    std::iter::from_fn(move || {
+        let held = rest?;
+        let Some(at) = memchr::memchr(b';', held) else { return rest.take() };
+        let (piece, after) = held.split_at_checked(at)?;
+        rest = after.get(1..);
+        Some(piece)
+    })
 }
 
 fn cut(part: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -57,12 +70,13 @@ pub enum SetCookieAction<'a> {
 
 /// Appends a `Cookie` value with the rules applied. Answers whether anything is left: where not, the field has to go.
 pub(crate) fn write_ruled(out: &mut Vec<u8>, value: &[u8], rules: &[CookieRule<'_>]) -> bool {
-    if rules.iter().all(|rule| memchr::memmem::find(value, rule.name).is_none()) {
+    let is_ruled = |(found, _): (&[u8], &[u8])| rules.iter().any(|rule| rule.name == found);
+    if !pairs(value).any(is_ruled) {
         out.extend_from_slice(value);
         return true;
     }
     let mut any = false;
-    for part in value.split(|&b| b == b';') {
+    for part in pieces(value) {
         let rule = cut(part).and_then(|(found, value)| Some((rules.iter().find(|rule| rule.name == found)?, value)));
         // The first part that stays loses the blank that stood between it and its predecessor.
         let shown = if any { part } else { field::trim(part) };

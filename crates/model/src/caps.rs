@@ -273,8 +273,7 @@ pub const DNS_PARKED_LINES: usize = 16;
 /// forged addresses a second do not wash each other out.
 pub const DNS_RATE_BUCKETS: usize = 65_536;
 
-/// Different limits on responses that one thread counts by: one for each `rate` line that differs, and those of before
-/// a few reloads.
+/// Different limits on responses that `dns` blocks may have: each thread counts by each of them, a megabyte and a half.
 pub const DNS_RATE_RULES: usize = 16;
 
 /// Most nodes of one cluster: each one's echoes have to fit into one heartbeat, and that into one frame.
@@ -372,6 +371,12 @@ pub const DNS_COMMANDS: usize = 64;
 
 /// Bytes of records put into one message of a zone's transfer: names can be shortened in the first 16 KiB only.
 pub const DNS_TRANSFER_BYTES: usize = 16 * 1024;
+
+/// Notices to secondaries and looks at delegations under way at one time, a socket each; the others wait.
+pub const DNS_ERRANDS: usize = 64;
+
+/// Those of them that are with one secondary or resolver: one that is silent for a minute leaves room for eight others.
+pub const DNS_PARTY_ERRANDS: usize = 8;
 
 /// Times that a secondary server is told of a change: with doubled pauses, about a minute.
 pub const DNS_NOTIFY_TRIES: u32 = 6;

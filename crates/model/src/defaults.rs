@@ -127,6 +127,13 @@ pub const DNS_TTL: Duration = Duration::from_secs(30);
 pub const DNS_TTL_MIN: Duration = Duration::from_secs(5);
 /// `ns-ttl`
 pub const DNS_NS_TTL: Duration = Duration::from_secs(300);
+/// Seconds after which a secondary of a zone that is made asks for its serial: RFC 1912 has 20 minutes to 12 hours, and
+/// below four hours zonemaster takes note.
+pub const DNS_REFRESH: u32 = 14_400;
+/// Seconds after which it asks again where nobody answered: a part of the former, at least an hour by zonemaster.
+pub const DNS_RETRY: u32 = 3_600;
+/// Seconds after which it answers no more: RFC 1912 has two to four weeks.
+pub const DNS_EXPIRE: u32 = 1_209_600;
 /// `most` addresses in one answer.
 pub const DNS_MOST: u8 = 8;
 /// `rate`: responses a second to one client; a resolver without cookies that asks more often for names with a TTL of

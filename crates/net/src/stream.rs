@@ -35,6 +35,8 @@ pub struct Stream {
     local: SocketAddr,
     /// Our own end, whatever a proxy on the way has told.
     own: IpAddr,
+    /// Whether a proxy on the way has told that its client came over TLS.
+    is_told_of_tls: bool,
 }
 
 /// What carries a stream.
@@ -118,17 +120,17 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
 impl Stream {
     /// A connection without TLS.
     pub(crate) fn plain(tcp: TcpStream, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { transport: Transport::Tcp(tcp), peer, local, own: local.ip() }
+        Self { transport: Transport::Tcp(tcp), peer, local, own: local.ip(), is_told_of_tls: false }
     }
 
     /// A connection with TLS.
     pub(crate) fn secured(secured: Secured, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { transport: Transport::Tls(Box::new(secured)), peer, local, own: local.ip() }
+        Self { transport: Transport::Tls(Box::new(secured)), peer, local, own: local.ip(), is_told_of_tls: false }
     }
 
     /// A stream of a connection between these two ends.
     pub fn in_memory(half: Half, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { transport: Transport::Memory(half, None), peer, local, own: local.ip() }
+        Self { transport: Transport::Memory(half, None), peer, local, own: local.ip(), is_told_of_tls: false }
     }
 
     /// With what is known of the TLS of the connection that carries it.
@@ -352,6 +354,16 @@ impl Stream {
         self.local = plain(local);
     }
 
+    /// Has the stream speak of TLS that a proxy on the way has taken off, and told of.
+    pub fn announce_tls(&mut self) {
+        self.is_told_of_tls = true;
+    }
+
+    /// Whether the client came over TLS: to us, or to a proxy on the way that told so.
+    pub fn is_over_tls(&self) -> bool {
+        self.is_told_of_tls || self.tls().is_some()
+    }
+
     /// What is known of its TLS, or of that of the connection that carries it; `None` without.
     pub fn tls(&self) -> Option<&Arc<TlsFacts>> {
         match &self.transport {
@@ -432,8 +444,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().transport {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Transport::Tls(secured) => {
-                ready!(secured.poll_flush(cx))?;
-                secured.say_farewell();
+                ready!(secured.poll_farewell(cx))?;
                 Poll::Ready(SockRef::from(secured.tcp()).shutdown(Shutdown::Write))
             }
             Transport::Memory(half, _) => {

@@ -72,8 +72,10 @@ fn bind_all(mut addr: SocketAddr, kind: (Families, Presence), count: usize) -> i
     for _ in 0..count {
         let socket = open(addr, kind)?;
         socket.set_reuse_port(true)?;
-        // The kernel's own bound holds; a smaller buffer is no reason to fail.
-        let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
+        // Who may not pass the kernel's own bound, for which CAP_NET_ADMIN is needed, gets that: no reason to fail.
+        if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER).is_err() {
+            let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
+        }
         let tells_arrival = addr.ip().is_unspecified();
         if tells_arrival {
             message::ask_for_arrival(&socket, addr.is_ipv6())?;
@@ -124,19 +126,23 @@ impl Batch {
         Self { slots: Slots::new(caps::DNS_BATCH) }
     }
 
-    /// Receives what is there, asks for an answer to each, and sends the answers. `answer` writes into the buffer that
-    /// it is given and says how many bytes; 0 for no answer. Gives the number of datagrams that came in; 0 where there
-    /// were none.
+    /// Receives what is there, asks for an answer to each, and sends the answers. `ahead` sees all of them before the first
+    /// is answered, where there is more than one. `answer` writes into the buffer that it is given and says how many
+    /// bytes; 0 for no answer. Gives the number of datagrams that came in; 0 where there were none.
     ///
     /// # Errors
     /// Where the socket cannot be read; what concerns one datagram only is none.
     pub fn exchange(
         &mut self,
         port: &Port,
+        ahead: &mut dyn FnMut(&mut dyn Iterator<Item = &[u8]>),
         answer: &mut dyn FnMut(&Datagram<'_>, &mut [u8]) -> usize,
     ) -> io::Result<usize> {
         let fd = port.socket.as_raw_fd();
         let received = self.slots.receive(fd, port.tells_arrival)?;
+        if received > 1 {
+            ahead(&mut self.slots.inputs(received));
+        }
         let fixed = port.fixed();
         let mut answers = 0;
         for at in 0..received {

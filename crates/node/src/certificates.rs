@@ -97,6 +97,8 @@ impl ShownCertificate {
 /// A listener's side, as far as files tell.
 #[derive(Clone)]
 struct Door {
+    /// Whether it speaks HTTP inside of TLS; what is else passed on has no protocol that we could choose.
+    speaks_http: bool,
     certificates: Vec<Arc<Certificate>>,
     sources: Vec<String>,
     min: TlsMin,
@@ -261,7 +263,12 @@ impl Tls {
                 None
             }
         });
-        if found.is_empty() { Ok(Door { certificates, sources, min: tls.min, clients }) } else { Err(found) }
+        let speaks_http = listener.tcp.is_none();
+        if found.is_empty() {
+            Ok(Door { speaks_http, certificates, sources, min: tls.min, clients })
+        } else {
+            Err(found)
+        }
     }
 
     fn certificate(
@@ -327,7 +334,7 @@ impl Tls {
             min: version(door.min),
             clients: door.clients.clone(),
             tickets: self.tickets.clone(),
-            protocols: PROTOCOLS.iter().map(|name| name.to_vec()).collect(),
+            protocols: PROTOCOLS.iter().filter(|_| door.speaks_http).map(|name| name.to_vec()).collect(),
         })?;
         self.acceptors.insert(listener.clone(), Arc::new(acceptor));
         Ok(())

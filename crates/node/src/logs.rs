@@ -234,21 +234,21 @@ impl Destination {
     }
 }
 
-/// Gathers losses, so that a full disk does not fill the other log with its complaints.
-#[derive(Default)]
-struct Complaint {
-    lines: u64,
+/// Gathers what would be a line each, so that neither a full disk nor a stranger fills the log with complaints.
+#[derive(Debug, Default)]
+pub(crate) struct Complaint {
+    count: u64,
     last: Option<Duration>,
 }
 
 impl Complaint {
-    /// Adds lost lines; gives how many there were since the last complaint where it is time for one.
-    fn add(&mut self, lines: u64, now: Duration) -> Option<u64> {
-        self.lines = self.lines.saturating_add(lines);
+    /// Adds so many; gives how many there were since the last complaint where it is time for one.
+    pub(crate) fn add(&mut self, count: u64, now: Duration) -> Option<u64> {
+        self.count = self.count.saturating_add(count);
         let is_time = self.last.is_none_or(|last| now.saturating_sub(last) >= COMPLAIN_EVERY);
         is_time.then(|| {
             self.last = Some(now);
-            std::mem::take(&mut self.lines)
+            std::mem::take(&mut self.count)
         })
     }
 }
@@ -298,6 +298,7 @@ mod tests {
             timeouts: Default::default(),
             limits: Default::default(),
             trusted: Vec::new(),
+            max_conns: None,
             proxied: Vec::new(),
             sites: vec![site],
             tcp: None,

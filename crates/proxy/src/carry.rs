@@ -219,7 +219,8 @@ impl Side {
             }
             if self.is_source_ended {
                 // Half-close: the other direction may go on.
-                sink.shutdown_write().map_err(|_| Broke::Sink)?;
+                let Poll::Ready(ended) = sink.poll_end(cx) else { return Ok(moved) };
+                ended.map_err(|_| Broke::Sink)?;
                 self.is_over = true;
                 return Ok(true);
             }

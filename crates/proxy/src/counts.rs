@@ -104,6 +104,8 @@ pub(crate) struct ListenerCounts {
     pub(crate) handshakes: Count,
     pub(crate) handshakes_resumed: Count,
     pub(crate) handshakes_failed: Count,
+    /// How often connections began to wait because there were as many as may be.
+    pub(crate) full: Count,
     pub(crate) traffic: TrafficCounts,
 }
 

@@ -28,6 +28,10 @@ pub(crate) enum Kind {
     SendTimeout,
     /// No site serves the host.
     NoSite,
+    /// The request is for a host that its connection does not stand for: the client asked for another one by TLS.
+    Misdirected,
+    /// The connection was made by other rules of TLS than its listener has now.
+    OtherRules,
     /// No route fits the request.
     NoRoute,
     /// No server of the pool may take the request.
@@ -143,7 +147,8 @@ impl From<Kind> for ProxyError {
                 (Side::Client, Scope::Connection, Again::Never)
             }
             Kind::SendTimeout | Kind::BodyTooLarge => (Side::Client, Scope::Connection, Again::Never),
-            Kind::NoSite | Kind::NoRoute => (Side::Client, Scope::Stream, Again::Never),
+            Kind::NoSite | Kind::NoRoute | Kind::Misdirected => (Side::Client, Scope::Stream, Again::Never),
+            Kind::OtherRules => (Side::Client, Scope::Connection, Again::Never),
             Kind::NoServer | Kind::SessionDown | Kind::Maintenance | Kind::QueueFull | Kind::QueueTimeout => {
                 (Side::Us, Scope::Stream, Again::Never)
             }
@@ -190,6 +195,8 @@ pub(crate) fn reaction(error: &ProxyError) -> Reaction {
         Kind::ClientGone => (499, "client-abort", "client-abort"),
         Kind::SendTimeout => (499, "client-timeout", "send-timeout"),
         Kind::NoSite => (421, "no-site", "no-site"),
+        Kind::Misdirected => (421, "misdirected", "misdirected"),
+        Kind::OtherRules => (421, "misdirected", "tls-rules"),
         Kind::NoRoute => (404, "no-route", "no-route"),
         Kind::NoServer => (503, "no-server", "no-server"),
         Kind::SessionDown => (503, "session-down", "session-down"),
@@ -254,6 +261,8 @@ mod tests {
             (Kind::ClientGone, 499, true),
             (Kind::SendTimeout, 499, true),
             (Kind::NoSite, 421, false),
+            (Kind::Misdirected, 421, false),
+            (Kind::OtherRules, 421, true),
             (Kind::NoRoute, 404, false),
             (Kind::NoServer, 503, false),
             (Kind::SessionDown, 503, false),

@@ -83,6 +83,8 @@ pub(crate) struct Exchange {
     pub(crate) is_grpc: bool,
     /// What is known of the client's TLS; `None` in the clear.
     pub(crate) tls: Option<Arc<TlsFacts>>,
+    /// Whether the client came over TLS: to us, or to a proxy that told so in its PROXY header.
+    pub(crate) is_secure: bool,
     pub(crate) id: RequestIdText,
     /// The trace that began with this request.
     pub(crate) trace: Option<TraceParent>,
@@ -203,6 +205,7 @@ impl Exchange {
             is_stream: client.is_stream,
             is_grpc: client.is_stream && grpc::is_call(desk.request.fields().first(buf, Known::ContentType)),
             tls: client.stream.tls().map(Arc::clone),
+            is_secure: client.stream.is_over_tls(),
             id: RequestIdText::none(),
             trace: None,
             stuck: Stuck::NOTHING,
@@ -240,7 +243,7 @@ impl Exchange {
     pub(crate) fn is_over_tls(&self, desk: &Desk) -> bool {
         let said =
             |desk: &Desk| desk.request.fields().first(desk.input.written(), Known::XForwardedProto) == Some(b"https");
-        self.tls.is_some() || (self.is_trusted && said(desk))
+        self.is_secure || (self.is_trusted && said(desk))
     }
 
     /// Whether both sides may rest between two messages as those of a tunnel do: in a call by gRPC, and only where the servers

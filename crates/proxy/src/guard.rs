@@ -1,4 +1,4 @@
-//! What a client may not exceed.
+//! What a client may not exceed, and whom its connection stands for.
 //!
 //! Not here: limits of heads, which the parser keeps, and of time, which the connection keeps.
 
@@ -10,13 +10,30 @@ use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
 use crate::forward::{Pipe, PipeError, Waits};
 use crate::serve::h1::Client;
-use crate::snapshot::PoolPart;
+use crate::snapshot::{Entrance, PoolPart};
 
 /// Refuses a request that announces more than it may send.
 pub(crate) fn admit(client: &Client, desk: &Desk) -> Result<(), ProxyError> {
     match (desk.request.framing(), client.limits.body) {
         (Framing::Length(length), Some(most)) if length > most => Err(Kind::BodyTooLarge.into()),
         _ => Ok(()),
+    }
+}
+
+/// Refuses a request on a connection that does not stand for it (RFC 9110 sections 7.4 and 15.5.20): the listener asks its
+/// clients for more than it did when this one connected, or the client named another host by TLS, and was shown a certificate
+/// that is not for this one. Proxies of ours may bring requests for any host on one connection.
+pub(crate) fn stand_for(door: &Entrance, exchange: &Exchange, host: &[u8]) -> Result<(), ProxyError> {
+    let Entrance::Tls(acceptor) = door else { return Ok(()) };
+    let made = exchange.tls.as_ref().and_then(|tls| tls.rules);
+    if !made.is_some_and(|made| acceptor.rules().are_met_by(made)) {
+        return Err(Kind::OtherRules.into());
+    }
+    let name = exchange.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).filter(|_| !exchange.is_trusted);
+    let Some(name) = name.filter(|name| !name.as_bytes().eq_ignore_ascii_case(host)) else { return Ok(()) };
+    match acceptor.stands_apart(name, &String::from_utf8_lossy(host).to_ascii_lowercase()) {
+        true => Err(Kind::Misdirected.into()),
+        false => Ok(()),
     }
 }
 

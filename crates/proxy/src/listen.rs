@@ -18,7 +18,8 @@ use tokio::sync::Notify;
 
 use crate::counts::ListenerCounts;
 use crate::serve;
-use crate::shared::Admission;
+use crate::shared::{Admission, Entry, ListenerShared};
+use crate::sleepers::DoorId;
 use crate::wire::Stream;
 use crate::worker::Worker;
 
@@ -40,9 +41,11 @@ impl Door {
         socket.set_nonblocking(true)?;
         let socket = tokio::net::TcpListener::from_std(socket)?;
         let stop = Rc::new(Notify::new());
+        let listener = worker.shared.listener(&name);
         let keeper = Keeper {
             worker: Rc::clone(worker),
-            counts: worker.shared.listener(&name).counts.of(worker.number),
+            counts: listener.counts.of(worker.number),
+            listener,
             name: name.clone(),
             socket,
         };
@@ -66,6 +69,7 @@ impl Door {
 struct Keeper {
     worker: Rc<Worker>,
     counts: Arc<ListenerCounts>,
+    listener: Arc<ListenerShared>,
     name: ListenerName,
     socket: tokio::net::TcpListener,
 }
@@ -77,6 +81,7 @@ impl Keeper {
         loop {
             // Connections beyond the ceiling wait in the system's queue, where they cost us nothing.
             shared.room(|| stream::is_called_at(&self.socket)).await;
+            self.room_here().await;
             match stream::accept(&self.socket).await {
                 Ok(stream) => {
                     is_exhausted = false;
@@ -106,12 +111,42 @@ impl Keeper {
                 None => shared.room(|| true).await,
             }
         };
-        self.serve(stream, admission);
+        let entry = loop {
+            match self.listener.try_enter(self.most()) {
+                Some(entry) => break entry,
+                None => self.listener.freed(true, || self.make_room()).await,
+            }
+        };
+        self.serve(stream, (admission, entry));
     }
 
-    fn serve(&self, stream: Stream, admission: Admission) {
+    /// Waits until the listener may have another connection. Those that come meanwhile wait in the system's queue, too.
+    async fn room_here(&self) {
+        if self.listener.has_room(self.most()) {
+            return;
+        }
+        let mut is_told = false;
+        while !self.listener.has_room(self.most()) {
+            let is_called = stream::is_called_at(&self.socket);
+            // Counted once for each time of want, and only where somebody has to wait for it.
+            if is_called && !std::mem::replace(&mut is_told, true) {
+                self.counts.full.add(1);
+            }
+            self.listener.freed(is_called, || self.make_room()).await;
+        }
+    }
+
+    fn most(&self) -> Option<u32> {
+        self.worker.most_conns(&self.name)
+    }
+
+    fn make_room(&self) -> bool {
+        self.worker.make_room_at(DoorId::of(&self.listener))
+    }
+
+    fn serve(&self, stream: Stream, admitted: (Admission, Entry)) {
         self.worker.counts.accepted.add(1);
-        let attendance = Attendance::new(&self.counts, admission);
+        let attendance = Attendance::new(&self.counts, admitted);
         let presence = self.worker.enter();
         let held = (attendance, presence);
         let (worker, name) = (Rc::clone(&self.worker), self.name.clone());
@@ -136,8 +171,9 @@ impl Keeper {
         tokio::task::yield_now().await;
         for _ in 0..LAST_CALL {
             let Some(stream) = self.accept_at_once().await else { return };
-            let Some(admission) = self.worker.shared.try_admit() else { return };
-            self.serve(stream, admission);
+            let admitted = self.worker.shared.try_admit().zip(self.listener.try_enter(self.most()));
+            let Some(admitted) = admitted else { return };
+            self.serve(stream, admitted);
         }
     }
 }
@@ -156,13 +192,13 @@ impl Keeper {
 /// A connection's place in the counts of its listener and of the process.
 struct Attendance {
     counts: Arc<ListenerCounts>,
-    _admission: Admission,
+    _admitted: (Admission, Entry),
 }
 
 impl Attendance {
-    fn new(counts: &Arc<ListenerCounts>, admission: Admission) -> Self {
+    fn new(counts: &Arc<ListenerCounts>, admitted: (Admission, Entry)) -> Self {
         counts.accepted.add(1);
-        Self { counts: Arc::clone(counts), _admission: admission }
+        Self { counts: Arc::clone(counts), _admitted: admitted }
     }
 }
 

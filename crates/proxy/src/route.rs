@@ -9,6 +9,7 @@ use evenkeel_model::config::{Action, Listener, RequestId, Site};
 use crate::buffer::Desk;
 use crate::error::Kind;
 use crate::exchange::{Exchange, Flow, RequestIdText};
+use crate::guard;
 use crate::serve::h1::Client;
 use crate::trace::{self, TraceParent};
 
@@ -30,6 +31,9 @@ pub(crate) fn choose(client: &Client, desk: &mut Desk, exchange: &mut Exchange) 
     };
     let Desk { request, input, .. } = &*desk;
     let buf = input.written();
+    if let Err(error) = guard::stand_for(&part.door, exchange, request.host(buf)) {
+        return Flow::Fail(error);
+    }
     if let RequestId::Field(name) = &site.request_id {
         exchange.id = request_id(client, exchange.is_trusted, request.fields().find(buf, name.as_bytes()));
     }

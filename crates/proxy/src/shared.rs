@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -100,10 +100,60 @@ impl PoolShared {
     }
 }
 
-/// One listener's counters.
+/// One listener's counters, and its own gate.
 #[derive(Debug, Default)]
 pub(crate) struct ListenerShared {
     pub(crate) counts: Shards<ListenerCounts>,
+    /// Its client connections, exactly.
+    open: AtomicU64,
+    /// Woken when one of them ends.
+    freed: Notify,
+    /// Whether somebody waits for room while there is none.
+    is_wanted: AtomicBool,
+}
+
+impl ListenerShared {
+    /// Takes one of the listener's connections; `None` when all are taken.
+    pub(crate) fn try_enter(self: &Arc<Self>, most: Option<u32>) -> Option<Entry> {
+        let most = most.map_or(u64::MAX, u64::from);
+        self.open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < most).then_some(open.saturating_add(1)))
+            .ok()
+            .map(|_| Entry { listener: Arc::clone(self), is_bounded: most < u64::MAX })
+    }
+
+    /// Whether another connection may stand.
+    pub(crate) fn has_room(&self, most: Option<u32>) -> bool {
+        most.is_none_or(|most| self.open.load(Ordering::Relaxed) < u64::from(most))
+    }
+
+    /// Waits until a connection ends, or for as long as it takes until another look is due. While somebody is waited for,
+    /// one of the workers that look has whoever was silent for longest make room by `release`.
+    pub(crate) async fn freed(&self, is_waited_for: bool, release: impl FnOnce() -> bool) {
+        let freed = self.freed.notified();
+        if is_waited_for {
+            self.is_wanted.store(true, Ordering::Relaxed);
+        }
+        if self.is_wanted.load(Ordering::Relaxed) && release() {
+            self.is_wanted.store(false, Ordering::Relaxed);
+        }
+        let _ = tokio::time::timeout(ROOM_PATIENCE, freed).await;
+    }
+}
+
+/// One of a listener's connections; dropping it lets the next one in.
+pub(crate) struct Entry {
+    listener: Arc<ListenerShared>,
+    is_bounded: bool,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.listener.open.fetch_sub(1, Ordering::Relaxed);
+        if self.is_bounded {
+            self.listener.freed.notify_waiters();
+        }
+    }
 }
 
 impl Shared {
@@ -247,6 +297,7 @@ impl Shared {
             stats.handshakes += counts.handshakes.read();
             stats.handshakes_resumed += counts.handshakes_resumed.read();
             stats.handshakes_failed += counts.handshakes_failed.read();
+            stats.full += counts.full.read();
             counts.traffic.read_into(&mut stats.traffic);
         });
         Some(stats)

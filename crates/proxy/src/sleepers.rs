@@ -6,9 +6,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use tokio::time::Instant;
+
+use crate::shared::ListenerShared;
 
 /// Entries that are over for which the line is not looked through.
 const FEW: usize = 64;
@@ -30,11 +33,31 @@ struct Entry {
 /// A connection's own place.
 #[derive(Debug, Default)]
 pub(crate) struct Bed {
+    /// The listener whose connection it is.
+    door: Option<DoorId>,
     /// Which silence it is, counted from one; 0 while there is none.
     silence: Cell<u64>,
     last: Cell<u64>,
     is_told_to_leave: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// What tells one listener from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DoorId(usize);
+
+impl DoorId {
+    /// That of the listener whose counters these are: they stand at one place for as long as it has connections.
+    pub(crate) fn of(listener: &Arc<ListenerShared>) -> Self {
+        Self(Arc::as_ptr(listener).addr())
+    }
+}
+
+impl Bed {
+    /// A place for a connection of that listener.
+    pub(crate) fn at(door: DoorId) -> Rc<Self> {
+        Rc::new(Self { door: Some(door), ..Self::default() })
+    }
 }
 
 /// A silence; dropping it ends it.
@@ -65,6 +88,17 @@ impl Sleepers {
         self.asleep.get()
     }
 
+    /// Tells the connection of one listener that has been silent for longest to leave, if it fell silent before then; whether
+    /// there was one.
+    pub(crate) fn wake_oldest_of(&self, door: DoorId, before: Instant) -> bool {
+        let mut line = self.line.borrow_mut();
+        let is_due = |entry: &Entry| entry.is_asleep() && entry.bed.door == Some(door);
+        let place = line.iter().take_while(|entry| entry.since <= before).position(is_due);
+        let Some(entry) = place.and_then(|place| line.remove(place)) else { return false };
+        entry.tell_to_leave();
+        true
+    }
+
     /// Tells the connection that has been silent for longest to leave, if it fell silent before then.
     pub(crate) fn wake_oldest(&self, before: Instant) {
         let mut line = self.line.borrow_mut();
@@ -74,10 +108,8 @@ impl Sleepers {
         if line.front().is_none_or(|entry| entry.since > before) {
             return;
         }
-        let Some(entry) = line.pop_front() else { return };
-        entry.bed.is_told_to_leave.set(true);
-        if let Some(waker) = entry.bed.waker.take() {
-            waker.wake();
+        if let Some(entry) = line.pop_front() {
+            entry.tell_to_leave();
         }
     }
 }
@@ -85,6 +117,13 @@ impl Sleepers {
 impl Entry {
     fn is_asleep(&self) -> bool {
         self.bed.silence.get() == self.silence
+    }
+
+    fn tell_to_leave(self) {
+        self.bed.is_told_to_leave.set(true);
+        if let Some(waker) = self.bed.waker.take() {
+            waker.wake();
+        }
     }
 }
 
@@ -135,6 +174,20 @@ mod tests {
         sleepers.wake_oldest(Instant::now());
         assert!(leaves(&again));
         sleepers.wake_oldest(Instant::now());
+    }
+
+    #[test]
+    fn room_is_made_by_the_listener_that_wants_it() {
+        let sleepers = Sleepers::default();
+        let listeners = [Arc::<ListenerShared>::default(), Arc::default()];
+        let [ours, other] = [0, 1].map(|at| DoorId::of(&listeners[at]));
+        let beds = [other, ours, ours].map(Bed::at);
+        let naps = [0, 1, 2].map(|at| sleepers.lie_down(&beds[at]));
+        assert!(!sleepers.wake_oldest_of(ours, Instant::now() - Duration::from_secs(1)));
+        assert!(sleepers.wake_oldest_of(ours, Instant::now()));
+        assert!(!leaves(&naps[0]) && leaves(&naps[1]) && !leaves(&naps[2]));
+        assert!(sleepers.wake_oldest_of(ours, Instant::now()) && leaves(&naps[2]));
+        assert!(!sleepers.wake_oldest_of(ours, Instant::now()) && !leaves(&naps[0]));
     }
 
     #[test]

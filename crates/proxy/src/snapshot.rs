@@ -391,7 +391,8 @@ fn way(pool: &Pool, server: &Server, connector: Option<&Arc<Connector>>) -> Way 
 
 /// 443 where a listener has it, or there is none with TLS; else the first one's.
 fn https_port(config: &Config) -> u16 {
-    let mut ports = config.listeners.iter().filter(|listener| listener.tls.is_some()).map(|it| it.addr.port());
+    let is_https = |listener: &&Listener| listener.tls.is_some() && listener.tcp.is_none();
+    let mut ports = config.listeners.iter().filter(is_https).map(|it| it.addr.port());
     let first = ports.next().unwrap_or(HTTPS_PORT);
     if ports.any(|port| port == HTTPS_PORT) { HTTPS_PORT } else { first }
 }

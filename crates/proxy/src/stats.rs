@@ -36,6 +36,8 @@ pub struct ListenerStats {
     pub handshakes_resumed: u64,
     /// TLS handshakes that did not.
     pub handshakes_failed: u64,
+    /// How often it had as many connections as it may have, so that the next ones waited.
+    pub full: u64,
     /// Its requests; times run from a request's first byte to the last of its answer.
     pub traffic: Traffic,
 }

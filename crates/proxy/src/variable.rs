@@ -9,7 +9,7 @@ use std::time::Duration;
 use evenkeel_http::cookie;
 use evenkeel_http::{Known, Version, uri};
 use evenkeel_model::{Template, TemplatePart, Variable};
-use evenkeel_net::tls::ClientCertificate;
+use evenkeel_net::tls::{ClientCertificate, TlsFacts};
 
 use crate::buffer::Buffer;
 use crate::exchange::Exchange;
@@ -30,6 +30,24 @@ pub(crate) struct Scene<'a> {
     pub(crate) unix: Duration,
     /// The moment at which spans of time end.
     pub(crate) now: Instant,
+}
+
+/// Appends what a variable is worth of a client's TLS; `false` where it has no value, or is about something else.
+pub(crate) fn write_tls(tls: &TlsFacts, variable: &Variable, out: &mut Vec<u8>) -> bool {
+    let client = tls.client.as_deref();
+    let of_client = |part: fn(&ClientCertificate) -> &String| client.map(|it| part(it).as_bytes());
+    match variable {
+        Variable::SslProtocol => bytes(out, Some(tls.protocol.as_bytes())),
+        Variable::SslCipher => bytes(out, word(tls.cipher)),
+        Variable::SslServerName => bytes(out, tls.server_name.as_ref().map(String::as_bytes)),
+        Variable::SslSessionReused => bytes(out, Some(if tls.is_resumed { b"r" } else { b"." })),
+        Variable::SslClientVerify => bytes(out, Some(if client.is_some() { b"SUCCESS" } else { b"NONE" })),
+        Variable::SslClientSubject => bytes(out, of_client(|it| &it.subject)),
+        Variable::SslClientIssuer => bytes(out, of_client(|it| &it.issuer)),
+        Variable::SslClientSerial => bytes(out, of_client(|it| &it.serial)),
+        Variable::SslClientFingerprint => bytes(out, of_client(|it| &it.fingerprint)),
+        _ => false,
+    }
 }
 
 /// Appends a template's text. Variables without a value add nothing.
@@ -86,7 +104,7 @@ impl Scene<'_> {
                 out.extend(request.host(buf).iter().map(u8::to_ascii_lowercase));
                 true
             }
-            Variable::Scheme => bytes(out, Some(if exchange.tls.is_some() { b"https" } else { b"http" })),
+            Variable::Scheme => bytes(out, Some(if exchange.is_secure { b"https" } else { b"http" })),
             Variable::Protocol => bytes(out, Some(self.protocol())),
             Variable::Listener => bytes(out, self.listener_name().map(str::as_bytes)),
             Variable::RequestId => bytes(out, Some(exchange.id.as_bytes())),
@@ -106,21 +124,7 @@ impl Scene<'_> {
     }
 
     fn write_tls_part(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
-        let Some(tls) = &self.exchange.tls else { return false };
-        let client = tls.client.as_deref();
-        let of_client = |part: fn(&ClientCertificate) -> &String| client.map(|it| part(it).as_bytes());
-        match variable {
-            Variable::SslProtocol => bytes(out, Some(tls.protocol.as_bytes())),
-            Variable::SslCipher => bytes(out, word(tls.cipher)),
-            Variable::SslServerName => bytes(out, tls.server_name.as_ref().map(String::as_bytes)),
-            Variable::SslSessionReused => bytes(out, Some(if tls.is_resumed { b"r" } else { b"." })),
-            Variable::SslClientVerify => bytes(out, Some(if client.is_some() { b"SUCCESS" } else { b"NONE" })),
-            Variable::SslClientSubject => bytes(out, of_client(|it| &it.subject)),
-            Variable::SslClientIssuer => bytes(out, of_client(|it| &it.issuer)),
-            Variable::SslClientSerial => bytes(out, of_client(|it| &it.serial)),
-            Variable::SslClientFingerprint => bytes(out, of_client(|it| &it.fingerprint)),
-            _ => false,
-        }
+        self.exchange.tls.as_deref().is_some_and(|tls| write_tls(tls, variable, out))
     }
 
     fn write_late_part(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {

@@ -29,6 +29,9 @@ pub(crate) trait Wire {
 
     /// Writes from the parts, in their order.
     fn poll_write_vectored(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Says that nothing more will be written. Ready once the system has all that is to be said for it.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
 impl Wire for Stream {
@@ -43,6 +46,10 @@ impl Wire for Stream {
             [only] => AsyncWrite::poll_write(Pin::new(self), cx, only),
             several => AsyncWrite::poll_write_vectored(Pin::new(self), cx, several),
         }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(Pin::new(self), cx)
     }
 }
 
@@ -94,10 +101,10 @@ pub(crate) async fn write_all(
 /// Ends our side and reads on for a moment: closing with bytes unread would reset the connection, and the reset could
 /// overtake the answer (RFC 9112 section 9.6).
 pub(crate) async fn linger(mut stream: Stream, timer: &mut Timer, scratch: &RefCell<Box<[u8]>>) {
-    if stream.shutdown_write().is_err() {
+    let deadline = Instant::now() + LINGER;
+    if !matches!(timer.until(deadline, poll_fn(|cx| stream.poll_end(cx))).await, Ok(Ok(()))) {
         return;
     }
-    let deadline = Instant::now() + LINGER;
     // A client that goes on sending is not waited for longer than that, nor read from more than that.
     let mut left = caps::DRAIN_BYTES.saturating_mul(4);
     while left > 0 {

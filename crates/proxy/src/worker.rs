@@ -27,7 +27,7 @@ use crate::serve::room::Rooms;
 use crate::server::h2::Links;
 use crate::server::pool::IdlePool;
 use crate::shared::Shared;
-use crate::sleepers::Sleepers;
+use crate::sleepers::{DoorId, Sleepers};
 use crate::snapshot::Snapshot;
 
 /// How long a log line waits for company before it is handed over.
@@ -324,6 +324,18 @@ impl Worker {
         let before = Instant::now() - LONG_SILENCE;
         self.sleepers.wake_oldest(before);
         self.handshakes.wake_oldest(before);
+    }
+
+    /// Lets go whoever of a listener's has been silent for longest, if that was long; whether there was one.
+    pub(crate) fn make_room_at(&self, door: DoorId) -> bool {
+        self.sleepers.wake_oldest_of(door, Instant::now() - LONG_SILENCE)
+    }
+
+    /// The most connections of a listener, by the configuration in force.
+    pub(crate) fn most_conns(&self, listener: &ListenerName) -> Option<u32> {
+        let snapshot = self.snapshot()?;
+        let (config, _) = snapshot.listener(snapshot.listener_place(listener)?)?;
+        config.max_conns
     }
 
     /// Counts a connection in; dropping the guard counts it out.

@@ -18,7 +18,10 @@ const FAILOVER_PAGE: &str = "docs/src/operate/failover.md";
 /// Runs a proof, or all of them.
 pub(crate) fn prove(arguments: &[String]) -> bool {
     let Some((what, options)) = arguments.split_first().filter(|(what, _)| PROOFS.contains(&what.as_str())) else {
-        eprintln!("usage: cargo xtask prove {} [--rounds N] [--between N] [--write]", PROOFS.join("|"));
+        eprintln!(
+            "usage: cargo xtask prove {} [--rounds N] [--between N] [--over clear|tls|h2] [--write]",
+            PROOFS.join("|")
+        );
         eprintln!("       cargo xtask prove failover [--times N] [--only TEXT] [--at-once N] [--write]");
         return false;
     };

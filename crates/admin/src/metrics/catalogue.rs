@@ -163,6 +163,8 @@ pub const FAMILIES: &[Family] = &[
         |report, sink| each_dns(report, |dns| sink.put(&[], dns.truncated))),
     counter("evenkeel_dns_transfers_total", &[], "Zones transferred to secondary servers",
         |report, sink| each_dns(report, |dns| sink.put(&[], dns.transfers))),
+    counter("evenkeel_dns_refused_transfers_total", &[], "Transfers refused, since no line of the configuration allows them",
+        |report, sink| each_dns(report, |dns| sink.put(&[], dns.refused_transfers))),
 
     gauge("evenkeel_cluster_node_up", &["node"], "Whether another node of the cluster is heard, and lives",
         |report, sink| each_node(report, |node| sink.put(&[&node.name], u64::from(matches!(node.state.as_str(), "up" | "late"))))),
@@ -185,6 +187,8 @@ pub const FAMILIES: &[Family] = &[
         |report, sink| each_listener(report, sink, |listener| listener.connections)),
     counter("evenkeel_listener_connections_accepted_total", &["listener"], "Client connections that a listener accepted",
         |report, sink| each_listener(report, sink, |listener| listener.accepted)),
+    counter("evenkeel_listener_full_total", &["listener"], "Times that a listener had as many client connections as `max-conns` lets it, so that the next ones waited",
+        |report, sink| each_listener(report, sink, |listener| listener.full)),
     counter("evenkeel_listener_requests_total", &["listener"], "Requests of a listener answered",
         |report, sink| each_listener(report, sink, |listener| listener.requests)),
     counter("evenkeel_listener_responses_total", &["listener", "code"], "Answers of a listener by the class of their status",

@@ -24,6 +24,9 @@ pub struct DnsReport {
     pub truncated: u64,
     /// Zones transferred to secondary servers.
     pub transfers: u64,
+    /// Transfers refused, since no line of the configuration allows them.
+    #[serde(default)]
+    pub refused_transfers: u64,
     /// Answers by response code.
     pub rcodes: BTreeMap<String, u64>,
     /// Queries by zone.

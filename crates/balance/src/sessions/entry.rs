@@ -56,11 +56,16 @@ impl ClientMark {
         }
     }
 
-    /// Whether both are of one network: the /24 of IPv4, the /48 of IPv6.
+    /// Whether both are of one network.
     pub(super) fn is_near(self, other: Self) -> bool {
-        let is_v4 = |mark: u64| mark & V4 == V4;
-        let shift = if is_v4(self.0) { 8 } else { 16 };
-        is_v4(self.0) == is_v4(other.0) && self.0 >> shift == other.0 >> shift
+        self.network() == other.network()
+    }
+
+    /// The network: the /24 of IPv4, the /48 of IPv6.
+    pub(super) fn network(self) -> u64 {
+        let is_v4 = self.0 & V4 == V4;
+        let host = if is_v4 { 0xff } else { 0xffff };
+        self.0 & !host
     }
 
     /// The address; of IPv6 its /64 with zeros behind.

@@ -32,6 +32,7 @@ use siphasher::sip128::SipHasher24;
 
 pub use self::entry::{ClientMark, Entry, SessionKey};
 pub use self::file::{FileFault, Piece, TableWriter, read_tables};
+pub use self::shard::Room;
 use self::shard::Shard;
 use crate::ServerUid;
 
@@ -303,16 +304,17 @@ impl SessionTable {
     }
 
     /// Takes what is over out of some shards; `turn` counts the calls. As many calls as [`Self::turns`] look at all.
-    pub fn sweep(&self, turn: usize, now_unix: u64) {
-        let Some(shard) = self.shards.get(turn % SHARDS) else { return };
+    pub fn sweep(&self, turn: usize, now_unix: u64) -> Room {
+        let Some(shard) = self.shards.get(turn % SHARDS) else { return Room::default() };
         let (idle, life, now) = (self.idle(), self.life(), seconds(now_unix));
         let mut shard = lock(shard);
         // A dropped one stays until it would have gone idle: it tells others.
-        let gone = shard.retain(|entry| !entry.is_expired(idle, life, now));
+        let (gone, left) = shard.retain(|entry| !entry.is_expired(idle, life, now));
         self.held.fetch_sub(gone, Ordering::Relaxed);
         if gone > 0 {
             shard.tally.changes += 1;
         }
+        left
     }
 
     /// Changes each session that is not over as `change` says; how many it says it changed.
@@ -411,7 +413,7 @@ impl SessionTable {
     }
 
     /// Takes out what is over, or else a sixteenth of the sessions in reach: those alone that were never presented, if there
-    /// are any, and of either kind those that were silent for longest.
+    /// are any, of these the ones of a network that has most of them, and of either kind those that were silent for longest.
     fn make_room(&self, key: SessionKey, now: u32) {
         let (idle, life) = (self.idle(), self.life());
         let is_over = |entry: &Entry| entry.is_over(idle, life, now);
@@ -438,7 +440,7 @@ impl SessionTable {
         let most = (used.len() + fresh.len()).div_ceil(16);
         let mut victims = match (over.is_empty(), fresh.is_empty()) {
             (false, _) => over,
-            (true, false) => fresh,
+            (true, false) => of_the_loudest(fresh),
             (true, true) => used,
         };
         victims.sort_unstable_by_key(|entry| entry.seen);
@@ -497,6 +499,21 @@ impl SessionChange<'_> {
     pub fn end(&mut self) {
         self.entry.drop_it();
     }
+}
+
+/// Of sessions that nobody has presented yet, those of the network that has more than a quarter of them, if there is one:
+/// whoever opens one after the other and never comes back makes room for the next with its own, and not with those of
+/// clients that have just begun.
+fn of_the_loudest(mut fresh: Vec<Entry>) -> Vec<Entry> {
+    let mut counts = BTreeMap::<u64, usize>::new();
+    for entry in &fresh {
+        *counts.entry(entry.client.network()).or_default() += 1;
+    }
+    let loudest = counts.into_iter().max_by_key(|(_, count)| *count).filter(|(_, count)| count * 4 > fresh.len());
+    if let Some((network, _)) = loudest {
+        fresh.retain(|entry| entry.client.network() == network);
+    }
+    fresh
 }
 
 /// The shard of a key, by other bits than those that say where it stands there.

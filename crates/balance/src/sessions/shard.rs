@@ -44,6 +44,14 @@ struct Packed {
 
 const _: () = assert!(size_of::<Option<Packed>>() == 40, "a session must stay below 64 bytes");
 
+/// Room that a shard has left. Giving its memory back may take the system milliseconds, since it gives back all that is
+/// free around it at once: it is dropped where nobody waits for a shard.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Room {
+    _places: Vec<Option<Packed>>,
+}
+
 impl Packed {
     fn of(entry: &Entry) -> Option<Self> {
         let Entry { key: SessionKey { high, low }, server, client, born, seen, meta } = *entry;
@@ -115,27 +123,28 @@ impl Shard {
         true
     }
 
-    /// Takes every entry out that is not wanted; how many there were.
-    pub(super) fn retain(&mut self, mut is_wanted: impl FnMut(&Entry) -> bool) -> usize {
+    /// Takes every entry out that is not wanted; how many there were, and the room that is not needed any more.
+    pub(super) fn retain(&mut self, mut is_wanted: impl FnMut(&Entry) -> bool) -> (usize, Room) {
         let unwanted: Vec<SessionKey> =
             self.entries().filter(|entry| !is_wanted(entry)).map(|entry| entry.key).collect();
+        let mut left = Room::default();
         if unwanted.len() * 4 < self.taken {
             unwanted.iter().for_each(|key| {
                 self.remove(*key);
             });
         } else if !unwanted.is_empty() {
-            self.rebuild(&mut is_wanted);
+            left = self.rebuild(&mut is_wanted);
         }
-        unwanted.len()
+        (unwanted.len(), left)
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + use<'_> {
         self.places.iter().flatten().map(Packed::entry)
     }
 
-    fn rebuild(&mut self, is_wanted: &mut impl FnMut(&Entry) -> bool) {
+    fn rebuild(&mut self, is_wanted: &mut impl FnMut(&Entry) -> bool) -> Room {
         let kept: Vec<Entry> = self.entries().filter(|entry| is_wanted(entry)).collect();
-        self.places = Vec::new();
+        let left = Room { _places: std::mem::take(&mut self.places) };
         self.taken = 0;
         if !kept.is_empty() {
             self.resize((kept.len() * 100 / FULL + 1).max(LEAST));
@@ -143,6 +152,7 @@ impl Shard {
         kept.iter().for_each(|entry| {
             self.put(entry);
         });
+        left
     }
 
     fn resize(&mut self, places: usize) {

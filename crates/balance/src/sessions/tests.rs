@@ -108,6 +108,32 @@ fn a_full_table_lets_the_never_presented_go_first() {
 }
 
 #[test]
+fn a_flood_from_one_network_washes_out_its_own_sessions_alone() {
+    let (table, a) = (table(4096), server("a"));
+    let begin = |id: u32, from: [u8; 4], now: u64| {
+        table.learn(table.key(&id.to_be_bytes()), a, Source::Head, ClientMark::of(IpAddr::from(from)), now);
+    };
+    // Clients that have just begun, each from elsewhere, and have not come back yet.
+    (0..400_u32).for_each(|id| begin(id, [10, (id / 200) as u8, (id % 200) as u8, 1], NOW));
+    for id in 1000..40_000_u32 {
+        begin(id, [192, 0, 2, id as u8], NOW + 1);
+    }
+    let left = (0..400_u32).filter(|id| find(&table, &id.to_be_bytes(), NOW + 2).is_some()).count();
+    assert_eq!(left, 400);
+    let stats = table.stats();
+    assert!(stats.held <= 4096 && stats.evicted_new > 30_000 && stats.evicted_used == 0, "{stats:?}");
+    // Where nobody stands out, the oldest go.
+    let crowd = self::table(4096);
+    for id in 0..8192_u32 {
+        let [_, _, high, low] = id.to_be_bytes();
+        let from = ClientMark::of(IpAddr::from([10, high, low, 1]));
+        crowd.learn(crowd.key(&id.to_be_bytes()), a, Source::Head, from, NOW + u64::from(id >= 4096) * 50);
+    }
+    let young = (4096..8192_u32).filter(|id| find(&crowd, &id.to_be_bytes(), NOW + 60).is_some()).count();
+    assert!(young > 3500, "{young} of 4096 that came lately are left");
+}
+
+#[test]
 fn a_table_full_of_used_sessions_loses_those_that_were_silent_for_longest() {
     let (table, a) = (table(4096), server("a"));
     for id in 0..4096_u32 {
@@ -140,7 +166,7 @@ fn sweeping_takes_what_is_over_and_gives_the_room_back() {
         learn(&table, &id.to_be_bytes(), a, NOW + if id < 100 { 500 } else { 0 });
     });
     let before = table.stats();
-    (0..table.turns()).for_each(|turn| table.sweep(turn, NOW + 700));
+    (0..table.turns()).for_each(|turn| drop(table.sweep(turn, NOW + 700)));
     let after = table.stats();
     assert_eq!((before.held, after.held), (60_000, 100));
     assert!(after.bytes < before.bytes / 10, "{before:?} {after:?}");

@@ -20,7 +20,7 @@ pub(crate) fn serve(addr: SocketAddr, limit: Duration) -> io::Result<()> {
     let (mut batch, bell, end) = (Batch::new(), Bell::new()?, Instant::now() + limit);
     let Some(port) = ports.first() else { return Ok(()) };
     while Instant::now() < end {
-        let count = batch.exchange(port, &mut |datagram, out| {
+        let count = batch.exchange(port, &mut |_| {}, &mut |datagram, out| {
             let Some(room) = out.get_mut(..datagram.bytes.len()) else { return 0 };
             room.copy_from_slice(datagram.bytes);
             if let Some(flags) = room.get_mut(2) {

@@ -9,7 +9,7 @@ use evenkeel_model::config::{
     BalancedName, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsListener, DnsLog, DnsMode, DnsRate, DnsSpread, DnsTcp,
     DnsZone, ListenAddr, LogTarget, MadeZone, NameServer, Notify, SecretRef, Transfer, ZoneSource,
 };
-use evenkeel_model::{ListenerName, PoolName, defaults};
+use evenkeel_model::{ListenerName, PoolName, caps, defaults};
 
 use super::Building;
 use crate::entry::Entry;
@@ -43,6 +43,22 @@ pub(super) fn build(building: &mut Building<'_>) {
         building.config.dns.push(dns);
     }
     overlaps(building, &blocks);
+    complain_of_rates(building, &blocks);
+}
+
+/// Each thread keeps counts for each rate that differs.
+fn complain_of_rates(building: &mut Building<'_>, blocks: &[&Entry]) {
+    let mut seen: Vec<DnsRate> = Vec::new();
+    for (dns, block) in building.config.dns.iter().zip(blocks) {
+        let Some(rate) = dns.rate.filter(|rate| !seen.contains(rate)) else { continue };
+        if seen.len() >= caps::DNS_RATE_RULES {
+            let span = block.entry("rate").map_or(block.span, |entry| entry.span);
+            let message = format!("`dns` blocks with more than {} different rates", caps::DNS_RATE_RULES);
+            building.out.report(Code::E411, span, message).help("give some of the blocks the same `rate`");
+            return;
+        }
+        seen.push(rate);
+    }
 }
 
 fn one(building: &mut Building<'_>, block: &Entry) -> Dns {
@@ -150,6 +166,11 @@ fn zone(building: &mut Building<'_>, entry: &Entry) -> Option<DnsZone> {
         }
         let answer = answer(building, line);
         names.push(BalancedName { name: absolute(written, &name), answer });
+    }
+    for line in entry.all("transfer") {
+        let Some(key) = key(line) else { continue };
+        let span = line.entry("key").map_or(line.span, |key| key.span);
+        building.places.zone_keys.entry((name.clone(), key)).or_insert(span);
     }
     let transfer = entry.all("transfer").map(|line| transfer(line, building.out)).collect();
     Some(DnsZone { name, source, names, transfer, notify: entry.all("notify").flat_map(notify).collect() })

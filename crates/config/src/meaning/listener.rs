@@ -67,8 +67,9 @@ pub(super) fn build(building: &mut Building<'_>, group: &Group<'_>) -> Listener 
     let tls = tls::of_listener(building, group);
     let trusted = trusted(building.all("trust").next(), &group.blocks, building.out);
     let proxied = proxied(&group.blocks, building.out);
+    let max_conns = max_conns(&group.blocks, building.out);
     let (name, addr) = (group.name.clone(), group.addr);
-    Listener { name, addr, tls, timeouts, limits, trusted, proxied, sites, tcp: None }
+    Listener { name, addr, tls, timeouts, limits, max_conns, trusted, proxied, sites, tcp: None }
 }
 
 /// Reports addresses that are one for the system.
@@ -179,6 +180,19 @@ fn trusted(top: Option<&Entry>, blocks: &[&Entry], out: &mut Diagnostics) -> Vec
         }
     }
     first.or(top).map(networks).unwrap_or_default()
+}
+
+/// The most connections at one time.
+pub(super) fn max_conns(blocks: &[&Entry], out: &mut Diagnostics) -> Option<u32> {
+    let mut given = blocks.iter().filter_map(|block| block.entry("max-conns"));
+    let first = given.next()?;
+    for other in given.filter(|other| other.value(0) != first.value(0)) {
+        disagree("max-conns", first.span, other.span, out);
+    }
+    match first.value(0) {
+        Some(Value::Integer(most)) => u32::try_from(*most).ok(),
+        _ => None,
+    }
 }
 
 /// Proxies that begin their connections with a PROXY header.

@@ -21,7 +21,7 @@ mod zonefile;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use evenkeel_model::config::{Config, LogTarget, Pool};
+use evenkeel_model::config::{Config, LogTarget, Pool, SecretRef};
 use evenkeel_model::{ListenerName, PoolName, ServerId};
 
 use crate::entry::{Entries, Entry};
@@ -44,6 +44,8 @@ pub(crate) struct Places {
     pub pool_tls: BTreeMap<PoolName, Span>,
     /// Each zone's name.
     pub zones: BTreeMap<String, Span>,
+    /// Each key of a zone's transfers, where it stands first.
+    pub zone_keys: BTreeMap<(String, SecretRef), Span>,
     /// Each pool's `sticky key=`.
     pub keys: BTreeMap<PoolName, Span>,
     /// The address of the admin listener.

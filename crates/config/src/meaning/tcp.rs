@@ -7,7 +7,7 @@ use evenkeel_model::config::{
 use evenkeel_model::{ListenerName, PoolName};
 
 use super::listener::{self, Group};
-use super::{Building, log, pool, route, site};
+use super::{Building, log, pool, route, site, tls};
 use crate::entry::{Entries, Entry};
 use crate::value::Value;
 use crate::{Code, Diagnostics};
@@ -17,9 +17,10 @@ pub(super) fn build(building: &mut Building<'_>, group: &Group<'_>, block: &Entr
     Listener {
         name: group.name.clone(),
         addr: group.addr,
-        tls: None,
+        tls: tls::of_passages(building, group, block),
         timeouts: ClientTimeouts::default(),
         limits: ClientLimits::default(),
+        max_conns: listener::max_conns(&[block], building.out),
         trusted: Vec::new(),
         proxied: listener::proxied(&[block], building.out),
         sites: Vec::new(),

@@ -35,6 +35,24 @@ pub(super) fn of_listener(building: &mut Building<'_>, group: &Group<'_>) -> Opt
         group.blocks.iter().for_each(|block| complain_of_words(block, building.out));
         return None;
     }
+    Some(of_blocks(building, group))
+}
+
+/// TLS of a `tcp` block: where it has a certificate, TLS ends here.
+pub(super) fn of_passages(building: &mut Building<'_>, group: &Group<'_>, block: &Entry) -> Option<ListenerTls> {
+    if block.entry("cert").is_some() {
+        return Some(of_blocks(building, group));
+    }
+    if let Some(entry) = block.entries.iter().find(|entry| entry.directive.opens == Some(Context::ClientTls)) {
+        building
+            .out
+            .report(Code::E431, entry.span, "`tls` is about TLS with clients, and this `tcp` block passes it on as it is")
+            .help("to end TLS here name a certificate, `cert FILE key=FILE`; TLS to servers is said by `tls` in their `pool`");
+    }
+    None
+}
+
+fn of_blocks(building: &mut Building<'_>, group: &Group<'_>) -> ListenerTls {
     let (mut certificates, mut spans): (Vec<CertificateSource>, Vec<Span>) = (Vec::new(), Vec::new());
     for block in &group.blocks {
         for entry in block.all("cert") {
@@ -55,7 +73,7 @@ pub(super) fn of_listener(building: &mut Building<'_>, group: &Group<'_>) -> Opt
     let shared = Shared { top: None, blocks: &group.blocks, word: "tls" };
     let min = min(shared.value("min", building.out).as_ref());
     let clients = clients(building, group, &shared);
-    Some(ListenerTls { certificates, min, clients })
+    ListenerTls { certificates, min, clients }
 }
 
 fn complain_of_words(block: &Entry, out: &mut Diagnostics) {
@@ -80,7 +98,14 @@ fn source(block: &Entry, entry: &Entry, out: &mut Diagnostics) -> Option<Certifi
                 Value::HostPattern(HostPattern::Below(suffix)) => Some(format!("*{suffix}")),
                 _ => None,
             };
-            let mut hosts: Vec<String> = block.read_values().filter_map(host).collect();
+            let names = block.all("route").filter_map(|route| route.entry("sni"));
+            let named = block.read_values().chain(names.flat_map(Entry::read_values));
+            let mut hosts: Vec<String> = Vec::new();
+            for host in named.filter_map(host) {
+                if !hosts.contains(&host) {
+                    hosts.push(host);
+                }
+            }
             if hosts.is_empty() {
                 hosts.push(OWN_HOST.to_owned());
             }

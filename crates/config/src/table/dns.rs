@@ -69,9 +69,12 @@ pub(super) static ROWS: &[Directive] = &[
         name: "pool",
         within: NAMES,
         args: &[one("POOL", Kind::Name)],
-        otherwise: "every pool of the configuration",
+        otherwise: "the pools that requests for the name go to",
         doc: "The pool whose servers are answered, or, with the other answers, that has to have a server left for this node to answer with itself.",
-        more: "Weights and backups count as they do for traffic. Servers given by name are answered with what the name resolves to.",
+        more: "Weights and backups count as they do for traffic. Servers given by name are answered with what the name resolves to. Without \
+               `pool=` this node answers with itself as long as a server is left that the first page of the name (a GET of `/`) would come from; \
+               pools of single paths, other sites and other services do not count. Where no site is for the name, `tcp` listeners are looked at, \
+               then every pool that traffic is sent to.",
         example: "zone www.example.com answer=pool pool=shop",
         ..ROW
     },

@@ -302,6 +302,18 @@ pub(super) static ROWS: &[Directive] = &[
         ..ROW
     },
     Directive {
+        name: "max-conns",
+        within: &[Context::Http, Context::Tcp],
+        args: &[one("NUMBER", Kind::Integer(1, 1_000_000))],
+        otherwise: "no bound but `limits conns`",
+        doc: "Client connections at one time at this address.",
+        more: "Exact over all workers. Past it, connections wait in the system's queue until one ends, and nothing of them is read; at `http` \
+               and `https`, one that has been silent for longest makes room. It holds for the address as a whole. `status` and the metrics tell how \
+               often it was reached. For one server's share write `max-conns=` in its `server` line.",
+        example: "max-conns 5000",
+        ..ROW
+    },
+    Directive {
         name: "request-header",
         within: &[Context::Http, Context::Route],
         args: &[

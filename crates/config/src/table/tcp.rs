@@ -21,7 +21,7 @@ pub(super) static ROWS: &[Directive] = &[
         otherwise: "none",
         doc: "Takes connections at an address and passes them on byte for byte.",
         more: "For databases, mail, and whatever is not HTTP. Servers are chosen, checked, kept to by `sticky client` and drained as with `http`; a \
-               server that does not accept is passed over before the client notices.",
+               server that does not accept is passed over before the client notices. With a `cert` it takes TLS off; without, TLS passes as it is.",
         example: "tcp :5432 {\n    to 10.0.0.21:5432 10.0.0.22:5432\n    balance least-conn\n}",
         ..ROW
     },
@@ -43,7 +43,7 @@ pub(super) static ROWS: &[Directive] = &[
         otherwise: "none",
         doc: "Says which pool a connection goes to.",
         more: "The first route that fits takes the connection. With `sni` it is by the name that a TLS client asks for, which is read without \
-               decrypting anything; without, it takes every connection.",
+               decrypting anything, or in a block with a `cert` told by the handshake; without, it takes every connection.",
         example: "tcp :443 {\n    route sni=shop.example.com to=shop\n    route to=other\n}",
         ..ROW
     },
@@ -103,7 +103,7 @@ pub(super) static ROWS: &[Directive] = &[
         within: &[Context::TcpTimeout],
         args: &[one("DURATION", Kind::Duration(SHORTEST, DAY))],
         default: Some(|| print::duration(defaults::CLIENT_HEAD_TIMEOUT)),
-        doc: "For what tells where a connection goes: a PROXY header, a TLS hello.",
+        doc: "For what comes before a connection is passed on: a PROXY header, a TLS hello, a handshake where TLS ends here.",
         more: "Then the connection is closed. Where neither is awaited, a client may be silent.",
         example: "timeout head=5s",
         ..ROW

@@ -107,6 +107,8 @@ fn around_tcp(example: &str) -> String {
     // What is sticky by more than the address, or hashed otherwise, is for requests.
     let example = if example.starts_with("sticky") { "sticky client" } else { example };
     let own = if example.starts_with("to ") || example.starts_with("route") { "" } else { " to 10.0.0.1:80\n" };
+    // TLS with clients is spoken where a certificate is.
+    let own = if example.starts_with("tls ") { format!(" cert self\n{own}") } else { own.to_owned() };
     let example = example.replace("format combined", "format json").replace("    skip path=/check.txt\n", "");
     match example.starts_with("tcp ") {
         true => format!("{example}\n{pools}"),

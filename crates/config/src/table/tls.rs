@@ -19,7 +19,7 @@ pub(super) static ROWS: &[Directive] = &[
     },
     Directive {
         name: "cert",
-        within: &[Context::Http],
+        within: &[Context::Http, Context::Tcp],
         args: &[one("FILE", Kind::CertificateFile)],
         opens: Some(Context::Cert),
         repeat: Repeat::Many,
@@ -27,7 +27,8 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "A certificate to show to clients, in PEM, its chain behind it.",
         more: "`evenkeel check` says what is wrong with it: a key of another one, a name that it does not cover, a gap in its chain, the day on which \
                it expires. A reload takes up renewed files, and no connection notices. `self` is one that the program makes for the block's hosts \
-               itself, for trying out.",
+               itself, for trying out. In a `tcp` block TLS ends here: servers get what was within, and `sni=` of routes goes by the name of \
+               the handshake.",
         example: "cert /etc/ssl/shop.pem key=/etc/ssl/private/shop.key",
         ..ROW
     },
@@ -53,10 +54,11 @@ pub(super) static ROWS: &[Directive] = &[
     },
     Directive {
         name: "tls",
-        within: &[Context::Http],
+        within: &[Context::Http, Context::Tcp],
         opens: Some(Context::ClientTls),
         doc: "What TLS with clients is to be like.",
-        more: "It holds for the address as a whole, whichever of its blocks says it.",
+        more: "It holds for the address as a whole, whichever of its blocks says it. A `tcp` block needs a `cert` for it; TLS to servers is said in \
+               their `pool`.",
         example: "tls min=1.3",
         ..ROW
     },
@@ -76,7 +78,8 @@ pub(super) static ROWS: &[Directive] = &[
         args: &[one("FILE", Kind::Path)],
         otherwise: "clients are not asked for a certificate",
         doc: "Asks clients for a certificate that one of these authorities signed, in PEM.",
-        more: "Servers learn who it is by a field of your own: `request-header set X-Client-Subject $ssl_client_s_dn`.",
+        more: "Servers learn who it is by a field of your own, `request-header set X-Client-Subject $ssl_client_s_dn`; those of a `tcp` block by \
+               `proxy-protocol v2` in their pool.",
         example: "tls client-ca=/etc/ssl/staff-ca.pem",
         ..ROW
     },

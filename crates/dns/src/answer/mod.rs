@@ -21,7 +21,7 @@ pub use cookie::CookieJar;
 pub use lookup::answer;
 pub use own::OwnZone;
 pub use rate::{Allowance, RateLimit, RateRules};
-pub use ready::{Live, Ready, VARIANTS, Way, Written};
+pub use ready::{Ahead, Live, Ready, VARIANTS, Way, Written};
 pub use respond::{Asked, Asker, Cookies, Policy, Reply, Server, Transport, cut, respond};
 pub use transfer::{Transfer, client_serial, is_current, transferred};
 

@@ -6,6 +6,8 @@
 
 use std::net::IpAddr;
 
+use evenkeel_model::defaults;
+
 use super::{Balanced, Served};
 use crate::kind::Type;
 use crate::name::Name;
@@ -40,10 +42,10 @@ impl OwnZone {
             primary: primary.clone(),
             mailbox: self.name.prepend(b"hostmaster").ok()?,
             serial: self.serial,
-            // Nobody transfers the zone, so these three only have to look sane to testers.
-            refresh: 3_600,
-            retry: 900,
-            expire: 1_209_600,
+            // What a secondary is to do, if there ever is one: within RFC 1912, 2.2, and what testers of zones take for sane.
+            refresh: defaults::DNS_REFRESH,
+            retry: defaults::DNS_RETRY,
+            expire: defaults::DNS_EXPIRE,
             minimum: negative_ttl,
         };
         let names = self.servers.iter().map(|(name, _)| Rdata::name(name)).collect();

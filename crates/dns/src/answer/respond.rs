@@ -81,6 +81,8 @@ pub struct Asked<'a> {
     pub over: Transport,
     /// A number drawn for this query.
     pub luck: u64,
+    /// Bytes of the answer to be left free, for what is put on it afterwards: a signature.
+    pub reserve: usize,
 }
 
 /// Who asks, as far as the choice of addresses goes by it.
@@ -133,7 +135,8 @@ pub fn respond(server: Server<'_>, asked: Asked<'_>) -> Option<Reply> {
     let cookie_is_good = server.cookies.zip(cookie).is_some_and(|(judge, cookie)| judge.is_good(client, cookie));
     let response = judge(server, asked, &query, cookie_is_good);
     let extras = extras(server, client, &query);
-    let encoded = encode(&query, &response, &extras, limit(server.policy, asked.over, &query));
+    let limit = limit(server.policy, asked.over, &query).saturating_sub(asked.reserve);
+    let encoded = encode(&query, &response, &extras, limit);
     Some(Reply {
         bytes: encoded.bytes,
         rcode: response.rcode,

@@ -30,7 +30,7 @@ fn ask_bytes(zones: &Zones, bytes: &[u8]) -> Option<Reply> {
     let health = Health { ready: true, own: evenkeel_model::State::Up, peers: &[], pools: &pools, next_change: None };
     let server = Server { zones, health: &health, policy: &Policy::default(), cookies: None };
     let from = "192.0.2.77:5353".parse().unwrap();
-    respond(server, Asked { bytes, from, arrived_at: None, over: Transport::Udp, luck: 1 })
+    respond(server, Asked { bytes, from, arrived_at: None, over: Transport::Udp, luck: 1, reserve: 0 })
 }
 
 fn ask(zones: &Zones, name: &str, kind: Type) -> Message {

@@ -156,6 +156,13 @@ impl Key {
         self.algorithm
     }
 
+    /// How many bytes longer its signature makes an answer: a record of type TSIG (RFC 8945, 4.2).
+    pub fn signature_bytes(&self) -> usize {
+        // Type, class, TTL and length; then time, fudge, the signature's length, id, error and the length of nothing.
+        let fixed = 10 + 6 + 2 + 2 + 2 + 2 + 2;
+        self.name.as_wire().len() + self.algorithm.wire().len() + fixed + self.algorithm.mac_bytes()
+    }
+
     /// The signature of the parts in a row.
     pub(super) fn mac(&self, parts: &[&[u8]]) -> Mac {
         Mac(match self.algorithm {

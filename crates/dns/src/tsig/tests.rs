@@ -37,6 +37,20 @@ fn a_signature_is_that_of_the_standards_test_vector() {
 }
 
 #[test]
+fn a_signed_answer_is_longer_by_what_its_key_says() {
+    for algorithm in Algorithm::ALL {
+        for name in [".", "k", "a-long.name.of.a.key.example.org"] {
+            let key = Key::new(name.parse().unwrap(), algorithm, vec![7; 32]).unwrap();
+            let mut message = query();
+            let before = message.len();
+            let request = Mac(vec![1; algorithm.mac_bytes()]);
+            sign_response(&mut message, &key, &request, NOW);
+            assert_eq!(message.len() - before, key.signature_bytes(), "{name} {algorithm}");
+        }
+    }
+}
+
+#[test]
 fn a_signed_query_is_still_a_query_and_believed() {
     let (message, mac) = signed();
     assert!(matches!(read_query(&message), Incoming::Query(_)));

@@ -11,12 +11,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use evenkeel_e2e::lab::{self, page};
+use evenkeel_e2e::over::Over;
 use evenkeel_e2e::proof::{self, Report, Size, logs::OwnLog};
 use evenkeel_e2e::vectors::replay::Cuts;
 use evenkeel_e2e::vectors::stand::Product;
 use evenkeel_e2e::vectors::table::{self, Result};
 
-const USAGE: &str = "usage: prove vectors|reloads|kill|hang|logs|dns|all [--rounds N] [--between N] [--write FILE]\n\
+const USAGE: &str = "usage: prove vectors|reloads|kill|hang|logs|dns|all [--rounds N] [--between N] [--over clear|tls|h2] [--write FILE]\n\
                      \x20      prove soak [--minutes N] [--write FILE]\n\
                      \x20      prove failover [--times N] [--only TEXT] [--at-once N] [--write FILE]";
 
@@ -26,6 +27,7 @@ struct Asked {
     what: String,
     rounds: Option<usize>,
     between: Option<usize>,
+    over: Option<Over>,
     minutes: Option<u64>,
     times: Option<usize>,
     only: String,
@@ -45,17 +47,10 @@ fn main() -> ExitCode {
         println!("## {what}\n");
         let (text, is_right) = match what {
             "vectors" => vectors(),
-            "reloads" => report(&proof::reloads::run(asked.size(100, 150))),
-            "kill" => report(&proof::kill::run(asked.size(50, 200))),
-            "hang" => report(&proof::hang::run(asked.size(12, 300))),
-            "logs" => {
-                let runs =
-                    [OwnLog::Full, OwnLog::Stalled].map(|own| report(&proof::logs::run(asked.size(10, 500), own)));
-                (
-                    runs.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join("\n"),
-                    runs.iter().all(|run| run.1),
-                )
-            }
+            "reloads" => asked.over_each(|over| proof::reloads::run(asked.size(100, 150), over)),
+            "kill" => asked.over_each(|over| proof::kill::run(asked.size(50, 200), over)),
+            "hang" => asked.over_each(|over| proof::hang::run(asked.size(12, 300), over)),
+            "logs" => joined([OwnLog::Full, OwnLog::Stalled].map(|own| proof::logs::run(asked.size(10, 500), own))),
             "dns" => {
                 let found = proof::dns::run(asked.rounds.unwrap_or(20));
                 found.faults.iter().for_each(|fault| println!("{fault}"));
@@ -94,6 +89,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Option<Asked> {
             "--minutes" => asked.minutes = Some(value.parse().ok().filter(|count| *count > 0)?),
             "--times" => asked.times = Some(value.parse().ok().filter(|count| *count > 0)?),
             "--at-once" => asked.at_once = Some(value.parse().ok().filter(|count| *count > 0)?),
+            "--over" => asked.over = Some(value.parse().ok()?),
             "--only" => asked.only = value,
             "--write" => asked.write = Some(value),
             _ => return None,
@@ -103,13 +99,28 @@ fn read(mut words: impl Iterator<Item = String>) -> Option<Asked> {
 }
 
 impl Asked {
+    /// A proof, over whatever was asked for, or over everything.
+    fn over_each(&self, run: impl FnMut(Over) -> Report) -> (String, bool) {
+        let wanted = Over::ALL.into_iter().filter(|over| self.over.is_none_or(|asked| asked == *over));
+        joined(wanted.map(run))
+    }
+
     fn size(&self, rounds: usize, between: usize) -> Size {
         Size { rounds: self.rounds.unwrap_or(rounds), between: self.between.unwrap_or(between) }
     }
 }
 
-fn report(report: &Report) -> (String, bool) {
-    (report.to_string(), report.faults.is_empty())
+/// Reports, one below the other, and whether all hold.
+fn joined(reports: impl IntoIterator<Item = Report>) -> (String, bool) {
+    let mut holds = true;
+    let texts: Vec<String> = reports
+        .into_iter()
+        .map(|report| {
+            holds &= report.faults.is_empty();
+            report.to_string()
+        })
+        .collect();
+    (texts.join("\n"), holds)
 }
 
 /// Every fault with every system. It holds where each of ours was served at the end, by one owner.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Loads, Report, Size, executions, pool};
 use crate::balancer::Balancer;
 use crate::nginx::Nginx;
+use crate::over::Over;
 use crate::place::free;
 
 /// How long a server is waited for.
@@ -16,7 +17,7 @@ const ANSWER: Duration = Duration::from_millis(600);
 ///
 /// # Panics
 /// Where something does not start.
-pub fn run(size: Size) -> Report {
+pub fn run(size: Size, over: Over) -> Report {
     let began = Instant::now();
     let mut servers = Nginx::start_many(3);
     let at = free();
@@ -25,8 +26,8 @@ pub fn run(size: Size) -> Report {
         ANSWER.as_millis()
     );
     let balancer =
-        Balancer::start(&format!("http {at} {{\n    route * to=shop\n}}\n{}", pool("shop", &lines, &servers)));
-    let loads = Loads::start(at);
+        Balancer::start(&format!("{}    route * to=shop\n}}\n{}", over.listener(at), pool("shop", &lines, &servers)));
+    let loads = Loads::start(at, over);
     loads.await_more(size.between);
     for round in 0..size.rounds {
         let victim = round % servers.len();
@@ -39,7 +40,7 @@ pub fn run(size: Size) -> Report {
         loads.await_more(size.between);
     }
     let rows = loads.stop(|| executions(&servers));
-    let mut report = Report::new(format!("{} servers hung, and resumed, in turn", size.rounds), began, rows);
+    let mut report = Report::new(format!("{} servers hung, and resumed, in turn; {over}", size.rounds), began, rows);
     // A hung server executes what it was sent once it goes on: a request that was asked elsewhere meanwhile is executed
     // twice, which is what its method allows. Where it does not allow it, nothing is.
     for row in &mut report.rows {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::load::{Account, Keeping, Load, Outcome, Plan};
 use crate::nginx::{self, Nginx};
+use crate::over::Over;
 use crate::wire::Failure;
 
 pub mod dns;
@@ -19,6 +20,9 @@ pub mod kill;
 pub mod logs;
 pub mod reloads;
 pub mod soak;
+
+/// What no server executed though its client has an answer.
+const UNWRITTEN: &str = "answered and not executed";
 
 /// How much is done.
 #[derive(Debug, Clone, Copy)]
@@ -91,15 +95,12 @@ pub struct Loads(Vec<(&'static str, Repeatable, Load)>);
 
 impl Loads {
     /// Starts them.
-    pub fn start(to: SocketAddr) -> Self {
-        let post = Plan { method: "POST", body: vec![b'x'; 3000], ..Plan::get(to, 2) };
+    pub fn start(to: SocketAddr, over: Over) -> Self {
+        let get = |clients| Plan { over, ..Plan::get(to, clients) };
+        let post = Plan { method: "POST", body: vec![b'x'; 3000], ..get(2) };
         Self(vec![
-            ("GET, kept connections", Repeatable::Yes, Load::start(&Plan::get(to, 5))),
-            (
-                "GET, one connection each",
-                Repeatable::Yes,
-                Load::start(&Plan { keeping: Keeping::OneEach, ..Plan::get(to, 3) }),
-            ),
+            ("GET, kept connections", Repeatable::Yes, Load::start(&get(5))),
+            ("GET, one connection each", Repeatable::Yes, Load::start(&Plan { keeping: Keeping::OneEach, ..get(3) })),
             ("POST of 3000 bytes", Repeatable::No, Load::start(&post)),
         ])
     }
@@ -153,7 +154,7 @@ impl Report {
     pub fn new(what: String, began: Instant, rows: Vec<Row>) -> Self {
         let mut faults = Vec::new();
         for row in &rows {
-            let counts = [(row.lost, "lost"), (row.twice, "executed twice"), (row.never, "answered and not executed")];
+            let counts = [(row.lost, "lost"), (row.twice, "executed twice"), (row.never, UNWRITTEN)];
             for (count, word) in counts.into_iter().filter(|(count, _)| *count > 0) {
                 faults.push(format!("{}: {count} {word}", row.load));
             }
@@ -162,6 +163,16 @@ impl Report {
             }
         }
         Self { what, took: began.elapsed(), rows, notes: Vec::new(), faults }
+    }
+
+    /// Allows one answer for each death that left its server before the request was written down: each server is one
+    /// process, which writes its log as soon as it has answered.
+    pub fn allow_unwritten(&mut self, deaths: usize) {
+        let never: usize = self.rows.iter().map(|row| row.never).sum();
+        if (1..=deaths).contains(&never) {
+            self.faults.retain(|fault| !fault.ends_with(UNWRITTEN));
+            self.notes.push(format!("{never} answered by a server that died before it wrote so down"));
+        }
     }
 
     /// Fails unless it holds.

@@ -10,18 +10,20 @@ use std::time::Instant;
 use super::{Loads, Report, Size, executions, pool};
 use crate::balancer::{Balancer, text};
 use crate::nginx::Nginx;
+use crate::over::Over;
 use crate::place::free;
 
 /// Reloads under load.
 ///
 /// # Panics
 /// Where something does not start.
-pub fn run(size: Size) -> Report {
+pub fn run(size: Size, over: Over) -> Report {
     let began = Instant::now();
     let servers = Nginx::start_many(3);
     let (at, extra) = (free(), free());
-    let mut balancer = Balancer::start(&variant(0, at, extra, &servers));
-    let loads = Loads::start(at);
+    let door = over.listener(at);
+    let mut balancer = Balancer::start(&variant(0, &door, extra, &servers));
+    let loads = Loads::start(at, over);
     loads.await_more(size.between);
     let mut faults = Vec::new();
     let (mut refused, mut before) = (0, None);
@@ -29,12 +31,13 @@ pub fn run(size: Size) -> Report {
         if count % 5 == 0 {
             refused += 1;
             let generation = balancer.status()["config"]["generation"].clone();
-            let output = balancer.reload(&(variant(count, at, extra, &servers) + "\nhttp {\n    rout * to=shop\n}\n"));
+            let output =
+                balancer.reload(&(variant(count, &door, extra, &servers) + "\nhttp {\n    rout * to=shop\n}\n"));
             if output.status.code() != Some(2) || balancer.status()["config"]["generation"] != generation {
                 faults.push(format!("reload {count} took a file with a mistake: {}", text(&output)));
             }
         }
-        let output = balancer.reload(&variant(count, at, extra, &servers));
+        let output = balancer.reload(&variant(count, &door, extra, &servers));
         if !output.status.success() {
             faults.push(format!("reload {count}: {}", text(&output)));
         }
@@ -45,7 +48,7 @@ pub fn run(size: Size) -> Report {
     }
     let after = (balancer.process().memory(), balancer.process().descriptors());
     let rows = loads.stop(|| executions(&servers));
-    let mut report = Report::new(format!("{} reloads of changed routes and pools", size.rounds), began, rows);
+    let mut report = Report::new(format!("{} reloads of changed routes and pools; {over}", size.rounds), began, rows);
     report.faults.extend(faults);
     report.notes.push(format!("{refused} files with a mistake in between: refused by name, with no effect"));
     if let Some(before) = before {
@@ -59,26 +62,26 @@ pub fn run(size: Size) -> Report {
 }
 
 /// One of several configurations that all serve the same address, each unlike the one before.
-fn variant(count: usize, at: SocketAddr, extra: SocketAddr, servers: &[Nginx]) -> String {
+fn variant(count: usize, door: &str, extra: SocketAddr, servers: &[Nginx]) -> String {
     let all = pool("shop", "", servers);
     match count % 6 {
-        0 => format!("http {at} {{\n    route * to=shop\n}}\n{all}"),
-        1 => format!("http {at} {{\n    route * to=shop\n}}\n{}", pool("shop", "", &servers[..2])),
+        0 => format!("{door}    route * to=shop\n}}\n{all}"),
+        1 => format!("{door}    route * to=shop\n}}\n{}", pool("shop", "", &servers[..2])),
         2 => format!(
-            "http {at} {{\n    route /never to=other\n    route * to=shop\n}}\n{all}{}",
+            "{door}    route /never to=other\n    route * to=shop\n}}\n{all}{}",
             pool("other", "", &servers[1..])
         ),
         3 => format!(
-            "http {at} {{\n    route * to=renamed\n    response-header set X-Reload {count}\n}}\n{}",
+            "{door}    route * to=renamed\n    response-header set X-Reload {count}\n}}\n{}",
             pool("renamed", "    retry 1 elsewhere\n", servers)
         ),
         4 => format!(
-            "http {at} {{\n    route * to=shop {{\n        request-header set X-Way {count}\n    }}\n}}\n\
+            "{door}    route * to=shop {{\n        request-header set X-Way {count}\n    }}\n}}\n\
              http {extra} {{\n    route * to=shop\n}}\n{}",
             pool("shop", "    balance least-conn\n", servers)
         ),
         _ => format!(
-            "timeout idle={}s\nhttp {at} {{\n    route /x respond=404\n    route * to=shop\n}}\n{}",
+            "timeout idle={}s\n{door}    route /x respond=404\n    route * to=shop\n}}\n{}",
             20 + count % 20,
             pool("shop", "    sticky\n", &servers[1..])
         )

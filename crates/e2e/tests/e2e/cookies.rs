@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use evenkeel_e2e::balancer::Balancer;
 use evenkeel_e2e::browser::Browser;
 use evenkeel_e2e::origin::{Manner, Origin};
-use evenkeel_e2e::place::free;
+use evenkeel_e2e::place::{Scratch, free};
 use serde_json::Value;
+
+use crate::tls::Pair;
 
 /// Hosts of one balancer, each with the words of its cookie. The server sees the cookie here, so that it can tell what came.
 const HOSTS: [(&str, &str); 6] = [
@@ -104,4 +106,39 @@ fn a_browser_keeps_and_sends_the_cookie_as_its_attributes_say() {
     // Without the attribute browsers treat it as lax, and say that nobody said so.
     open(&mut browser, &origin, at, "off.shop.test", "/");
     assert_eq!(kept(&mut browser, "off.shop.test", "/").unwrap()["sameSite"], Value::Null);
+}
+
+#[test]
+fn over_tls_a_browser_keeps_the_prefixed_cookie_and_sends_it_where_it_is_embedded() {
+    let (at, origin) = (free(), Origin::start("a", Manner::Answer));
+    let scratch = Scratch::new("cookies-tls");
+    let pair = Pair::make(&scratch, "shop", &["own.shop.test", "evil.test"], "30");
+    let block = |host: &str, lines: &str| {
+        format!("https {at} {host} {{\n    {}\n{lines}    to {}\n}}\n", pair.line(), origin.at)
+    };
+    let config = format!("{}{}", block("own.shop.test", "    sticky strip=off\n"), block("evil.test", ""));
+    let _balancer = Balancer::start(&config);
+    let words = format!("'--host-resolver-rules=MAP *.test {}' --ignore-certificate-errors", at.ip());
+    let mut browser = Browser::start_with(800, 600, &words);
+    let place = |host: &str, path: &str| format!("https://{host}:{}{path}", at.port());
+    browser.open(&place("own.shop.test", "/"));
+    let all = browser.cookies(&place("own.shop.test", "/"));
+    let cookie = all.iter().find(|cookie| cookie["name"].as_str().unwrap().starts_with("__Host-")).expect("it is kept");
+    assert_eq!((&cookie["secure"], &cookie["httpOnly"]), (&true.into(), &true.into()), "{cookie}");
+    assert_eq!((&cookie["domain"], &cookie["path"]), (&"own.shop.test".into(), &"/".into()), "{cookie}");
+    browser.open(&place("own.shop.test", "/again"));
+    assert!(cookies_of(&origin.head_of("own.shop.test", "/again")).starts_with("__Host-"));
+
+    // In a frame of another site: no lax cookie comes along, and one of its own is kept for that site alone.
+    browser.open(&place("evil.test", "/"));
+    for (path, comes) in [("/framed", false), ("/framed-again", true)] {
+        let script = format!(
+            "new Promise(done => {{ const it = document.createElement('iframe'); it.src = '{}'; it.onload = () => done(1); \
+             document.body.append(it); }})",
+            place("own.shop.test", path)
+        );
+        browser.value(&script);
+        let sent = cookies_of(&origin.head_of("own.shop.test", path));
+        assert_eq!(sent.contains("__Host-"), comes, "{path}: {sent:?}");
+    }
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Output;
 
-use evenkeel_e2e::balancer::{Balancer, text};
+use evenkeel_e2e::balancer::{Balancer, command, text};
 use evenkeel_e2e::place::free;
 use evenkeel_e2e::webshop::{Facts, Visitor, Webshop};
 use evenkeel_e2e::{PATIENCE, await_for, wire};
@@ -183,6 +184,59 @@ fn sessions_in_the_application_s_cookie_are_kept() {
     assert!(seen.contains(&"a".to_owned()) && seen.contains(&"b".to_owned()));
 }
 
+/// `evenkeel session` of a running program.
+fn session(balancer: &Balancer, words: &[&str]) -> Output {
+    let control = balancer.scratch().file("control.sock");
+    command(&[&["session"], words, &["--control", control.to_str().unwrap()]].concat())
+}
+
+#[test]
+fn a_session_stays_wherever_its_client_roams_and_a_copied_one_is_told() {
+    let servers = [Webshop::start("a"), Webshop::start("b")];
+    let at = free();
+    let lines = format!("sticky query sid learn=body\n{QUICK_CHECK}");
+    let config = shop(at, &lines, &named(&servers)).replace("route *", "trust 127.0.0.0/8\n    route *");
+    let mut balancer = Balancer::start(&config);
+    let from = |path: &str, client: &str| {
+        let answer = wire::ask(at, "GET", path, &format!("X-Forwarded-For: {client}\r\n"), b"").unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        Facts::of(&answer)
+    };
+    let again = |facts: &Facts, client: &str| {
+        let now = from(&format!("/cart?sid={}", facts.session), client);
+        assert_eq!((&now.server, &now.session), (&facts.server, &facts.session), "{client}");
+    };
+    let begun: Vec<Facts> = (0..8).map(|number| from("/", &format!("198.51.100.{number}"))).collect();
+    assert!(["a", "b"].iter().all(|server| begun.iter().any(|facts| facts.server == *server)));
+
+    // On a journey: at home, in a train, by IPv6, and home again; over a restart of the balancer in between.
+    let journey = ["198.51.100.1", "203.0.113.9", "2001:db8:7::1", "198.51.100.1"];
+    begun.iter().for_each(|facts| journey[..2].iter().for_each(|client| again(facts, client)));
+    assert!(balancer.run("stop", &[]).status.success());
+    balancer.end(PATIENCE);
+    let balancer = balancer.again();
+    begun.iter().for_each(|facts| journey[2..].iter().for_each(|client| again(facts, client)));
+    let shown = text(&session(&balancer, &["show", &begun[0].session]));
+    assert!(shown.contains("changed 3 times\n") || shown.trim_end().ends_with("changed 3 times"), "{shown}");
+    assert!(shown.contains("client    198.51.100.1"), "{shown}");
+    assert!(!text(&session(&balancer, &["list"])).contains("many networks"));
+
+    // An id that somebody published: everybody comes to its server, and an operator sees it.
+    (0..12).for_each(|network| again(&begun[0], &format!("10.{network}.0.1")));
+    let shown = text(&session(&balancer, &["show", &begun[0].session]));
+    assert!(shown.contains("changed 15 times: copies of its id may be about"), "{shown}");
+    let list = text(&session(&balancer, &["list"]));
+    assert_eq!(list.lines().filter(|line| line.ends_with("from many networks")).count(), 1, "{list}");
+    // Whoever comes with an id that nobody gave is balanced, and leaves nothing behind.
+    let total = |list: &Output| serde_json::from_slice::<serde_json::Value>(&list.stdout).unwrap()["total"].clone();
+    let before = total(&session(&balancer, &["list", "--json"]));
+    for number in 0..20 {
+        let answer = wire::get(at, &format!("/check?sid=made-up-{number}0123456789")).unwrap();
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(total(&session(&balancer, &["list", "--json"])), before);
+}
+
 #[test]
 fn an_operator_sees_moves_and_drops_sessions() {
     let servers = [Webshop::start("a"), Webshop::start("b")];
@@ -191,15 +245,8 @@ fn an_operator_sees_moves_and_drops_sessions() {
     let balancer = Balancer::start(&shop(at, &lines, &named(&servers)));
     let mut visitors = enter(at, 12);
     all_stay(at, &mut visitors);
-    let session = |words: &[&str]| {
-        let output = balancer.run("session", &[]);
-        assert!(!output.status.success(), "a verb is missing");
-        let control = balancer.scratch().file("control.sock");
-        let mut all = vec!["session"];
-        all.extend(words);
-        all.extend(["--control", control.to_str().unwrap()]);
-        evenkeel_e2e::balancer::command(&all)
-    };
+    assert!(!balancer.run("session", &[]).status.success(), "a verb is missing");
+    let session = |words: &[&str]| session(&balancer, words);
     let list = text(&session(&["list"]));
     // Each worker takes its own turns, so that twelve visitors need not be six and six.
     let on_a = visitors.iter().filter(|visitor| visitor.facts.server == "a").count();

@@ -39,6 +39,7 @@ mod setting;
 mod steady;
 mod sticky;
 mod tcp;
+mod tcp_tls;
 mod tls;
 mod vectors;
 mod views;

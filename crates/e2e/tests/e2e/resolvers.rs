@@ -29,6 +29,8 @@ fn zonemaster_finds_no_error_in_a_delegation_to_nodes() {
     let errors: Vec<&str> =
         said.lines().filter(|line| line.contains(" ERROR ") || line.contains(" CRITICAL ")).collect();
     assert!(errors.is_empty(), "{said}");
+    let timers: Vec<&str> = said.lines().filter(|line| line.contains("REFRESH_") || line.contains("RETRY_")).collect();
+    assert!(timers.is_empty(), "the timers of the SOA: {timers:?}");
     // It has looked at the zone: what it cannot reach it has nothing to say of.
     assert!(said.contains("NOTICE") || said.contains("WARNING"), "{said}");
 }

@@ -11,14 +11,14 @@ use evenkeel_e2e::process::Process;
 use evenkeel_e2e::{PATIENCE, await_for};
 
 /// A certificate made by openssl, and its key.
-struct Pair {
-    cert: PathBuf,
-    key: PathBuf,
+pub(crate) struct Pair {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl Pair {
     /// One for these hosts, that signs itself.
-    fn make(scratch: &Scratch, name: &str, hosts: &[&str], days: &str) -> Self {
+    pub(crate) fn make(scratch: &Scratch, name: &str, hosts: &[&str], days: &str) -> Self {
         let pair = Self { cert: scratch.file(&format!("{name}.pem")), key: scratch.file(&format!("{name}.key")) };
         let names: Vec<String> = hosts.iter().map(|host| format!("DNS:{host}")).collect();
         let names = format!("subjectAltName=IP:127.0.0.1,{}", names.join(","));
@@ -60,7 +60,7 @@ impl Pair {
         openssl(&["x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-extfile", names, "-out", cert]);
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("cert {} key={}", self.cert.display(), self.key.display())
     }
 }

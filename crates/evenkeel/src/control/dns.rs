@@ -74,6 +74,7 @@ pub(super) fn report(totals: &DnsTotals) -> DnsReport {
         slipped: totals.slipped,
         truncated: totals.truncated,
         transfers: totals.transfers,
+        refused_transfers: totals.refused_transfers,
         rcodes: totals.rcodes.iter().map(|(rcode, count)| ((*rcode).to_owned(), *count)).collect(),
         zones: totals.zones.clone(),
         live: None,

@@ -14,7 +14,7 @@ mod tlv;
 #[cfg(test)]
 mod tests;
 
-pub use tlv::Facts;
+pub use tlv::{Facts, OwnTls};
 
 /// What begins a header of version 2.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";

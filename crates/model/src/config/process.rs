@@ -68,7 +68,7 @@ pub enum Ceiling {
 }
 
 /// Where a secret is kept. A secret is never written in the configuration itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretRef {
     /// `file:PATH`: the file's content, a trailing newline removed.
     File(PathBuf),

@@ -20,6 +20,8 @@ pub struct Listener {
     pub timeouts: ClientTimeouts,
     /// How much clients may send.
     pub limits: ClientLimits,
+    /// The most client connections at one time. `None`: as many as the process takes.
+    pub max_conns: Option<u32>,
     /// Proxies in front of us whose word on the client's address counts.
     pub trusted: Vec<Network>,
     /// Proxies in front of us that begin each connection with a PROXY header. Empty: none does. Otherwise a connection

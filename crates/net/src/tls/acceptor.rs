@@ -40,6 +40,19 @@ pub struct ClientAuthority {
 pub struct Acceptor {
     config: Arc<ServerConfig>,
     certificates: CertificateSet,
+    rules: ClientRules,
+}
+
+/// What is asked of clients, as a value to be compared: equal for the same authorities, asked for in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientRules([u8; 32]);
+
+impl ClientRules {
+    /// Whether a connection that was made by `other` rules has proved what these ask for: the same was asked of it, or these
+    /// ask for nothing.
+    pub fn are_met_by(self, other: Self) -> bool {
+        self == other || self == rules(None)
+    }
 }
 
 impl fmt::Debug for Acceptor {
@@ -76,9 +89,26 @@ impl Acceptor {
         config.alpn_protocols = protocols;
         // Ours are all sound; the order says which are cheapest.
         config.ignore_client_order = true;
-        config.ticketer = tickets.maker(&rules);
+        config.ticketer = tickets.maker(&rules.0);
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(Self { config: Arc::new(config), certificates })
+        Ok(Self { config: Arc::new(config), certificates, rules })
+    }
+
+    /// What it asks of clients.
+    pub fn rules(&self) -> ClientRules {
+        self.rules
+    }
+
+    /// Whether a client that asked for `name` shall come again by the name of `host`: it was shown a certificate that does
+    /// not stand for that host, and would be shown another one.
+    pub fn stands_apart(&self, name: &str, host: &str) -> bool {
+        if name == host {
+            return false;
+        }
+        match (self.certificates.choose(Some(name)), self.certificates.choose(Some(host))) {
+            (Some(shown), Some(fitting)) => !Arc::ptr_eq(shown, fitting) && !shown.facts().names.cover(host),
+            _ => false,
+        }
     }
 
     /// What it presents.
@@ -92,7 +122,7 @@ impl Acceptor {
 }
 
 /// What tells listeners with the same rules for clients from others.
-fn rules(clients: Option<&ClientAuthority>) -> [u8; 32] {
+fn rules(clients: Option<&ClientAuthority>) -> ClientRules {
     let mut hasher = blake3::Hasher::new();
     if let Some(clients) = clients {
         hasher.update(&[1 + u8::from(clients.is_required)]);
@@ -101,5 +131,5 @@ fn rules(clients: Option<&ClientAuthority>) -> [u8; 32] {
             hasher.update(root);
         }
     }
-    *hasher.finalize().as_bytes()
+    ClientRules(*hasher.finalize().as_bytes())
 }

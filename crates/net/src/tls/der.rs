@@ -17,6 +17,9 @@ const OCTETS: u8 = 0x04;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
+/// 2.5.4.3.
+const COMMON_NAME: &[u8] = &[0x55, 4, 3];
+
 /// 2.5.29.17, 2.5.29.19.
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
@@ -93,6 +96,21 @@ impl CertificateFacts {
     /// Whether this certificate names that one as its issuer.
     pub fn is_issued_by(&self, other: &Self) -> bool {
         self.issuer_der == other.subject_der
+    }
+
+    /// The common name in the subject, the last where there are several: who somebody is, and for hosts of no meaning.
+    pub fn common_name(&self) -> Option<String> {
+        let mut name = Reader(&self.subject_der);
+        let mut found = None;
+        for _ in 0..MOST_ITEMS {
+            let Some(mut set) = name.enter(SET) else { break };
+            while let Some(mut pair) = set.enter(SEQUENCE) {
+                if pair.take(OID) == Some(COMMON_NAME) {
+                    found = pair.any().map(|(tag, value)| text(tag, value)).or(found);
+                }
+            }
+        }
+        found.filter(|name| !name.chars().any(char::is_control))
     }
 
     /// Whether it names itself as its issuer.
@@ -290,18 +308,23 @@ fn dotted(id: &[u8]) -> String {
     numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(".")
 }
 
-/// A value with what RFC 4514 section 2.4 has escaped, and nothing that could end a line of a log or a field.
-fn escaped(tag: u8, value: &[u8]) -> String {
+/// A value of a name.
+fn text(tag: u8, value: &[u8]) -> String {
     /// BMPString: two bytes a character.
     const BMP_STRING: u8 = 0x1e;
-    let text = match tag {
+    match tag {
         BMP_STRING => {
             let units: Vec<u16> =
                 value.chunks_exact(2).map(|pair| pair.iter().fold(0, |sum, it| (sum << 8) | u16::from(*it))).collect();
             String::from_utf16_lossy(&units)
         }
         _ => String::from_utf8_lossy(value).into_owned(),
-    };
+    }
+}
+
+/// A value with what RFC 4514 section 2.4 has escaped, and nothing that could end a line of a log or a field.
+fn escaped(tag: u8, value: &[u8]) -> String {
+    let text = text(tag, value);
     let last = text.chars().count().saturating_sub(1);
     let mut out = String::with_capacity(text.len());
     for (place, letter) in text.chars().enumerate() {

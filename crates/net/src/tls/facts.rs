@@ -5,6 +5,7 @@ use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
 
 use sha2::{Digest, Sha256};
 
+use super::acceptor::ClientRules;
 use super::der::CertificateFacts;
 
 /// What is known of a connection's TLS.
@@ -22,6 +23,8 @@ pub struct TlsFacts {
     pub application: Option<String>,
     /// The client's certificate, which was verified.
     pub client: Option<Box<ClientCertificate>>,
+    /// What was asked of the client. `None` where we are the client.
+    pub rules: Option<ClientRules>,
 }
 
 /// A client's certificate.
@@ -29,6 +32,8 @@ pub struct TlsFacts {
 pub struct ClientCertificate {
     /// The subject, as RFC 4514 writes it.
     pub subject: String,
+    /// The subject's common name.
+    pub common_name: Option<String>,
     /// The issuer, written alike.
     pub issuer: String,
     /// The serial number in hexadecimal digits.
@@ -47,11 +52,19 @@ impl TlsFacts {
             cipher: state.negotiated_cipher_suite().map_or("", |suite| cipher_name(suite.suite())),
             server_name: server_name.map(str::to_ascii_lowercase),
             application: state.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+            rules: None,
             is_resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),
             client: client.and_then(|der| {
                 let facts = CertificateFacts::read(der)?;
+                let common_name = facts.common_name();
                 let CertificateFacts { subject, issuer, serial, .. } = facts;
-                Some(Box::new(ClientCertificate { subject, issuer, serial, fingerprint: fingerprint(der) }))
+                Some(Box::new(ClientCertificate {
+                    common_name,
+                    subject,
+                    issuer,
+                    serial,
+                    fingerprint: fingerprint(der),
+                }))
             }),
         }
     }

@@ -16,7 +16,7 @@ use rustls::{AlertDescription, ClientConnection, Connection, Error, InvalidMessa
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::acceptor::Acceptor;
+use super::acceptor::{Acceptor, ClientRules};
 use super::connector::Connector;
 use super::facts::TlsFacts;
 use super::secured::{Polled, Secured, drain};
@@ -35,6 +35,8 @@ pub enum HandshakeError {
         word: &'static str,
         /// What went wrong.
         cause: String,
+        /// The connection in the clear, on which the alert is under way that says why. Closing it at once may destroy that.
+        stream: Option<Stream>,
     },
     /// The stream has TLS on it already.
     Twice,
@@ -48,6 +50,17 @@ impl HandshakeError {
             Self::Gone => "gone",
             Self::Refused { word, .. } => word,
             Self::Twice => "twice",
+        }
+    }
+}
+
+impl HandshakeError {
+    /// The connection in the clear, where something of ours is still on its way to the peer.
+    pub fn into_stream(self) -> Option<Stream> {
+        match self {
+            Self::PlainHttp(stream) => Some(stream),
+            Self::Refused { stream, .. } => stream,
+            Self::Gone | Self::Twice => None,
         }
     }
 }
@@ -68,10 +81,10 @@ impl std::error::Error for HandshakeError {}
 /// Takes a client's handshake.
 ///
 /// # Errors
-/// Why there is no stream; the client was told where TLS has a word for it.
+/// Why there is no stream; the client is told where TLS has a word for it.
 pub async fn accept(stream: Stream, acceptor: &Acceptor) -> Result<Stream, HandshakeError> {
-    let session = ServerConnection::new(Arc::clone(acceptor.config())).map_err(|error| refused(&error))?;
-    shake(stream, Connection::Server(session)).await
+    let session = ServerConnection::new(Arc::clone(acceptor.config())).map_err(|error| refused(&error, None))?;
+    shake(stream, Connection::Server(session), Some(acceptor.rules())).await
 }
 
 /// Begins a handshake with a server, which has to prove that name.
@@ -84,8 +97,8 @@ pub async fn connect(
     name: &ServerName<'static>,
 ) -> Result<Stream, HandshakeError> {
     let session =
-        ClientConnection::new(Arc::clone(connector.config()), name.clone()).map_err(|error| refused(&error))?;
-    shake(stream, Connection::Client(session)).await
+        ClientConnection::new(Arc::clone(connector.config()), name.clone()).map_err(|error| refused(&error, None))?;
+    shake(stream, Connection::Client(session), None).await
 }
 
 /// Opens a connection to a server, says these first bytes in the clear, and agrees on TLS with it, all within the time.
@@ -113,20 +126,20 @@ fn failed(reason: Reason, cause: String) -> ConnectError {
     ConnectError { reason, source: io::Error::other(cause), local: false }
 }
 
-async fn shake(stream: Stream, mut session: Connection) -> Result<Stream, HandshakeError> {
+async fn shake(stream: Stream, mut session: Connection, rules: Option<ClientRules>) -> Result<Stream, HandshakeError> {
     let own = stream.own_addr();
     let (mut tcp, peer, local) = stream.into_tcp().ok_or(HandshakeError::Twice)?;
     let mut first = None;
     let done = poll_fn(|cx| poll_shake(cx, &mut tcp, &mut session, &mut first)).await;
     match done {
         Ok(in_hand) => {
-            let facts = facts(&session);
+            let facts = TlsFacts { rules, ..facts(&session) };
             Ok(Stream::secured(Secured::new(tcp, session, facts, in_hand), peer, local).standing_at(own))
         }
         Err(Failed::Tls(error)) if is_http(&error, first) => {
             Err(HandshakeError::PlainHttp(Stream::plain(tcp, peer, local)))
         }
-        Err(Failed::Tls(error)) => Err(refused(&error)),
+        Err(Failed::Tls(error)) => Err(refused(&error, Some(Stream::plain(tcp, peer, local)))),
         Err(Failed::Gone) => Err(HandshakeError::Gone),
     }
 }
@@ -221,7 +234,7 @@ fn is_http(error: &Error, first: Option<u8>) -> bool {
     matches!(error, Error::InvalidMessage(_)) && first.is_some_and(|byte| byte.is_ascii_uppercase())
 }
 
-fn refused(error: &Error) -> HandshakeError {
+fn refused(error: &Error, stream: Option<Stream>) -> HandshakeError {
     let word = match error {
         Error::InvalidCertificate(_) | Error::NoCertificatesPresented => "certificate",
         Error::AlertReceived(
@@ -241,5 +254,5 @@ fn refused(error: &Error) -> HandshakeError {
         Error::InappropriateHandshakeMessage { .. } | Error::DecryptError => "malformed",
         _ => "other",
     };
-    HandshakeError::Refused { word, cause: error.to_string() }
+    HandshakeError::Refused { word, cause: error.to_string(), stream }
 }

@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::CryptoProvider;
 
-pub use acceptor::{Acceptor, AcceptorOptions, ClientAuthority};
+pub use acceptor::{Acceptor, AcceptorOptions, ClientAuthority, ClientRules};
 pub use certificate::{Certificate, CertificateError, chain_of, is_key_of};
 pub use connector::{Connector, ConnectorOptions, Trust};
 pub use der::{CertificateFacts, Names};

@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv};
@@ -57,6 +57,8 @@ pub(crate) struct Secured {
 enum Farewell {
     /// With the last act.
     Due,
+    /// Its record is sealed; the system may still have to take it.
+    Sealed,
     /// It was, or must not be.
     Done,
 }
@@ -244,9 +246,24 @@ impl Secured {
         pending(drain(session, &mut Polled { tcp, cx }))
     }
 
+    /// Says that nothing more comes. Ready once the system has all of it, so that the end of the connection behind it is not
+    /// taken for a cut.
+    pub(crate) fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.farewell == Farewell::Due {
+            ready!(self.poll_flush(cx))?;
+            self.farewell = Farewell::Sealed;
+            self.session.send_close_notify();
+        }
+        if self.farewell == Farewell::Sealed {
+            ready!(self.poll_flush(cx))?;
+            self.farewell = Farewell::Done;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Says that nothing more comes, as far as the system takes it at once.
     pub(crate) fn say_farewell(&mut self) {
-        if self.farewell == Farewell::Done {
+        if self.farewell != Farewell::Due {
             return;
         }
         self.farewell = Farewell::Done;

@@ -101,6 +101,14 @@ impl Slots {
         })
     }
 
+    /// The bytes of the first `count` datagrams.
+    pub(super) fn inputs(&self, count: usize) -> impl Iterator<Item = &[u8]> {
+        self.slots.iter().zip(&self.incoming).take(count).filter_map(|(slot, header)| {
+            let length = usize::try_from(header.msg_len).unwrap_or(0);
+            slot.input.get(..length)
+        })
+    }
+
     /// Has one datagram answered; puts the answer to the outgoing ones at `place`. Says whether there is one.
     pub(super) fn answer(
         &mut self,

@@ -16,7 +16,7 @@ fn echo(port: &Port, batch: &mut Batch) -> usize {
     let bell = Bell::new().unwrap();
     wait([port].into_iter(), &bell, Duration::from_secs(10)).unwrap();
     batch
-        .exchange(port, &mut |datagram, out| {
+        .exchange(port, &mut |_| {}, &mut |datagram, out| {
             let text = format!("{} {}", datagram.arrived_at.unwrap(), String::from_utf8_lossy(datagram.bytes));
             out[..text.len()].copy_from_slice(text.as_bytes());
             text.len()
@@ -66,7 +66,7 @@ fn a_batch_answers_many_and_leaves_out_what_has_no_answer() {
         let bell = Bell::new().unwrap();
         wait(ports.iter(), &bell, Duration::from_secs(10)).unwrap();
         taken += batch
-            .exchange(&ports[0], &mut |datagram, out| {
+            .exchange(&ports[0], &mut |_| {}, &mut |datagram, out| {
                 out[0] = datagram.bytes[0];
                 assert_eq!(datagram.bytes.len(), 1, "one that was cut came through");
                 usize::from(datagram.bytes[0] % 2 == 0)

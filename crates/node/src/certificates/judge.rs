@@ -85,7 +85,7 @@ fn span(seconds: u64) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Hosts of the listener that no certificate of it is for.
+/// Hosts of the listener, of its sites or its routes, that no certificate of it is for.
 fn uncovered(listener: &Listener, settings: &ListenerTls, tls: &Tls, loaded: &Loaded, found: &mut Vec<Diagnostic>) {
     let Some(acceptor) = tls.acceptors.get(&listener.name) else { return };
     let every = acceptor.certificates().certificates();
@@ -100,7 +100,9 @@ fn uncovered(listener: &Listener, settings: &ListenerTls, tls: &Tls, loaded: &Lo
             every.iter().any(|it| it.facts().names.hosts.contains(&wildcard))
         }
     };
-    for host in listener.sites.iter().flat_map(|site| &site.hosts).filter(|host| !covers(host)) {
+    let of_sites = listener.sites.iter().flat_map(|site| &site.hosts);
+    let of_routes = listener.tcp.iter().flat_map(|tcp| &tcp.routes).flat_map(|route| &route.names);
+    for host in of_sites.chain(of_routes).filter(|host| !covers(host)) {
         let host = match host {
             HostPattern::Exact(host) => host.clone(),
             HostPattern::Below(suffix) => format!("*{suffix}"),

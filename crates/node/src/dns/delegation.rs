@@ -39,15 +39,8 @@ pub(super) struct Delegation {
     pub(super) resolver: SocketAddr,
 }
 
-/// Looks at one after the other: a resolver is nobody's to be flooded.
-pub(super) async fn check(wanted: Vec<Delegation>) {
-    for delegation in wanted {
-        look_at(delegation).await;
-    }
-}
-
 /// Asks, and says what does not fit.
-async fn look_at(wanted: Delegation) {
+pub(super) async fn check(wanted: Delegation) {
     let zone = &wanted.zone;
     match referral(&wanted).await {
         Ok(referral) => match problems(&wanted, &referral) {

@@ -16,12 +16,14 @@ use evenkeel_dns::tsig::Key;
 use evenkeel_dns::zone::{Source, load as load_zone};
 use evenkeel_dns::{Name, Type};
 use evenkeel_model::config::{
-    Action, Config, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsLog, DnsMode, DnsSpread, DnsTcp, DnsZone, MadeZone,
-    Network, SecretRef, ZoneSource,
+    Config, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsLog, DnsMode, DnsSpread, DnsTcp, DnsZone, MadeZone, Network,
+    SecretRef, ZoneSource,
 };
 use evenkeel_model::{ListenerName, PoolName};
+use evenkeel_net::memory;
 
 use super::delegation::Delegation;
+use super::needs;
 use super::tally::ZoneNumbers;
 use crate::origin::words;
 use crate::secrets;
@@ -57,8 +59,8 @@ pub(crate) struct Block {
 #[derive(PartialEq)]
 struct MadeOf {
     zones: Vec<DnsZone>,
-    /// The pools that traffic is sent to.
-    serving: Vec<PoolName>,
+    /// The pools that names go by which do not say.
+    needs: Vec<Vec<PoolName>>,
     /// Every file that was read, with a digest of what it held.
     files: Vec<(PathBuf, u64)>,
 }
@@ -123,10 +125,10 @@ type Read = (Arc<Zones>, Arc<Ready>, MadeOf);
 
 /// Reads the zones of a block, or takes over those that answer now.
 fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Result<Read, Vec<Diagnostic>> {
-    let serving = needed(config, None);
-    let same = |block: &&Block| block.made_of.zones == dns.zones && block.made_of.serving == serving;
+    let needs = needs::of_block(config, dns);
+    let same = |block: &&Block| block.made_of.zones == dns.zones && block.made_of.needs == needs;
     if let Some(block) = kept.iter().find(same).filter(|block| block.made_of.is_unchanged()) {
-        let made_of = MadeOf { zones: dns.zones.clone(), serving, files: block.made_of.files.clone() };
+        let made_of = MadeOf { zones: dns.zones.clone(), needs, files: block.made_of.files.clone() };
         return Ok((Arc::clone(&block.zones), Arc::clone(&block.ready), made_of));
     }
     let (mut found, mut zones, mut beside) = (Vec::new(), Zones::new(), Beside::default());
@@ -140,7 +142,8 @@ fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Res
         return Err(found);
     }
     let ready = Arc::new(Ready::compile(&zones));
-    Ok((Arc::new(zones), ready, MadeOf { zones: dns.zones.clone(), serving, files: beside.files }))
+    ready.memory().into_iter().for_each(memory::keep_in_large_pages);
+    Ok((Arc::new(zones), ready, MadeOf { zones: dns.zones.clone(), needs, files: beside.files }))
 }
 
 fn block(
@@ -152,11 +155,12 @@ fn block(
     let mut found = Vec::new();
     let read = zones(config, dns, (loaded, kept)).unwrap_or_else(|wrong| {
         found = wrong;
-        let made_of = MadeOf { zones: Vec::new(), serving: Vec::new(), files: Vec::new() };
+        let made_of = MadeOf { zones: Vec::new(), needs: Vec::new(), files: Vec::new() };
         (Arc::default(), Arc::default(), made_of)
     });
     let (zones, ready, made_of) = read;
     let Secondaries { keys, transfers, told } = secondaries(dns, &zones, loaded, &mut found);
+    let keys = distinct(keys, loaded, &mut found);
     let cookies = cookies(&dns.cookies, own).unwrap_or_else(|cause| {
         found.push(loaded.dns_secret_unreadable(None, &cause));
         None
@@ -185,14 +189,37 @@ fn block(
 
 /// Who may have zones transferred, and who is told that one changed.
 #[derive(Default)]
-struct Secondaries {
-    keys: Vec<Key>,
+struct Secondaries<'a> {
+    keys: Vec<SignedBy<'a>>,
     transfers: Vec<Allowed>,
     told: Vec<Told>,
 }
 
+/// A key that signs requests for the transfer of a zone, and where it is kept.
+struct SignedBy<'a> {
+    key: Key,
+    zone: &'a str,
+    kept: &'a SecretRef,
+}
+
+/// Every key once. A signature names its key, so that two of one name cannot be told from one another.
+fn distinct(keys: Vec<SignedBy<'_>>, loaded: &Loaded, found: &mut Vec<Diagnostic>) -> Vec<Key> {
+    let mut all: Vec<SignedBy<'_>> = Vec::new();
+    for signed in keys {
+        match all.iter().find(|known| known.key.name() == signed.key.name()) {
+            None => all.push(signed),
+            Some(known) if known.key == signed.key => {}
+            Some(known) => {
+                let name = known.key.name().to_string();
+                found.push(loaded.dns_keys_differ(&name, (known.zone, known.kept), (signed.zone, signed.kept)));
+            }
+        }
+    }
+    all.into_iter().map(|signed| signed.key).collect()
+}
+
 /// The secondary servers of a block's zones; a key that cannot be read is added to what was found wrong.
-fn secondaries(dns: &Dns, zones: &Zones, loaded: &Loaded, found: &mut Vec<Diagnostic>) -> Secondaries {
+fn secondaries<'a>(dns: &'a Dns, zones: &Zones, loaded: &Loaded, found: &mut Vec<Diagnostic>) -> Secondaries<'a> {
     let mut all = Secondaries::default();
     for zone in &dns.zones {
         let Some(served) = name(&zone.name).ok().and_then(|name| zones.get(&name)) else { continue };
@@ -209,7 +236,8 @@ fn secondaries(dns: &Dns, zones: &Zones, loaded: &Loaded, found: &mut Vec<Diagno
             let Some(key) = read(&line.key) else { continue };
             let key_name = key.as_ref().map(|key| key.name().clone());
             all.transfers.push(Allowed { zone: name.clone(), from: line.from.clone(), key: key_name });
-            all.keys.extend(key);
+            let signed = key.zip(line.key.as_ref()).map(|(key, kept)| SignedBy { key, zone: &zone.name, kept });
+            all.keys.extend(signed);
         }
         for line in &zone.notify {
             let Some(key) = read(&line.key) else { continue };
@@ -261,13 +289,13 @@ fn served(config: &Config, zone: &DnsZone, loaded: &Loaded, beside: &mut Beside)
     let mut served = match &zone.source {
         ZoneSource::File(path) => file(path, &origin, &unusable, beside)?,
         ZoneSource::Made(made) => {
-            let made = own_zone(config, &origin, made, serial(zone)).map_err(|cause| unusable(&cause))?;
+            let made = own_zone(config, &origin, made, zone).map_err(|cause| unusable(&cause))?;
             made.build().ok_or_else(|| unusable("its name is too long for what has to be put before it"))?
         }
     };
     for line in &zone.names {
         let owner = name(&line.name).map_err(|cause| unusable(&cause))?;
-        if !served.balance(&owner, balanced(config, &line.answer)) {
+        if !served.balance(&owner, balanced(config, (&line.name, false), &line.answer)) {
             let mut diagnostic = unusable(&format!("it has no `{owner}`, whose addresses are to be chosen by health"));
             diagnostic.help(format!("give the file a record of it, such as `{owner} TXT \"chosen by health\"`"));
             return Err(diagnostic);
@@ -332,16 +360,16 @@ impl Source for Beside {
     }
 }
 
-fn own_zone(config: &Config, origin: &Name, made: &MadeZone, serial: u32) -> Result<OwnZone, String> {
+fn own_zone(config: &Config, origin: &Name, made: &MadeZone, zone: &DnsZone) -> Result<OwnZone, String> {
     let servers = made.servers.iter().map(|server| Ok((name(&server.name)?, server.addrs.clone())));
     Ok(OwnZone {
         name: origin.clone(),
         servers: servers.collect::<Result<_, String>>()?,
         wildcard: made.wildcard,
-        serial,
+        serial: serial(zone),
         ns_ttl: seconds(made.ns_ttl),
         negative_ttl: seconds(made.negative_ttl),
-        balanced: balanced(config, &made.answer),
+        balanced: balanced(config, (&zone.name, made.wildcard), &made.answer),
     })
 }
 
@@ -361,7 +389,7 @@ fn serial(zone: &DnsZone) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)).max(1)
 }
 
-fn balanced(config: &Config, answer: &DnsAnswer) -> Balanced {
+fn balanced(config: &Config, name: (&str, bool), answer: &DnsAnswer) -> Balanced {
     let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = answer.own.iter().partition(|addr| addr.is_ipv4());
     // With addresses of both families, or any at all, they are the ones; the arrival's is for where none are given.
     let own = if v4.is_empty() && v6.is_empty() {
@@ -369,11 +397,12 @@ fn balanced(config: &Config, answer: &DnsAnswer) -> Balanced {
     } else {
         Own::Fixed(answer.own.clone())
     };
+    let needed = |pool: &Option<PoolName>| pool.clone().map_or_else(|| needs::of(config, name), |pool| vec![pool]);
     let (mode, needs) = match (answer.mode, &answer.pool) {
         (DnsMode::Pool, Some(pool)) => (Mode::Pool(pool.clone()), Vec::new()),
-        (DnsMode::OwnAndPeers, pool) => (Mode::OwnAndPeers, needed(config, pool.as_ref())),
-        (DnsMode::Peers, pool) => (Mode::Peers, needed(config, pool.as_ref())),
-        (DnsMode::OwnAddress | DnsMode::Pool, pool) => (Mode::OwnAddress, needed(config, pool.as_ref())),
+        (DnsMode::OwnAndPeers, pool) => (Mode::OwnAndPeers, needed(pool)),
+        (DnsMode::Peers, pool) => (Mode::Peers, needed(pool)),
+        (DnsMode::OwnAddress | DnsMode::Pool, pool) => (Mode::OwnAddress, needed(pool)),
     };
     Balanced {
         mode,
@@ -394,26 +423,6 @@ fn balanced(config: &Config, answer: &DnsAnswer) -> Balanced {
         ttl: seconds(answer.ttl),
         ttl_min: seconds(answer.ttl_min),
     }
-}
-
-/// The pools of which one must have a server left: the one that is named, or every one that traffic is sent to.
-fn needed(config: &Config, named: Option<&PoolName>) -> Vec<PoolName> {
-    if let Some(pool) = named {
-        return vec![pool.clone()];
-    }
-    let routes = config.listeners.iter().flat_map(|listener| &listener.sites).flat_map(|site| &site.routes);
-    let of_requests = routes.filter_map(|route| match &route.action {
-        Action::To(pool) => Some(pool),
-        Action::Redirect(_) | Action::Respond(_) => None,
-    });
-    let passages = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref()).flat_map(|tcp| &tcp.routes);
-    let mut pools: Vec<PoolName> = Vec::new();
-    for pool in of_requests.chain(passages.map(|route| &route.to)) {
-        if !pools.contains(pool) {
-            pools.push(pool.clone());
-        }
-    }
-    pools
 }
 
 impl Block {

@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_dns::answer::{
-    Asked, CookieJar, Cookies, Reply, Server, Transfer, Transport, client_serial, cut, is_current, respond, transferred,
+    Asked, CookieJar, Cookies, Reply, Served, Server, Transfer, Transport, client_serial, cut, is_current, respond,
+    transferred,
 };
 use evenkeel_dns::tsig::{Key, Stream, sign_response, verify_request};
 use evenkeel_dns::wire::{Incoming, OptExtras, Query, Response, encode, read_query};
@@ -15,9 +16,6 @@ use evenkeel_net::clock;
 
 use super::load::Block;
 use super::view::Answers;
-
-/// Bytes that a signature takes at most: a name, an algorithm's name, and the longest hash.
-const SIGNATURE_BYTES: usize = 400;
 
 /// What goes back.
 pub(super) enum Outcome<'a> {
@@ -44,7 +42,6 @@ pub(super) fn answer<'a>(
     let health = answers.health.borrow();
     let cookies = jar.as_ref().map(|jar| jar as &dyn Cookies);
     let server = Server { zones: &block.zones, health: &health, policy: &block.policy, cookies };
-    let asked = Asked { bytes, from, arrived_at, over, luck };
     let request = match verify_request(bytes, &block.keys, now) {
         Ok(request) => request,
         Err(rejected) => {
@@ -55,25 +52,19 @@ pub(super) fn answer<'a>(
         }
     };
     let key = request.as_ref().map(|request| request.key);
-    if let Some(transfer) = transfer(answers, block, bytes, (from.ip(), over), key) {
-        return match transfer {
-            Ok(transfer) => {
-                Outcome::Many(transfer, request.as_ref().map(|request| Stream::new(request.key, &request.mac)))
-            }
-            Err(reply) => Outcome::One(reply),
-        };
-    }
-    let Some(mut reply) = respond(server, asked) else { return Outcome::Silence };
-    if let Some(request) = &request {
-        let most = match over {
-            Transport::Udp => evenkeel_model::caps::DNS_UDP_BYTES,
-            Transport::Tcp => usize::from(u16::MAX),
-        };
-        if reply.bytes.len().saturating_add(SIGNATURE_BYTES) > most
-            && let Some(cut) = cut(server, asked)
-        {
-            reply = cut;
+    let asked = Asked { bytes, from, arrived_at, over, luck, reserve: key.map_or(0, Key::signature_bytes) };
+    let mut reply = match transfer(answers, block, asked, key) {
+        Some(Ok(transfer)) => {
+            let signing = request.as_ref().map(|request| Stream::new(request.key, &request.mac));
+            return Outcome::Many(transfer, signing);
         }
+        Some(Err(reply)) => reply,
+        None => match respond(server, asked) {
+            Some(reply) => reply,
+            None => return Outcome::Silence,
+        },
+    };
+    if let Some(request) = &request {
         sign_response(&mut reply.bytes, request.key, &request.mac, now);
         // Whoever holds a key is who it says.
         reply.cookie_is_good = true;
@@ -91,16 +82,15 @@ fn refusal(query: &Query, rcode: Rcode, error: Option<ExtendedError>) -> Reply {
     Reply { bytes, rcode, truncated: false, cookie_is_good: false, question: Some(query.question.clone()) }
 }
 
-/// A transfer, or why there is none. `None` where none was asked for.
+/// A transfer, or the one message that is said instead of it. `None` where none was asked for.
 fn transfer<'a>(
     answers: &'a Answers,
     block: &'a Block,
-    bytes: &[u8],
-    (client, over): (IpAddr, Transport),
+    asked: Asked<'_>,
     key: Option<&Key>,
 ) -> Option<Result<Transfer<'a>, Reply>> {
-    let Incoming::Query(query) = read_query(bytes) else { return None };
-    let kind = query.question.kind;
+    let Incoming::Query(query) = read_query(asked.bytes) else { return None };
+    let (kind, client) = (query.question.kind, asked.from.ip());
     if query.question.class != Class::IN || !matches!(kind, Type::AXFR | Type::IXFR) {
         return None;
     }
@@ -109,21 +99,33 @@ fn transfer<'a>(
         return Some(Err(refusal(&query, Rcode::NotAuth, Some(ExtendedError::NotAuthoritative))));
     };
     if !block.may_transfer(name, client, key.map(Key::name)) {
-        tracing::info!("the transfer of `{name}` to {client} is refused: no `transfer` line allows it");
         return Some(Err(refusal(&query, Rcode::Refused, Some(ExtendedError::Prohibited))));
     }
     let serial = served.zone().soa().serial;
-    let has_it = kind == Type::IXFR && client_serial(bytes).is_some_and(|theirs| is_current(serial, theirs));
-    Some(match (over, kind) {
+    let has_it = kind == Type::IXFR && client_serial(asked.bytes).is_some_and(|theirs| is_current(serial, theirs));
+    Some(match (asked.over, kind) {
         (Transport::Udp, Type::AXFR) => Err(refusal(&query, Rcode::FormErr, None)),
         // RFC 1995, 2: the SOA alone tells to come over TCP.
-        (Transport::Udp, _) => Ok(Transfer::current(served, query)),
+        (Transport::Udp, _) => Err(alone(served, query)),
         (Transport::Tcp, _) if has_it => Ok(Transfer::current(served, query)),
         (Transport::Tcp, _) => {
             tracing::info!("`{name}`, serial {serial}, is transferred to {client}");
             Ok(Transfer::whole(served, &answers.health.borrow(), query))
         }
     })
+}
+
+/// The SOA in a datagram. One that is longer than the smallest datagram has names that no zone in use has.
+fn alone(served: &Served, query: Query) -> Reply {
+    let question = Some(query.question.clone());
+    let bytes = Transfer::current(served, query).next_message().unwrap_or_default();
+    Reply { bytes, rcode: Rcode::NoError, truncated: false, cookie_is_good: false, question }
+}
+
+/// Whether the answer refuses a transfer.
+pub(super) fn refuses_transfer(reply: &Reply) -> bool {
+    let is_transfer = |kind| matches!(kind, Type::AXFR | Type::IXFR);
+    reply.rcode == Rcode::Refused && reply.question.as_ref().is_some_and(|question| is_transfer(question.kind))
 }
 
 /// Writes the cut form of an answer, for a client past its allowance.
@@ -134,7 +136,7 @@ pub(super) fn slip(answers: &Answers, datagram: &evenkeel_net::udp::Datagram<'_>
     let cookies = jar.as_ref().map(|jar| jar as &dyn Cookies);
     let server = Server { zones: &block.zones, health: &health, policy: &block.policy, cookies };
     let (bytes, from, arrived_at) = (datagram.bytes, datagram.from, datagram.arrived_at);
-    let reply = cut(server, Asked { bytes, from, arrived_at, over: Transport::Udp, luck: 0 })?;
+    let reply = cut(server, Asked { bytes, from, arrived_at, over: Transport::Udp, luck: 0, reserve: 0 })?;
     out.get_mut(..reply.bytes.len())?.copy_from_slice(&reply.bytes);
     Some(reply.bytes.len())
 }

@@ -1,16 +1,18 @@
 //! DNS on the wire: threads that answer, what they answer with, and how that follows the configuration and verdicts.
 //!
-//! [`load`] makes zones of a configuration; [`view`] puts them together with what is healthy; [`worker`] is a thread
-//! that answers datagrams, `stream` the thread for TCP, `notice` tells secondaries of changes, `delegation` looks what the parent zone says, `long` is the way of
-//! what is not common. The invariant: every thread answers from one [`View`], which is swapped whole; sockets stay
+//! [`load`] makes zones of a configuration, `needs` says which pools their names go by; [`view`] puts them together with what is healthy; [`worker`] is a thread
+//! that answers datagrams, `stream` the thread for TCP with its `errands`: `notice` tells secondaries of changes, `delegation` looks what the parent
+//! zone says. `long` is the way of what is not common. The invariant: every thread answers from one [`View`], which is swapped whole; sockets stay
 //! open over a reload that keeps their address.
 
 mod answered;
 mod asking;
 mod chosen;
 mod delegation;
+mod errands;
 mod load;
 mod long;
+mod needs;
 mod notice;
 mod stream;
 mod tally;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_config::Loaded;
+use evenkeel_dns::Name;
 use evenkeel_model::config::{Config, LogTarget};
 use evenkeel_model::{ListenerName, PoolName, ServerId, State};
 use evenkeel_net::listen;
@@ -46,6 +49,7 @@ pub use load::problems;
 pub use tally::DnsTotals;
 
 use delegation::Delegation;
+use errands::{About, Errand};
 use stream::Streams;
 use tally::{Tally, ZoneNumbers};
 use view::{HealthView, View};
@@ -84,7 +88,7 @@ pub(crate) struct Dns {
     ending: Ending,
     events: mpsc::Sender<Event>,
     /// Serials that secondaries were told of.
-    told: HashMap<String, u32>,
+    told: HashMap<(Name, SocketAddr), u32>,
     counted: ZoneNumbers,
     /// Delegations that were looked at.
     tested: Vec<Delegation>,
@@ -243,8 +247,7 @@ impl Dns {
                 all.close(name);
             }
         }
-        self.tell_secondaries();
-        self.test_delegations();
+        self.send_errands();
         answers
     }
 
@@ -306,24 +309,26 @@ impl Dns {
         answers
     }
 
-    /// Has the delegations looked at that were not yet.
-    fn test_delegations(&mut self) {
+    /// Has the delegations looked at that were not yet, and the secondaries told of zones whose serial is another one than
+    /// they were told of.
+    fn send_errands(&mut self) {
         let Some(streams) = &self.streams else { return };
-        let wanted: Vec<Delegation> = self.blocks.iter().flat_map(|block| &block.delegations).cloned().collect();
-        let news: Vec<_> = wanted.iter().filter(|it| !self.tested.contains(it)).cloned().collect();
-        if news.is_empty() || streams.test(news) {
-            self.tested = wanted;
-        }
-    }
-
-    /// Tells the secondaries of zones whose serial is another one than they were told of.
-    fn tell_secondaries(&mut self) {
-        let Some(streams) = &self.streams else { return };
-        for zone in self.blocks.iter().flat_map(|block| &block.zones_told) {
-            let is_news = self.told.insert(zone.name.to_string(), zone.serial) != Some(zone.serial);
-            if is_news {
-                zone.secondaries.iter().for_each(|secondary| streams.tell(zone.notice(secondary)));
+        let delegations = self.blocks.iter().flat_map(|block| &block.delegations).cloned().collect();
+        let tested = std::mem::replace(&mut self.tested, delegations);
+        let zones = || self.blocks.iter().flat_map(|block| &block.zones_told);
+        let wanted = || zones().flat_map(|zone| zone.secondaries.iter().map(move |secondary| (zone, secondary)));
+        let serials = wanted().map(|(zone, (to, _))| ((zone.name.clone(), *to), zone.serial)).collect();
+        let told = std::mem::replace(&mut self.told, serials);
+        let errands = streams.errands();
+        errands.keep(|about, party| match about {
+            About::Notice(zone) => self.told.contains_key(&(zone.clone(), party)),
+            About::Delegation(zone) => {
+                self.tested.iter().any(|wanted| (&wanted.zone, wanted.resolver) == (zone, party))
             }
-        }
+        });
+        let news = wanted().filter(|(zone, (to, _))| told.get(&(zone.name.clone(), *to)) != Some(&zone.serial));
+        errands.add(news.map(|(zone, secondary)| Errand::Tell(zone.notice(secondary))));
+        let untested = self.tested.iter().filter(|delegation| !tested.contains(delegation));
+        errands.add(untested.cloned().map(Errand::Test));
     }
 }

@@ -20,10 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A notice to one secondary.
 pub(super) struct Notice {
-    zone: Name,
-    serial: u32,
-    to: SocketAddr,
-    key: Option<Key>,
+    pub(super) zone: Name,
+    pub(super) serial: u32,
+    pub(super) to: SocketAddr,
+    pub(super) key: Option<Key>,
 }
 
 impl Told {

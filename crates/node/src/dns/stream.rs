@@ -1,4 +1,4 @@
-//! The thread that answers over TCP (RFC 7766): many queries on one connection, transfers, and notices to secondaries.
+//! The thread that answers over TCP (RFC 7766): many queries on one connection, and transfers.
 //!
 //! Queries of one connection are answered in their order; those of others meanwhile. The invariants: a client has at
 //! most its share of connections; a connection that says nothing, or takes nothing, is closed in time.
@@ -11,8 +11,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_dns::answer::Transport;
+use evenkeel_dns::answer::{Reply, Transport};
 use evenkeel_model::{ListenerName, caps};
+use evenkeel_net::clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
@@ -20,12 +21,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::delegation::{self, Delegation};
+use super::errands::Errands;
 use super::long::{self, Outcome};
-use super::notice::{self, Notice};
 use super::tally::Tally;
 use super::view::{Answers, View};
 use super::worker::write_line;
+use crate::logs::Complaint;
 use crate::supervisor::Event;
 use crate::tasks::{self, Token};
 
@@ -40,21 +41,21 @@ enum Command {
     View(Arc<View>, oneshot::Sender<()>),
     Open(ListenerName, TcpListener, oneshot::Sender<()>),
     Close(ListenerName),
-    Tell(Box<Notice>),
-    Test(Vec<Delegation>),
 }
 
 /// The thread, as the supervisor holds it. It ends when this is dropped.
 pub(super) struct Streams {
     commands: mpsc::Sender<Command>,
     tally: Arc<Tally>,
+    errands: Arc<Errands>,
 }
 
 impl Streams {
     pub(super) fn start(events: &mpsc::Sender<Event>, token: Token) -> io::Result<Self> {
         let (commands, received) = mpsc::channel(caps::DNS_COMMANDS);
         let tally = Arc::new(Tally::new(true));
-        let own = Arc::clone(&tally);
+        let errands = Arc::new(Errands::default());
+        let own = (Arc::clone(&tally), Arc::clone(&errands));
         let run = move || {
             let _held = token;
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
@@ -62,7 +63,7 @@ impl Streams {
             runtime.expect("the system has descriptors for a runtime").block_on(serve(received, own));
         };
         tasks::start_thread(tasks::DNS_STREAMS, None, events, run)?;
-        Ok(Self { commands, tally })
+        Ok(Self { commands, tally, errands })
     }
 
     pub(super) fn tally(&self) -> Arc<Tally> {
@@ -83,14 +84,9 @@ impl Streams {
         self.send(Command::Close(name));
     }
 
-    /// Tells a secondary server of a change.
-    pub(super) fn tell(&self, notice: Notice) {
-        self.send(Command::Tell(Box::new(notice)));
-    }
-
-    /// Has delegations looked at; whether it will be done.
-    pub(super) fn test(&self, delegations: Vec<Delegation>) -> bool {
-        self.send(Command::Test(delegations))
+    /// What the thread is to do beside answering.
+    pub(super) fn errands(&self) -> &Errands {
+        &self.errands
     }
 
     fn send(&self, command: Command) -> bool {
@@ -110,15 +106,34 @@ struct Shared {
     count: Cell<u32>,
     luck: Cell<u64>,
     tally: Arc<Tally>,
+    /// Refused transfers that no line was written of.
+    refused: RefCell<Complaint>,
 }
 
-async fn serve(mut commands: mpsc::Receiver<Command>, tally: Arc<Tally>) {
+impl Shared {
+    /// Counts a refused transfer, and says so where it is time for a line. Who asks over UDP may be anybody, and is
+    /// counted only.
+    fn refuse_transfer(&self, reply: &Reply, from: SocketAddr) {
+        self.tally.transfer_refused();
+        let Some(count) = self.refused.borrow_mut().add(1, clock::now()) else { return };
+        let zone = reply.question.as_ref().map(|question| question.name.to_string()).unwrap_or_default();
+        let others = match count {
+            1 => String::new(),
+            more => format!(", the last of {more}"),
+        };
+        tracing::info!("the transfer of `{zone}` to {} is refused: no `transfer` line allows it{others}", from.ip());
+    }
+}
+
+async fn serve(mut commands: mpsc::Receiver<Command>, (tally, errands): (Arc<Tally>, Arc<Errands>)) {
+    tokio::task::spawn_local(errands.run());
     let shared = Rc::new(Shared {
         view: RefCell::new(Arc::new(View::default())),
         clients: RefCell::new(HashMap::new()),
         count: Cell::new(0),
         luck: Cell::new(0),
         tally,
+        refused: RefCell::default(),
     });
     let mut listening: HashMap<ListenerName, JoinHandle<()>> = HashMap::new();
     while let Some(command) = commands.recv().await {
@@ -139,12 +154,6 @@ async fn serve(mut commands: mpsc::Receiver<Command>, tally: Arc<Tally>) {
                 if let Some(accepting) = listening.remove(&name) {
                     accepting.abort();
                 }
-            }
-            Command::Tell(notice) => {
-                tokio::task::spawn_local(notice::send(*notice));
-            }
-            Command::Test(delegations) => {
-                tokio::task::spawn_local(delegation::check(delegations));
             }
         }
     }
@@ -265,6 +274,9 @@ async fn answer(
         }
         Outcome::One(reply) => {
             shared.tally.answered(reply.rcode, reply.truncated);
+            if long::refuses_transfer(&reply) {
+                shared.refuse_transfer(&reply, from);
+            }
             let asked = reply.question.as_ref().zip(answers.block());
             shared.tally.zone(asked.and_then(|(asked, block)| block.number_of(&asked.name, asked.kind)));
             if let Some((sink, _)) = &answers.log {
@@ -278,7 +290,7 @@ async fn answer(
             shared.tally.transfer();
             while let Some(mut message) = transfer.next_message() {
                 if let Some(signing) = &mut signing {
-                    signing.sign(&mut message, evenkeel_net::clock::unix_now());
+                    signing.sign(&mut message, clock::unix_now());
                 }
                 if !write(stream, &message).await {
                     return false;

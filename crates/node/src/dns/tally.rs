@@ -32,6 +32,7 @@ pub(crate) struct Tally {
     limited: AtomicU64,
     truncated: AtomicU64,
     transfers: AtomicU64,
+    refused: AtomicU64,
     rcodes: [AtomicU64; RCODES.len()],
     /// Queries by the zone's number.
     zones: Box<[AtomicU64]>,
@@ -52,6 +53,7 @@ impl Tally {
             limited: AtomicU64::default(),
             truncated: AtomicU64::default(),
             transfers: AtomicU64::default(),
+            refused: AtomicU64::default(),
             rcodes: Default::default(),
             zones: (0..caps::DNS_COUNTED_ZONES).map(|_| AtomicU64::default()).collect(),
             is_tcp,
@@ -90,6 +92,11 @@ impl Tally {
         bump(&self.transfers);
     }
 
+    /// A zone was not transferred, since nothing allows it.
+    pub(super) fn transfer_refused(&self) {
+        bump(&self.refused);
+    }
+
     /// It got an answer.
     pub(super) fn answered(&self, rcode: Rcode, truncated: bool) {
         if let Some(counter) = RCODES.iter().position(|known| *known == rcode).and_then(|at| self.rcodes.get(at)) {
@@ -118,6 +125,8 @@ pub struct DnsTotals {
     pub truncated: u64,
     /// Zones transferred.
     pub transfers: u64,
+    /// Transfers refused.
+    pub refused_transfers: u64,
     /// Answers by their response code.
     pub rcodes: BTreeMap<&'static str, u64>,
     /// Queries by the zone that they were about.
@@ -156,6 +165,7 @@ impl DnsTotals {
             totals.slipped = totals.slipped.saturating_add(read(&tally.slipped));
             totals.truncated = totals.truncated.saturating_add(read(&tally.truncated));
             totals.transfers = totals.transfers.saturating_add(read(&tally.transfers));
+            totals.refused_transfers = totals.refused_transfers.saturating_add(read(&tally.refused));
             for (rcode, counter) in RCODES.iter().zip(&tally.rcodes) {
                 let sum = totals.rcodes.entry(rcode.as_str()).or_default();
                 *sum = sum.saturating_add(read(counter));

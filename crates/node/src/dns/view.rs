@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_dns::answer::{Health, Live, Member};
+use evenkeel_dns::answer::{Health, Live, Member, RateRules};
 use evenkeel_model::config::{Config, DnsAnswer, LogTarget, Pool, ZoneSource};
 use evenkeel_model::{ListenerName, PoolName, ServerId, State};
 use evenkeel_proxy::ServerView;
@@ -142,5 +142,11 @@ impl View {
             }
         }
         Self { by_listener }
+    }
+
+    /// Whether any block limits responses by these rules.
+    pub(super) fn uses(&self, rules: RateRules) -> bool {
+        let blocks = self.by_listener.values().filter_map(|answers| answers.block());
+        blocks.into_iter().any(|block| block.rate == Some(rules))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use evenkeel_balance::Rng;
-use evenkeel_dns::answer::{Allowance, RateLimit, RateRules, Transport, Way};
+use evenkeel_dns::answer::{Ahead, Allowance, RateLimit, RateRules, Transport, Way};
 use evenkeel_dns::{Name, Rcode, Type};
 use evenkeel_model::{ListenerName, caps};
 use evenkeel_net::bell::Bell;
@@ -29,6 +29,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Where a batch has as many, another one is probably there already, and waiting would cost a call for nothing.
 const BUSY: usize = 4;
+
+/// Batches answered before a socket is closed: more than the kernel keeps for it mostly.
+const LAST_BATCHES: usize = 256;
 
 /// What a thread is told.
 enum Command {
@@ -125,7 +128,30 @@ struct Listening {
     lines: Vec<u8>,
 }
 
+/// What a thread works with, for all of its sockets.
+#[derive(Default)]
+struct Desk {
+    batch: Batch,
+    ahead: Ahead,
+}
+
 impl Listening {
+    /// Answers what has come, as much as one batch holds; how many queries that were.
+    fn answer_queued(&mut self, answering: &mut Answering, desk: &mut Desk) -> usize {
+        let Self { port, answers: Some(answers), lines, .. } = self else { return 0 };
+        let (Desk { batch, ahead }, now) = (desk, clock::now());
+        let mut look = |queries: &mut dyn Iterator<Item = &[u8]>| {
+            if let Some(block) = answers.block() {
+                block.ready.look_ahead(queries, ahead);
+            }
+        };
+        let mut answer = |datagram: &Datagram<'_>, out: &mut [u8]| answering.answer(answers, now, datagram, out, lines);
+        batch.exchange(port, &mut look, &mut answer).unwrap_or_else(|error| {
+            tracing::error!("{} cannot be read: {error}", port.addr());
+            0
+        })
+    }
+
     /// Hands the log's lines over where they are as many bytes.
     fn flush(&mut self, least: usize) {
         if self.lines.len() < least {
@@ -151,20 +177,14 @@ struct Answering {
 
 impl Thread {
     fn run(mut self) {
-        let mut batch = Batch::new();
+        let mut desk = Desk::default();
         loop {
-            if self.has_news.swap(false, Ordering::Acquire) && !self.take_commands() {
+            if self.has_news.swap(false, Ordering::Acquire) && !self.take_commands(&mut desk) {
                 return;
             }
             let mut most = 0;
             for listening in &mut self.ports {
-                let Listening { port, answers: Some(answers), lines, .. } = listening else { continue };
-                let answering = &mut self.answering;
-                let now = clock::now();
-                match batch.exchange(port, &mut |datagram, out| answering.answer(answers, now, datagram, out, lines)) {
-                    Ok(count) => most = most.max(count),
-                    Err(error) => tracing::error!("{} cannot be read: {error}", port.addr()),
-                }
+                most = most.max(listening.answer_queued(&mut self.answering, &mut desk));
                 listening.flush(caps::LOG_BATCH_BYTES);
             }
             if most < BUSY {
@@ -179,17 +199,26 @@ impl Thread {
         }
     }
 
+    fn take_view(&mut self, view: Arc<View>) {
+        self.view = view;
+        // Counts by rules that no block has any more are a megabyte and a half each.
+        self.answering.limits.retain(|(rules, _)| self.view.uses(*rules));
+        for listening in &mut self.ports {
+            // What was answered before goes where it was to be written then.
+            listening.flush(1);
+            // A socket that is about to be closed answers as before until then.
+            if let Some(answers) = self.view.by_listener.get(&listening.name) {
+                listening.answers = Some(Arc::clone(answers));
+            }
+        }
+    }
+
     /// `false` where it is to end.
-    fn take_commands(&mut self) -> bool {
+    fn take_commands(&mut self, desk: &mut Desk) -> bool {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::View(view, done)) => {
-                    self.view = view;
-                    for listening in &mut self.ports {
-                        // What was answered before goes where it was to be written then.
-                        listening.flush(1);
-                        listening.answers = self.view.by_listener.get(&listening.name).cloned();
-                    }
+                    self.take_view(view);
                     // Whoever does not wait for it needs no answer.
                     let _ = done.send(());
                 }
@@ -199,7 +228,11 @@ impl Thread {
                     let _ = done.send(());
                 }
                 Ok(Command::Close(name)) => {
-                    self.ports.iter_mut().for_each(|listening| listening.flush(1));
+                    for listening in self.ports.iter_mut().filter(|listening| listening.name == name) {
+                        // What has come already was asked in good time.
+                        let _ = (0..LAST_BATCHES).find(|_| listening.answer_queued(&mut self.answering, desk) == 0);
+                        listening.flush(1);
+                    }
                     self.ports.retain(|listening| listening.name != name);
                 }
                 Err(TryRecvError::Empty) => return true,
@@ -248,12 +281,15 @@ impl Answering {
         }
         let reply = match long::answer(answers, bytes, from, arrived_at, Transport::Udp, way.luck) {
             Outcome::One(reply) => reply,
-            Outcome::Many(mut transfer, stream) => return first_message(&mut transfer, stream, out),
-            Outcome::Silence => {
+            // Nothing is sent in many datagrams.
+            Outcome::Many(..) | Outcome::Silence => {
                 self.tally.dropped();
                 return 0;
             }
         };
+        if long::refuses_transfer(&reply) {
+            self.tally.transfer_refused();
+        }
         let Some(room) = out.get_mut(..reply.bytes.len()) else { return 0 };
         room.copy_from_slice(&reply.bytes);
         let question = reply.question.as_ref().map(|question| (&question.name, question.kind));
@@ -303,12 +339,10 @@ impl Answering {
         done.length
     }
 
-    /// The counts under these rules. There are as many as there are different `rate` lines, one mostly.
+    /// The counts under these rules. There are as many as there are different `rate` lines, one mostly; a
+    /// configuration has [`caps::DNS_RATE_RULES`] at most.
     fn limit(&mut self, rules: RateRules) -> Option<&mut RateLimit> {
         let place = self.limits.iter().position(|(known, _)| *known == rules).unwrap_or_else(|| {
-            if self.limits.len() >= caps::DNS_RATE_RULES {
-                self.limits.remove(0);
-            }
             self.limits.push((rules, RateLimit::new(rules, self.rng.next_u64())));
             self.limits.len().saturating_sub(1)
         });
@@ -339,17 +373,48 @@ pub(super) fn write_line(
     let _ = writeln!(lines, "{seconds}.{millis:03} {} {over} {asked} {rcode} {length}", from.ip());
 }
 
-/// The one message that fits a datagram: the SOA.
-fn first_message(
-    transfer: &mut evenkeel_dns::answer::Transfer<'_>,
-    stream: Option<evenkeel_dns::tsig::Stream>,
-    out: &mut [u8],
-) -> usize {
-    let Some(mut message) = transfer.next_message() else { return 0 };
-    if let Some(mut stream) = stream {
-        stream.sign(&mut message, clock::unix_now());
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use evenkeel_config::{MemorySource, Options, load_text};
+
+    use super::super::load::load;
+    use super::super::view::HealthView;
+    use super::*;
+
+    fn view(rate: u32) -> Arc<View> {
+        let text = format!(
+            "http 127.0.0.1:8080 {{\n    to 127.0.0.1:1\n}}\n\
+             dns 127.0.0.1:5300 {{\n    rate {rate}\n    zone a.example {{\n        ns lb1.example.com\n    }}\n}}\n"
+        );
+        let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+        let blocks = load(loaded.config.as_ref().expect("it is sound"), b"", &loaded, &[]).expect("it can be used");
+        Arc::new(View::build(&Arc::new(blocks), &Arc::new(HealthView::default()), &HashMap::new()))
     }
-    let Some(room) = out.get_mut(..message.len()) else { return 0 };
-    room.copy_from_slice(&message);
-    message.len()
+
+    #[test]
+    fn counts_go_with_the_rates_that_they_are_for() {
+        let (_commands, received) = sync_channel(1);
+        let mut thread = Thread {
+            commands: received,
+            bell: Arc::new(Bell::new().unwrap()),
+            has_news: Arc::default(),
+            view: Arc::default(),
+            ports: Vec::new(),
+            answering: Answering { rng: Rng::new(1), limits: Vec::new(), tally: Arc::new(Tally::new(false)) },
+        };
+        let client = "192.0.2.1".parse().unwrap();
+        for rate in 1..50 {
+            thread.take_view(view(rate));
+            let rules = thread.view.by_listener.values().find_map(|answers| answers.block()?.rate).unwrap();
+            let limit = thread.answering.limit(rules).unwrap();
+            assert_eq!(limit.count(Duration::from_secs(9), client), Allowance::Send);
+            assert_eq!(thread.answering.limits.len(), 1);
+        }
+        // A reload that leaves the rate as it is keeps what was counted.
+        let before = format!("{:?}", thread.answering.limits);
+        thread.take_view(view(49));
+        assert!(format!("{:?}", thread.answering.limits) == before);
+    }
 }

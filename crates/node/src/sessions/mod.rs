@@ -152,7 +152,7 @@ impl SessionKeeper {
         for table in self.shared.session_tables().values() {
             let share = table.turns().div_ceil(ROUND);
             for turn in 0..share {
-                table.sweep(look.wrapping_mul(share).wrapping_add(turn), now);
+                drop(table.sweep(look.wrapping_mul(share).wrapping_add(turn), now));
             }
         }
     }

@@ -6,8 +6,10 @@ use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use evenkeel_dns::tsig::{Key, sign_request, verify_response};
 use evenkeel_dns::wire::{Message, Question, write_query};
 use evenkeel_dns::{Class, Type};
+use evenkeel_net::clock;
 use evenkeel_node::DnsAsked;
 
 use crate::Running;
@@ -174,6 +176,39 @@ fn no_query_is_lost_over_reloads_and_each_answer_is_of_one_configuration() {
 }
 
 #[test]
+fn an_address_that_goes_is_answered_to_its_last_query() {
+    let server = Server::start("one");
+    let (stays, goes) = (free_port(), free_port());
+    let text =
+        |addresses: &str| config(stays, &[server.port()], OWN).replace(&format!("dns 127.0.0.1:{stays}"), addresses);
+    let both = text(&format!("dns 127.0.0.1:{stays} 127.0.0.1:{goes}"));
+    let running = Running::start(&both);
+    eventually("it answers", || ask(goes, "api.example.com", Type::A).is_some_and(|answer| answer.rcode() == 0));
+    for _ in 0..10 {
+        // From many sockets, so that each thread has some; all under way when the address goes.
+        let clients: Vec<UdpSocket> = (0..40)
+            .map(|_| {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                socket.connect(("127.0.0.1", goes)).unwrap();
+                for _ in 0..3 {
+                    socket.send(&query("api.example.com", Type::SOA)).unwrap();
+                }
+                socket
+            })
+            .collect();
+        running.reload(&text(&format!("dns 127.0.0.1:{stays}"))).unwrap();
+        for client in &clients {
+            let mut answer = [0; 2048];
+            for _ in 0..3 {
+                client.recv(&mut answer).expect("a query that came in time is answered");
+            }
+        }
+        running.reload(&both).unwrap();
+    }
+}
+
+#[test]
 fn a_zone_file_is_answered_transferred_to_whom_it_may_and_refused_whole_when_bad() {
     let scratch = Scratch::new("zone");
     let path = scratch.path().join("example.org");
@@ -208,6 +243,81 @@ fn a_zone_file_is_answered_transferred_to_whom_it_may_and_refused_whole_when_bad
     fs::write(&path, good.replace("192.0.2.4", "192.0.2.5").replace(" 5 ", " 6 ")).unwrap();
     running.reload(&text).unwrap();
     assert_eq!(addresses(&ask(port, "a.w.example.org", Type::A).unwrap()), ["192.0.2.5"]);
+}
+
+#[test]
+fn signed_answers_fit_their_client_and_refusals_are_signed_too() {
+    let key = "hmac-sha256:some.key:c2VjcmV0IG9mIHRoZSBob3VzZSBvZiBrZXlz";
+    let scratch = Scratch::new("signed");
+    let file = |name: &str, text: &str| {
+        let path = scratch.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let mut records = "$TTL 60\n@ SOA ns h 5 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n".to_owned();
+    // With its signature the answer would have more than 512 bytes, without it fewer.
+    (0..26).for_each(|number| records.push_str(&format!("many A 192.0.2.{number}\n")));
+    let (open, closed) = (file("open", &records), file("closed", &records));
+    let zone = format!(
+        "    zone open.example file={open} {{\n        transfer 192.0.2.9 key=file:{}\n    }}\n    zone closed.example file={closed}\n",
+        file("key", key)
+    );
+    let server = Server::start("one");
+    let port = free_port();
+    let running = Running::start(&config(port, &[server.port()], &zone));
+    let key = Key::read_all(key).unwrap().remove(0);
+    let ask = |name: &str, kind, size: Option<u16>| {
+        let question = Question { name: name.parse().unwrap(), kind, class: Class::IN };
+        let mut query = write_query(7, &question, false, size);
+        let mac = sign_request(&mut query, &key, clock::unix_now());
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.send_to(&query, ("127.0.0.1", port)).unwrap();
+        let mut answer = [0; 2048];
+        let length = socket.recv(&mut answer).unwrap();
+        verify_response(&answer[..length], &key, &mac, clock::unix_now()).expect("the answer is signed");
+        (length, Message::read(&answer[..length]).unwrap())
+    };
+    let (length, cut) = ask("many.open.example", Type::A, None);
+    assert!(length <= 512 && cut.is_truncated() && cut.answer.is_empty(), "{length}");
+    let (_, whole) = ask("many.open.example", Type::A, Some(1232));
+    assert_eq!((whole.is_truncated(), whole.answer.len()), (false, 26));
+    for _ in 0..20 {
+        assert_eq!(ask("open.example", Type::AXFR, Some(1232)).1.rcode(), 5);
+    }
+    assert_eq!(ask("closed.example", Type::IXFR, Some(1232)).1.rcode(), 5);
+    assert_eq!(running.status().dns.refused_transfers, 21);
+    drop((server, running));
+}
+
+#[test]
+fn two_keys_of_one_name_are_refused_and_both_places_shown() {
+    let scratch = Scratch::new("keys");
+    let file = |name: &str, text: &str| {
+        let path = scratch.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let key = |name: &str, secret: &str| file(name, &format!("hmac-sha256:Some.key:{secret}"));
+    let records = file("zone", "$TTL 60\n@ SOA ns h 5 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n");
+    let (one, copy) = (key("one", "c2VjcmV0IG9mIHRoZSBob3VzZQ=="), key("copy", "c2VjcmV0IG9mIHRoZSBob3VzZQ=="));
+    let other = key("other", "YW5vdGhlciBzZWNyZXQgb2YgaXQ=");
+    let server = Server::start("one");
+    let port = free_port();
+    let text = |second: &str| {
+        let zone = |name: &str, key: &str| {
+            format!("    zone {name} file={records} {{\n        transfer key=file:{key}\n    }}\n")
+        };
+        config(port, &[server.port()], &format!("{}{}", zone("a.example", &one), zone("b.example", second)))
+    };
+    let running = Running::start(&text(&one));
+    running.reload(&text(&copy)).unwrap();
+    let refused = running.reload(&text(&other)).unwrap_err();
+    assert!(refused.contains("E411") && refused.contains("`Some.key.` too"), "{refused}");
+    assert!(
+        refused.contains(&format!("key=file:{one}")) && refused.contains(&format!("key=file:{other}")),
+        "{refused}"
+    );
 }
 
 #[test]

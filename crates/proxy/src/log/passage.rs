@@ -12,6 +12,7 @@ use evenkeel_net::clock;
 use super::line::{count, span, text};
 use super::{escape, time};
 use crate::serve::tcp::Passage;
+use crate::variable;
 
 // Writing into a Vec cannot fail, so that the results of `write!` below carry nothing.
 
@@ -66,6 +67,9 @@ impl Scene<'_> {
             Variable::TimeUnix => return time::write_unix(self.unix, out),
             _ => {}
         }
+        if self.tls(variable, out) {
+            return;
+        }
         let _ = match variable {
             Variable::Client | Variable::Peer => write!(out, "{}", passage.peer.ip()),
             Variable::ClientPort => write!(out, "{}", passage.peer.port()),
@@ -88,6 +92,11 @@ impl Scene<'_> {
         };
     }
 
+    /// Appends what it is of TLS that ended here; whether it is of TLS.
+    fn tls(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        self.passage.tls.as_deref().is_some_and(|tls| variable::write_tls(tls, variable, out))
+    }
+
     fn json(&self, out: &mut Vec<u8>) {
         let passage = self.passage;
         out.extend_from_slice(b"{\"time\":\"");
@@ -95,6 +104,7 @@ impl Scene<'_> {
         let _ = write!(out, "\",\"client\":\"{}\"", passage.peer.ip());
         count(out, "client_port", u64::from(passage.peer.port()));
         text(out, "protocol", Some(b"TCP"));
+        text(out, "tls", passage.tls.as_deref().map(|tls| tls.protocol.as_bytes()));
         text(out, "sni", passage.facts.authority.as_deref().map(str::as_bytes));
         count(out, "bytes", passage.sent);
         count(out, "bytes_in", passage.received);

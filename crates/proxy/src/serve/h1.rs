@@ -21,7 +21,7 @@ use crate::exchange::{self, Exchange, Next};
 use crate::hold::Hold;
 use crate::serve::room::Served;
 use crate::serve::{FIRST_WORD, h2};
-use crate::sleepers::Bed;
+use crate::sleepers::{Bed, DoorId};
 use crate::snapshot::Snapshot;
 use crate::timer::Timer;
 use crate::wire::{LINGER, Stream, Wire, linger, write_all};
@@ -44,7 +44,7 @@ pub(crate) struct Client {
     /// Whether it is a stream of an HTTP/2 connection, which carries one request.
     pub(crate) is_stream: bool,
     opened: Instant,
-    bed: Rc<Bed>,
+    pub(crate) bed: Rc<Bed>,
     /// What a stream falls back on once its listener is gone: it was asked for before its client knew.
     hold: Option<Rc<Hold>>,
     /// Since when it has said nothing. What wakes it may be a part of a record of TLS, which says nothing yet.
@@ -128,8 +128,9 @@ impl Client {
         let now = Instant::now();
         let snapshot = worker.snapshot()?;
         let place = snapshot.listener_place(&listener)?;
-        let (config, _) = snapshot.listener(place)?;
+        let (config, part) = snapshot.listener(place)?;
         Some(Self {
+            bed: Bed::at(DoorId::of(&part.shared)),
             timer: Timer::new(now + config.timeouts.head),
             peer: stream.peer_addr().ip(),
             timeouts: config.timeouts,
@@ -141,7 +142,6 @@ impl Client {
             requests: 0,
             is_stream: false,
             opened: now,
-            bed: Rc::default(),
             hold: None,
             silent_since: None,
         })

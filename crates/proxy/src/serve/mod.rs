@@ -35,15 +35,18 @@ pub(crate) fn is_plain(worker: &Worker, listener: &ListenerName) -> bool {
 
 /// Serves a connection from its first byte to its end.
 pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Stream) {
-    let stream = match entrance(&worker, &listener) {
-        Some(Entrance::Plain) => stream,
-        Some(Entrance::Tls(acceptor)) => match tls::shake(&worker, &listener, stream, acceptor).await {
-            Some(stream) => stream,
-            None => return,
-        },
-        Some(Entrance::Closed) | None => return,
-    };
-    h1::connection(worker, listener, stream).await;
+    if let Some(stream) = enter(&worker, &listener, stream).await {
+        h1::connection(worker, listener, stream).await;
+    }
+}
+
+/// Takes the client's TLS off, where the listener speaks it.
+async fn enter(worker: &Rc<Worker>, listener: &ListenerName, stream: Stream) -> Option<Stream> {
+    match entrance(worker, listener)? {
+        Entrance::Plain => Some(stream),
+        Entrance::Tls(acceptor) => tls::shake(worker, listener, stream, acceptor).await,
+        Entrance::Closed => None,
+    }
 }
 
 /// The same where something comes before it, or it is passed on.
@@ -60,9 +63,13 @@ pub(crate) async fn announced_or_passed(worker: Rc<Worker>, listener: ListenerNa
             None => return stream.reset(),
         }
     }
+    if facts.is_over_tls {
+        stream.announce_tls();
+    }
+    let Some(stream) = enter(&worker, &listener, stream).await else { return };
     match is_passed_on {
         true => tcp::connection(worker, listener, stream, facts).await,
-        false => connection(worker, listener, stream).await,
+        false => h1::connection(worker, listener, stream).await,
     }
 }
 
@@ -74,10 +81,7 @@ fn entrance(worker: &Worker, listener: &ListenerName) -> Option<Entrance> {
 
 /// Has a connection speak of those whom its proxy speaks for; `None` where it is refused, which is counted.
 async fn announce(worker: &Rc<Worker>, listener: &ListenerName, stream: &mut Stream) -> Option<Facts> {
-    let terms = |config: &Listener| {
-        let head = config.tcp.as_ref().map_or(config.timeouts.head, |tcp| tcp.timeouts.head);
-        (config.proxied.clone(), head)
-    };
+    let terms = |config: &Listener| (config.proxied.clone(), head_patience(config));
     let (from, patience) = with_config(worker, listener, terms)?;
     let peer = stream.peer_addr();
     match announced::read(worker, stream, &from, Instant::now() + patience).await {
@@ -89,6 +93,11 @@ async fn announce(worker: &Rc<Worker>, listener: &ListenerName, stream: &mut Str
             None
         }
     }
+}
+
+/// How long what comes before a connection's own bytes may take.
+fn head_patience(config: &Listener) -> Duration {
+    config.tcp.as_ref().map_or(config.timeouts.head, |tcp| tcp.timeouts.head)
 }
 
 /// What the listener's configuration says.

@@ -7,14 +7,16 @@
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_balance::{HashKeyValue, ServerIndex, ServerSet, hash_key};
 use evenkeel_http::matching;
 use evenkeel_http::preface::hello::{self, Seen};
-use evenkeel_http::preface::proxy::Facts;
+use evenkeel_http::preface::proxy::{Facts, OwnTls};
 use evenkeel_model::config::{Balance, HashKey, StickyMethod, Tcp, TcpRoute};
 use evenkeel_model::{ListenerName, defaults};
+use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
 use crate::carry::{Bound, Ended, Ends, Side, Terms, carry};
@@ -43,8 +45,10 @@ pub(crate) struct Passage {
     pub(crate) listener: usize,
     timer: Timer,
     pub(crate) peer: SocketAddr,
-    /// What is known of the client's TLS.
+    /// What servers are told of the client, its name among them.
     pub(crate) facts: Facts,
+    /// What is known of the client's TLS, where it ends here.
+    pub(crate) tls: Option<Arc<TlsFacts>>,
     pub(crate) route: Option<usize>,
     pub(crate) pool: Option<PoolHold>,
     pub(crate) server: Option<ServerIndex>,
@@ -83,15 +87,24 @@ pub(crate) async fn connection(worker: Rc<Worker>, listener: ListenerName, mut s
 }
 
 impl Passage {
-    fn begin(worker: Rc<Worker>, listener: &ListenerName, stream: &Stream, facts: Facts) -> Option<Self> {
+    fn begin(worker: Rc<Worker>, listener: &ListenerName, stream: &Stream, mut facts: Facts) -> Option<Self> {
         let snapshot = worker.snapshot()?;
         let place = snapshot.listener_place(listener)?;
         let now = Instant::now();
+        let tls = stream.tls().map(Arc::clone);
+        if let Some(tls) = &tls {
+            // What the client told us counts, and not what it told somebody on the way.
+            facts.authority = tls.server_name.clone().or(facts.authority);
+            facts.alpn = tls.application.as_ref().map(|name| name.as_bytes().to_vec());
+            facts.own_tls = Some(Box::new(own_tls(tls)));
+            facts.is_over_tls = true;
+        }
         let head = snapshot.listener(place)?.0.tcp.as_ref()?.timeouts.head;
         Some(Self {
             timer: Timer::new(now + head),
             peer: stream.peer_addr(),
             facts,
+            tls,
             worker,
             snapshot,
             listener: place,
@@ -115,7 +128,7 @@ impl Passage {
             return Err(Kind::NoRoute.into());
         };
         let mut early = Vec::new();
-        if tcp.goes_by_name() && self.facts.authority.is_none() {
+        if tcp.goes_by_name() && self.facts.authority.is_none() && self.tls.is_none() {
             Box::pin(self.hear_name(client, &mut early, tcp.timeouts.head)).await?;
         }
         let pool = self.choose(tcp)?;
@@ -125,6 +138,10 @@ impl Passage {
         client.watch_peer(defaults::TCP_WATCH);
         server.watch_peer(defaults::TCP_WATCH);
         let ended = self.carry(client, &mut server, early, (&pool, tcp)).await;
+        if ended.is_err() {
+            // As for the client: a mere end would make what the server has look whole.
+            server.reset();
+        }
         drop(seat);
         ended
     }
@@ -283,8 +300,8 @@ impl Passage {
             Ended::Cut => Kind::Cut,
             Ended::ServerDown => Kind::ServerDown,
         };
-        if ended == Ended::ServerBroke {
-            // Many a server says why before it resets.
+        if matches!(ended, Ended::ServerBroke | Ended::ClientBroke) {
+            // Many a server says why before it resets, and many a client says its last and leaves without an end.
             tokio::time::sleep(LAST_WORDS).await;
         }
         Err(kind.into())
@@ -300,6 +317,16 @@ impl Passage {
                 self.worker.poke();
             }
         }
+    }
+}
+
+/// What servers are told of TLS that ended here.
+pub(crate) fn own_tls(tls: &TlsFacts) -> OwnTls {
+    OwnTls {
+        version: tls.protocol,
+        cipher: tls.cipher,
+        has_certificate: tls.client.is_some(),
+        common_name: tls.client.as_ref().and_then(|client| client.common_name.clone()),
     }
 }
 

@@ -15,7 +15,8 @@ use evenkeel_net::tls::{self, Acceptor, HandshakeError};
 use tokio::time::Instant;
 
 use crate::counts::ListenerCounts;
-use crate::sleepers::Bed;
+use crate::serve::head_patience;
+use crate::sleepers::{Bed, Nap};
 use crate::timer::Timer;
 use crate::wire::{LINGER, Stream, linger, write_all};
 use crate::worker::Worker;
@@ -42,8 +43,8 @@ async fn shake_within(
     let snapshot = worker.snapshot()?;
     let place = snapshot.listener_place(listener)?;
     let (config, part) = snapshot.listener(place)?;
-    let deadline = Instant::now() + config.timeouts.head;
-    let patience = config.timeouts.send;
+    let deadline = Instant::now() + head_patience(config);
+    let (patience, is_http) = (config.timeouts.send, config.tcp.is_none());
     let counts = part.shared.counts.of(worker.number);
     drop(snapshot);
     if worker.handshakes.count() >= caps::TLS_HANDSHAKES {
@@ -53,42 +54,62 @@ async fn shake_within(
     let bed = Rc::<Bed>::default();
     let mut timer = Timer::new(deadline);
     let peer = stream.peer_addr();
-    let done = {
-        let nap = worker.handshakes.lie_down(&bed);
-        let mut shaking = pin!(tls::accept(stream, &acceptor));
-        poll_fn(|cx| {
-            if let Poll::Ready(done) = shaking.as_mut().poll(cx) {
-                return Poll::Ready(Some(done));
-            }
-            if nap.is_over(cx) {
-                return Poll::Ready(None);
-            }
-            timer.poll_passed(cx, deadline).map(|()| None)
-        })
-        .await
-    };
-    let word = match done {
-        Some(Ok(stream)) => {
+    let is_told_of_tls = stream.is_over_tls();
+    let nap = worker.handshakes.lie_down(&bed);
+    let done = unless_over(&mut timer, (&nap, deadline), tls::accept(stream, &acceptor)).await;
+    let (word, stream) = match done {
+        Some(Ok(mut stream)) => {
             count(&counts, &stream);
+            if is_told_of_tls {
+                stream.announce_tls();
+            }
             return Some(stream);
         }
-        Some(Err(HandshakeError::PlainHttp(stream))) => {
+        Some(Err(HandshakeError::PlainHttp(stream))) if is_http => {
             counts.handshakes_failed.add(1);
+            drop(nap);
             tell_plain(worker, stream, &mut timer, patience).await;
             return None;
         }
         Some(Err(error)) => {
             tracing::debug!(%listener, %peer, "no TLS with {peer}: {error}");
-            error.word()
+            (error.word(), error.into_stream())
         }
         None => {
             tracing::debug!(%listener, %peer, "no TLS with {peer}: its handshake took too long");
-            "timeout"
+            ("timeout", None)
         }
     };
     counts.handshakes_failed.add(1);
     worker.shared.fail_handshake(word);
+    if let Some(stream) = stream {
+        // What the client still sends would have the system answer with a reset, which could overtake the alert. Where
+        // handshakes are many, those that are lost make room like those that dawdle.
+        let until = Instant::now() + LINGER;
+        let mut listening = Timer::new(until);
+        let last_words = linger(stream, &mut listening, &worker.scratch);
+        let _ = unless_over(&mut timer, (&nap, until), last_words).await;
+    }
     None
+}
+
+/// What the work comes to; `None` where the deadline passes before, or the place is needed by others.
+async fn unless_over<T>(
+    timer: &mut Timer,
+    (nap, deadline): (&Nap<'_>, Instant),
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(done));
+        }
+        if nap.is_over(cx) {
+            return Poll::Ready(None);
+        }
+        timer.poll_passed(cx, deadline).map(|()| None)
+    })
+    .await
 }
 
 /// Tells a client that speaks HTTP without TLS where it is.

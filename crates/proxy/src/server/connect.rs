@@ -17,6 +17,7 @@ use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
 use crate::record;
 use crate::serve::h1::Client;
+use crate::serve::tcp::own_tls;
 use crate::server::{Attempt, h2};
 use crate::snapshot::{ServerPart, Way};
 use crate::wire::Stream;
@@ -54,11 +55,9 @@ pub(crate) async fn obtain(
     exchange.was_reused = false;
     let begun = Instant::now();
     let within = attempt.pool.config.timeouts.connect;
-    let connected = Box::pin(unless_broken(
-        &client.stream,
-        dial(&client.worker, server, within, (&client.stream, &Facts::default())),
-    ))
-    .await;
+    let facts = if server.proxy == Some(ProxyVersion::V2) { facts(&client.stream) } else { Facts::default() };
+    let connected =
+        Box::pin(unless_broken(&client.stream, dial(&client.worker, server, within, (&client.stream, &facts)))).await;
     exchange.times.connect = Some(begun.elapsed());
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
     record::connect((attempt.pool, attempt.index), connected.is_ok());
@@ -75,6 +74,17 @@ pub(crate) async fn obtain(
             exchange.server_addr = server.addrs.first().copied();
             Err(fault(server, &error).into())
         }
+    }
+}
+
+/// What a server is told beside the ends.
+fn facts(client: &Stream) -> Facts {
+    let name = client.tls().and_then(|tls| tls.server_name.clone());
+    Facts {
+        authority: name,
+        is_over_tls: client.is_over_tls(),
+        own_tls: client.tls().map(|tls| Box::new(own_tls(tls))),
+        ..Facts::default()
     }
 }
 

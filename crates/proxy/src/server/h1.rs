@@ -86,7 +86,7 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
                 trusted: exchange.is_trusted,
                 peer: exchange.peer.ip(),
                 client: exchange.client,
-                scheme: if exchange.tls.is_some() { Scheme::Https } else { Scheme::Http },
+                scheme: if exchange.is_secure { Scheme::Https } else { Scheme::Http },
                 host: request.authority(buf),
             }),
         };

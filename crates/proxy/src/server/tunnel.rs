@@ -54,7 +54,8 @@ pub(crate) async fn run(
         // A silent tunnel is an end like any other.
         Ended::Whole | Ended::Idle | Ended::HalfIdle => Ok(Next::Close),
         // Whichever side broke, the other learns it by our closing.
-        Ended::ClientBroke | Ended::ServerBroke => Err(Kind::ClientGone.into()),
+        Ended::ClientBroke => Err(Kind::ClientGone.into()),
+        Ended::ServerBroke => Err(Kind::PassageBroken.into()),
         Ended::Cut => Err(Kind::Cut.into()),
         Ended::ServerDown => Err(Kind::ServerDown.into()),
     }

@@ -4,9 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_http::preface::proxy::{Ends, Facts, write_v1, write_v2};
-use evenkeel_model::config::{Network, ProxyVersion};
+use evenkeel_model::config::{ClientField, LogFormat, Network, ProxyVersion};
+use evenkeel_model::{Template, TemplatePart, Variable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use super::http2::Http2;
 
 use super::rig::{Client, Origin, Rig, config, ok, passing, pool, run};
 
@@ -95,6 +98,38 @@ fn a_proxy_that_speaks_for_itself_is_the_client() {
             client.send(header).await;
             assert_eq!(client.get("/").await.status(), 200);
             assert_eq!(origin.seen().last().unwrap().field("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+        }
+    });
+}
+
+#[test]
+fn tls_that_a_proxy_has_taken_off_is_told_to_servers_and_logs() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].proxied = vec![network("127.0.0.0/8")];
+        config.listeners[0].sites[0].forwarded.fields = vec![ClientField::XForwardedProto, ClientField::Forwarded];
+        let scheme = TemplatePart::Variable(Variable::Scheme);
+        config.listeners[0].sites[0].logs[0].format = LogFormat::Custom(Template { parts: vec![scheme] });
+        let rig = Rig::start(config).await;
+        for (is_over_tls, scheme) in [(true, "https"), (false, "http")] {
+            let mut header = Vec::new();
+            write_v2(&mut header, Some(&ends()), &Facts { is_over_tls, ..Facts::default() });
+            let mut client = Client::connect(&rig).await;
+            client.send(&header).await;
+            // What it says itself is not believed: the proxy's header says it.
+            client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: ftp\r\n\r\n").await;
+            assert_eq!(client.answer().await.status(), 200);
+            // The same of a stream of HTTP/2.
+            let mut stream = TcpStream::connect(rig.addr).await.unwrap();
+            stream.write_all(&header).await.unwrap();
+            assert_eq!(Http2::over(stream).await.get("/").await.status, 200);
+            for seen in origin.seen().iter().rev().take(2) {
+                assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some(scheme));
+                let forwarded = seen.field("forwarded").unwrap();
+                assert!(forwarded.ends_with(&format!("proto={scheme}")), "{forwarded}");
+            }
+            assert_eq!(rig.lines(2).await, [scheme, scheme]);
         }
     });
 }

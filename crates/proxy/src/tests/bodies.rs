@@ -213,6 +213,45 @@ fn an_upgrade_becomes_a_tunnel_after_101() {
 }
 
 #[test]
+fn a_tunnel_that_breaks_ends_with_the_word_of_the_side_that_broke() {
+    run(async {
+        let origin = Origin::scripted(|mut peer| {
+            Box::pin(async move {
+                peer.head().await.unwrap();
+                peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+                    .await;
+                let mut byte = [0; 1];
+                if matches!(tokio::io::AsyncReadExt::read(&mut peer.stream, &mut byte).await, Ok(1)) {
+                    peer.stream.set_zero_linger().unwrap();
+                }
+            })
+        })
+        .await;
+        let mut rig = Rig::start(config(pool(&[&origin]))).await;
+        for (end, is_servers) in [("server-abort", true), ("client-abort", false)] {
+            let mut client = Client::connect(&rig).await;
+            client
+                .send(
+                    "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+                )
+                .await;
+            assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+            if is_servers {
+                client.send("x").await;
+                assert_eq!(client.rest().await, b"");
+            } else {
+                client.stream.set_zero_linger().unwrap();
+                drop(client);
+            }
+            let line = rig.lines(1).await.remove(0);
+            assert!(line.contains(&format!("\"end\":\"{end}\"")), "{line}");
+        }
+        assert!(rig.reports.try_recv().is_err());
+    });
+}
+
+#[test]
 fn what_follows_a_refused_upgrade_is_an_ordinary_request() {
     run(async {
         let origin = Origin::answering(|seen| ok(seen.line())).await;

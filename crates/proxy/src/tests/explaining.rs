@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use evenkeel_balance::sessions::{ClientMark, Source};
 use evenkeel_model::State;
-use evenkeel_model::config::{Carrier, CookieValue, Learn, LearnFrom, PathPattern, Sticky, StickyMethod, WhenDown};
-use evenkeel_model::{PoolName, defaults};
+use evenkeel_model::config::{
+    Carrier, CookieValue, HostPattern, Learn, LearnFrom, PathPattern, Sticky, StickyMethod, WhenDown,
+};
+use evenkeel_model::{ListenerName, PoolName, defaults};
 
 use super::rig::{Rig, run};
 use super::sticky_forms::{by_cookie, rig, three};
@@ -44,6 +46,33 @@ fn a_long_head_is_seen_whole() {
         let head = format!("GET /shop/a HTTP/1.1\nHost: a.example\nX-Long: {}\nCookie: SRV=bee", "x".repeat(9000));
         let (session, refusal, may) = told(&mut rig, &head);
         assert_eq!((refusal, may), (None, vec!["b".to_owned()]), "{session}");
+    });
+}
+
+#[test]
+fn a_url_without_a_port_is_for_the_first_listener_with_a_site_for_its_host() {
+    run(async {
+        let origins = three().await;
+        let mut rig = rig(&origins, Vec::new()).await;
+        let mut second = rig.config.listeners[0].clone();
+        second.name = ListenerName::of_address(":second");
+        second.sites[0].hosts = vec![HostPattern::Exact("b.example".to_owned())];
+        rig.config.listeners[0].sites[0].hosts = vec![HostPattern::Exact("a.example".to_owned())];
+        rig.config.listeners.push(second);
+        for (host, listener) in [("a.example", ":test"), ("b.example", ":second")] {
+            // A target as long as browsers send them.
+            let head = format!("GET /{} HTTP/1.1\nHost: {host}", "x".repeat(900));
+            assert_eq!(explain(&mut rig, &head).listener, listener, "{host}");
+        }
+        let question = Question {
+            listener: None,
+            port: 80,
+            is_port_given: false,
+            head: b"GET / HTTP/1.1\r\nHost: c.example\r\n\r\n".to_vec(),
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let nobody = rig.snapshot().explain(&question).unwrap_err();
+        assert!(nobody.starts_with("no listener has a site for that host"), "{nobody}");
     });
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::rig::{Client, Origin, Rig, config, field, ok, pool, run};
@@ -21,7 +21,11 @@ pub(super) struct Http2 {
 
 impl Http2 {
     pub(super) async fn connect(rig: &Rig) -> Self {
-        let stream = TcpStream::connect(rig.addr).await.unwrap();
+        Self::over(TcpStream::connect(rig.addr).await.unwrap()).await
+    }
+
+    /// A client on a connection that stands.
+    pub(super) async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Self {
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(64 * 1024);
         let (requests, connection) = builder.handshake(stream).await.unwrap();

@@ -16,6 +16,7 @@ mod logs;
 mod queueing;
 mod rig;
 mod routing;
+mod secured;
 mod soak;
 mod sticky;
 mod sticky_forms;

@@ -190,6 +190,64 @@ fn connections_beyond_the_ceiling_wait_outside() {
 }
 
 #[test]
+fn connections_beyond_a_listeners_own_bound_wait_until_one_ends() {
+    run(async {
+        let (origin, told) = Origin::waiting("in").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].max_conns = Some(2);
+        let mut rig = Rig::start(config).await;
+        let full = |rig: &Rig| rig.shared.listener_stats(&ListenerName::of_address(":test")).unwrap().full;
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            let mut client = Client::connect(&rig).await;
+            client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+            clients.push(client);
+        }
+        rig.until(|rig| full(rig) > 0).await;
+        rig.until(|_| origin.count() == 2).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!((origin.count(), rig.shared.connections()), (2, 2));
+        // A reload that raises the bound lets the next one in.
+        rig.config.listeners[0].max_conns = Some(3);
+        rig.reload().await;
+        rig.until(|_| origin.count() == 3).await;
+        // And so does the end of one.
+        let asking = async {
+            for client in &mut clients {
+                assert_eq!(client.answer().await.text(), "in");
+            }
+        };
+        let answering = async {
+            loop {
+                told.notify_waiters();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! { () = asking => {}, () = answering => {} }
+        rig.until(|rig| rig.shared.connections() == 0).await;
+        let stats = rig.shared.listener_stats(&ListenerName::of_address(":test")).unwrap();
+        assert_eq!(stats.accepted, 4);
+    });
+}
+
+#[test]
+fn a_listener_that_is_full_lets_go_of_its_own_silent_ones() {
+    run(async {
+        let origin = Origin::saying("in").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].max_conns = Some(2);
+        let rig = Rig::start(config).await;
+        let mut first = Client::connect(&rig).await;
+        assert_eq!(first.get("/").await.status(), 200);
+        let mut second = Client::connect(&rig).await;
+        assert_eq!(second.get("/").await.status(), 200);
+        let mut third = Client::connect(&rig).await;
+        assert_eq!(third.get("/").await.text(), "in");
+        assert!(first.is_closed().await);
+    });
+}
+
+#[test]
 fn where_there_is_no_room_the_longest_silent_connection_makes_some() {
     run(async {
         let origin = Origin::saying("in").await;

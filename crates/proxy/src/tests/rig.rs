@@ -412,6 +412,7 @@ pub(super) fn config(pool: Pool) -> Config {
         timeouts: ClientTimeouts::default(),
         limits: ClientLimits::default(),
         trusted: Vec::new(),
+        max_conns: None,
         proxied: Vec::new(),
         sites: vec![site],
         tcp: None,

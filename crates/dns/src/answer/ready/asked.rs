@@ -56,6 +56,11 @@ impl Plain {
     }
 }
 
+/// Puts the name that a query asks for into `lower`, in lower case; its length. Nothing else is looked at.
+pub(super) fn name(query: &[u8], lower: &mut [u8; 256]) -> Option<usize> {
+    read_name(query.get(HEADER_BYTES..)?, lower)
+}
+
 fn read_name(bytes: &[u8], lower: &mut [u8; 256]) -> Option<usize> {
     let mut end = 0_usize;
     loop {

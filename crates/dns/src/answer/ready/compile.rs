@@ -33,6 +33,7 @@ pub(super) fn compile(zones: &Zones) -> Ready {
             }
         }
     }
+    ready.table.finish();
     ready
 }
 
@@ -99,7 +100,7 @@ pub(super) fn ask(
     let policy = Policy::default();
     let server = Server { zones, health, policy: &policy, cookies: None };
     let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 5353));
-    let reply = respond(server, Asked { bytes: &query, from, arrived_at, over: Transport::Udp, luck })?;
+    let reply = respond(server, Asked { bytes: &query, from, arrived_at, over: Transport::Udp, luck, reserve: 0 })?;
     let body_start = HEADER_BYTES.checked_add(name.as_wire().len())?.checked_add(4)?;
     let body_end = reply.bytes.len().checked_sub(OPT_BYTES)?;
     // An option (a reason for a failure) makes OPT longer: such an answer is not kept.

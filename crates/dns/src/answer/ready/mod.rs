@@ -6,6 +6,7 @@
 //! delegations, ANY) is left to `respond`: [`Ready::answer`] says `None`. The invariant: what is answered here is what
 //! `respond` would answer, but for how names are shortened in a negative answer.
 
+mod ahead;
 mod asked;
 mod compile;
 mod live;
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 use asked::Plain;
 use table::{Found, Table};
 
+pub use ahead::Ahead;
 pub use live::{Live, VARIANTS};
 
 use super::Zones;
@@ -98,6 +100,11 @@ impl Ready {
     /// How many names have answers ready.
     pub fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Where its table lies in memory, as addresses: for who wants to say how that is to be kept.
+    pub fn memory(&self) -> [std::ops::Range<usize>; 2] {
+        self.table.memory()
     }
 
     /// Whether no name has.

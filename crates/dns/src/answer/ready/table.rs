@@ -14,6 +14,12 @@ const HEAD_BYTES: usize = 12;
 /// Bytes before an answer: type, flags, counts, length.
 const BLOB_HEAD_BYTES: usize = 12;
 
+/// From so many bytes on it is not expected to stay in the cache that a core has for itself.
+const LARGE_BYTES: usize = 512 * 1024;
+
+/// Bytes that a processor fetches at once.
+const LINE_BYTES: usize = 64;
+
 /// The marks.
 const PLAIN: u8 = 1;
 const WILDCARD: u8 = 2;
@@ -91,6 +97,34 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.names
+    }
+
+    /// Whether it is too large to stay near the processor.
+    pub(super) fn is_large(&self) -> bool {
+        self.bytes.len().saturating_add(self.slots.len().saturating_mul(size_of::<Slot>())) > LARGE_BYTES
+    }
+
+    /// Gives back what growing has taken too much. Nothing is put in any more.
+    pub(super) fn finish(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
+    /// Where it lies in memory.
+    pub(super) fn memory(&self) -> [std::ops::Range<usize>; 2] {
+        let (slots, bytes) = (self.slots.as_ptr_range(), self.bytes.as_ptr_range());
+        [slots.start.addr()..slots.end.addr(), bytes.start.addr()..bytes.end.addr()]
+    }
+
+    /// Where the stretch of the first slot for a hash begins; beyond everything where there is none.
+    pub(super) fn begins(&self, hash: u64) -> usize {
+        let at = self.slots.get(self.place(hash)).map_or(0, |slot| slot.at);
+        usize::try_from(at).unwrap_or(0).wrapping_sub(1)
+    }
+
+    /// The first byte of a stretch and one of the next line, where its answers stand.
+    pub(super) fn peek(&self, at: usize) -> u8 {
+        let byte = |at| self.bytes.get(at).copied().unwrap_or(0);
+        byte(at) ^ byte(at.wrapping_add(LINE_BYTES))
     }
 
     /// Puts in a name in wire form and lower case, with its answers, whose records lie in `bytes`. `false` where it is
@@ -192,7 +226,7 @@ fn tag(hash: u64) -> u32 {
 
 /// Multiply and fold, eight bytes at a time (in the manner of wyhash; Wang Yi 2019). The last eight are read as one
 /// word, some of them perhaps once more.
-fn hash(name: &[u8]) -> u64 {
+pub(super) fn hash(name: &[u8]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     const LAST: u64 = 0xd6e8_feb8_6659_fd93;
     let mut state = (name.len() as u64) ^ ODD;

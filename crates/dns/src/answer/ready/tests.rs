@@ -107,7 +107,8 @@ impl Both {
         let policy = Policy::default();
         let server = Server { zones: &self.zones, health: &health, policy: &policy, cookies: None };
         let from = "192.0.2.77:5353".parse().unwrap();
-        let composed = respond(server, Asked { bytes: query, from, arrived_at, over: Transport::Udp, luck });
+        let composed =
+            respond(server, Asked { bytes: query, from, arrived_at, over: Transport::Udp, luck, reserve: 0 });
         (ready, composed.map(|reply| reply.bytes))
     }
 }
@@ -163,6 +164,42 @@ fn every_question_gets_the_same_both_ways() {
         }
     }
     assert!(count > 1000, "only {count} were ready");
+}
+
+#[test]
+fn looking_ahead_changes_no_answer_and_bears_any_bytes() {
+    let mut text = "$TTL 60\n@ SOA ns h 1 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n".to_owned();
+    (0..8000).for_each(|number| text.push_str(&format!("host{number} A 192.0.2.7\n")));
+    let mut zones = Zones::new();
+    let origin = "large.example.".parse().unwrap();
+    zones.insert(Served::plain(load("z", text.into_bytes(), &origin, &mut NoSource).zone.unwrap()));
+    let ready = Ready::compile(&zones);
+    assert!(ready.table.is_large(), "so that it is looked ahead in");
+    let mut queries: Vec<Vec<u8>> = (0..40)
+        .map(|number| {
+            let name = format!("HOST{}.large.example.", number * 300).parse().unwrap();
+            write_query(number, &Question { name, kind: Type::A, class: Class::IN }, true, Some(1232))
+        })
+        .collect();
+    queries.extend([vec![], vec![0; 11], vec![0xff; 12], vec![63; 2048], [vec![0; 12], vec![1; 400]].concat()]);
+    let way = Way { arrived_at: None, luck: 0, udp_bytes: 1232 };
+    let answers = |ready: &Ready| -> Vec<_> {
+        let answer = |query: &Vec<u8>| {
+            let mut out = [0; 1232];
+            ready
+                .answer(&Live::default(), query, &way, &mut out)
+                .map(|written| (out[..written.length].to_vec(), written))
+        };
+        queries.iter().map(answer).collect()
+    };
+    let (before, mut ahead) = (answers(&ready), Ahead::default());
+    for _ in 0..2 {
+        ready.look_ahead(&mut queries.iter().map(Vec::as_slice), &mut ahead);
+        assert_eq!(answers(&ready), before);
+    }
+    assert_eq!(before.iter().flatten().filter(|(_, written)| written.rcode == Rcode::NoError).count(), 27);
+    let [slots, bytes] = ready.memory();
+    assert!(slots.len() >= 16_384 * 8 && bytes.len() > 8000 * 40, "{slots:?} {bytes:?}");
 }
 
 #[test]

@@ -235,7 +235,8 @@ fn before_there_is_a_view_balanced_names_fail_and_others_do_not() {
     let ask = |kind| {
         let bytes = write_query(7, &question("api.example.com.", kind), false, Some(1232));
         let from = "192.0.2.77:5353".parse().unwrap();
-        let reply = respond(server, Asked { bytes: &bytes, from, arrived_at: None, over: Transport::Udp, luck: 1 });
+        let reply =
+            respond(server, Asked { bytes: &bytes, from, arrived_at: None, over: Transport::Udp, luck: 1, reserve: 0 });
         Message::read(&reply.unwrap().bytes).unwrap()
     };
     let early = ask(Type::A);

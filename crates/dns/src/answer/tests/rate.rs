@@ -60,7 +60,7 @@ fn a_cut_answer_keeps_question_and_opt_and_is_small() {
     let server = Server { zones: &zones, health: &health, policy: &Policy::default(), cookies: None };
     let bytes = write_query(7, &question("eXample.", Type::NS), true, Some(1232));
     let from = "192.0.2.77:5353".parse().unwrap();
-    let asked = Asked { bytes: &bytes, from, arrived_at: None, over: Transport::Udp, luck: 1 };
+    let asked = Asked { bytes: &bytes, from, arrived_at: None, over: Transport::Udp, luck: 1, reserve: 0 };
     let reply = cut(server, asked).unwrap();
     assert!(reply.truncated && reply.bytes.len() == bytes.len());
     let message = Message::read(&reply.bytes).unwrap();

@@ -1,11 +1,13 @@
 //! What the recorded data does not cover: EDNS, ANY, MX and SRV targets, chains, refusals, cookies.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use proptest::prelude::{any, prop, proptest};
 
 use super::*;
 use crate::kind::Rcode;
+use crate::tsig::{Key, sign_request, sign_response};
 use crate::wire::{Cookie, Encoded};
 
 const ZONE: &str = "$TTL 300
@@ -175,6 +177,30 @@ fn datagrams_keep_to_what_the_client_takes_and_to_our_bound() {
 }
 
 #[test]
+fn what_is_put_on_an_answer_afterwards_finds_its_room() {
+    let key = Key::read_all("hmac-sha512:some.key:c2VjcmV0IG9mIHRoZSBob3VzZSBvZiBrZXlz").unwrap().remove(0);
+    let pools = HashMap::new();
+    let health = Health { ready: true, own: evenkeel_model::State::Up, peers: &[], pools: &pools, next_change: None };
+    for count in 1..90 {
+        let records: String = (0..count).map(|number| format!("many A 192.0.2.{number}\n")).collect();
+        let zones = zones_of("example.", &format!("$TTL 60\n@ SOA ns h 1 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n{records}"));
+        let server = Server { zones: &zones, health: &health, policy: &Policy::default(), cookies: None };
+        for (size, most) in [(None, 512), (Some(512), 512), (Some(900), 900), (Some(1232), 1232), (Some(4096), 1232)] {
+            let mut bytes = write_query(7, &question("many.example.", Type::A), false, size);
+            let mac = sign_request(&mut bytes, &key, Duration::from_secs(1));
+            let from = SocketAddr::from(([192, 0, 2, 1], 5300));
+            let (over, reserve) = (Transport::Udp, key.signature_bytes());
+            let mut reply =
+                respond(server, Asked { bytes: &bytes, from, arrived_at: None, over, luck: 0, reserve }).unwrap();
+            sign_response(&mut reply.bytes, &key, &mac, Duration::from_secs(1));
+            assert!(reply.bytes.len() <= most, "{count} records, {size:?}: {} bytes", reply.bytes.len());
+            let answers = Message::read(&reply.bytes).unwrap().answer.len();
+            assert_eq!(answers, if reply.truncated { 0 } else { count }, "{size:?}");
+        }
+    }
+}
+
+#[test]
 fn a_source_port_that_echoes_gets_no_answer() {
     let zones = zones();
     let pools = HashMap::new();
@@ -184,7 +210,8 @@ fn a_source_port_that_echoes_gets_no_answer() {
     for port in [0, 7, 19] {
         let from = SocketAddr::from(([192, 0, 2, 1], port));
         assert!(
-            respond(server, Asked { bytes: &bytes, from, arrived_at: None, over: Transport::Udp, luck: 0 }).is_none()
+            respond(server, Asked { bytes: &bytes, from, arrived_at: None, over: Transport::Udp, luck: 0, reserve: 0 })
+                .is_none()
         );
     }
 }
@@ -225,7 +252,8 @@ fn respond_with(policy: &Policy, jar: &Jar, bytes: &[u8]) -> (Reply, Encoded) {
     let health = Health { ready: true, own: evenkeel_model::State::Up, peers: &[], pools: &pools, next_change: None };
     let server = Server { zones: &zones, health: &health, policy, cookies: Some(jar) };
     let from = SocketAddr::from(([192, 0, 2, 1], 5300));
-    let reply = respond(server, Asked { bytes, from, arrived_at: None, over: Transport::Udp, luck: 0 }).unwrap();
+    let reply =
+        respond(server, Asked { bytes, from, arrived_at: None, over: Transport::Udp, luck: 0, reserve: 0 }).unwrap();
     let encoded = Encoded { bytes: reply.bytes.clone(), truncated: reply.truncated };
     (reply, encoded)
 }

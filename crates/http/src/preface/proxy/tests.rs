@@ -73,7 +73,8 @@ fn each_rule_holds_at_every_split() {
 fn what_is_written_reads_the_same() {
     let addresses = ["192.0.2.1:1", "198.51.100.255:65535", "[2001:db8::1]:443", "[::1]:0"];
     let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
-    let facts = Facts { alpn: Some(b"h2".to_vec()), authority: Some("a.example".to_owned()), is_over_tls: true };
+    let facts =
+        Facts { alpn: Some(b"h2".to_vec()), authority: Some("a.example".to_owned()), is_over_tls: true, own_tls: None };
     for source in &addresses {
         for destination in &addresses {
             let ends = Ends { source: *source, destination: *destination };

@@ -7,6 +7,13 @@ const AUTHORITY: u8 = 0x02;
 const CHECKSUM: u8 = 0x03;
 const UNIQUE_ID: u8 = 0x05;
 const SSL: u8 = 0x20;
+const SSL_VERSION: u8 = 0x21;
+const SSL_COMMON_NAME: u8 = 0x22;
+const SSL_CIPHER: u8 = 0x23;
+/// The client connected over TLS.
+const CLIENT_SSL: u8 = 0x01;
+/// It showed a certificate, on this connection and in its session.
+const CLIENT_CERTIFICATE: u8 = 0x02 | 0x04;
 
 /// The longest unique id (section 2.2.5).
 const UNIQUE_ID_BYTES: usize = 128;
@@ -22,6 +29,21 @@ pub struct Facts {
     pub authority: Option<String>,
     /// Whether the client came over TLS.
     pub is_over_tls: bool,
+    /// What is known of it where it ended here. It is told, and never read: what others tell of it is of no use here.
+    pub own_tls: Option<Box<OwnTls>>,
+}
+
+/// What is told of TLS that ended here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnTls {
+    /// Such as `TLSv1.3`.
+    pub version: &'static str,
+    /// The suite, as OpenSSL calls it.
+    pub cipher: &'static str,
+    /// Whether the client showed a certificate, which was then verified.
+    pub has_certificate: bool,
+    /// The common name in it.
+    pub common_name: Option<String>,
 }
 
 /// Reads the values from `at` to the header's end.
@@ -99,7 +121,27 @@ pub(super) fn write(facts: &Facts, out: &mut Vec<u8>) {
         value(AUTHORITY, authority.as_bytes());
     }
     if facts.is_over_tls {
-        // The client connected over TLS and showed no certificate; 1 says that none was verified.
-        value(SSL, &[1, 0, 0, 0, 1]);
+        value(SSL, &ssl_value(facts.own_tls.as_deref()));
     }
+}
+
+/// Flags, the result of verifying, and what is known besides (section 2.2.6).
+fn ssl_value(own: Option<&OwnTls>) -> Vec<u8> {
+    let Some(own) = own else {
+        // The client connected over TLS and showed no certificate; 1 says that none was verified.
+        return vec![CLIENT_SSL, 0, 0, 0, 1];
+    };
+    let mut value = match own.has_certificate {
+        true => vec![CLIENT_SSL | CLIENT_CERTIFICATE, 0, 0, 0, 0],
+        false => vec![CLIENT_SSL, 0, 0, 0, 1],
+    };
+    let name = own.common_name.as_deref().unwrap_or_default();
+    for (kind, text) in [(SSL_VERSION, own.version), (SSL_CIPHER, own.cipher), (SSL_COMMON_NAME, name)] {
+        if let Some(length) = u16::try_from(text.len()).ok().filter(|_| (1..=NAME_BYTES).contains(&text.len())) {
+            value.push(kind);
+            value.extend_from_slice(&length.to_be_bytes());
+            value.extend_from_slice(text.as_bytes());
+        }
+    }
+    value
 }

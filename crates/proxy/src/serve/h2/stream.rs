@@ -29,7 +29,6 @@ use crate::http2::inflow::{Broken, Inflow};
 use crate::http2::outflow::Outcome;
 use crate::serve::h1::{self, Branch, Client};
 use crate::timer::Timer;
-use crate::wire::Stream;
 
 /// Bodies above this are worth a larger window: a stream's share of the small one.
 const SMALL_BODY: u64 = (caps::HTTP2_WINDOW / caps::HTTP2_STREAM_SHARE) as u64;
@@ -75,9 +74,8 @@ pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond
     };
     let (near, far) = duplex::pair(caps::HTTP2_STREAM_BUFFER);
     near.begin_with(BytesMut::from(Bytes::from(text.head)));
-    let stream = Stream::in_memory(far, trunk.peer, trunk.local).within_tls(trunk.tls.clone());
     let client = Client::of_stream(
-        stream,
+        trunk.branch(far),
         Branch {
             worker: Rc::clone(&trunk.worker),
             listener: trunk.listener.clone(),

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use evenkeel_http::http2::Sentry;
 use evenkeel_model::config::{ClientLimits, ClientTimeouts};
 use evenkeel_model::{ListenerName, caps};
+use evenkeel_net::duplex::Half;
 use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
@@ -22,16 +23,19 @@ use crate::http2::gate::Wire;
 use crate::serve::h1::Client;
 use crate::sleepers::Bed;
 use crate::timer::Timer;
+use crate::wire::Stream;
 use crate::worker::Worker;
 
 /// One HTTP/2 connection of a client, as its streams see it.
 pub(super) struct Trunk {
     pub(super) worker: Rc<Worker>,
     pub(super) listener: ListenerName,
-    pub(super) peer: SocketAddr,
+    peer: SocketAddr,
     /// What is known of the connection's TLS; `None` in the clear.
-    pub(super) tls: Option<Arc<TlsFacts>>,
-    pub(super) local: SocketAddr,
+    tls: Option<Arc<TlsFacts>>,
+    /// Whether the client came over TLS, to us or to a proxy that told so.
+    is_secure: bool,
+    local: SocketAddr,
     /// The address of this machine that it stands at.
     own: IpAddr,
     pub(super) timeouts: Cell<ClientTimeouts>,
@@ -57,12 +61,13 @@ impl Trunk {
         Rc::new(Self {
             peer: client.stream.peer_addr(),
             tls: client.stream.tls().map(Arc::clone),
+            is_secure: client.stream.is_over_tls(),
             local: client.stream.local_addr(),
             own: client.stream.own_addr(),
             timeouts: Cell::new(client.timeouts),
             limits: Cell::new(client.limits),
-            bed: Rc::default(),
             opened: client.opened(),
+            bed: client.bed,
             wire: Wire::new(client.stream, early, Sentry::of_client()),
             told: Cell::new(None),
             timer: RefCell::new(Some(client.timer)),
@@ -74,6 +79,15 @@ impl Trunk {
             worker: client.worker,
             listener: client.listener,
         })
+    }
+
+    /// One of its streams, which speaks of the connection's ends and TLS.
+    pub(super) fn branch(&self, half: Half) -> Stream {
+        let mut stream = Stream::in_memory(half, self.peer, self.local).within_tls(self.tls.clone());
+        if self.is_secure {
+            stream.announce_tls();
+        }
+        stream
     }
 
     /// Bytes that nobody guesses.

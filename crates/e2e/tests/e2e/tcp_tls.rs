@@ -1,0 +1,199 @@
+//! Does TLS end at a `tcp` listener as clients of databases expect it to?
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+
+use evenkeel_e2e::PATIENCE;
+use evenkeel_e2e::balancer::{Balancer, text};
+use evenkeel_e2e::database::Redis;
+use evenkeel_e2e::over::{self, Over};
+use evenkeel_e2e::place::{Scratch, free};
+use evenkeel_e2e::process::Process;
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::setting::pool;
+use crate::tls::Pair;
+
+type Secured = StreamOwned<ClientConnection, TcpStream>;
+
+/// A server that says what it hears, in a thread of its own, until the test's process ends.
+fn echo() -> SocketAddr {
+    let at = free();
+    let listener = TcpListener::bind(at).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let (mut from, mut to) = (stream.try_clone().unwrap(), stream);
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Write);
+            });
+        }
+    });
+    at
+}
+
+fn connect(at: SocketAddr) -> Secured {
+    let stream = TcpStream::connect(at).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    StreamOwned::new(over::session(at, Over::Tls), stream)
+}
+
+/// A word there and back.
+fn turn(stream: &mut Secured, number: u64) {
+    let word = number.to_be_bytes();
+    stream.write_all(&word).unwrap();
+    let mut back = [0; 8];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(back, word, "bytes changed on the way");
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
+    text(&output)
+}
+
+/// Python's client: there and back with a megabyte, and then the end that both sides announce.
+const CLIENT: &str = "
+import socket, ssl, sys, threading
+context = ssl.create_default_context(cafile=sys.argv[3])
+raw = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)
+secured = context.wrap_socket(raw, server_hostname='db.example')
+words = bytes(range(256)) * 4096
+sender = threading.Thread(target=secured.sendall, args=(words,))
+sender.start()
+back = b''
+while len(back) < len(words):
+    back += secured.recv(65536)
+sender.join()
+assert back == words
+secured.unwrap()
+print('whole', secured.version() or 'over')
+";
+
+#[test]
+fn clients_of_three_kinds_speak_through_it() {
+    let (scratch, at) = (Scratch::new("tcp-tls"), free());
+    let db = Pair::make(&scratch, "db", &["db.example"], "90");
+    let config = format!("tcp {at} {{\n    {}\n    route to=e\n}}\n{}", db.line(), pool("e", "", &[("a", echo())]));
+    let balancer = Balancer::start(&config);
+    let (host, port, ca) = (at.ip().to_string(), at.port().to_string(), db.cert.to_str().unwrap().to_owned());
+    let python = run("/usr/bin/python3", &["-c", CLIENT, &host, &port, &ca]);
+    assert!(python.contains("whole"), "{python}");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let line = format!(
+            "(printf 'hello\\n'; sleep 1) | openssl s_client -connect {at} -servername db.example -CAfile {ca} {version} -quiet -verify_return_error"
+        );
+        let said = run("sh", &["-c", &line]);
+        assert!(said.contains("hello"), "{version}: {said}");
+    }
+    // No protocol of ours is offered inside: it is the servers' matter.
+    let offered = run("openssl", &["s_client", "-connect", &at.to_string(), "-alpn", "h2,http/1.1"]);
+    assert!(offered.contains("No ALPN negotiated"), "{offered}");
+    let status = balancer.status();
+    let listener = &status["listeners"][0];
+    assert_eq!((&listener["protocol"], &listener["tls"]), (&"tcp".into(), &true.into()), "{listener:#}");
+    assert_eq!(status["certificates"].as_array().map(Vec::len), Some(1), "{status:#}");
+    // A client without TLS gets an alert, and nothing of the server.
+    let mut plain = TcpStream::connect(at).unwrap();
+    plain.set_read_timeout(Some(PATIENCE)).unwrap();
+    plain.write_all(b"hello, is anybody there?\n").unwrap();
+    let mut said = Vec::new();
+    plain.read_to_end(&mut said).unwrap();
+    assert_eq!(said.first(), Some(&0x15), "{said:?}");
+}
+
+#[test]
+fn redis_is_reached_by_who_has_a_certificate_and_by_nobody_else() {
+    let (scratch, at) = (Scratch::new("redis-tls"), free());
+    let (own, alice) =
+        (Pair::make(&scratch, "own", &["cache.example"], "90"), Pair::make(&scratch, "alice", &["alice"], "90"));
+    let redis = Redis::start("r", None);
+    let log = scratch.file("log");
+    let config = format!(
+        "tcp {at} {{\n    {}\n    tls client-ca={}\n    route to=cache\n    log {} {{\n        format \"$ssl_client_s_dn $ssl_protocol $end\"\n    }}\n}}\n{}",
+        own.line(),
+        alice.cert.display(),
+        log.display(),
+        pool("cache", "check redis every=200ms", &[("r", redis.at)])
+    );
+    let balancer = Balancer::start(&config);
+    balancer.await_state("cache", "r", "up");
+    let (host, port) = (at.ip().to_string(), at.port().to_string());
+    let ask = |more: &[&str], command: &[&str]| {
+        let first = ["--tls", "--cacert", own.cert.to_str().unwrap(), "-h", &host, "-p", &port];
+        run("redis-cli", &[&first, more, command].concat())
+    };
+    let mine = ["--cert", alice.cert.to_str().unwrap(), "--key", alice.key.to_str().unwrap()];
+    assert_eq!(ask(&mine, &["SET", "x", "1"]).trim(), "OK");
+    assert_eq!(ask(&mine, &["GET", "x"]).trim(), "1");
+    let refused = ask(&[], &["GET", "x"]);
+    assert!(!refused.trim().ends_with('1'), "{refused}");
+    evenkeel_e2e::await_for("the lines of the log", PATIENCE, || {
+        let lines = std::fs::read_to_string(&log).unwrap_or_default();
+        (lines.matches("CN=alice TLSv1.3 ").count() == 2).then_some(())
+    });
+    let failed = balancer.status()["totals"]["handshakes_failed"].clone();
+    assert_eq!(failed["certificate"], 1, "{failed}");
+}
+
+#[test]
+fn tls_ends_here_and_begins_anew_to_servers() {
+    let (scratch, [server, at]) = (Scratch::new("tls-twice"), [free(), free()]);
+    let inner = Pair::make(&scratch, "inner", &["inner.example"], "90");
+    let port = server.port().to_string();
+    let (cert, key) = (inner.cert.to_str().unwrap(), inner.key.to_str().unwrap());
+    let arguments = ["s_server", "-accept", &port, "-cert", cert, "-key", key, "-rev", "-quiet"];
+    let _server = Process::start("openssl", "openssl".as_ref(), &arguments, scratch.path(), scratch.file("s_server"));
+    let lines = format!("tls sni=inner.example ca={cert}\ncheck tcp every=200ms rise=1\non-down close");
+    let config = format!(
+        "tcp {at} {{\n    cert self\n    route sni=*.outer.example to=p\n    route to=p\n}}\n{}",
+        pool("p", &lines, &[("a", server)])
+    );
+    let balancer = Balancer::start(&config);
+    balancer.await_state("p", "a", "up");
+    let mut stream = connect(at);
+    stream.write_all(b"hello\n").unwrap();
+    let mut back = [0; 6];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"olleh\n");
+    let told = text(&balancer.run("route", &[&format!("https://x.outer.example:{}/", at.port())]));
+    assert!(told.contains("*.outer.example") && told.contains('p'), "{told}");
+}
+
+#[test]
+fn connections_outlive_reloads_and_end_with_their_server() {
+    let (server, at) = (echo(), free());
+    let config = |idle: u64| {
+        let lines = "check tcp every=200ms\non-down close";
+        let servers = [("a", server)];
+        format!(
+            "limits drain=2s\ntcp {at} {{\n    cert self\n    route to=e\n    timeout idle={idle}m\n}}\n{}",
+            pool("e", lines, &servers)
+        )
+    };
+    let mut balancer = Balancer::start(&config(1));
+    let mut stream = connect(at);
+    for round in 0..10 {
+        turn(&mut stream, round);
+        let output = balancer.reload(&config(10 + round));
+        assert!(output.status.success(), "{}", text(&output));
+    }
+    turn(&mut stream, 77);
+    assert!(balancer.run("maint", &["e/a"]).status.success());
+    assert!(stream.read(&mut [0; 1]).is_err(), "what was cut looks whole");
+    assert!(balancer.run("ready", &["e/a"]).status.success());
+    let (mut ending, mut staying) = (connect(at), connect(at));
+    turn(&mut ending, 1);
+    turn(&mut staying, 2);
+    balancer.signal(rustix::process::Signal::TERM);
+    evenkeel_e2e::await_for("new connections to be refused", PATIENCE, || {
+        TcpStream::connect(at).is_err().then_some(())
+    });
+    turn(&mut ending, 3);
+    ending.conn.send_close_notify();
+    ending.flush().unwrap();
+    assert_eq!(ending.read(&mut [0; 1]).unwrap(), 0, "an orderly end arrives as one");
+    assert!(staying.read(&mut [0; 1]).is_err(), "what was cut looks whole");
+    balancer.end(PATIENCE);
+}
