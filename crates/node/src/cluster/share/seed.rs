@@ -12,6 +12,8 @@ use evenkeel_net::files;
 
 /// The most bytes that a file of ours has.
 const MOST_BYTES: usize = 64;
+/// The beginning of 2026, in seconds: a clock that says less was never set, and makes no seed the oldest.
+const CLOCK_SET: u64 = 1_767_225_600;
 /// The file's mode.
 const MODE: u32 = 0o600;
 
@@ -56,7 +58,7 @@ impl SeedFile {
     /// The seed of this node; at its first start the one that follows from the key, from now on.
     pub(crate) fn seed(&self, first: [u8; 16], now: u64) -> Seed {
         self.kept().unwrap_or_else(|| {
-            let seed = Seed { born: now, bytes: first };
+            let seed = Seed { born: if now < CLOCK_SET { u64::MAX } else { now }, bytes: first };
             if let Err(why) = self.keep(seed).map_err(|error| crate::origin::words(&error))
                 && self.0.is_some()
             {
@@ -119,17 +121,17 @@ mod tests {
         let dir = Scratch::new();
         let file = |name: &str| SeedFile::new(Some(dir.path().join(name)));
         let (first, second, third) = (file("1"), file("2"), file("3"));
-        let (lb1, lb2) = (first.seed([1; 16], 100), second.seed([1; 16], 101));
+        let (lb1, lb2) = (first.seed([1; 16], CLOCK_SET + 100), second.seed([1; 16], CLOCK_SET + 101));
         let name: Arc<str> = "lb".into();
         assert_eq!(
             (first.weigh(lb1, lb2, &name), second.weigh(lb2, lb1, &name)),
             (None, None),
             "the same key made them"
         );
-        assert_eq!(first.seed([2; 16], 200).bytes(), [1; 16], "after a change of the key");
+        assert_eq!(first.seed([2; 16], CLOCK_SET + 200).bytes(), [1; 16], "after a change of the key");
 
         // The third starts under the new key.
-        let lb3 = third.seed([2; 16], 200);
+        let lb3 = third.seed([2; 16], CLOCK_SET + 200);
         assert_eq!(lb3.bytes(), [2; 16]);
         let told = first.weigh(lb1, lb3, &"lb3".into()).unwrap();
         assert!(told.contains("restart lb3"), "{told}");
@@ -137,17 +139,18 @@ mod tests {
             let told = third.weigh(lb3, Seed::read(&theirs.write()).unwrap(), &name).unwrap();
             assert!(told.contains("restart this node"), "{told}");
         }
-        assert_eq!(third.seed([2; 16], 300), lb1, "the oldest, from its next start");
-        assert_eq!(first.seed([2; 16], 300), lb1);
+        assert_eq!(third.seed([2; 16], CLOCK_SET + 300), lb1, "the oldest, from its next start");
+        assert_eq!(first.seed([2; 16], CLOCK_SET + 300), lb1);
     }
 
     #[test]
     fn a_seed_without_a_place_says_so_and_one_without_a_date_is_the_oldest() {
         let nowhere = SeedFile::default();
-        let (young, old) = (nowhere.seed([2; 16], 5), Seed::read(&[1; 16]).unwrap());
+        let (young, old) = (nowhere.seed([2; 16], CLOCK_SET), Seed::read(&[1; 16]).unwrap());
         assert!(old < young);
         let told = nowhere.weigh(young, old, &"lb1".into()).unwrap();
         assert!(told.contains("no state directory"), "{told}");
+        assert!(young < nowhere.seed([0; 16], 5), "a clock that was never set");
         for bytes in [&[0_u8; 15][..], &[0; 17], &[0; 25]] {
             assert_eq!(Seed::read(bytes), None);
         }
