@@ -40,8 +40,8 @@ fn acceptor(certificates: &[Arc<Certificate>], clients: Option<ClientAuthority>)
 /// The configuration with TLS at its listener. Its certificates are those of the acceptor.
 fn with_tls(mut config: Config) -> Config {
     config.listeners[0].tls = Some(ListenerTls {
-        acme: Vec::new(),
         certificates: vec![CertificateSource::Own { hosts: vec!["a.example".to_owned()] }],
+        acme: Vec::new(),
         min: TlsMin::Tls12,
         clients: None,
     });
