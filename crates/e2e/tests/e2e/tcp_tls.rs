@@ -82,7 +82,7 @@ fn clients_of_three_kinds_speak_through_it() {
     assert!(python.contains("whole"), "{python}");
     for version in ["-tls1_2", "-tls1_3"] {
         let line = format!(
-            "(printf 'hello\\n'; sleep 1) | openssl s_client -connect {at} -servername db.example -CAfile {ca} {version} -quiet -verify_return_error"
+            "(printf 'hello\\n'; sleep 1) | timeout 20 openssl s_client -connect {at} -servername db.example -CAfile {ca} {version} -quiet -no_ign_eof -verify_return_error"
         );
         let said = run("sh", &["-c", &line]);
         assert!(said.contains("hello"), "{version}: {said}");
