@@ -10,6 +10,7 @@ use evenkeel_net::clock;
 use tokio::sync::oneshot;
 
 use super::{Event, Running, Supervisor, Turn};
+use crate::certificates::Tls;
 use crate::compare::Sources;
 use crate::crew::{Acks, Opened, Silent};
 use crate::dns;
@@ -213,9 +214,7 @@ impl Supervisor {
         self.running.is_rollback = turn.reloads.is_rollback;
         self.running.keys = resources.keys;
         self.running.pages = resources.pages;
-        let before = std::mem::replace(&mut self.running.tls, resources.tls);
-        self.running.tls.adopt(&before);
-        self.follow_acme();
+        self.take_tls(resources.tls);
         self.admin.send_replace(resources.admin);
         self.running.generation = self.running.generation.saturating_add(1);
         self.running.applied_at = clock::unix_now();
@@ -239,6 +238,13 @@ impl Supervisor {
         let reloaded = Reloaded { generation: self.running.generation, kept_as: 0, changes, warnings };
         self.tell_when_applied(reloaded, texts, turn.reloads.by.clone(), (acks, dns_answers));
         Ok(())
+    }
+
+    /// Shows the certificates of the configuration, and those that authorities gave before.
+    fn take_tls(&mut self, tls: Tls) {
+        let before = std::mem::replace(&mut self.running.tls, tls);
+        self.running.tls.adopt(&before);
+        self.follow_acme();
     }
 
     /// Keeps the texts of a configuration, and says that it runs once all who work by it have said so.
