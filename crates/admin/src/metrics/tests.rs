@@ -67,9 +67,9 @@ fn names_follow_the_rules() {
         assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
         assert!(!["_count", "_sum", "_bucket", "_ms"].iter().any(|suffix| name.ends_with(suffix)), "{name}");
         assert!(help.len() > 10 && !help.ends_with('.') && !help.contains(['\n', '\\', '|']), "{name}: {help}");
-        let of_dns = ["transport", "rcode", "cause", "zone", "node", "group"];
-        let allowed = ["version", "result", "code", "reason", "listener", "pool", "server", "state", "source"];
-        assert!(labels.iter().all(|label| allowed.contains(label) || of_dns.contains(label)), "{name}: {labels:?}");
+        let of_nodes = ["transport", "rcode", "cause", "zone", "node", "group"];
+        let allowed = ["version", "result", "code", "reason", "listener", "host", "pool", "server", "state", "source"];
+        assert!(labels.iter().all(|label| allowed.contains(label) || of_nodes.contains(label)), "{name}: {labels:?}");
     }
 }
 
