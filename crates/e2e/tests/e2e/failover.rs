@@ -334,7 +334,8 @@ fn a_node_that_is_made_anew_after_a_change_of_keys_names_sessions_as_the_others_
     let share =
         |pair: &Pair, node: u8| pair.report(node).filter(|report| report["nodes"][0]["shares"] == true).map(|_| ());
     await_for("sessions to be shared", PATIENCE, || share(&pair, 1).and_then(|()| share(&pair, 2)));
-    // The same file says another key, and the second machine is a new one.
+    // The same file says another key, and the second machine is a new one: by seconds, in which seeds are dated.
+    std::thread::sleep(Duration::from_millis(1100));
     std::fs::write(pair.scratch.file("key"), "n".repeat(40)).unwrap();
     assert!(pair.command(1, &["reload"]));
     pair.node(2).kill();
