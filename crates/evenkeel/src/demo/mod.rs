@@ -9,6 +9,7 @@ mod ha;
 mod house;
 mod keys;
 mod load;
+mod pair;
 mod play;
 mod stage;
 mod tour;

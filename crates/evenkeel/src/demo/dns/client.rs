@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::{self, Instant, MissedTickBehavior};
+
+use crate::demo::pair::Seen;
 
 /// How long a resolver waits for one name server before it asks the next.
 pub(super) const PATIENCE: Duration = Duration::from_millis(400);
@@ -51,49 +51,25 @@ impl fmt::Display for Tally {
     }
 }
 
-/// A running client. It ends when this is dropped.
-pub(super) struct Client {
-    seen: Arc<Mutex<(Tally, Tally)>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Client {
-    /// Starts one that asks these name servers. Must be called within a tokio runtime.
-    pub(super) fn start(servers: Vec<SocketAddr>, name: &'static str, port: u16) -> Self {
-        let seen = Arc::new(Mutex::new((Tally::default(), Tally::default())));
-        let user = User { servers, name, port, turn: 0, cached: None, seen: Arc::clone(&seen) };
-        Self { seen, task: tokio::spawn(user.run()) }
-    }
-
-    /// What it met since this was asked last.
-    pub(super) fn take(&self) -> Tally {
-        std::mem::take(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner).0)
-    }
-
-    /// What it met since the start.
-    pub(super) fn total(&self) -> Tally {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
-    }
-}
-
-struct User {
+/// Whoever asks.
+pub(super) struct User {
     servers: Vec<SocketAddr>,
     name: &'static str,
     port: u16,
     /// Which server is asked first: another one each time, as resolvers do.
     turn: usize,
     cached: Option<(Vec<IpAddr>, Instant)>,
-    seen: Arc<Mutex<(Tally, Tally)>>,
+    seen: Seen<Tally>,
 }
 
 impl User {
-    async fn run(mut self) {
+    /// One that asks these name servers for that name.
+    pub(super) fn new(servers: Vec<SocketAddr>, name: &'static str, port: u16, seen: Seen<Tally>) -> Self {
+        Self { servers, name, port, turn: 0, cached: None, seen }
+    }
+
+    /// Asks for as long as it is let.
+    pub(super) async fn run(mut self) {
         let mut beat = time::interval(PACE);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -107,7 +83,7 @@ impl User {
                     break;
                 }
             }
-            self.count(|tally| match answered {
+            self.seen.count(|tally| match answered {
                 Some(address) => {
                     let count = tally.by_address.entry(address).or_default();
                     *count = count.saturating_add(1);
@@ -137,7 +113,7 @@ impl User {
             }
         }
         let (took, is_lost) = (begun.elapsed(), found.is_none());
-        self.count(|tally| {
+        self.seen.count(|tally| {
             tally.lookups = tally.lookups.saturating_add(1);
             tally.lookups_failed = tally.lookups_failed.saturating_add(u64::from(is_lost));
             tally.slowest_lookup = tally.slowest_lookup.max(took);
@@ -159,11 +135,5 @@ impl User {
             }
         }
         if head.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err(io::Error::other("another status")) }
-    }
-
-    fn count(&self, change: impl Fn(&mut Tally)) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut seen.0);
-        change(&mut seen.1);
     }
 }

@@ -12,12 +12,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use super::house::House;
-use super::play::{Meanings, Show, Tour, play};
+use super::pair::{self, Client, free_port};
+use super::play::{Meanings, Show, Tour};
 use super::toy::{Mood, TRIO, Toy};
 use crate::args::DemoArgs;
 use crate::exit::Exit;
-use crate::output;
-use client::Client;
+use client::{Tally, User};
 use nodes::Nodes;
 
 /// Answered with the node that is asked, and its peer behind it.
@@ -33,7 +33,8 @@ const TOYS: [Ipv4Addr; 3] = [Ipv4Addr::new(127, 0, 0, 21), Ipv4Addr::new(127, 0,
 /// The ports that are tried, from each of these on.
 const HTTP_PORT: u16 = 8080;
 const DNS_PORT: u16 = 5300;
-const PORTS: u16 = 100;
+/// The addresses, for people.
+const WHERE: &str = "127.0.0.11 to 127.0.0.23";
 
 /// What the keys do.
 const HELP: &str = "keys: 1 2 3 kill a server, or restore it · a b kill a node (kill -9), or start it again\n\
@@ -64,18 +65,8 @@ const TOUR: [(u64, Act); 6] = [
 const END: Duration = Duration::from_secs(25);
 
 pub(super) async fn show(args: &DemoArgs) -> Exit {
-    let mut stage = match Stage::set().await {
-        Ok(stage) => stage,
-        Err(cause) => return output::fail(cause),
-    };
-    output::print(stage.welcome());
     let steps = TOUR.into_iter().map(|(at, act)| (Duration::from_secs(at), act)).collect();
-    let played = play(&mut stage, args, Tour { steps, end: END }, Meanings { help: HELP, of: meaning }).await;
-    output::print(format_args!("\nin all: {}", stage.client.total()));
-    match played {
-        Ok(()) => Exit::Done,
-        Err(cause) => output::fail(cause),
-    }
+    pair::show(Stage::set().await, args, Tour { steps, end: END }, Meanings { help: HELP, of: meaning }).await
 }
 
 fn meaning(key: u8) -> Option<Act> {
@@ -90,7 +81,7 @@ fn meaning(key: u8) -> Option<Act> {
 /// Everything that plays.
 struct Stage {
     toys: Vec<Toy>,
-    client: Client,
+    client: Client<Tally>,
     // Before the house, in which their files lie.
     nodes: Nodes,
     /// What each node answered last for each name.
@@ -100,9 +91,10 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Result<Self, String> {
-        let http =
-            free_port(HTTP_PORT, |port| NODES.iter().chain(&TOYS).all(|ip| TcpListener::bind((*ip, port)).is_ok()))?;
-        let dns = free_port(DNS_PORT, |port| {
+        let http = free_port(HTTP_PORT, WHERE, |port| {
+            NODES.iter().chain(&TOYS).all(|ip| TcpListener::bind((*ip, port)).is_ok())
+        })?;
+        let dns = free_port(DNS_PORT, WHERE, |port| {
             NODES.iter().all(|ip| UdpSocket::bind((*ip, port)).is_ok() && TcpListener::bind((*ip, port)).is_ok())
         })?;
         let mut toys = Vec::new();
@@ -112,10 +104,13 @@ impl Stage {
         }
         let house = House::build().map_err(|error| format!("no folder for the nodes' files: {error}"))?;
         let nodes = Nodes::start(&house, (http, dns), &toys).await?;
-        let client = Client::start(nodes.resolvers(), SITE, http);
+        let servers = nodes.resolvers();
+        let client = Client::start(|seen| User::new(servers, SITE, http, seen).run());
         Ok(Self { toys, client, nodes, told: BTreeMap::new(), _house: house })
     }
+}
 
+impl pair::Stage for Stage {
     fn welcome(&self) -> String {
         let mut text = String::from("evenkeel demo of DNS: two nodes answer for demo.test, by what is healthy\n\n");
         for (name, at) in self.nodes.names() {
@@ -134,6 +129,10 @@ impl Stage {
             "\na client looks {SITE} up anew when its TTL is over, and asks it ten times a second.\n"
         ));
         text
+    }
+
+    fn total(&self) -> String {
+        self.client.total().to_string()
     }
 }
 
@@ -185,14 +184,6 @@ fn shown(mut addresses: Vec<IpAddr>, turns: bool) -> String {
         addresses.sort_unstable();
     }
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
-}
-
-/// The first port from `first` on that is free wherever it is wanted.
-fn free_port(first: u16, is_free: impl Fn(u16) -> bool) -> Result<u16, String> {
-    let mut ports = first..first.saturating_add(PORTS);
-    ports
-        .find(|port| is_free(*port))
-        .ok_or_else(|| format!("no port from {first} on is free on 127.0.0.11 to 127.0.0.23"))
 }
 
 #[cfg(test)]

@@ -5,15 +5,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
 use super::SERVICE;
+use crate::demo::pair::Seen;
 
 /// Between two requests.
 const PACE: Duration = Duration::from_millis(50);
@@ -39,37 +38,8 @@ impl fmt::Display for Tally {
     }
 }
 
-/// A running client. It ends when this is dropped.
-pub(super) struct Client {
-    seen: Arc<Mutex<(Tally, Tally)>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Client {
-    /// Starts one. Must be called within a tokio runtime.
-    pub(super) fn start(port: u16) -> Self {
-        let seen = Arc::new(Mutex::new((Tally::default(), Tally::default())));
-        Self { task: tokio::spawn(run(port, Arc::clone(&seen))), seen }
-    }
-
-    /// What it met since this was asked last.
-    pub(super) fn take(&self) -> Tally {
-        std::mem::take(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner).0)
-    }
-
-    /// What it met since the start.
-    pub(super) fn total(&self) -> Tally {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
-    }
-}
-
-async fn run(port: u16, seen: Arc<Mutex<(Tally, Tally)>>) {
+/// Asks for as long as it is let.
+pub(super) async fn run(port: u16, seen: Seen<Tally>) {
     let mut beat = time::interval(PACE);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Instant::now();
@@ -77,10 +47,8 @@ async fn run(port: u16, seen: Arc<Mutex<(Tally, Tally)>>) {
         beat.tick().await;
         let answer = time::timeout(ANSWER, ask(port)).await;
         let node = answer.ok().and_then(Result::ok);
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let gap = if node.is_some() { std::mem::replace(&mut last, Instant::now()).elapsed() } else { Duration::ZERO };
-        let (recent, total) = &mut *seen;
-        for tally in [recent, total] {
+        seen.count(|tally| {
             tally.gap = tally.gap.max(gap);
             match &node {
                 Some(node) => {
@@ -89,7 +57,7 @@ async fn run(port: u16, seen: Arc<Mutex<(Tally, Tally)>>) {
                 }
                 None => tally.failed = tally.failed.saturating_add(1),
             }
-        }
+        });
     }
 }
 

@@ -12,11 +12,11 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use super::house::House;
-use super::play::{Meanings, Show, Tour, play};
+use super::pair::{self, Client, free_port};
+use super::play::{Meanings, Show, Tour};
 use crate::args::DemoArgs;
 use crate::exit::Exit;
-use crate::output;
-use client::Client;
+use client::Tally;
 use network::Network;
 use nodes::Nodes;
 
@@ -27,7 +27,8 @@ const NODES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 31), Ipv4Addr::new(127, 0
 /// The ports that are tried, from each of these on.
 const HTTP_PORT: u16 = 8080;
 const CLUSTER_PORT: u16 = 6940;
-const PORTS: u16 = 100;
+/// The addresses, for people.
+const WHERE: &str = "127.0.0.30 to 127.0.0.32";
 
 /// What the keys do.
 const HELP: &str = "keys: a b kill a node (kill -9), or start it again · A B have a node take the address over\n\
@@ -58,18 +59,8 @@ const TOUR: [(u64, Act); 6] = [
 const END: Duration = Duration::from_secs(27);
 
 pub(super) async fn show(args: &DemoArgs) -> Exit {
-    let mut stage = match Stage::set().await {
-        Ok(stage) => stage,
-        Err(cause) => return output::fail(cause),
-    };
-    output::print(stage.welcome());
     let steps = TOUR.into_iter().map(|(at, act)| (Duration::from_secs(at), act)).collect();
-    let played = play(&mut stage, args, Tour { steps, end: END }, Meanings { help: HELP, of: meaning }).await;
-    output::print(format_args!("\nin all: {}", stage.client.total()));
-    match played {
-        Ok(()) => Exit::Done,
-        Err(cause) => output::fail(cause),
-    }
+    pair::show(Stage::set().await, args, Tour { steps, end: END }, Meanings { help: HELP, of: meaning }).await
 }
 
 fn meaning(key: u8) -> Option<Act> {
@@ -83,7 +74,7 @@ fn meaning(key: u8) -> Option<Act> {
 
 /// Everything that plays.
 struct Stage {
-    client: Client,
+    client: Client<Tally>,
     network: Network,
     // Before the house, in which their files lie.
     nodes: Nodes,
@@ -94,20 +85,22 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Result<Self, String> {
-        let http = free_port(HTTP_PORT, |port| {
+        let http = free_port(HTTP_PORT, WHERE, |port| {
             NODES.iter().chain([&SERVICE]).all(|ip| TcpListener::bind((*ip, port)).is_ok())
         })?;
-        let cluster = free_port(CLUSTER_PORT, |port| {
+        let cluster = free_port(CLUSTER_PORT, WHERE, |port| {
             NODES.iter().all(|ip| UdpSocket::bind((*ip, port)).is_ok() && TcpListener::bind((*ip, port)).is_ok())
         })?;
         let house = House::build().map_err(|error| format!("no folder for the nodes' files: {error}"))?;
         let network = Network::start(house.file(network::OWNER), http).await?;
         let nodes = Nodes::start(&house, (http, cluster), &network).await?;
-        let client = Client::start(http);
+        let client = Client::start(|seen| client::run(http, seen));
         let owner = network.owner();
         Ok(Self { client, network, nodes, owner, _house: house })
     }
+}
 
+impl pair::Stage for Stage {
     fn welcome(&self) -> String {
         format!(
             "evenkeel demo of two nodes and one address\n\n\
@@ -122,6 +115,10 @@ impl Stage {
             self.nodes.socket().display(),
             self.nodes.example(),
         )
+    }
+
+    fn total(&self) -> String {
+        self.client.total().to_string()
     }
 }
 
@@ -150,14 +147,6 @@ impl Show for Stage {
     fn recent(&mut self) -> String {
         self.client.take().to_string()
     }
-}
-
-/// The first port from `first` on that is free wherever it is wanted.
-fn free_port(first: u16, is_free: impl Fn(u16) -> bool) -> Result<u16, String> {
-    let mut ports = first..first.saturating_add(PORTS);
-    ports
-        .find(|port| is_free(*port))
-        .ok_or_else(|| format!("no port from {first} on is free on 127.0.0.30 to 127.0.0.32"))
 }
 
 #[cfg(test)]
