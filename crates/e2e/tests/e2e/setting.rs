@@ -3,9 +3,10 @@
 //! They are texts, as an operator's are; nothing here knows how they are read.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr, TcpListener};
 
 use evenkeel_e2e::nginx::Nginx;
+use evenkeel_e2e::place::free;
 
 /// Checks that notice within a second, so that no scenario waits for the defaults.
 pub(crate) const QUICK_CHECK: &str = "check GET /check every=200ms timeout=400ms rise=1 fall=2";
@@ -31,4 +32,20 @@ pub(crate) fn pool(name: &str, lines: &str, servers: &[(&str, SocketAddr)]) -> S
 /// Names and addresses of nginx servers.
 pub(crate) fn named(servers: &[Nginx]) -> Vec<(&str, SocketAddr)> {
     servers.iter().map(|server| (server.name.as_str(), server.at)).collect()
+}
+
+/// A server that says what it hears, in a thread of its own, until the test's process ends.
+pub(crate) fn echo() -> SocketAddr {
+    let at = free();
+    let listener = TcpListener::bind(at).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let (mut from, mut to) = (stream.try_clone().unwrap(), stream);
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Write);
+            });
+        }
+    });
+    at
 }

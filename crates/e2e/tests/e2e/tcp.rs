@@ -1,7 +1,7 @@
 //! Are connections passed on whole, to whom they are for, and do both ends know of each other?
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use evenkeel_e2e::relay::Relay;
 use evenkeel_e2e::{PATIENCE, await_for};
 use rustix::process::Signal;
 
-use crate::setting::{pool, shop};
+use crate::setting::{echo, pool, shop};
 
 /// Runs curl; its standard output and whether it was content.
 fn curl(arguments: &[&str]) -> (String, bool) {
@@ -22,22 +22,6 @@ fn curl(arguments: &[&str]) -> (String, bool) {
         Command::new("curl").args(["-sS", "--max-time", "20"]).args(arguments).stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (text.trim().to_owned(), output.status.success())
-}
-
-/// A server that says what it hears, in a thread of its own, until the test's process ends.
-fn echo() -> SocketAddr {
-    let at = free();
-    let listener = TcpListener::bind(at).unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let (mut from, mut to) = (stream.try_clone().unwrap(), stream);
-                let _ = std::io::copy(&mut from, &mut to);
-                let _ = to.shutdown(std::net::Shutdown::Write);
-            });
-        }
-    });
-    at
 }
 
 fn connect(at: SocketAddr) -> TcpStream {

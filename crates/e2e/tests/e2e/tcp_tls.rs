@@ -1,7 +1,7 @@
 //! Does TLS end at a `tcp` listener as clients of databases expect it to?
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
 use evenkeel_e2e::PATIENCE;
@@ -12,26 +12,10 @@ use evenkeel_e2e::place::{Scratch, free};
 use evenkeel_e2e::process::Process;
 use rustls::{ClientConnection, StreamOwned};
 
-use crate::setting::pool;
+use crate::setting::{echo, pool};
 use crate::tls::Pair;
 
 type Secured = StreamOwned<ClientConnection, TcpStream>;
-
-/// A server that says what it hears, in a thread of its own, until the test's process ends.
-fn echo() -> SocketAddr {
-    let at = free();
-    let listener = TcpListener::bind(at).unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let (mut from, mut to) = (stream.try_clone().unwrap(), stream);
-                let _ = std::io::copy(&mut from, &mut to);
-                let _ = to.shutdown(Shutdown::Write);
-            });
-        }
-    });
-    at
-}
 
 fn connect(at: SocketAddr) -> Secured {
     let stream = TcpStream::connect(at).unwrap();
