@@ -96,8 +96,13 @@ pub enum Change {
     Score(u8),
     /// Whether as many ping nodes answer as are needed.
     Reaches(bool),
-    /// The network of the group's addresses was lost on this node.
+    /// The network of the group's addresses was lost on this node, or is not there.
     CarrierLost {
+        /// Which group.
+        group: usize,
+    },
+    /// That network is back.
+    CarrierBack {
         /// Which group.
         group: usize,
     },

@@ -10,6 +10,10 @@ use crate::duty::Progress;
 use crate::event::{Cause, Event};
 use crate::packet::{Phase, Role};
 
+/// Before a group whose network is gone is tried again, should nobody say that it is back: its addresses may have got
+/// another way meanwhile.
+const CUT_OFF: Duration = Duration::from_secs(60);
+
 impl Node {
     /// Takes a change.
     pub fn apply(&mut self, now: Duration, change: Change) {
@@ -20,6 +24,7 @@ impl Node {
             Change::Score(score) => self.grade(now, score.min(100), self.reaches),
             Change::Reaches(reaches) => self.grade(now, self.score, reaches),
             Change::CarrierLost { group } => self.carrier_lost(now, group),
+            Change::CarrierBack { group } => self.carrier_back(now, group),
             Change::ForeignOwner { group } => self.foreign_owner(group),
             Change::Takeover { group } => self.takeover(now, group),
             Change::Standby { group } => self.standby(now, group),
@@ -63,13 +68,32 @@ impl Node {
         }
     }
 
+    /// Leaves the group to others, who may be heard over another network and have to know that it is of no use here.
     fn carrier_lost(&mut self, now: Duration, group: usize) {
-        let pause = now + self.settings.timing.dead;
         let Some(duty) = self.duties.get_mut(group) else { return };
-        duty.paused_until = duty.paused_until.max(pause);
-        if duty.role.holds() {
-            self.withdraw(group);
-            self.stop(now, group, Cause::CarrierLost);
+        duty.paused_until = duty.paused_until.max(now + CUT_OFF);
+        duty.has_failed = true;
+        match duty.role {
+            Role::Idle | Role::Asking => {
+                duty.cause = Cause::CarrierLost;
+                duty.vote = duty.vote.filter(|vote| vote.member != self.settings.me);
+                self.enter(now, group, Role::Failed);
+            }
+            role if role.holds() => {
+                self.withdraw(group);
+                self.stop(now, group, Cause::CarrierLost);
+            }
+            _ => {}
+        }
+    }
+
+    /// Nobody could be heard over that network: who owns the group now has to be, before it is claimed.
+    fn carrier_back(&mut self, now: Duration, group: usize) {
+        let listens = now + self.settings.timing.dead;
+        let Some(duty) = self.duties.get_mut(group) else { return };
+        duty.failures = 0;
+        if !duty.role.holds() {
+            duty.paused_until = listens;
         }
     }
 

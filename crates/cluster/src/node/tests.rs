@@ -116,20 +116,68 @@ fn what_was_offered_and_did_not_start_is_not_inherited_from_the_dead() {
 }
 
 #[test]
-fn an_offer_that_has_to_wait_is_inherited_once() {
+fn a_node_whose_network_is_back_listens_before_it_takes_what_it_was_ordered_to() {
     let (mut first, mut second, mut now) = settled();
     second.apply(now, Change::Takeover { group: 0 });
     second.apply(now, Change::CarrierLost { group: 0 });
+    second.apply(now, Change::CarrierBack { group: 0 });
     let until = now + DEAD * 3;
     let mut wanted = Vec::new();
     while now < until {
         now += DEAD / 20;
         let new = step(&mut first, &mut second, now, Outcome::Ok);
-        assert!(now >= until - DEAD * 2 || inherited(&new).is_empty(), "before the carrier is back: {new:?}");
+        assert!(now >= until - DEAD * 2 || inherited(&new).is_empty(), "before it has listened: {new:?}");
         wanted.extend(new);
     }
     assert_eq!(inherited(&wanted), [Some(0)]);
     assert_eq!(second.view(now).groups[0].role, Role::Owner);
+}
+
+#[test]
+fn who_was_cut_off_for_any_time_hears_of_the_new_owner_before_it_claims() {
+    for twentieths in 1..=60 {
+        let (mut first, mut second, mut now) = settled();
+        first.apply(now, Change::CarrierLost { group: 0 });
+        let back = now + DEAD / 20 * twentieths;
+        while now < back {
+            now += DEAD / 20;
+            for node in [&mut first, &mut second] {
+                node.handle_timeout(now);
+                carry_out(node, now);
+            }
+            assert_eq!(first.view(now).groups[0].role, Role::Failed, "others must not offer it what is of no use here");
+        }
+        first.apply(now, Change::CarrierBack { group: 0 });
+        while now < back + DEAD * 4 {
+            now += DEAD / 20;
+            step(&mut first, &mut second, now, Outcome::Ok);
+            assert!(!matches!(first.view(now).groups[0].role, Role::Starting | Role::Owner), "{twentieths} twentieths");
+        }
+        assert_eq!(second.view(now).groups[0].role, Role::Owner, "{twentieths} twentieths");
+        assert_eq!(first.view(now).groups[0].role, Role::Idle, "it can take over again");
+    }
+}
+
+#[test]
+fn who_is_alone_takes_the_group_again_soon_after_its_network_is_back() {
+    let mut alone = node(0, 1, &[b'k'; 32]);
+    let mut now = Duration::ZERO;
+    let mut run = |alone: &mut Node, time: Duration, starts: Outcome| {
+        let until = now + time;
+        while now < until {
+            now += DEAD / 20;
+            alone.handle_timeout(now);
+            carry_out_with(alone, now, starts);
+        }
+        (now, alone.view(now).groups[0].role)
+    };
+    // Its device had no carrier from the beginning.
+    let (now, _) = run(&mut alone, DEAD * 6, Outcome::Failed);
+    alone.apply(now, Change::CarrierLost { group: 0 });
+    let (now, role) = run(&mut alone, DEAD * 50, Outcome::Failed);
+    assert_eq!(role, Role::Failed);
+    alone.apply(now, Change::CarrierBack { group: 0 });
+    assert_eq!(run(&mut alone, DEAD * 2, Outcome::Ok).1, Role::Owner);
 }
 
 #[test]

@@ -300,13 +300,25 @@ fn a_cable_that_is_pulled_moves_the_group() {
         return;
     }
     let pair = Pair::start();
-    pair.network.set_carrier(1, false);
-    pair.await_owner(2);
-    pair.network.set_carrier(1, true);
-    await_for("lb1 to be back", PATIENCE, || {
-        pair.report(2).filter(|report| report["nodes"][0]["state"] == "up").map(|_| ())
-    });
-    pair.await_owner(2);
+    let mut claims = 1;
+    // Also where the cable is back at the moment at which each node begins to take the other one for dead.
+    for pause in [2000, 1050, 1000, 960].map(Duration::from_millis) {
+        pair.network.set_carrier(1, false);
+        std::thread::sleep(pause);
+        pair.network.set_carrier(1, true);
+        pair.await_owner(2);
+        await_for("lb1 to be back, and able to take over", PATIENCE, || {
+            let report = pair.report(2)?;
+            let is_up = report["nodes"][0]["state"] == "up";
+            (is_up && report["groups"][0]["next"] == "lb1").then_some(())
+        });
+        assert_eq!(pair.network.owners(SERVICE), [2], "{pause:?}");
+        claims += 1;
+        assert_eq!(pair.report(2).unwrap()["groups"][0]["claim"], claims, "{pause:?}: {}", pair.nodes[0].output());
+        assert!(pair.order(1, &["takeover", "web"]));
+        pair.await_owner(1);
+        claims += 1;
+    }
 }
 
 #[test]

@@ -148,8 +148,10 @@ pub(crate) enum Report {
     Done { number: u32, failed: Option<String> },
     /// A unit or script that was started does not run any more; how that was seen.
     Broken { group: usize, resource: usize, why: String },
-    /// The network of the group's addresses is gone here.
+    /// The network of the group's addresses is gone here, or was not there when they were to be started.
     CarrierLost { group: usize },
+    /// That network is back.
+    CarrierBack { group: usize },
     /// Another station claims an address of the group.
     ForeignOwner { group: usize, addr: IpAddr, mac: [u8; 6] },
     /// An address had been taken away by somebody else, and is back.

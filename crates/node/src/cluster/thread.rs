@@ -240,6 +240,7 @@ impl Heart {
                 }
                 Report::Broken { group, resource, .. } => Some(Change::Broken { group: *group, resource: *resource }),
                 Report::CarrierLost { group } => Some(Change::CarrierLost { group: *group }),
+                Report::CarrierBack { group } => Some(Change::CarrierBack { group: *group }),
                 Report::ForeignOwner { group, .. } => Some(Change::ForeignOwner { group: *group }),
                 Report::Restored { .. } | Report::Lost { .. } | Report::Mute { .. } => None,
             };

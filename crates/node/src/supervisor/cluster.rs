@@ -192,6 +192,9 @@ impl Supervisor {
             Report::CarrierLost { group: at } => {
                 (group(*at), format!("the network of group {} is gone here", group(*at)))
             }
+            Report::CarrierBack { group: at } => {
+                (group(*at), format!("the network of group {} is back here", group(*at)))
+            }
             Report::ForeignOwner { group: at, addr, mac } => {
                 let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
                 (group(*at), format!("{addr} of group {} is claimed by {mac} too; it is announced again", group(*at)))

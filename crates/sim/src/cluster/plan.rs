@@ -103,7 +103,11 @@ fn befall(world: &mut World, chance: &mut Chance) {
         16 => world.tell(host, Change::Standby { group }),
         17 => world.tell(host, Change::Ready { group }),
         18 => world.hosts[host].habit = [Habit::Good, Habit::NoStart, Habit::NoStop, Habit::Hangs][chance.below(4)],
-        19 => world.tell(host, Change::CarrierLost { group }),
+        19 => {
+            let is_lost = chance.below(3) > 0;
+            let change = if is_lost { Change::CarrierLost { group } } else { Change::CarrierBack { group } };
+            world.tell(host, change);
+        }
         20 => world.tell(host, Change::Broken { group, resource: 0 }),
         _ => world.replay(),
     }

@@ -38,6 +38,8 @@ pub(super) struct Holding {
 
 struct Group {
     held: Vec<Option<Held>>,
+    /// The device whose carrier it lacks, as far as was reported.
+    cut_off: Option<String>,
     is_withdrawn: bool,
     sighted_at: Option<Duration>,
     /// The node that it comes from in good order.
@@ -72,6 +74,7 @@ impl Holding {
         };
         let group = |addresses: Vec<Option<Address>>| Group {
             held: addresses.into_iter().map(held).collect(),
+            cut_off: None,
             is_withdrawn: false,
             sighted_at: None,
             from: None,
@@ -123,9 +126,10 @@ impl Holding {
         let configured = configured.ok_or_else(|| "there is no such address".to_owned())?;
         let place = self.find(&configured)?;
         let device = self.devices.get(&place.device).cloned();
-        if device.as_ref().is_some_and(|device| !device.is_up) {
-            let name = device.map(|device| device.name).unwrap_or_default();
-            return Err(format!("{name} is down or has no carrier"));
+        if let Some(device) = device.filter(|device| !device.is_up) {
+            let lost = self.cut_off(&device.name, &[group]);
+            self.aside.extend(lost);
+            return Err(format!("{} is down or has no carrier", device.name));
         }
         self.connections.come_back(&mut self.kernel, place.addr);
         self.keep_connections(now, group, place);
@@ -316,7 +320,7 @@ impl Holding {
 
     /// A device is there, or has changed.
     pub(super) fn device(&mut self, now: Duration, device: Device) -> Vec<Report> {
-        let (index, is_up, mac) = (device.index, device.is_up, device.mac);
+        let (index, is_up, mac, name) = (device.index, device.is_up, device.mac, device.name.clone());
         let was_up = self.devices.insert(index, device).is_some_and(|before| before.is_up);
         // Neighbours know the addresses by the Ethernet address that the device had before.
         let is_renamed = self.announcers.get(&index).is_some_and(|announcer| Some(announcer.mac()) != mac);
@@ -324,24 +328,49 @@ impl Holding {
             self.announcers.remove(&index);
         }
         if was_up && !is_up {
-            return self.carrier_lost(index);
+            return self.carrier_lost(index, &name);
         }
         if is_up && (is_renamed || !was_up) {
             let back: Vec<usize> = self.groups_on(index).collect();
             back.into_iter().for_each(|group| self.announce(now, group));
         }
-        Vec::new()
+        if is_up { self.carrier_back(&name) } else { Vec::new() }
     }
 
     pub(super) fn device_gone(&mut self, index: u32) -> Vec<Report> {
-        self.devices.remove(&index);
+        let name = self.devices.remove(&index).map(|device| device.name).unwrap_or_default();
         self.announcers.remove(&index);
         self.mute.remove(&index);
-        self.carrier_lost(index)
+        self.carrier_lost(index, &name)
     }
 
-    fn carrier_lost(&self, device: u32) -> Vec<Report> {
-        self.groups_on(device).map(|group| Report::CarrierLost { group }).collect()
+    /// Groups that are there, and those that would come there: they must not be claimed for want of news from others.
+    fn carrier_lost(&mut self, index: u32, name: &str) -> Vec<Report> {
+        let mut lost: Vec<usize> = self.groups_on(index).collect();
+        for group in 0..self.groups.len() {
+            let addresses = self.groups.get(group).into_iter().flat_map(|group| group.held.iter().flatten());
+            let addresses: Vec<Address> = addresses.map(|held| held.configured.clone()).collect();
+            let goes_there = |address| self.find(address).is_ok_and(|place| place.device == index);
+            if !lost.contains(&group) && addresses.iter().any(goes_there) {
+                lost.push(group);
+            }
+        }
+        self.cut_off(name, &lost)
+    }
+
+    fn cut_off(&mut self, device: &str, groups: &[usize]) -> Vec<Report> {
+        for group in groups {
+            if let Some(group) = self.groups.get_mut(*group) {
+                group.cut_off = Some(device.to_owned());
+            }
+        }
+        groups.iter().map(|group| Report::CarrierLost { group: *group }).collect()
+    }
+
+    fn carrier_back(&mut self, device: &str) -> Vec<Report> {
+        let lacked = |group: &mut Group| group.cut_off.take_if(|name| name == device).is_some();
+        let groups = self.groups.iter_mut().enumerate();
+        groups.filter_map(|(index, group)| lacked(group).then_some(Report::CarrierBack { group: index })).collect()
     }
 
     fn groups_on(&self, device: u32) -> impl Iterator<Item = usize> {
