@@ -18,6 +18,7 @@ mod setup;
 mod sim;
 mod source;
 mod steps;
+mod suite;
 mod tidy;
 mod tree;
 

@@ -3,37 +3,10 @@
 //! From a fresh machine to a verdict; every step is named and timed. Its invariant: the last line counts the tests
 //! that ran, and the exit code is the verdict.
 
-use crate::steps::{Outcome, Steps, command, watched};
+use crate::steps::{Outcome, Steps, command};
+use crate::suite::{ALONE, Tally};
 use crate::tree::{Tree, root};
 use crate::{setup, tidy};
-
-/// Tests that ran, by how they ended.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
-    skipped: u64,
-}
-
-impl Tally {
-    /// Takes note of a line of a test binary's output.
-    fn see(&mut self, line: &str) {
-        if let Some(rest) = line.strip_prefix("test result: ") {
-            self.passed += number_before(rest, " passed");
-            self.failed += number_before(rest, " failed");
-            self.ignored += number_before(rest, " ignored");
-        } else if line.starts_with("SKIPPED ") {
-            self.skipped += 1;
-        }
-    }
-}
-
-/// The number directly before a word: 12 in `ok. 12 passed; 0 failed`.
-fn number_before(text: &str, word: &str) -> u64 {
-    let before = text.split(word).next().unwrap_or("");
-    before.rsplit([' ', ';']).next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
-}
 
 /// Runs everything. True where nothing failed.
 pub(crate) fn run() -> bool {
@@ -54,19 +27,12 @@ pub(crate) fn run() -> bool {
     steps.run("deny", || command(&["cargo", "deny", "--locked", "check", "licenses", "bans", "sources"]));
     steps.run("advisories", advisories);
     steps.run("build", || command(&["cargo", "build", "--locked", "-p", "evenkeel"]));
-    steps.run("tests", || {
-        let line = ["cargo", "test", "--locked", "--workspace", "--exclude", "evenkeel-e2e", "--no-fail-fast"];
-        watched(&line, |line| tally.see(line))
-    });
+    steps.run("tests", || tally.run(&["--workspace", "--exclude", "evenkeel-e2e"], &[]));
     // Scenarios kill, hang and load real servers: one at a time, so that they do not disturb each other, and with
     // their output, so that what is skipped is heard.
-    steps.run("end-to-end", || {
-        let line = ["cargo", "test", "--locked", "-p", "evenkeel-e2e", "--", "--test-threads=1", "--nocapture"];
-        watched(&line, |line| tally.see(line))
-    });
-    let is_sound = steps.summary() && tally.failed == 0 && tally.passed > 0;
-    let Tally { passed, failed, ignored, skipped } = tally;
-    println!("tests: {passed} passed, {failed} failed, {ignored} ignored, {skipped} skipped aloud");
+    steps.run("end-to-end", || tally.run(&["-p", "evenkeel-e2e"], &[ALONE, "--nocapture"]));
+    let is_sound = steps.summary() && tally.is_sound();
+    println!("{tally}");
     is_sound
 }
 
@@ -79,23 +45,4 @@ fn advisories() -> Outcome {
         );
     }
     command(&["cargo", "deny", "--locked", "check", "--disable-fetch", "advisories"])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Tally;
-
-    #[test]
-    fn the_tally_adds_up_every_test_binary() {
-        let mut tally = Tally::default();
-        for line in [
-            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s",
-            "test a ... ok",
-            "SKIPPED full_disk_loses_no_request: needs root for a tmpfs",
-            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
-        ] {
-            tally.see(line);
-        }
-        assert_eq!(tally, Tally { passed: 15, failed: 2, ignored: 1, skipped: 1 });
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Its invariant: a step that failed makes the whole fail, and the others still run where they can.
 
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -71,8 +72,8 @@ pub(crate) fn answers(line: &[&str]) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// Runs a command and hands over each line of its standard output after printing it.
-pub(crate) fn watched(line: &[&str], mut see: impl FnMut(&str)) -> Outcome {
+/// Runs a command, hands over each line of its standard output, and prints what comes back for it.
+pub(crate) fn watched(line: &[&str], mut see: impl for<'a> FnMut(&'a str) -> Cow<'a, str>) -> Outcome {
     println!("$ {}", line.join(" "));
     let Some((program, arguments)) = line.split_first() else { return Outcome::Passed };
     let child = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
@@ -82,8 +83,7 @@ pub(crate) fn watched(line: &[&str], mut see: impl FnMut(&str)) -> Outcome {
     };
     if let Some(output) = child.stdout.take() {
         for text in BufReader::new(output).lines().map_while(Result::ok) {
-            println!("{text}");
-            see(&text);
+            println!("{}", see(&text));
         }
     }
     match child.wait() {
