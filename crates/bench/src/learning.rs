@@ -16,6 +16,8 @@ const SESSIONS: u32 = 1_000_000;
 /// Pages that are searched for one sample, and samples.
 const PAGES: u32 = 4_000;
 const SAMPLES: u32 = 9;
+/// Runs of the table.
+const RUNS: u32 = 3;
 
 /// A page of about 16 KiB as applications make them: markup, text, links of the same site and of others, no session's id.
 pub(crate) fn page() -> Vec<u8> {
