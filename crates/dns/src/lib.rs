@@ -22,6 +22,7 @@ pub mod checker;
 pub mod fuzz;
 mod kind;
 mod name;
+mod octets;
 mod rdata;
 pub mod tsig;
 pub mod update;
