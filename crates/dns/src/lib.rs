@@ -20,6 +20,7 @@
 pub mod answer;
 pub mod checker;
 pub mod fuzz;
+mod hash;
 mod kind;
 mod name;
 mod octets;

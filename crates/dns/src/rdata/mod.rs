@@ -246,6 +246,11 @@ impl Rdata {
         })
     }
 
+    /// Whether it is the same data, but for the case of names.
+    pub(crate) fn is_same(&self, other: &Self, kind: Type) -> bool {
+        self == other || self.0.eq_ignore_ascii_case(&other.0) && self.folded(kind) == other.folded(kind)
+    }
+
     /// The same data with its names in lower case, for comparing without case (RFC 4034, 6.2).
     pub(crate) fn folded(&self, kind: Type) -> Vec<u8> {
         let Some(parts) = split(kind, &self.0) else { return self.0.to_vec() };

@@ -28,7 +28,7 @@ pub(super) fn compile(zones: &Zones) -> Ready {
         // Names whose addresses are chosen are numbered in their order.
         let nodes = match served.has_balanced() {
             true => served.zone().nodes(),
-            false => served.zone().nodes_unsorted().collect(),
+            false => served.zone().nodes_unsorted().iter().collect(),
         };
         for node in nodes {
             // A name that lies in a deeper zone of ours is that zone's to answer.
