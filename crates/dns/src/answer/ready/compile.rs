@@ -91,7 +91,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn add(&mut self, node: &Node, ready: &mut Ready) {
-        let entry = Entry {
+        let mut entry = Entry {
             zone: self.zone,
             live: self.numbers.get(&node.name).copied(),
             is_plain: !self.has_cuts || is_plain(self.served.zone(), node),
@@ -100,15 +100,18 @@ impl<'a> Compiler<'a> {
         };
         self.blobs.clear();
         self.bytes.clear();
-        if entry.is_plain {
-            self.answers(node, entry);
+        // A type without an answer is answered as one that is not there, so that every set needs one.
+        entry.is_plain = entry.is_plain && self.answers(node, entry);
+        if !entry.is_plain {
+            self.blobs.clear();
         }
         let mut room = [0; NAME_BYTES];
         let name = lower(node.name.as_wire(), &mut room);
         ready.is_partial |= !ready.table.insert(name, entry, &self.blobs, &self.bytes);
     }
 
-    fn answers(&mut self, node: &Node, entry: Entry) {
+    /// False where the answer of a set cannot be made ready: it is too large for a datagram.
+    fn answers(&mut self, node: &Node, entry: Entry) -> bool {
         if entry.is_alias {
             // A chain may lead to a name whose addresses are chosen, so that it is made ready only where the zone has
             // none.
@@ -117,7 +120,7 @@ impl<'a> Compiler<'a> {
                 let blob = once(&mut self.bytes, self.zones, &node.name, kind);
                 self.blobs.extend(blob.map(|blob| (kind, blob)));
             }
-            return;
+            return true;
         }
         let tail = self.tail.as_ref().filter(|tail| tail.fits(node));
         let is_chosen = |kind: Type| entry.live.is_some() && matches!(kind, Type::A | Type::AAAA);
@@ -125,8 +128,10 @@ impl<'a> Compiler<'a> {
             let blob = tail
                 .and_then(|tail| tail.answer(node, set, &mut self.bytes))
                 .or_else(|| once(&mut self.bytes, self.zones, &node.name, set.kind));
-            self.blobs.extend(blob.map(|blob| (set.kind, blob)));
+            let Some(blob) = blob else { return false };
+            self.blobs.push((set.kind, blob));
         }
+        true
     }
 }
 

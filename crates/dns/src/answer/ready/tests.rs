@@ -292,6 +292,8 @@ ptr PTR www
 fn positive_answers_are_those_of_the_long_way_byte_for_byte() {
     let mut text = CLOSE.to_owned();
     (0..60).for_each(|number| text.push_str(&format!("many A 192.0.2.{number}\nfull A 198.51.100.{number}\n")));
+    // As large as fits with all that stands behind it, and larger.
+    (60..80).for_each(|number| text.push_str(&format!("full A 198.51.100.{number}\n")));
     let mut count = 0;
     let glue = ["ns.org. A 192.0.2.10\n", "ns.example.net. AAAA 2001:db8::10\n"];
     for (origin, glue) in [("example.org.", &glue[..0]), ("org.", &glue[..1]), (".", &glue[..])] {
@@ -310,4 +312,22 @@ fn positive_answers_are_those_of_the_long_way_byte_for_byte() {
         }
     }
     assert!(count >= 3 * 22, "only {count} were ready");
+}
+
+#[test]
+fn a_set_too_large_for_a_datagram_is_cut_and_never_said_not_to_be_there() {
+    let mut text = CLOSE.to_owned();
+    (0..100).for_each(|number| text.push_str(&format!("huge A 192.0.2.{number}\n")));
+    text.push_str("huge TXT small\n");
+    let mut zones = Zones::new();
+    zones.insert(Served::plain(
+        load("z", text.into_bytes(), &"example.org.".parse().unwrap(), &mut NoSource).zone.unwrap(),
+    ));
+    let both = Both { ready: Ready::compile(&zones), zones, live: Live::default(), pools: pools() };
+    for (kind, is_cut) in [(Type::A, true), (Type::TXT, false), (Type::AAAA, false)] {
+        let question = Question { name: "huge.example.org.".parse().unwrap(), kind, class: Class::IN };
+        let (ready, composed) = both.ask(&write_query(1, &question, true, Some(1232)), None, 0);
+        let answer = Message::read(&ready.or(composed).unwrap()).unwrap();
+        assert_eq!(answer.is_truncated(), is_cut, "{kind}");
+    }
 }
