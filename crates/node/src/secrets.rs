@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use evenkeel_balance::{Key, Keys, MethodKeys};
 use evenkeel_model::PoolName;
-use evenkeel_model::config::{Config, CookieValue, Pool, SecretRef, Sticky};
+use evenkeel_model::config::{Config, CookieValue, Pool, SecretRef, Sticky, StickyCookie};
 
 use crate::origin::words;
 
@@ -57,9 +57,35 @@ impl TokenKeys {
     /// # Errors
     /// Every pool whose secret cannot be read or is too short.
     pub(crate) fn next(&self, config: &Config, own: &OwnSecrets) -> Result<Self, Vec<NoKey>> {
-        let mut next = Self { marker: self.marker.clone(), own: own.version(), ..Self::default() };
+        let next = Self { marker: self.marker.clone(), own: own.version(), ..Self::default() };
+        self.add(next, config.pools.iter().filter(|pool| !pool.sticky.is_empty()), own)
+    }
+
+    /// The same keys with other own secrets. What the configuration refers to is read at a reload, and not here: operators
+    /// change it on all nodes before they reload them.
+    ///
+    /// # Errors
+    /// As of [`Self::next`].
+    pub(crate) fn with_own(&self, config: &Config, own: &OwnSecrets) -> Result<Self, Vec<NoKey>> {
+        let takes_own = |pool: &&Pool| {
+            let mut cookies = pool.sticky.iter().filter_map(Sticky::cookie);
+            let is_read = |cookie: &StickyCookie| {
+                [&cookie.key, &cookie.previous, &cookie.hmac_key].iter().any(|secret| secret.is_some())
+            };
+            !pool.sticky.is_empty() && !cookies.any(is_read)
+        };
+        self.add(Self { own: own.version(), ..self.clone() }, config.pools.iter().filter(takes_own), own)
+    }
+
+    /// The keys with those of these pools.
+    fn add<'a>(
+        &self,
+        mut next: Self,
+        pools: impl Iterator<Item = &'a Pool>,
+        own: &OwnSecrets,
+    ) -> Result<Self, Vec<NoKey>> {
         let mut missing = Vec::new();
-        for pool in config.pools.iter().filter(|pool| !pool.sticky.is_empty()) {
+        for pool in pools {
             match self.of_pool(pool, own) {
                 Ok((marks, keys)) => {
                     next.marks.insert(pool.name.clone(), marks);
@@ -153,8 +179,6 @@ impl Secrets {
         let accepted = self.previous.iter().chain(&self.others);
         let mut previous = accepted.map(derive).collect::<Result<Vec<Key>, String>>()?;
         match before {
-            // It is among the others then.
-            _ if !self.others.is_empty() => {}
             Some((true, keys)) => previous.push(keys.current.clone()),
             Some((false, keys)) => previous.extend(keys.previous.last().cloned()),
             None => {}
@@ -215,7 +239,7 @@ fn read_file(path: &PathBuf) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use evenkeel_model::ServerName;
-    use evenkeel_model::config::{Host, Server, ServerAddr, StickyCookie, StickyMethod};
+    use evenkeel_model::config::{Host, Server, ServerAddr, StickyMethod};
 
     use super::*;
     use crate::scratch::Scratch;
