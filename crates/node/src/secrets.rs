@@ -283,6 +283,46 @@ mod tests {
     }
 
     #[test]
+    fn what_another_node_tells_has_no_file_read_anew() {
+        let dir = Scratch::new();
+        let path = dir.path().join("key");
+        std::fs::write(&path, "the first of two secrets").unwrap();
+        let mut config = sticky("shop", SecretRef::File(path.clone()));
+        let cart = Pool { name: PoolName::new("cart").unwrap(), ..config.pools[0].clone() };
+        config.pools.push(without_key(cart));
+        let [shop, cart] = ["shop", "cart"].map(|name| PoolName::new(name).unwrap());
+        let mut own = OwnSecrets::of(b"a secret of this node, as it was".to_vec(), 1);
+        let first = TokenKeys::default().next(&config, &own).unwrap();
+        std::fs::write(&path, "short").unwrap();
+        assert!(own.merge(&OwnSecrets::of(b"a secret of the other node there".to_vec(), 2)));
+        let then = first.with_own(&config, &own).unwrap();
+        assert!(Arc::ptr_eq(&first.by_pool()[&shop], &then.by_pool()[&shop]));
+        assert_eq!(then.by_pool()[&cart][0].token.as_ref().unwrap().previous.len(), 1);
+        assert!(then.are_of(&own) && !first.are_of(&own));
+    }
+
+    #[test]
+    fn a_key_that_is_taken_out_of_the_file_opens_tokens_still_also_beside_other_nodes_secrets() {
+        let dir = Scratch::new();
+        let path = dir.path().join("key");
+        std::fs::write(&path, "the key of the file so far").unwrap();
+        let config = sticky("shop", SecretRef::File(path));
+        let mut own = OwnSecrets::of(b"a secret of this node, as it was".to_vec(), 1);
+        own.merge(&OwnSecrets::of(b"a secret of the other node there".to_vec(), 2));
+        let first = TokenKeys::default().next(&config, &own).unwrap();
+        let shop = PoolName::new("shop").unwrap();
+        let bare = Config { pools: config.pools.into_iter().map(without_key).collect(), ..Config::default() };
+        let then = first.next(&bare, &own).unwrap();
+        // That of the other node, and the file's.
+        assert_eq!(then.by_pool()[&shop][0].token.as_ref().unwrap().previous.len(), 2);
+    }
+
+    fn without_key(pool: Pool) -> Pool {
+        let cookie = StickyCookie::of_pool(&pool.name);
+        Pool { sticky: vec![Sticky::new(StickyMethod::Cookie(Box::new(cookie)))], ..pool }
+    }
+
+    #[test]
     fn a_short_secret_is_refused_with_its_pool() {
         let dir = Scratch::new();
         let path = dir.path().join("key");
