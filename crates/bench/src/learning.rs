@@ -16,6 +16,8 @@ const SESSIONS: u32 = 1_000_000;
 /// Pages that are searched for one sample, and samples.
 const PAGES: u32 = 4_000;
 const SAMPLES: u32 = 9;
+/// Runs of the table.
+const RUNS: u32 = 3;
 
 /// A page of about 16 KiB as applications make them: markup, text, links of the same site and of others, no session's id.
 pub(crate) fn page() -> Vec<u8> {
@@ -51,8 +53,8 @@ pub(crate) fn run() -> Option<String> {
     let worst = table()?;
     let _ = writeln!(
         text,
-        "- a table that grows to {SESSIONS} sessions, each brought once, then swept: {} bytes a session; the longest step took \
-         {:.0} µs of processor time ({})",
+        "- a table that grows to {SESSIONS} sessions, each brought once, then swept: {} bytes a session; its longest step took \
+         {:.0} µs of processor time ({}; of each step the shortest of {RUNS} runs)",
         worst.bytes,
         worst.took.as_secs_f64() * 1e6,
         worst.what
@@ -97,21 +99,38 @@ struct Worst {
     bytes: u64,
 }
 
+/// Every run takes the same steps with the same keys. What a step needs it needs in each of them, and what happened to
+/// the machine meanwhile it does not: so the shortest time of a step is what counts.
 fn table() -> Option<Worst> {
+    let mut steps = Vec::new();
+    let mut bytes = 0;
+    for _ in 0..RUNS {
+        let mut at = 0_usize;
+        bytes = fill(&mut |what, run| {
+            let begun = computed();
+            run();
+            let took = computed() - begun;
+            match steps.get_mut(at) {
+                Some((shortest, _)) => *shortest = took.min(*shortest),
+                None => steps.push((took, what)),
+            }
+            at += 1;
+        })?;
+    }
+    let (took, what) = steps.into_iter().max_by_key(|(took, _)| *took)?;
+    Some(Worst { took, what, bytes })
+}
+
+/// Does something that has a name, and looks at the clock.
+type Step<'a> = &'a mut dyn FnMut(&'static str, &mut dyn FnMut());
+
+/// A table that grows past its bound and is swept; what a session takes of the memory.
+fn fill(step: Step<'_>) -> Option<u64> {
+    const NOW: u64 = 1_790_000_000;
     let (pool, name) = (PoolName::new("shop").ok()?, ServerName::new("a").ok()?);
     let bounds = Bounds { idle: Duration::from_secs(600), life: Duration::from_secs(86_400), max: SESSIONS as usize };
     let table = SessionTable::new(&pool, &TableSecret::derive(b"sixteen bytes of"), bounds);
     let (server, client) = (ServerUid::of(&name), ClientMark::of([192, 0, 2, 1].into()));
-    let mut worst = Worst { took: Duration::ZERO, what: "", bytes: 0 };
-    let mut step = |what: &'static str, run: &mut dyn FnMut()| {
-        let begun = computed();
-        run();
-        let took = computed() - begun;
-        if took > worst.took {
-            (worst.took, worst.what) = (took, what);
-        }
-    };
-    const NOW: u64 = 1_790_000_000;
     // A tenth more than there is room for, so that the last ones have others make way.
     for number in 0..SESSIONS + SESSIONS / 10 {
         let key = table.key(&number.to_be_bytes());
@@ -128,6 +147,5 @@ fn table() -> Option<Worst> {
     for turn in 0..table.turns() {
         step("sweeping one of its parts", &mut || left.push(table.sweep(turn, NOW + 10_000)));
     }
-    worst.bytes = stats.bytes / stats.held.max(1);
-    Some(worst)
+    Some(stats.bytes / stats.held.max(1))
 }

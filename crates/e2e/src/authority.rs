@@ -35,7 +35,7 @@ pub struct Manner {
 impl Manner {
     /// One that looks there, and does what authorities do: it refuses some nonces, and takes its time.
     pub fn new(http: SocketAddr, https: SocketAddr, dns: SocketAddr) -> Self {
-        Self { http, https, dns, life: 90 * 24 * 3600, bad_nonces: 15, slow: 1, refused: Vec::new() }
+        Self { http, https, dns, life: 90 * 24 * 3600, bad_nonces: 5, slow: 1, refused: Vec::new() }
     }
 }
 

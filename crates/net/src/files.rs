@@ -159,9 +159,27 @@ pub fn write_atomic_with(
 /// # Errors
 /// Where it cannot be read, or is larger (`FileTooLarge`).
 pub fn read_bounded(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    read_all(File::open(path)?, most)
+}
+
+/// The same for a file in a place where somebody with fewer rights may put something else: links are not followed, and a
+/// pipe is not waited for.
+///
+/// # Errors
+/// As of [`read_bounded`], and where it is no regular file (`InvalidInput`).
+pub fn read_regular(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    read_all(file, most)
+}
+
+fn read_all(file: File, most: usize) -> io::Result<Vec<u8>> {
     let bound = u64::try_from(most).unwrap_or(u64::MAX);
     let mut content = Vec::new();
-    File::open(path)?.take(bound.saturating_add(1)).read_to_end(&mut content)?;
+    file.take(bound.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() > most {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {most} bytes")));
     }

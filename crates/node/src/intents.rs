@@ -238,9 +238,11 @@ impl Intents {
         serde_json::to_vec_pretty(self).expect("maps with text for keys are JSON")
     }
 
-    /// What a file holds.
-    pub(crate) fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(bytes)
+    /// What a file holds; `me` is this node's id where orders are shared.
+    pub(crate) fn of_kept(bytes: &[u8], me: Option<u32>) -> serde_json::Result<Self> {
+        let mut kept: Self = serde_json::from_slice(bytes)?;
+        me.into_iter().for_each(|me| kept.join(me));
+        Ok(kept)
     }
 }
 
@@ -413,7 +415,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let intents = ordered(&config(A), &[Wish { why: Some("kernel".to_owned()), ..state(Standing::Drain) }]);
-        assert_eq!(Intents::from_json(&intents.to_json()).unwrap(), intents);
-        assert!(Intents::from_json(b"{\"servers\": 1}").is_err());
+        assert_eq!(Intents::of_kept(&intents.to_json(), None).unwrap(), intents);
+        assert!(Intents::of_kept(b"{\"servers\": 1}", None).is_err());
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use evenkeel_balance::{Key, Keys, MethodKeys};
 use evenkeel_model::PoolName;
-use evenkeel_model::config::{Config, CookieValue, Pool, SecretRef, Sticky};
+use evenkeel_model::config::{Config, CookieValue, Pool, SecretRef, Sticky, StickyCookie};
 
 use crate::origin::words;
 
@@ -57,9 +57,35 @@ impl TokenKeys {
     /// # Errors
     /// Every pool whose secret cannot be read or is too short.
     pub(crate) fn next(&self, config: &Config, own: &OwnSecrets) -> Result<Self, Vec<NoKey>> {
-        let mut next = Self { marker: self.marker.clone(), own: own.version(), ..Self::default() };
+        let next = Self { marker: self.marker.clone(), own: own.version(), ..Self::default() };
+        self.add(next, config.pools.iter().filter(|pool| !pool.sticky.is_empty()), own)
+    }
+
+    /// The same keys with other own secrets. What the configuration refers to is read at a reload, and not here: operators
+    /// change it on all nodes before they reload them.
+    ///
+    /// # Errors
+    /// As of [`Self::next`].
+    pub(crate) fn with_own(&self, config: &Config, own: &OwnSecrets) -> Result<Self, Vec<NoKey>> {
+        let takes_own = |pool: &&Pool| {
+            let mut cookies = pool.sticky.iter().filter_map(Sticky::cookie);
+            let is_read = |cookie: &StickyCookie| {
+                [&cookie.key, &cookie.previous, &cookie.hmac_key].iter().any(|secret| secret.is_some())
+            };
+            !pool.sticky.is_empty() && !cookies.any(is_read)
+        };
+        self.add(Self { own: own.version(), ..self.clone() }, config.pools.iter().filter(takes_own), own)
+    }
+
+    /// The keys with those of these pools.
+    fn add<'a>(
+        &self,
+        mut next: Self,
+        pools: impl Iterator<Item = &'a Pool>,
+        own: &OwnSecrets,
+    ) -> Result<Self, Vec<NoKey>> {
         let mut missing = Vec::new();
-        for pool in config.pools.iter().filter(|pool| !pool.sticky.is_empty()) {
+        for pool in pools {
             match self.of_pool(pool, own) {
                 Ok((marks, keys)) => {
                     next.marks.insert(pool.name.clone(), marks);
@@ -153,8 +179,6 @@ impl Secrets {
         let accepted = self.previous.iter().chain(&self.others);
         let mut previous = accepted.map(derive).collect::<Result<Vec<Key>, String>>()?;
         match before {
-            // It is among the others then.
-            _ if !self.others.is_empty() => {}
             Some((true, keys)) => previous.push(keys.current.clone()),
             Some((false, keys)) => previous.extend(keys.previous.last().cloned()),
             None => {}
@@ -215,7 +239,7 @@ fn read_file(path: &PathBuf) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use evenkeel_model::ServerName;
-    use evenkeel_model::config::{Host, Server, ServerAddr, StickyCookie, StickyMethod};
+    use evenkeel_model::config::{Host, Server, ServerAddr, StickyMethod};
 
     use super::*;
     use crate::scratch::Scratch;
@@ -256,6 +280,46 @@ mod tests {
         let second = same.next(&config, &none()).unwrap();
         assert_eq!(second.by_pool()[&shop][0].token.as_ref().unwrap().previous.len(), 1);
         assert_eq!((same.renewed(&first), second.renewed(&same)), (vec![], vec![&shop]));
+    }
+
+    #[test]
+    fn what_another_node_tells_has_no_file_read_anew() {
+        let dir = Scratch::new();
+        let path = dir.path().join("key");
+        std::fs::write(&path, "the first of two secrets").unwrap();
+        let mut config = sticky("shop", SecretRef::File(path.clone()));
+        let cart = Pool { name: PoolName::new("cart").unwrap(), ..config.pools[0].clone() };
+        config.pools.push(without_key(cart));
+        let [shop, cart] = ["shop", "cart"].map(|name| PoolName::new(name).unwrap());
+        let mut own = OwnSecrets::of(b"a secret of this node, as it was".to_vec(), 1);
+        let first = TokenKeys::default().next(&config, &own).unwrap();
+        std::fs::write(&path, "short").unwrap();
+        assert!(own.merge(&OwnSecrets::of(b"a secret of the other node there".to_vec(), 2)));
+        let then = first.with_own(&config, &own).unwrap();
+        assert!(Arc::ptr_eq(&first.by_pool()[&shop], &then.by_pool()[&shop]));
+        assert_eq!(then.by_pool()[&cart][0].token.as_ref().unwrap().previous.len(), 1);
+        assert!(then.are_of(&own) && !first.are_of(&own));
+    }
+
+    #[test]
+    fn a_key_that_is_taken_out_of_the_file_opens_tokens_still_also_beside_other_nodes_secrets() {
+        let dir = Scratch::new();
+        let path = dir.path().join("key");
+        std::fs::write(&path, "the key of the file so far").unwrap();
+        let config = sticky("shop", SecretRef::File(path));
+        let mut own = OwnSecrets::of(b"a secret of this node, as it was".to_vec(), 1);
+        own.merge(&OwnSecrets::of(b"a secret of the other node there".to_vec(), 2));
+        let first = TokenKeys::default().next(&config, &own).unwrap();
+        let shop = PoolName::new("shop").unwrap();
+        let bare = Config { pools: config.pools.into_iter().map(without_key).collect(), ..Config::default() };
+        let then = first.next(&bare, &own).unwrap();
+        // That of the other node, and the file's.
+        assert_eq!(then.by_pool()[&shop][0].token.as_ref().unwrap().previous.len(), 2);
+    }
+
+    fn without_key(pool: Pool) -> Pool {
+        let cookie = StickyCookie::of_pool(&pool.name);
+        Pool { sticky: vec![Sticky::new(StickyMethod::Cookie(Box::new(cookie)))], ..pool }
     }
 
     #[test]

@@ -151,13 +151,17 @@ impl State {
         let _is_written = self.write(VERDICTS, &verdicts.to_json());
     }
 
-    /// What operators ordered of the last process and did not lift; nothing where that is unreadable.
-    pub(crate) fn intents(&self) -> Intents {
-        let Some(text) = self.read(INTENTS) else { return Intents::default() };
-        Intents::from_json(&text).unwrap_or_else(|error| {
-            tracing::error!("what operators ordered is unreadable in `{INTENTS}` and forgotten: {error}");
-            Intents::default()
-        })
+    /// What operators ordered of the last process and did not lift; nothing where that is unreadable. `me` is this node's
+    /// id where orders are shared.
+    pub(crate) fn intents(&self, me: Option<u32>) -> Intents {
+        let kept = self.read(INTENTS).and_then(|text| match Intents::of_kept(&text, me) {
+            Ok(kept) => Some(kept),
+            Err(error) => {
+                tracing::error!("what operators ordered is unreadable in `{INTENTS}` and forgotten: {error}");
+                None
+            }
+        });
+        kept.unwrap_or_else(|| Intents::shared_as(me))
     }
 
     /// Keeps what operators order. Says whether that was done.

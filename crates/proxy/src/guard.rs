@@ -3,6 +3,7 @@
 //! Not here: limits of heads, which the parser keeps, and of time, which the connection keeps.
 
 use evenkeel_http::{BodyError, Framing, Keep};
+use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
 use crate::buffer::Desk;
@@ -25,8 +26,7 @@ pub(crate) fn admit(client: &Client, desk: &Desk) -> Result<(), ProxyError> {
 /// that is not for this one. Proxies of ours may bring requests for any host on one connection.
 pub(crate) fn stand_for(door: &Entrance, exchange: &Exchange, host: &[u8]) -> Result<(), ProxyError> {
     let Entrance::Tls(acceptor) = door else { return Ok(()) };
-    let made = exchange.tls.as_ref().and_then(|tls| tls.rules);
-    if !made.is_some_and(|made| acceptor.rules().are_met_by(made)) {
+    if !are_rules_met(door, exchange.tls.as_deref()) {
         return Err(Kind::OtherRules.into());
     }
     let name = exchange.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).filter(|_| !exchange.is_trusted);
@@ -35,6 +35,12 @@ pub(crate) fn stand_for(door: &Entrance, exchange: &Exchange, host: &[u8]) -> Re
         true => Err(Kind::Misdirected.into()),
         false => Ok(()),
     }
+}
+
+/// Whether a connection was made by what its listener asks of clients now.
+pub(crate) fn are_rules_met(door: &Entrance, tls: Option<&TlsFacts>) -> bool {
+    let Entrance::Tls(acceptor) = door else { return true };
+    tls.and_then(|tls| tls.rules).is_some_and(|made| acceptor.rules().are_met_by(made))
 }
 
 /// The pipe for the request's body, with what has arrived of it looked at.

@@ -114,7 +114,7 @@ impl Keeper {
         let entry = loop {
             match self.listener.try_enter(self.most()) {
                 Some(entry) => break entry,
-                None => self.listener.freed(true, || self.make_room()).await,
+                None => self.listener.freed(self.most(), true, || self.make_room()).await,
             }
         };
         self.serve(stream, (admission, entry));
@@ -132,7 +132,7 @@ impl Keeper {
             if is_called && !std::mem::replace(&mut is_told, true) {
                 self.counts.full.add(1);
             }
-            self.listener.freed(is_called, || self.make_room()).await;
+            self.listener.freed(self.most(), is_called, || self.make_room()).await;
         }
     }
 

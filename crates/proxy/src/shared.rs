@@ -129,10 +129,14 @@ impl ListenerShared {
         most.is_none_or(|most| self.open.load(Ordering::Relaxed) < u64::from(most))
     }
 
-    /// Waits until a connection ends, or for as long as it takes until another look is due. While somebody is waited for,
+    /// Waits until there is room, or for as long as it takes until another look is due. While somebody is waited for,
     /// one of the workers that look has whoever was silent for longest make room by `release`.
-    pub(crate) async fn freed(&self, is_waited_for: bool, release: impl FnOnce() -> bool) {
+    pub(crate) async fn freed(&self, most: Option<u32>, is_waited_for: bool, release: impl FnOnce() -> bool) {
         let freed = self.freed.notified();
+        // Whoever left before this line woke nobody here.
+        if self.has_room(most) {
+            return self.is_wanted.store(false, Ordering::Relaxed);
+        }
         if is_waited_for {
             self.is_wanted.store(true, Ordering::Relaxed);
         }

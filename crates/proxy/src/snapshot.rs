@@ -17,8 +17,9 @@ use evenkeel_model::config::{
     Server, Site, StickyMethod,
 };
 use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable, defaults};
-use evenkeel_net::tls::{Acceptor, Connector, ServerName};
+use evenkeel_net::tls::{Acceptor, Connector, ServerName, TlsFacts};
 
+use crate::guard;
 use crate::learn::{self, Learning};
 use crate::log::LogSink;
 use crate::pages::ErrorPages;
@@ -253,6 +254,13 @@ impl Snapshot {
 
     pub(crate) fn listener(&self, place: usize) -> Option<(&Listener, &ListenerPart)> {
         Some((self.config.listeners.get(place)?, self.listeners.get(place)?))
+    }
+
+    /// Whether a connection of that listener may stay: the listener is still there, and asks no more of its clients than it
+    /// did when they connected.
+    pub(crate) fn keeps(&self, name: &ListenerName, tls: Option<&TlsFacts>) -> bool {
+        let listener = self.listener_place(name).and_then(|place| self.listeners.get(place));
+        listener.is_some_and(|part| guard::are_rules_met(&part.door, tls))
     }
 
     pub(crate) fn site(&self, listener: usize, site: usize) -> Option<(&Site, &SitePart)> {

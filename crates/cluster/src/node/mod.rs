@@ -142,6 +142,8 @@ impl Node {
         }
         self.wake(now);
         self.settings = settings;
+        // The addresses live for as long as the old times say: the next renewal may come too late for that.
+        self.duties.iter_mut().for_each(|duty| duty.renewed_at = Duration::ZERO);
         self.hurry(now);
         self.turn(now);
         true

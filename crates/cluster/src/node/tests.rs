@@ -14,15 +14,18 @@ fn node(me: usize, boot: u8, secret: &[u8]) -> Node {
 
 /// A node with these groups behind the usual one.
 fn node_with(me: usize, boot: u8, secret: &[u8], more: Vec<Group>) -> Node {
+    let keys = Keyring::new(vec![Key::derive(secret).unwrap()]).unwrap();
+    Node::new(settings(me, DEAD, more), keys, BootId([boot; 16]), Duration::ZERO)
+}
+
+fn settings(me: usize, dead: Duration, more: Vec<Group>) -> Settings {
     let members = ["lb1", "lb2"].map(|name| Member { name: name.into(), is_witness: false }).to_vec();
-    let timing = Timing { every: DEAD / 5, warn: DEAD / 2, dead: DEAD, init: DEAD * 2, lifetime: DEAD };
+    let timing = Timing { every: DEAD / 5, warn: dead / 2, dead, init: dead * 2, lifetime: dead };
     let resource = Resource { name: "10.8.0.1".into(), is_address: true, timeout: DEAD };
     let group =
         Group { name: "web".into(), prefer: vec![0], failback: None, mode: Mode::Available, resources: vec![resource] };
     let groups = [vec![group], more].concat();
-    let settings = Settings::new("edge", me, members, timing, groups).unwrap();
-    let keys = Keyring::new(vec![Key::derive(secret).unwrap()]).unwrap();
-    Node::new(settings, keys, BootId([boot; 16]), Duration::ZERO)
+    Settings::new("edge", me, members, timing, groups).unwrap()
 }
 
 /// Does what the node wants, and gives its heartbeats and the rest of what it wanted.
@@ -178,6 +181,14 @@ fn who_is_alone_takes_the_group_again_soon_after_its_network_is_back() {
     assert_eq!(role, Role::Failed);
     alone.apply(now, Change::CarrierBack { group: 0 });
     assert_eq!(run(&mut alone, DEAD * 2, Outcome::Ok).1, Role::Owner);
+}
+
+#[test]
+fn addresses_are_renewed_at_once_where_the_next_renewal_comes_later_than_before() {
+    let (mut first, _, now) = settled();
+    assert!(first.change_settings(now, settings(0, DEAD * 10, Vec::new())));
+    let wanted = carry_out(&mut first, now).1;
+    assert!(wanted.contains(&Action::Renew { group: 0 }), "{wanted:?}");
 }
 
 #[test]

@@ -248,6 +248,16 @@ impl Stand {
     }
 }
 
+impl Drop for Stand {
+    fn drop(&mut self) {
+        for host in 1..=2 {
+            // A parent that stands still has no new child, which could outlive it.
+            self.signal_all(host, Signal::STOP);
+            self.signal_all(host, Signal::KILL);
+        }
+    }
+}
+
 fn open_space(network: &Network, host: u8) -> File {
     File::open(format!("/run/netns/{}", network.space(host))).expect("the namespace was made before")
 }

@@ -286,9 +286,11 @@ fn heartbeats_go_by_multicast_and_by_broadcast_as_well() {
         }
         std::thread::sleep(Duration::from_secs(3));
         for node in 1..=2 {
-            let report = await_for("a report", PATIENCE, || pair.report(node));
-            let other = &report["nodes"][0];
-            assert_eq!((&other["state"], &other["hears_us"]), (&"up".into(), &true.into()), "{line}: {report}");
+            await_for(&format!("lb{node} to hear and be heard by {line}"), PATIENCE, || {
+                let report = pair.report(node)?;
+                let other = &report["nodes"][0];
+                (other["state"] == "up" && other["hears_us"] == true).then_some(())
+            });
         }
         pair.await_owner(1);
         pair.node(1).kill();
@@ -326,10 +328,12 @@ fn a_cable_that_is_pulled_moves_the_group() {
     if !is_root_or_skips("a_cable_that_is_pulled_moves_the_group", "for network namespaces") {
         return;
     }
-    let pair = Pair::start();
-    let mut claims = 1;
+    // So long that no pause of the machine is taken for a death.
+    let dead = Duration::from_secs(3);
+    let pair = Pair::start_by("beat dead=3s");
+    let mut claims = pair.report(1).unwrap()["groups"][0]["claim"].as_u64().unwrap();
     // Also where the cable is back at the moment at which each node begins to take the other one for dead.
-    for pause in [2000, 1050, 1000, 960].map(Duration::from_millis) {
+    for pause in [dead * 2, dead + dead / 30, dead, dead - dead / 30] {
         pair.network.set_carrier(1, false);
         std::thread::sleep(pause);
         pair.network.set_carrier(1, true);

@@ -8,8 +8,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener};
 use evenkeel_e2e::nginx::Nginx;
 use evenkeel_e2e::place::free;
 
-/// Checks that notice within a second, so that no scenario waits for the defaults.
-pub(crate) const QUICK_CHECK: &str = "check GET /check every=200ms timeout=400ms rise=1 fall=2";
+/// Checks that notice a death within a second, so that no scenario waits for the defaults; a machine that stands still for a
+/// moment is none.
+pub(crate) const QUICK_CHECK: &str = "check GET /check every=200ms timeout=2s rise=1 fall=2";
 
 /// A listener whose requests all go to the pool `shop`, which has these lines and servers.
 pub(crate) fn shop(at: SocketAddr, lines: &str, servers: &[(&str, SocketAddr)]) -> String {

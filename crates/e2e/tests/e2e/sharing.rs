@@ -148,6 +148,9 @@ fn an_order_on_one_node_holds_on_both_and_so_does_its_lifting() {
 fn a_session_that_began_on_one_node_is_read_by_the_other() {
     let servers = servers();
     let mut twins = Twins::start(|_| shop(&servers, "sticky cookie SRV\n    check every=200ms"));
+    for (node, server) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        await_for("a server to be up", PATIENCE, || (twins.server(node, server)?["state"] == "up").then_some(()));
+    }
     let ask = |node: usize, cookie: &str| {
         let field = if cookie.is_empty() { String::new() } else { format!("Cookie: {cookie}\r\n") };
         let answer = wire::ask(twins.at[node], "GET", "/", &field, b"").unwrap();
@@ -241,6 +244,11 @@ fn dns_answers_with_the_nodes_that_live_by_their_heartbeats() {
     let zones = twins.order(0, &["dns", "zones", "--json"]);
     assert!(zones.contains("heartbeats"), "{zones}");
     twins.order(1, &["ready", "--node"]);
+    answers(&twins, &[&one, &two]);
+    // Nor is it answered where it is drained as a server of that pool, whatever its heartbeats say.
+    twins.order(0, &["drain", "nodes/lb2"]);
+    answers(&twins, &[&one]);
+    twins.order(0, &["ready", "nodes/lb2"]);
     answers(&twins, &[&one, &two]);
     // The one that is asked: clients go to its peer.
     twins.order(0, &["drain", "--node"]);

@@ -53,7 +53,8 @@ impl Cluster {
             groups: groups.collect(),
             ..self.clone()
         };
-        moved == *next
+        // One behind the other as far as the shorter list goes.
+        self.groups.len() == next.groups.len() && moved == *next
     }
 
     /// Every service address of every group.

@@ -116,4 +116,12 @@ fn reading_has_a_bound() {
     assert_eq!(read_bounded(&path, 5).unwrap(), b"12345");
     assert_eq!(read_bounded(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     assert_eq!(read_bounded(&scratch.path("none"), 4).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(read_regular(&path, 5).unwrap(), b"12345");
+    let (pipe, link) = (scratch.path("pipe"), scratch.path("link"));
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+    for no_file in [&pipe, scratch.as_ref()] {
+        assert_eq!(read_regular(no_file, 5).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+    assert!(read_regular(&link, 5).is_err());
 }

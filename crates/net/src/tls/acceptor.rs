@@ -100,15 +100,10 @@ impl Acceptor {
     }
 
     /// Whether a client that asked for `name` shall come again by the name of `host`: it was shown a certificate that does
-    /// not stand for that host, and would be shown another one.
+    /// not stand for that host, and would be shown one that does.
     pub fn stands_apart(&self, name: &str, host: &str) -> bool {
-        if name == host {
-            return false;
-        }
-        match (self.certificates.choose(Some(name)), self.certificates.choose(Some(host))) {
-            (Some(shown), Some(fitting)) => !Arc::ptr_eq(shown, fitting) && !shown.facts().names.cover(host),
-            _ => false,
-        }
+        let stands_for_it = |name| self.certificates.choose(Some(name)).is_some_and(|it| it.facts().names.cover(host));
+        name != host && !stands_for_it(name) && stands_for_it(host)
     }
 
     /// What it presents.

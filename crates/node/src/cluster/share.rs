@@ -72,6 +72,8 @@ pub struct Link {
     pub received: u64,
     /// The digest of the configuration that it runs.
     pub config: Option<[u8; 8]>,
+    /// How many lines there are: a new one may stand before the old one is given up.
+    lines: u32,
 }
 
 /// The channels by the names of nodes, for whoever wants to look.
@@ -264,15 +266,23 @@ async fn connect(to: SocketAddr, from: IpAddr) -> io::Result<TcpStream> {
 async fn speak(common: &Common, name: &Arc<str>, line: line::Line) {
     common.board.with(name, |link| {
         (link.since, link.trouble) = (Some(clock::now()), None);
+        link.lines = link.lines.saturating_add(1);
     });
     tracing::info!("sessions, orders and token keys are shared with node {name}");
     let why = news::exchange(common, name, line).await;
-    // If nobody takes it, the process has ended.
-    let _ = common.events.send(Event::Shared(Box::new(Heard::Over(Arc::clone(name))))).await;
+    let mut is_last = false;
     common.board.with(name, |link| {
-        (link.since, link.trouble, link.config) = (None, Some(why.clone()), None);
+        link.lines = link.lines.saturating_sub(1);
+        is_last = link.lines == 0;
+        if is_last {
+            (link.since, link.trouble, link.config) = (None, Some(why.clone()), None);
+        }
     });
-    tracing::warn!("nothing is shared with node {name} any more, each goes on with what it knows: {why}");
+    if is_last {
+        // If nobody takes it, the process has ended.
+        let _ = common.events.send(Event::Shared(Box::new(Heard::Over(Arc::clone(name))))).await;
+        tracing::warn!("nothing is shared with node {name} any more, each goes on with what it knows: {why}");
+    }
 }
 
 impl Common {

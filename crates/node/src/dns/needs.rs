@@ -14,12 +14,18 @@ type Named<'a> = (&'a str, bool);
 /// The pools of which one must have a server left, where a name of `config` does not say which.
 pub(super) fn of(config: &Config, (name, has_wildcard): Named<'_>) -> Vec<PoolName> {
     let hosts = hosts(config, name, has_wildcard);
-    let sites = || config.listeners.iter().flat_map(|listener| hosts.iter().filter_map(|host| site(listener, host)));
-    let steps: [&dyn Fn() -> Vec<PoolName>; 4] = [
+    let sites = |is_named: bool| {
+        let all = config.listeners.iter().flat_map(|listener| hosts.iter().filter_map(|host| site(listener, host)));
+        all.filter(move |(site, _)| site.hosts.is_empty() != is_named)
+    };
+    let steps: [&dyn Fn() -> Vec<PoolName>; 6] = [
         // What the first page of the site comes from is what the site is.
-        &|| distinct(sites().filter_map(|(site, host)| first_page(site, host))),
+        &|| distinct(sites(true).filter_map(|(site, host)| first_page(site, host))),
         // A first page of our own, such as a redirection, says nothing.
-        &|| distinct(sites().flat_map(|(site, _)| pools(site))),
+        &|| distinct(sites(true).flat_map(|(site, _)| pools(site))),
+        // What serves any host serves this one, too: where no site is for it, it is the one.
+        &|| distinct(sites(false).filter_map(|(site, host)| first_page(site, host))),
+        &|| distinct(sites(false).flat_map(|(site, _)| pools(site))),
         &|| {
             distinct(
                 config.listeners.iter().flat_map(|listener| hosts.iter().filter_map(|host| passage(listener, host))),
@@ -136,6 +142,18 @@ mod tests {
                 format!("{shop}{others}"),
                 ("shop.example.com", false),
                 "shop",
+            ),
+            (
+                "what serves any host is not the site, where one is for the name",
+                format!("{shop}http 127.0.0.1:8081 {{\n    route * to=mail\n}}\n"),
+                ("shop.example.com", false),
+                "shop",
+            ),
+            (
+                "and is it where none is",
+                "http 127.0.0.1:8081 {\n    route * to=mail\n}\n".to_owned(),
+                ("shop.example.com", false),
+                "mail",
             ),
             ("each name has its own", format!("{shop}{others}"), ("BLOG.example.com", false), "blog"),
             ("a redirection to TLS says nothing", first.to_owned(), ("shop.example.com", false), "shop"),

@@ -46,8 +46,13 @@ pub(crate) struct Merged {
 }
 
 impl Intents {
+    /// None yet; `me` is this node's id where orders are shared.
+    pub(crate) fn shared_as(me: Option<u32>) -> Self {
+        Self { me: me.unwrap_or_default(), ..Self::default() }
+    }
+
     /// From now on orders are shared under this id.
-    pub(crate) fn join(&mut self, me: u32) {
+    pub(super) fn join(&mut self, me: u32) {
         self.me = me;
         // Those that were ordered before there was a cluster are as old as they are.
         for intent in self.servers.values_mut().filter(|intent| intent.stamp == Stamp::default()) {
@@ -158,9 +163,7 @@ mod tests {
     }
 
     fn node(me: u32) -> Intents {
-        let mut intents = Intents::default();
-        intents.join(me);
-        intents
+        Intents::shared_as(Some(me))
     }
 
     fn order(intents: &mut Intents, config: &Config, standing: Standing, at: u64) {
@@ -221,10 +224,8 @@ mod tests {
         share(&mut one, &mut two, &config);
         let kept = one.to_json();
         order(&mut two, &config, Standing::Ready, 150);
-        let mut one = Intents::from_json(&kept).unwrap();
-        one.join(1);
-        let mut two = Intents::from_json(&two.to_json()).unwrap();
-        two.join(2);
+        let mut one = Intents::of_kept(&kept, Some(1)).unwrap();
+        let mut two = Intents::of_kept(&two.to_json(), Some(2)).unwrap();
         share(&mut one, &mut two, &config);
         assert_eq!((words(&one), words(&two)), (None, None));
     }
@@ -242,6 +243,18 @@ mod tests {
         two.adopt(&new);
         share(&mut one, &mut two, &new);
         assert_eq!((words(&one), words(&two)), (None, None));
+    }
+
+    #[test]
+    fn what_a_new_file_lifts_at_a_start_does_not_come_back_from_the_other_node() {
+        let (old, new) = (config(A), config(" server a 10.0.0.1:80 maint\n"));
+        let (mut one, mut two) = (node(1), node(2));
+        order(&mut one, &old, Standing::Drain, 100);
+        share(&mut one, &mut two, &old);
+        let mut one = Intents::of_kept(&one.to_json(), Some(1)).unwrap();
+        assert_eq!(one.adopt(&new).len(), 1);
+        one.merge(&two.told(), "lb2", &new);
+        assert_eq!(words(&one), None);
     }
 
     #[test]

@@ -236,10 +236,8 @@ async fn assemble(
 
     let resolver = Rc::new(Resolver::new(&config.process.resolvers));
     let answers = names::first_answers(&resolver, names::hosts_of(&config), names::FIRST_PATIENCE).await;
-    let (keeper, mut intents) = keeper(&ready.state, &config, &answers);
-    if let Some(cluster) = &ready.cluster {
-        intents.join(cluster.id());
-    }
+    let me = ready.cluster.as_ref().map(|cluster| cluster.id());
+    let (keeper, intents) = keeper((&ready.state, me), &config, &answers);
     let mut lookups = Lookups::new(Rc::clone(&resolver), events.clone());
     lookups.follow(&keeper.hosts(), &answers);
     let mut probes = Probes::new(events.clone(), rng());
@@ -367,7 +365,11 @@ fn first_running(
 }
 
 /// The keeper, with what the last process knew and what the first look-ups gave.
-fn keeper(state: &State, config: &Config, answers: &BTreeMap<String, Answer>) -> (Keeper, Intents) {
+fn keeper(
+    (state, me): (&State, Option<u32>),
+    config: &Config,
+    answers: &BTreeMap<String, Answer>,
+) -> (Keeper, Intents) {
     let now = clock::now();
     let mut keeper = Keeper::new(state.verdicts().aged(clock::unix_now()));
     keeper.adopt(config, now);
@@ -376,13 +378,13 @@ fn keeper(state: &State, config: &Config, answers: &BTreeMap<String, Answer>) ->
             noted.log();
         }
     }
-    let intents = intents(state, config, &mut keeper);
+    let intents = intents((state, me), config, &mut keeper);
     (keeper, intents)
 }
 
-/// What operators ordered of the last process, as far as it still holds.
-fn intents(state: &State, config: &Config, keeper: &mut Keeper) -> Intents {
-    let mut intents = state.intents();
+/// What operators ordered of the last process, as far as it still holds. `me` is this node in its cluster.
+fn intents((state, me): (&State, Option<u32>), config: &Config, keeper: &mut Keeper) -> Intents {
+    let mut intents = state.intents(me);
     let mut lifted = intents.adopt(config);
     lifted.extend(intents.expire(clock::unix_now()));
     for gone in &lifted {

@@ -10,6 +10,8 @@ use evenkeel_model::config::{Cluster, ClusterNode, Config, Host, Pool, ResourceK
 use evenkeel_model::{ServerId, State};
 use tokio::sync::oneshot;
 
+use evenkeel_proxy::ServerView;
+
 use super::{OtherView, Supervisor, Turn};
 use crate::cluster::{Held, Link, Report, Told};
 use crate::dns::{peer_pools, serving};
@@ -243,7 +245,7 @@ impl Supervisor {
         if let Some(me) = me.filter(|_| self.dns.is_aside()) {
             *me = Some(State::Draining);
         }
-        nodes_as_servers(&self.running.config, cluster, &held)
+        nodes_as_servers((&self.running.config, &self.running.views), cluster, &held)
     }
 
     /// Tells the others which configuration runs here, after it has changed.
@@ -301,7 +303,11 @@ fn score(config: &Config, state: impl Fn(&ServerId) -> Option<State>) -> u8 {
 }
 
 /// A server is a node where it bears the node's name, or has one of its addresses.
-fn nodes_as_servers(config: &Config, cluster: &Cluster, held: &Held) -> HashMap<ServerId, State> {
+fn nodes_as_servers(
+    (config, views): (&Config, &HashMap<ServerId, ServerView>),
+    cluster: &Cluster,
+    held: &Held,
+) -> HashMap<ServerId, State> {
     let is_of = |server: &Server, node: &ClusterNode| {
         let is_there = matches!(&server.addr.host, Host::Ip(addr) if node.addrs.contains(addr));
         server.name.as_str() == &*node.name || is_there
@@ -312,9 +318,12 @@ fn nodes_as_servers(config: &Config, cluster: &Cluster, held: &Held) -> HashMap<
         for server in &pool.servers {
             let node = cluster.nodes.iter().position(|node| is_of(server, node));
             let Some(state) = node.and_then(|node| *held.get(node)?) else { continue };
+            let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
             // What the file or an operator says of the server itself comes first.
-            if server.standing == Standing::Ready {
-                known.insert(ServerId { pool: pool.name.clone(), server: server.name.clone() }, state);
+            let is_ordered =
+                views.get(&id).is_some_and(|view| matches!(view.state, State::Draining | State::Maintenance));
+            if !is_ordered {
+                known.insert(id, state);
             }
         }
     }

@@ -158,7 +158,7 @@ impl Supervisor {
         if self.running.keys.are_of(&self.own_secrets) {
             return;
         }
-        match self.running.keys.next(&self.running.config, &self.own_secrets) {
+        match self.running.keys.with_own(&self.running.config, &self.own_secrets) {
             Ok(keys) => self.running.keys = keys,
             Err(missing) => {
                 let causes: Vec<&str> = missing.iter().map(|key| key.cause.as_str()).collect();

@@ -338,13 +338,14 @@ impl Client {
             && !self.worker.shared.is_leaving(self.stream.own_addr())
             && self.requests < self.limits.requests
             && self.opened.elapsed() < self.timeouts.life
-            && self.is_listened_to()
+            && self.is_kept()
     }
 
-    /// Whether the connection's listener is still configured.
-    fn is_listened_to(&self) -> bool {
+    /// Whether the connection's listener would keep it.
+    fn is_kept(&self) -> bool {
         self.worker.snapshot().is_some_and(|snapshot| {
-            snapshot.generation() == self.place.0 || snapshot.listener_place(&self.listener).is_some()
+            let tls = self.stream.tls().map(|tls| &**tls);
+            snapshot.generation() == self.place.0 || snapshot.keeps(&self.listener, tls)
         })
     }
 

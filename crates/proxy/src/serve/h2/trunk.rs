@@ -133,7 +133,7 @@ impl Trunk {
             && !self.worker.shared.is_leaving(self.own)
             && !self.is_worn()
             && self.opened.elapsed() < self.timeouts.get().life
-            && self.worker.snapshot().is_some_and(|snapshot| snapshot.listener_place(&self.listener).is_some())
+            && self.worker.snapshot().is_some_and(|snapshot| snapshot.keeps(&self.listener, self.tls.as_deref()))
     }
 
     /// Whether as many streams are served as may be at one time. The library lets no more in; but a stream that its
