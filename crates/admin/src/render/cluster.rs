@@ -87,52 +87,8 @@ pub(crate) fn concerns(report: &ClusterReport) -> Vec<String> {
     }
     concerns.extend(report.troubles.iter().map(|trouble| plain(trouble)));
     for node in &report.nodes {
-        let name = plain(&node.name);
-        match node.state.as_str() {
-            "never" => concerns.push(format!("{name} was never heard: is it running, and does UDP reach this node?")),
-            "late" => concerns.push(format!("{name} is late")),
-            "dead" => concerns.push(format!("{name} is silent")),
-            _ => {}
-        }
-        if node.state == "up" && !node.hears_us {
-            concerns.push(format!("{name} does not hear this node: look at the way from here to there"));
-        }
-        for other in node.deaf_to.iter().filter(|other| is_heard(report, other)) {
-            concerns.push(format!(
-                "{name} does not hear {}, which this node hears: look at the way between them",
-                plain(other)
-            ));
-        }
-        if matches!(node.state.as_str(), "up" | "late") {
-            let silent = node.paths.iter().enumerate().filter(|(_, path)| path.silent && path.trouble.is_none());
-            concerns.extend(silent.map(|(number, path)| {
-                let address = path.address.as_deref().map(|it| format!(", from {}", plain(it))).unwrap_or_default();
-                format!("nothing comes from {name} over path {}{address}: look at that network", number + 1)
-            }));
-        }
-        if node.other_config {
-            concerns.push(format!("{name} has another `cluster` block: make them the same"));
-        }
-        if node.other_file {
-            concerns.push(format!("{name} runs another configuration than this node"));
-        }
-        if let Some(why) = node.share_trouble.as_deref().filter(|_| node.state == "up") {
-            concerns.push(format!(
-                "sessions, orders and token keys are not shared with {name}, each node goes on with its own: {}",
-                plain(why)
-            ));
-        }
-        for other in node.sees_otherwise.iter().take(SHOWN) {
-            let OtherViewReport { server, state, text, here } = other;
-            let (server, text) = (plain(server), plain(text));
-            concerns.push(format!("{name} holds {server} for {state}, this node for {here}: {text}"));
-        }
-        if let Some(more) = node.sees_otherwise.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            concerns.push(format!("{name} holds {more} more servers for something else than this node"));
-        }
-        for trouble in node.paths.iter().filter_map(|path| path.trouble.as_deref()) {
-            concerns.push(format!("{name}: {}", plain(trouble)));
-        }
+        hearing_concerns(&mut concerns, report, node);
+        sharing_concerns(&mut concerns, node);
     }
     for group in &report.groups {
         let name = plain(&group.name);
@@ -148,6 +104,61 @@ pub(crate) fn concerns(report: &ClusterReport) -> Vec<String> {
         }
     }
     concerns
+}
+
+/// How a node is heard, and whom it hears.
+fn hearing_concerns(concerns: &mut Vec<String>, report: &ClusterReport, node: &NodeReport) {
+    let name = plain(&node.name);
+    match node.state.as_str() {
+        "never" => concerns.push(format!("{name} was never heard: is it running, and does UDP reach this node?")),
+        "late" => concerns.push(format!("{name} is late")),
+        "dead" => concerns.push(format!("{name} is silent")),
+        _ => {}
+    }
+    if node.state == "up" && !node.hears_us {
+        concerns.push(format!("{name} does not hear this node: look at the way from here to there"));
+    }
+    for other in node.deaf_to.iter().filter(|other| is_heard(report, other)) {
+        concerns.push(format!(
+            "{name} does not hear {}, which this node hears: look at the way between them",
+            plain(other)
+        ));
+    }
+    if matches!(node.state.as_str(), "up" | "late") {
+        let silent = node.paths.iter().enumerate().filter(|(_, path)| path.silent && path.trouble.is_none());
+        concerns.extend(silent.map(|(number, path)| {
+            let address = path.address.as_deref().map(|it| format!(", from {}", plain(it))).unwrap_or_default();
+            format!("nothing comes from {name} over path {}{address}: look at that network", number + 1)
+        }));
+    }
+}
+
+/// What a node has or sees otherwise.
+fn sharing_concerns(concerns: &mut Vec<String>, node: &NodeReport) {
+    let name = plain(&node.name);
+    if node.other_config {
+        concerns.push(format!("{name} has another `cluster` block: make them the same"));
+    }
+    if node.other_file {
+        concerns.push(format!("{name} runs another configuration than this node"));
+    }
+    if let Some(why) = node.share_trouble.as_deref().filter(|_| node.state == "up") {
+        concerns.push(format!(
+            "sessions, orders and token keys are not shared with {name}, each node goes on with its own: {}",
+            plain(why)
+        ));
+    }
+    for other in node.sees_otherwise.iter().take(SHOWN) {
+        let OtherViewReport { server, state, text, here } = other;
+        let (server, text) = (plain(server), plain(text));
+        concerns.push(format!("{name} holds {server} for {state}, this node for {here}: {text}"));
+    }
+    if let Some(more) = node.sees_otherwise.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        concerns.push(format!("{name} holds {more} more servers for something else than this node"));
+    }
+    for trouble in node.paths.iter().filter_map(|path| path.trouble.as_deref()) {
+        concerns.push(format!("{name}: {}", plain(trouble)));
+    }
 }
 
 #[cfg(test)]
