@@ -20,6 +20,7 @@ use evenkeel_net::tls::{
 };
 
 use crate::origin::words;
+use crate::acme::binding_key;
 
 pub(crate) use judge::doubts;
 pub use judge::problems;
@@ -277,6 +278,12 @@ impl Tls {
         let speaks_http = listener.tcp.is_none();
         if found.is_empty() {
             Ok(Door { speaks_http, certificates, sources, min: tls.min, clients })
+        for acme in &tls.acme {
+            let Some(Err(cause)) = acme.binding.as_ref().map(binding_key) else { continue };
+            let stand_in = CertificateSource::StandIn { hosts: acme.hosts.clone() };
+            let index = tls.certificates.iter().position(|source| *source == stand_in).unwrap_or_default();
+            found.push(loaded.certificate_unusable(&listener.name, index, &cause));
+        }
         } else {
             Err(found)
         }

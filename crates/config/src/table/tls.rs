@@ -90,6 +90,27 @@ pub(super) static ROWS: &[Directive] = &[
         ..ROW
     },
     Directive {
+    Directive {
+        name: "eab",
+        within: &[Context::Acme],
+        args: &[one("ID", Kind::Text)],
+        otherwise: "none",
+        doc: "The account that you have with the authority, for one that takes no strangers (external account binding).",
+        more: "ID is what the authority calls the account's key, and `key` says where that is. It is needed once for each account that is made: the \
+               authority binds ours to yours.",
+        example: "acme ops@example.com directory=https://ca.example.com/acme/eab eab=kid-1 key=file:/etc/evenkeel/eab.key",
+        ..ROW
+    },
+    Directive {
+        name: "key",
+        within: &[Context::Acme],
+        args: &[one("SECRET", Kind::Secret)],
+        otherwise: "none",
+        doc: "Where the key of `eab` is kept, in base64url as the authority gave it.",
+        more: "A file has to have mode 0600.",
+        example: "acme ops@example.com directory=https://ca.example.com/acme/eab eab=kid-1 key=file:/etc/evenkeel/eab.key",
+        ..ROW
+    },
         name: "challenge",
         within: &[Context::Acme],
         args: &[one("HOW", Kind::Choice(&["http", "alpn", "dns"]))],

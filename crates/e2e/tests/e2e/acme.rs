@@ -346,3 +346,38 @@ fn a_certificate_is_renewed_when_the_authority_says_so() {
     assert!(job["next_try_in_s"].as_u64() > Some(1800), "{job}");
     assert_eq!(serial(&shown(places.https, HOST)), serial(&second));
 }
+
+#[test]
+fn an_authority_that_takes_no_strangers_is_shown_whose_account_it_is() {
+    const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    let (scratch, places) = (Scratch::new("acme-bound"), Places::new());
+    let manner = Manner { bound: Some(("kid-1".to_owned(), KEY.to_owned())), ..places.manner() };
+    let authority = Authority::start(&scratch, &manner);
+    let key = |name: &str, text: &str| {
+        let path = scratch.write(name, text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path.display().to_string()
+    };
+    let (good, other, none) = (key("good", KEY), key("other", &KEY.to_lowercase()), key("none", "pass word"));
+    let config = |more: &str| places.config(&scratch, HOST, &order_of(&authority.directory(), authority.ca(), more));
+    // A stranger, and one with the key of somebody else.
+    let balancer = Balancer::start(&config(""));
+    let error = |balancer: &Balancer| {
+        let failed =
+            await_for("the order to fail", LONG, || Some(job(balancer)).filter(|it| it["failures"].as_u64() > Some(0)));
+        failed["last_error"].as_str().unwrap_or_default().to_owned()
+    };
+    let told = error(&balancer);
+    assert!(told.contains("externalAccountRequired"), "{told}");
+    assert!(balancer.reload(&config(&format!("eab=kid-1 key=file:{other}"))).status.success());
+    let told = error(&balancer);
+    assert!(told.contains("authority says"), "{told}");
+    // What is no key is refused where it is written, and nothing changes.
+    let refused = balancer.reload(&config(&format!("eab=kid-1 key=file:{none}")));
+    let told = text(&refused);
+    assert!(!refused.status.success() && told.contains("E434") && told.contains("base64url"), "{told}");
+    assert!(!told.contains("pass word"), "{told}");
+    let reloaded = balancer.reload(&config(&format!("eab=kid-1 key=file:{good}")));
+    assert!(reloaded.status.success(), "{}", text(&reloaded));
+    await_issued(places.https, "a certificate by an account that is bound");
+}

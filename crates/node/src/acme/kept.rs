@@ -43,9 +43,10 @@ fn file<'a>(kind: &str, words: impl Iterator<Item = &'a str>) -> String {
     format!("{kind}{hash:016x}{ENDING}")
 }
 
-/// One for each authority and person.
+/// One for each authority and person, and the account with the authority that it is bound to.
 fn account_file(key: &Key) -> String {
-    file(ACCOUNT, [key.directory.as_str(), &key.mail].into_iter())
+    let bound = key.binding.as_ref().map(|binding| binding.id.as_str());
+    file(ACCOUNT, [key.directory.as_str(), &key.mail].into_iter().chain(bound))
 }
 
 /// One for each authority and set of hosts, in whatever order they are written.
@@ -124,6 +125,7 @@ mod tests {
             directory: "https://ca.example/dir".to_owned(),
             ca: None,
             challenge: AcmeChallenge::Http,
+            binding: None,
         }
     }
 

@@ -7,6 +7,7 @@
 mod board;
 mod client;
 mod job;
+mod bound;
 mod kept;
 mod order;
 mod plan;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use evenkeel_dns::answer::Texts;
 use evenkeel_model::ListenerName;
-use evenkeel_model::config::{AcmeChallenge, Config};
+use evenkeel_model::config::{AccountBinding, AcmeChallenge, Config};
 use evenkeel_net::clock;
 use evenkeel_net::resolve::Resolver;
 use evenkeel_proxy::Shared;
@@ -38,6 +39,8 @@ use order::Orders;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     listener: ListenerName,
+pub(crate) use bound::key as binding_key;
+
     hosts: Vec<String>,
     mail: String,
     directory: String,
@@ -47,6 +50,7 @@ pub(crate) struct Key {
 
 /// How a job stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    binding: Option<AccountBinding>,
 pub struct AcmeStatus {
     /// The listener.
     pub listener: String,
@@ -194,3 +198,4 @@ fn keys(config: &Config) -> BTreeSet<Key> {
     }
     keys
 }
+                binding: acme.binding.clone(),

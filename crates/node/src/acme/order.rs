@@ -17,7 +17,7 @@ use super::board::Board;
 use super::client::Asking;
 use super::kept::{self, Papers};
 use super::plan::{Failure, Window};
-use super::{Key, client};
+use super::{Key, bound, client};
 use crate::state::State;
 
 /// How long the authority may take to look, and to sign.
@@ -131,7 +131,8 @@ impl Orders {
         let contact = format!("mailto:{}", self.key.mail);
         let new =
             NewAccount { contact: &[contact.as_str()], terms_of_service_agreed: true, only_return_existing: false };
-        let created = builder.create(&new, self.key.directory.clone(), None).await;
+        let binding = self.key.binding.as_ref().map(bound::key).transpose()?;
+        let created = builder.create(&new, self.key.directory.clone(), binding.as_ref()).await;
         let (account, credentials) = created.map_err(|error| words(&error))?;
         let bytes = serde_json::to_vec(&credentials).map_err(|error| error.to_string())?;
         if !kept::keep_account(&self.state, &self.key, &bytes) {
