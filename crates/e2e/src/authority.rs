@@ -114,6 +114,11 @@ impl Authority {
         &self.ca
     }
 
+    /// How many certificates it has given.
+    pub fn given(&self) -> usize {
+        self.log().matches("Issued certificate serial").count()
+    }
+
     /// What it wrote.
     pub fn log(&self) -> String {
         self.process.output()

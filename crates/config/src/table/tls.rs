@@ -64,7 +64,8 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "Has an authority make a certificate for the block's hosts, and renews it (ACME).",
         more: "It is ordered when the program starts, and renewed when the authority says so or after two thirds of its life. Account, key and \
                certificate are kept in the `state` directory. Until the first one is there, clients get one that the program made itself; whatever \
-               fails later, the last one stays in use. The authority may write to MAIL, and with this word you agree to its terms.",
+               fails later, the last one stays in use. In a cluster one node orders, and all get it. The authority may write to MAIL, and with this \
+               word you agree to its terms.",
         example: "acme ops@example.com",
         ..ROW
     },
@@ -90,7 +91,6 @@ pub(super) static ROWS: &[Directive] = &[
         ..ROW
     },
     Directive {
-    Directive {
         name: "eab",
         within: &[Context::Acme],
         args: &[one("ID", Kind::Text)],
@@ -111,6 +111,7 @@ pub(super) static ROWS: &[Directive] = &[
         example: "acme ops@example.com directory=https://ca.example.com/acme/eab eab=kid-1 key=file:/etc/evenkeel/eab.key",
         ..ROW
     },
+    Directive {
         name: "challenge",
         within: &[Context::Acme],
         args: &[one("HOW", Kind::Choice(&["http", "alpn", "dns"]))],

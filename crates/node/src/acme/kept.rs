@@ -77,9 +77,13 @@ pub(super) fn papers(state: &State, key: &Key) -> Option<(Papers, Arc<Certificat
     is_for(key, &found.1).then_some(found)
 }
 
-/// Keeps a certificate. Says whether that was done.
-pub(super) fn keep_papers(state: &State, key: &Key, papers: &Papers) -> bool {
-    serde_json::to_vec(papers).is_ok_and(|bytes| state.write(&certificate_file(key), &bytes))
+/// Keeps a certificate.
+///
+/// # Errors
+/// In a sentence; the file is what it was then.
+pub(super) fn keep_papers(state: &State, key: &Key, papers: &Papers) -> Result<(), String> {
+    let bytes = serde_json::to_vec(papers).map_err(|error| error.to_string())?;
+    state.replace(&certificate_file(key), &bytes)
 }
 
 /// What is best shown until a job has its own: of all that is kept and not over, the one for most of its hosts.
@@ -147,7 +151,7 @@ mod tests {
         let (key, other) = (key(&["a.example", "b.example"]), key(&["b.example", "a.example"]));
         assert!(papers(&state, &key).is_none() && account(&state, &key).is_none());
         let kept = papers_for(&["a.example", "b.example"]);
-        assert!(keep_papers(&state, &key, &kept) && keep_account(&state, &key, b"{}"));
+        assert!(keep_papers(&state, &key, &kept).is_ok() && keep_account(&state, &key, b"{}"));
         assert_eq!(papers(&state, &key).unwrap().0, kept);
         assert_eq!(papers(&state, &other).unwrap().0, kept, "the order of hosts means nothing");
         assert_eq!(account(&state, &key).as_deref(), Some(&b"{}"[..]));
@@ -165,10 +169,10 @@ mod tests {
         let state = state(&dir);
         let key = key(&["a.example"]);
         let kept = papers_for(&["b.example"]);
-        assert!(keep_papers(&state, &key, &kept));
+        keep_papers(&state, &key, &kept).unwrap();
         assert!(papers(&state, &key).is_none(), "for another host");
         let mixed = Papers { key: papers_for(&["a.example"]).key, ..papers_for(&["a.example"]) };
-        assert!(keep_papers(&state, &key, &mixed));
+        keep_papers(&state, &key, &mixed).unwrap();
         assert!(papers(&state, &key).is_none(), "the key is another's");
         for bytes in [&b""[..], b"{", b"{\"chain\":\"\",\"key\":\"\"}", &[0xff; 64]] {
             assert!(state.write(&certificate_file(&key), bytes));
@@ -184,7 +188,7 @@ mod tests {
         let wanted = key(&["a.example", "b.example", "c.example"]);
         assert!(next_best(&state, &wanted, 0).is_none());
         for hosts in [&["a.example"][..], &["a.example", "b.example"], &["x.example", "y.example"]] {
-            assert!(keep_papers(&state, &key(hosts), &papers_for(hosts)));
+            keep_papers(&state, &key(hosts), &papers_for(hosts)).unwrap();
         }
         let best = next_best(&state, &wanted, 0).unwrap();
         assert_eq!(best.facts().names.hosts, ["a.example", "b.example"]);
@@ -195,7 +199,8 @@ mod tests {
     #[test]
     fn without_a_directory_nothing_is_kept_and_that_is_said() {
         let key = key(&["a.example"]);
-        assert!(!keep_papers(&State::none(), &key, &papers_for(&["a.example"])));
+        let error = keep_papers(&State::none(), &key, &papers_for(&["a.example"])).unwrap_err();
+        assert!(error.contains("no state directory"), "{error}");
         assert!(next_best(&State::none(), &key, 0).is_none());
     }
 }

@@ -180,7 +180,7 @@ impl Orders {
                 Identifier::Dns(host) => host.clone(),
                 other => return Err(format!("the authority asks for {other:?}, which was not ordered")),
             };
-            let mut shown = authorization.challenge(kind.clone()).ok_or_else(|| {
+            let shown = authorization.challenge(kind.clone()).ok_or_else(|| {
                 let challenge = challenge.as_str();
                 format!("{directory} does not take `challenge={challenge}` for `{host}`; write another one")
             })?;
@@ -190,7 +190,17 @@ impl Orders {
                 AcmeChallenge::Alpn => self.board.present(&self.key, &host, proof.digest().as_ref()).await?,
                 AcmeChallenge::Dns => self.board.answer(&self.key, &host, &proof.dns_value()).await?,
             }
-            shown.set_ready().await.map_err(|error| words(&error))?;
+        }
+        self.board.show_everywhere().await;
+        // It was asked about all of them already, and is not again.
+        let mut all = order.authorizations();
+        while let Some(next) = all.next().await {
+            let mut authorization = next.map_err(|error| words(&error))?;
+            if authorization.status == AuthorizationStatus::Pending
+                && let Some(mut shown) = authorization.challenge(kind.clone())
+            {
+                shown.set_ready().await.map_err(|error| words(&error))?;
+            }
         }
         Ok(())
     }
