@@ -30,8 +30,8 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "A certificate to show to clients, in PEM, its chain behind it.",
         more: "`evenkeel check` says what is wrong with it: a key of another one, a name that it does not cover, a gap in its chain, the day on which \
                it expires. A reload takes up renewed files, and no connection notices. `self` is one that the program makes for the block's hosts \
-               itself, for trying out. In a `tcp` block TLS ends here: servers get what was within, and `sni=` of routes goes by the name of \
-               the handshake.",
+               itself, for trying out, and keeps over restarts. In a `tcp` block TLS ends here: servers get what was within, and `sni=` of routes \
+               goes by the name of the handshake.",
         example: "cert /etc/ssl/shop.pem key=/etc/ssl/private/shop.key",
         ..ROW
     },

@@ -25,18 +25,23 @@ pub(crate) struct Papers {
 }
 
 impl Papers {
+    /// Both in PEM.
+    pub(crate) fn new(chain: String, key: String) -> Self {
+        Self { chain, key }
+    }
+
     /// The certificate.
     ///
     /// # Errors
     /// In a sentence, where it cannot be used.
-    pub(super) fn certificate(&self) -> Result<Arc<Certificate>, String> {
+    pub(crate) fn certificate(&self) -> Result<Arc<Certificate>, String> {
         let read = Certificate::read(self.chain.as_bytes(), self.key.as_bytes(), None);
         read.map(Arc::new).map_err(|error| error.to_string())
     }
 }
 
 /// The name of a file (FNV-1a, 64 bits; Fowler, Noll, Vo). Files of other words would be other files.
-fn file<'a>(kind: &str, words: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn file_name<'a>(kind: &str, words: impl Iterator<Item = &'a str>) -> String {
     let bytes = words.flat_map(|word| word.bytes().chain([0]));
     let hash = bytes
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
@@ -46,14 +51,14 @@ fn file<'a>(kind: &str, words: impl Iterator<Item = &'a str>) -> String {
 /// One for each authority and person, and the account with the authority that it is bound to.
 fn account_file(key: &Key) -> String {
     let bound = key.binding.as_ref().map(|binding| binding.id.as_str());
-    file(ACCOUNT, [key.directory.as_str(), &key.mail].into_iter().chain(bound))
+    file_name(ACCOUNT, [key.directory.as_str(), &key.mail].into_iter().chain(bound))
 }
 
 /// One for each authority and set of hosts, in whatever order they are written.
 fn certificate_file(key: &Key) -> String {
     let mut hosts: Vec<&str> = key.hosts.iter().map(String::as_str).collect();
     hosts.sort_unstable();
-    file(CERTIFICATE, std::iter::once(key.directory.as_str()).chain(hosts))
+    file_name(CERTIFICATE, std::iter::once(key.directory.as_str()).chain(hosts))
 }
 
 /// The account with the authority.

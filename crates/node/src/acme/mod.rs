@@ -41,6 +41,7 @@ use order::Orders;
 
 pub(crate) use bound::key as binding_key;
 pub(crate) use fellows::Fellows;
+pub(crate) use kept::{Papers, file_name};
 
 /// What a job is about. Another one is another job.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

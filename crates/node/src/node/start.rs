@@ -118,7 +118,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     };
     let resources = {
         let (keys, logs) = (TokenKeys::default(), HashSet::new());
-        let tls = Tls::new(cluster.as_ref().map(|cluster| cluster.ticket_secret.as_slice()));
+        let tls = Tls::new(cluster.as_ref().map(|cluster| cluster.ticket_secret.as_slice())).keeping(state.clone());
         let known = Known { keys: &keys, logs: &logs, own_secrets: &own_secrets, admin: &admin, dns: &[], tls: &tls };
         prepare::gather(&config, &known, &loaded)?
     };
