@@ -157,13 +157,13 @@ fn the_name_of_the_handshake_chooses_the_route_and_servers_hear_of_it() {
 #[test]
 fn an_end_that_nobody_announced_is_none() {
     run(async {
-        let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let (told, mut heard) = tokio::sync::mpsc::channel(1);
         let origin = Origin::scripted(move |mut peer| {
             let told = told.clone();
             Box::pin(async move {
                 let mut all = Vec::new();
                 let end = peer.stream.read_to_end(&mut all).await.map_err(|error| error.kind());
-                told.send((all, end)).unwrap();
+                told.send((all, end)).await.unwrap();
             })
         })
         .await;
