@@ -109,6 +109,24 @@ impl Network {
         ip(&["-n", &self.space(host), "link", "set", "eth0", "address", mac]);
     }
 
+    /// The Ethernet address of its `eth0`.
+    pub fn mac(&self, host: u8) -> String {
+        let shown = ip(&["-n", &self.space(host), "-o", "link", "show", "dev", "eth0"]);
+        let mut words = shown.split_whitespace().skip_while(|word| *word != "link/ether");
+        words.nth(1).unwrap_or_default().to_owned()
+    }
+
+    /// Runs a script of Python on a machine until it ends.
+    ///
+    /// # Errors
+    /// What it says where it fails.
+    pub fn run_script(&self, host: u8, script: &str, arguments: &[&str]) -> Result<(), String> {
+        let space = self.space(host);
+        let run = ["netns", "exec", &space, "python3", "-c", script].into_iter().chain(arguments.iter().copied());
+        let run = Command::new("ip").args(run).output().map_err(|error| error.to_string())?;
+        if run.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&run.stderr).into_owned()) }
+    }
+
     /// Whether this Ethernet address is said to have that address, in a request or a reply of ARP that a machine hears
     /// within a time. Waits no longer.
     ///

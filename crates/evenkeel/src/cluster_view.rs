@@ -71,7 +71,9 @@ fn node(peer: &PeerView, status: &ClusterStatus) -> NodeReport {
         sessions_received: link.received,
         other_file: link.config.is_some_and(|config| config != status.config),
         sees_otherwise: status.other_views.get(&peer.name).into_iter().flatten().map(other_view).collect(),
-        paths: peer.paths.iter().map(path).collect(),
+        hears: peer.hears.iter().map(ToString::to_string).collect(),
+        deaf_to: peer.deaf_to.iter().map(ToString::to_string).collect(),
+        paths: paths(peer, status),
     }
 }
 
@@ -84,10 +86,23 @@ fn other_view(view: &OtherView) -> OtherViewReport {
     }
 }
 
+/// Every path that is configured, those as well on which nothing ever came.
+fn paths(peer: &PeerView, status: &ClusterStatus) -> Vec<PathReport> {
+    let addrs = status.addrs.get(&peer.name).map(Vec::as_slice).unwrap_or_default();
+    let mut seen = peer.paths.iter().map(path);
+    let known = addrs.iter().map(|addr| {
+        let silent = || PathReport { silent: true, ..PathReport::default() };
+        PathReport { address: Some(addr.to_string()), ..seen.next().unwrap_or_else(silent) }
+    });
+    known.collect()
+}
+
 fn path(path: &PathView) -> PathReport {
     PathReport {
+        address: None,
         age_ms: path.age.map(millis),
         loss: path.loss,
+        silent: path.is_silent,
         trouble: path.trouble.map(|trouble| trouble.to_string()),
     }
 }

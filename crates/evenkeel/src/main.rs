@@ -55,10 +55,7 @@ fn main() -> ExitCode {
         Command::Session(command) => session::session(&command),
         Command::Route(args) => remote::route(&args),
         Command::Cluster(command) => cluster::cluster(&command),
-        Command::AddressGuard => match evenkeel_node::cluster::run_address_guard() {
-            Ok(()) => Exit::Done,
-            Err(error) => output::fail(format_args!("the address guard: {error}")),
-        },
+        Command::AddressGuard => address_guard(),
         Command::Passwd(args) => passwd::passwd(&args),
         Command::Config(command) => config::config(&command),
         Command::Dns(command) => dns::dns(&command),
@@ -69,6 +66,15 @@ fn main() -> ExitCode {
         Command::Version => output::print(concat!("evenkeel ", env!("CARGO_PKG_VERSION"))),
     };
     exit.into()
+}
+
+fn address_guard() -> Exit {
+    // On the standard error of the process that it accompanies.
+    logging::start(args::LogLevel::Warn);
+    match evenkeel_node::cluster::run_address_guard() {
+        Ok(()) => Exit::Done,
+        Err(error) => output::fail(format_args!("the address guard: {error}")),
+    }
 }
 
 /// The command line. Called by the name of the script that it replaces, the program takes that script's words.

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
+use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 
 use crate::addresses::Device;
 
@@ -44,9 +44,9 @@ impl Announcer {
     /// # Errors
     /// Without `CAP_NET_RAW`, or where the device is gone; with what to do about it.
     pub fn open(device: &Device, mac: [u8; 6]) -> io::Result<Self> {
-        let protocol = i32::from(ETHERTYPE_ARP.to_be());
-        let socket =
-            Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(protocol))).map_err(|error| explain(&error))?;
+        // For no protocol yet (packet(7)): one that hears all devices already is bound to one of them only after the
+        // kernel has waited until nobody looks at it, for tens of milliseconds in the middle of a failover.
+        let socket = Socket::new(Domain::PACKET, Type::RAW, None).map_err(|error| explain(&error))?;
         socket.set_nonblocking(true)?;
         socket.bind(&link_address(device.index, ETHERTYPE_ARP)?)?;
         Ok(Self { socket, mac })

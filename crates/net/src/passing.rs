@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use evenkeel_model::caps;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use crate::addresses::Device;
 use crate::announce::link_address;
@@ -53,8 +53,8 @@ impl Passing {
     /// # Errors
     /// Without `CAP_NET_RAW`, or where the device is gone.
     pub fn open(device: &Device, own: [u8; 6], to: [u8; 6], addr: Ipv4Addr) -> io::Result<Self> {
-        let protocol = i32::from(ETHERTYPE_IP.to_be());
-        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(protocol)))?;
+        // For no protocol yet, as with announcements: the kernel would make us wait, and other devices be heard until then.
+        let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
         socket.set_nonblocking(true)?;
         turn_on(&socket, libc::PACKET_VNET_HDR)?;
         turn_on(&socket, libc::PACKET_IGNORE_OUTGOING)?;

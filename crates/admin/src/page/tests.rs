@@ -4,7 +4,7 @@ use super::*;
 use crate::report::{
     BalancedReport, ChosenReport, ClusterReport, ConfigDiff, ConfigText, DnsAnswerReport, DnsLiveReport, DnsReport,
     DnsViewReport, DrainReport, EventReport, GroupReport, HistoryEntry, IntentReport, ListenerReport, LiveReport,
-    LogLine, MoveReport, NodeReport, PathReport, PoolReport, RecordReport, RouteReport, ServerReport,
+    LogLine, MoveReport, NodeReport, OtherViewReport, PathReport, PoolReport, RecordReport, RouteReport, ServerReport,
     SessionListReport, SessionReport, SessionTableReport, SetReport, SheetReport, TextFile, ThenReport, TimelineRow,
     TrafficReport, ZoneReport, ZonefileReport,
 };
@@ -44,12 +44,15 @@ fn log(name: &str) -> LogFacts {
 
 fn cluster(name: &str) -> ClusterReport {
     let text = || name.to_owned();
-    let path = |trouble| PathReport { age_ms: Some(3), trouble, ..PathReport::default() };
+    let path = |trouble| PathReport { address: Some(text()), age_ms: Some(3), trouble, ..PathReport::default() };
     let node = |state: &str| NodeReport {
         name: text(),
         state: state.to_owned(),
         paths: vec![path(None), path(Some(text()))],
         other_config: true,
+        hears: vec![text()],
+        deaf_to: vec![format!("{name}2")],
+        sees_otherwise: vec![OtherViewReport { server: text(), state: text(), text: text(), here: text() }],
         share_trouble: (state == "up").then(text),
         shares: true,
         ..NodeReport::default()
@@ -60,6 +63,7 @@ fn cluster(name: &str) -> ClusterReport {
         owners: owners.iter().map(|_| text()).collect(),
         why: text(),
         next: Some(text()),
+        takeover: text(),
         moves: vec![MoveReport { age_s: 5, ownerless_ms: 12, why: text() }],
         ..GroupReport::default()
     };

@@ -68,7 +68,13 @@ pub struct NodeReport {
     /// Servers that it holds for something else than this node does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sees_otherwise: Vec<OtherViewReport>,
-    /// Its paths in written order, those on which anything ever came.
+    /// The other nodes that it hears, by its own word; none from one that is not heard itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hears: Vec<String>,
+    /// The other nodes that it does not hear, by its own word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deaf_to: Vec<String>,
+    /// Its paths in written order.
     pub paths: Vec<PathReport>,
 }
 
@@ -88,11 +94,17 @@ pub struct OtherViewReport {
 /// One path from another node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PathReport {
+    /// The other node's address on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// How long ago a heartbeat came, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<u64>,
     /// Percent of the latest heartbeats that did not come.
     pub loss: u32,
+    /// Whether nothing has come for the dead time.
+    #[serde(default)]
+    pub silent: bool,
     /// What is wrong with what comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,

@@ -226,9 +226,14 @@ impl Node {
         let since = duty.better.map_or(now, |(_, since)| since);
         let owned_for = now.saturating_sub(duty.since);
         if is_better {
-            // Who cannot serve at all goes at once; but not right after it came, or two nodes that both flap would pass
-            // the group to and fro.
-            let patience = if own.quality.is_usable { timing.dead * 2 } else { Duration::ZERO };
+            // Who has nothing left to serve with goes at once; but not right after it came, or two nodes that both flap
+            // would pass the group to and fro. Who does not reach the network waits to hear whether others still do: what
+            // died may be the router, and each node sees that at its own moment.
+            let patience = match own.quality {
+                quality if quality.is_usable => timing.dead * 2,
+                quality if quality.class > 0 => timing.dead,
+                _ => Duration::ZERO,
+            };
             let is_due = now.saturating_sub(since) >= patience && owned_for >= timing.dead * 3;
             return is_due.then(|| (best, Cause::Better(self.name(best.member))));
         }

@@ -345,3 +345,75 @@ fn packets_that_nobody_sealed_do_not_fill_the_log() {
     }
     assert_eq!(told, 1, "in twenty dead times");
 }
+
+#[test]
+fn a_router_that_dies_is_missed_by_each_node_at_its_own_moment_and_moves_nothing() {
+    let (mut first, mut second, mut now) = settled();
+    first.apply(now, Change::Reaches(false));
+    for _ in 0..8 {
+        now += DEAD / 20;
+        step(&mut first, &mut second, now, Outcome::Ok);
+    }
+    second.apply(now, Change::Reaches(false));
+    go_on(&mut first, &mut second, &mut now);
+    let view = first.view(now).groups.remove(0);
+    assert_eq!((view.role, view.epoch), (Role::Owner, 1));
+
+    // It was not the router, as it turns out.
+    second.apply(now, Change::Reaches(true));
+    go_on(&mut first, &mut second, &mut now);
+    assert_eq!(second.view(now).groups[0].role, Role::Owner);
+}
+
+#[test]
+fn each_node_says_whom_it_hears() {
+    let member = |name: &str| Member { name: name.into(), is_witness: false };
+    let timing = Timing { every: DEAD / 5, warn: DEAD / 2, dead: DEAD, init: DEAD * 2, lifetime: DEAD };
+    let keys = Keyring::new(vec![Key::derive(&[b'k'; 32]).unwrap()]).unwrap();
+    let made = |me: usize| {
+        let members = ["lb1", "lb2", "lb3"].map(member).to_vec();
+        let settings = Settings::new("edge", me, members, timing, Vec::new()).unwrap();
+        Node::new(settings, keys.clone(), BootId([me as u8 + 1; 16]), Duration::ZERO)
+    };
+    let mut nodes = [0, 1, 2].map(made);
+    let mut now = Duration::ZERO;
+    while now < DEAD * 6 {
+        now += DEAD / 20;
+        for from in 0..3 {
+            nodes[from].handle_timeout(now);
+            for beat in carry_out(&mut nodes[from], now).0 {
+                // What the second says does not come to the third, after a while in which it did.
+                let is_cut = |to: usize| from == 1 && to == 2 && now > DEAD * 3;
+                for to in (0..3).filter(|to| *to != from && !is_cut(*to)) {
+                    nodes[to].handle_packet(now, 0, &beat).unwrap();
+                }
+            }
+        }
+    }
+    let seen: Vec<_> = nodes[0].view(now).peers.into_iter().map(|peer| (peer.hears, peer.deaf_to)).collect();
+    let names = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect::<Vec<Arc<str>>>();
+    assert_eq!(seen, [(names(&["lb1", "lb3"]), names(&[])), (names(&["lb1"]), names(&["lb2"]))]);
+    assert_eq!(nodes[2].view(now).peers[1].hears, names(&[]), "of one that is not heard nothing is known");
+    assert!(nodes[0].view(now).peers[0].paths[1].is_silent && !nodes[0].view(now).peers[0].paths[0].is_silent);
+}
+
+#[test]
+fn groups_that_differ_do_not_move_between_their_nodes() {
+    let other = |timeout: Duration| Group {
+        name: "db".into(),
+        prefer: vec![0],
+        failback: None,
+        mode: Mode::Available,
+        resources: vec![Resource { name: "10.8.0.2".into(), is_address: true, timeout }],
+    };
+    let first = node_with(0, 1, &[b'k'; 32], vec![other(DEAD)]);
+    let second = node_with(1, 2, &[b'k'; 32], vec![other(DEAD * 2)]);
+    let (mut first, mut second, mut now) = settle(first, second);
+    assert!(first.view(now).peers[0].is_other_config);
+    for group in [0, 1] {
+        second.apply(now, Change::Takeover { group });
+    }
+    go_on(&mut first, &mut second, &mut now);
+    let roles = |node: &Node| node.view(now).groups.iter().map(|group| group.role).collect::<Vec<_>>();
+    assert_eq!((roles(&first), roles(&second)), (vec![Role::Idle, Role::Owner], vec![Role::Owner, Role::Idle]));
+}

@@ -35,6 +35,8 @@ pub struct PathView {
     pub age: Option<Duration>,
     /// Percent of the latest heartbeats that did not come.
     pub loss: u32,
+    /// Whether nothing has come for the dead time.
+    pub is_silent: bool,
     /// What is wrong with what comes.
     pub trouble: Option<PacketError>,
 }
@@ -62,7 +64,11 @@ pub struct PeerView {
     pub is_other_config: bool,
     /// Heartbeats of it that were too old to count.
     pub refused: u64,
-    /// Its paths, those first that were ever heard or troubled.
+    /// The other nodes that it hears, by its own word; none from one that is not heard itself.
+    pub hears: Vec<Arc<str>>,
+    /// Those that it does not.
+    pub deaf_to: Vec<Arc<str>>,
+    /// Its paths in written order, as many as there may be.
     pub paths: Vec<PathView>,
 }
 
@@ -139,23 +145,48 @@ impl Node {
             MoodState::Dead => Hearing::Dead,
             MoodState::Left => Hearing::Left,
         };
+        let dead = self.settings.timing.dead;
         let age = |at: Option<Duration>| at.map(|at| now.saturating_sub(at));
-        let paths = peer.paths.iter().filter(|path| path.heard_at.is_some() || path.trouble.is_some());
-        let path_view =
-            |path: &Path| PathView { age: age(path.heard_at), loss: path.window.loss(), trouble: path.trouble };
+        let path_view = |path: &Path| PathView {
+            age: age(path.heard_at),
+            loss: path.window.loss(),
+            is_silent: path.heard_at.is_none_or(|at| now.saturating_sub(at) > dead),
+            trouble: path.trouble,
+        };
+        let (hears, deaf_to) = self.hearing_of(now, member);
         Some(PeerView {
             name: self.name(member),
             hearing,
             age: age(peer.heard_at),
-            hears_us: peer.hears_us(now, self.settings.timing.dead),
+            hears_us: peer.hears_us(now, dead),
             phase: peer.beat.phase,
             score: peer.beat.score,
             reaches: peer.beat.reaches,
             is_aside: peer.beat.is_aside,
             is_other_config: peer.heard_at.is_some() && peer.beat.digest != self.settings.digest,
             refused: peer.refused,
-            paths: paths.map(path_view).collect(),
+            hears,
+            deaf_to,
+            paths: peer.paths.iter().map(path_view).collect(),
         })
+    }
+
+    /// Which other nodes a peer hears and which it does not, by its last heartbeat.
+    fn hearing_of(&self, now: Duration, member: usize) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
+        let peer = self.peers.get(member).and_then(Option::as_ref).filter(|_| self.is_heard(now, member));
+        let Some(peer) = peer else { return (Vec::new(), Vec::new()) };
+        let since = now.saturating_sub(peer.heard_at.unwrap_or(now));
+        let dead = self.settings.timing.dead;
+        let is_heard = |id: u32| {
+            let mut echoes = peer.beat.echoes.iter().filter(|echo| echo.peer == id);
+            echoes.any(|echo| echo.age + since <= dead)
+        };
+        let mut hearing = (Vec::new(), Vec::new());
+        for (other, id) in self.settings.ids.iter().enumerate().filter(|(other, _)| *other != member) {
+            let hears = if other == self.settings.me { peer.hears_us(now, dead) } else { is_heard(*id) };
+            if hears { &mut hearing.0 } else { &mut hearing.1 }.push(self.name(other));
+        }
+        hearing
     }
 
     /// What a takeover would do.

@@ -10,6 +10,11 @@ use super::owners::Owners;
 use super::stand::{Service, Stand};
 use super::system::{SERVICE, System};
 
+/// For how long the owner is listened to before its packets come again: some of those of each system.
+const RECORDED: Duration = Duration::from_secs(3);
+/// Between two starts of the standby.
+const RESTARTS: Duration = Duration::from_secs(1);
+
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -45,11 +50,17 @@ pub enum Fault {
     Reload,
     /// Four busy processes of low priority for each core, for 5 s.
     Starved,
+    /// The owner's machine dies, and what it had sent before is sent again and again for 10 s.
+    Replay,
+    /// The standby's processes are killed and started again, three times.
+    Restarts,
+    /// Both machines are switched off and on at the same moment.
+    BothStart,
 }
 
 impl Fault {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Order,
         Self::Stop,
         Self::Reload,
@@ -66,6 +77,9 @@ impl Fault {
         Self::DeafStandby,
         Self::DeafOwner,
         Self::Loss,
+        Self::Replay,
+        Self::Restarts,
+        Self::BothStart,
     ];
 
     /// Its name in the tables.
@@ -87,6 +101,9 @@ impl Fault {
             Self::ServiceDies => "the server behind the owner dies",
             Self::Reload => "the owner reloads",
             Self::Starved => "busy processes for 5 s",
+            Self::Replay => "the owner's machine dies, its packets come again for 10 s",
+            Self::Restarts => "the standby is killed and started three times",
+            Self::BothStart => "both machines are switched off and on",
         }
     }
 
@@ -103,12 +120,17 @@ impl Fault {
             Self::DeafStandby | Self::DeafOwner => (system.dead() * 4).max(Duration::from_secs(3)),
             Self::Loss => Duration::from_secs(20),
             Self::Starved => Duration::from_secs(5),
+            Self::Replay => Duration::from_secs(10),
+            Self::Restarts => RESTARTS * 3,
             _ => Duration::ZERO,
         }
     }
 
-    /// What has to be before it: only a split that is there can heal.
+    /// What has to be before it: only a split that is there can heal, and only what was heard can come again.
     pub(super) fn prepare(self, stand: &mut Stand, owners: &Owners) -> Result<(), String> {
+        if self == Self::Replay {
+            return stand.record(RECORDED);
+        }
         if self != Self::Heal {
             return Ok(());
         }
@@ -141,10 +163,19 @@ impl Fault {
                 stand.signal_all(1, Signal::STOP);
                 stand.signal_all(1, Signal::KILL);
             }
-            Self::PowerOff => {
-                stand.signal_all(1, Signal::STOP);
-                stand.network.cut(1, true);
-                stand.network.forget_addresses(1);
+            Self::PowerOff => power_off(stand),
+            Self::Replay => {
+                power_off(stand);
+                stand.replay(lasts);
+            }
+            Self::Restarts => (0..3).for_each(|_| {
+                stand.switch_off(2);
+                stand.switch_on(2);
+                std::thread::sleep(RESTARTS);
+            }),
+            Self::BothStart => {
+                (1..=2).for_each(|host| stand.switch_off(host));
+                (1..=2).for_each(|host| stand.switch_on(host));
             }
             Self::Carrier => stand.network.set_carrier(1, false),
             Self::Pause | Self::ShortPause => {
@@ -169,6 +200,12 @@ impl Fault {
             Self::Starved => starve(lasts),
         }
     }
+}
+
+fn power_off(stand: &Stand) {
+    stand.signal_all(1, Signal::STOP);
+    stand.network.cut(1, true);
+    stand.network.forget_addresses(1);
 }
 
 fn starve(lasts: Duration) {

@@ -25,6 +25,39 @@ use crate::process::Process;
 
 const CLIENT: u8 = 3;
 
+/// Writes down the datagrams and VRRP packets of a station, each with the time since the one before: `FILE MAC SECONDS`.
+const RECORDER: &str = "
+import socket, sys, time
+mac, end = bytes.fromhex(sys.argv[2].replace(':', '')), time.time() + int(sys.argv[3])
+heard = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+heard.bind(('eth0', 0x0800))
+frames, last = [], time.time()
+while time.time() < end:
+    heard.settimeout(max(end - time.time(), 0.01))
+    try:
+        frame = heard.recv(4096)
+    except TimeoutError:
+        break
+    if frame[6:12] == mac and frame[23] in (17, 112):
+        frames.append('%f %s' % (time.time() - last, frame.hex()))
+        last = time.time()
+if not frames:
+    sys.exit('nothing was heard of ' + sys.argv[2])
+open(sys.argv[1], 'w').write('\\n'.join(frames))
+";
+/// Sends what was written down, over and over: `FILE SECONDS`.
+const PLAYER: &str = "
+import socket, sys, time
+frames = [line.split() for line in open(sys.argv[1])]
+end = time.time() + int(sys.argv[2])
+said = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+said.bind(('eth0', 0))
+while time.time() < end:
+    for pause, frame in frames:
+        time.sleep(min(float(pause), max(end - time.time(), 0)))
+        said.send(bytes.fromhex(frame))
+";
+
 /// What stands behind the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
@@ -40,6 +73,8 @@ pub struct Stand {
     /// Which system.
     pub system: System,
     machines: Vec<Process>,
+    /// What our configuration says beside the cluster.
+    words: &'static str,
     servers: Vec<Server>,
     /// Their network.
     pub network: Network,
@@ -63,7 +98,7 @@ impl Stand {
         let servers =
             if needs_server { (1..=2).map(|host| Server::start(&network, host, port)).collect() } else { Vec::new() };
         let machines = (1..=2).map(|host| system.launch(&network, &scratch, host, words)).collect();
-        Self { system, machines, servers, network, scratch }
+        Self { system, machines, words, servers, network, scratch }
     }
 
     pub(super) fn client(&self) -> Client {
@@ -118,6 +153,40 @@ impl Stand {
 
     fn machine(&self, host: u8) -> &Process {
         &self.machines[usize::from(host) - 1]
+    }
+
+    /// Ends all of a machine's processes as the loss of its power would: no address of the system's outlives it.
+    pub fn switch_off(&mut self, host: u8) {
+        self.signal_all(host, Signal::STOP);
+        self.signal_all(host, Signal::KILL);
+        self.machines[usize::from(host) - 1].kill();
+        if self.network.has(host, SERVICE) {
+            self.network.take_address(host, &format!("{SERVICE}/24"));
+        }
+    }
+
+    /// Starts the system on a machine that was switched off.
+    pub fn switch_on(&mut self, host: u8) {
+        self.machines[usize::from(host) - 1] = self.system.launch(&self.network, &self.scratch, host, self.words);
+    }
+
+    /// Keeps what the owner says to the standby in that time.
+    ///
+    /// # Errors
+    /// Where nothing came.
+    pub fn record(&self, within: Duration) -> Result<(), String> {
+        let (tape, owner) = (self.tape(), self.network.mac(1));
+        self.network.run_script(2, RECORDER, &[&tape, &owner, &within.as_secs().to_string()])
+    }
+
+    /// Says it again from another machine, over and over.
+    pub fn replay(&self, within: Duration) {
+        let played = self.network.run_script(3, PLAYER, &[&self.tape(), &within.as_secs().to_string()]);
+        assert_eq!(played, Ok(()));
+    }
+
+    fn tape(&self) -> String {
+        self.scratch.file("tape").display().to_string()
     }
 
     /// Asks the system, as its operator would, to move the address to the second machine.

@@ -2,7 +2,9 @@
 //!
 //! How long an interruption is depends on the machine, and is measured elsewhere; here it only has to end.
 
+use std::fs::File;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,10 +14,11 @@ use evenkeel_e2e::place::Scratch;
 use evenkeel_e2e::process::Process;
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 use rustix::process::Signal;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
 pub(crate) const SERVICE: &str = "10.77.0.50";
-const CLIENT: u8 = 3;
+pub(crate) const CLIENT: u8 = 3;
 
 /// Two nodes in their own namespaces, and a client.
 pub(crate) struct Pair {
@@ -30,7 +33,7 @@ impl Pair {
     }
 
     /// With further lines at the top of the file.
-    fn start_with(top: &str) -> Self {
+    pub(crate) fn start_with(top: &str) -> Self {
         Self::start_group(top, |_| format!("        ip {SERVICE}/24\n"))
     }
 
@@ -45,12 +48,12 @@ impl Pair {
     }
 
     /// With a further line in the cluster's block.
-    fn start_by(line: &str) -> Self {
+    pub(crate) fn start_by(line: &str) -> Self {
         let top = "http :80 {\n    respond 200\n}\n";
         Self::start_file(top, line, |_| format!("        ip {SERVICE}/24\n"))
     }
 
-    fn start_file(top: &str, more: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
+    pub(crate) fn start_file(top: &str, more: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
         let network = Network::new(CLIENT);
         let scratch = Scratch::new("cluster");
         let key = scratch.write("key", &"k".repeat(40));
@@ -77,7 +80,7 @@ impl Pair {
     }
 
     /// Runs it by a program that takes some of its rights first.
-    fn launch_under(&self, node: u8, wrapper: &[&str]) -> Process {
+    pub(crate) fn launch_under(&self, node: u8, wrapper: &[&str]) -> Process {
         let space = self.network.space(node);
         let name = format!("lb{node}");
         let file = self.scratch.file("evenkeel.conf").display().to_string();
@@ -125,6 +128,30 @@ impl Pair {
             let report = self.report(node).filter(|_| is_alone)?;
             (report["groups"][0]["role"] == "owner").then_some(())
         });
+    }
+
+    /// Has the calling thread, and what it starts, go on in the network of a node, or of the client.
+    pub(crate) fn enter(&self, host: u8) {
+        let space = File::open(format!("/run/netns/{}", self.network.space(host))).unwrap();
+        move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+    }
+
+    /// Runs something there.
+    pub(crate) fn within<T: Send>(&self, host: u8, run: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                self.enter(host);
+                run()
+            });
+            inside.join().unwrap()
+        })
+    }
+
+    /// Runs a line of the shell on a machine.
+    pub(crate) fn shell(&self, host: u8, line: &str) {
+        let space = self.network.space(host);
+        let run = Command::new("ip").args(["netns", "exec", &space, "sh", "-c", line]).output().unwrap();
+        assert!(run.status.success(), "{line}: {}", String::from_utf8_lossy(&run.stderr));
     }
 
     pub(crate) fn client(&self) -> evenkeel_e2e::network::Observer {

@@ -92,7 +92,7 @@ fn every_view_reads_without_script_and_on_a_phone() {
 
 #[test]
 fn axe_finds_nothing_in_either_theme() {
-    let Some(axe) = axe() else { return };
+    let Some(axe) = axe("axe_finds_nothing_in_either_theme") else { return };
     let axe = std::fs::read_to_string(axe).unwrap();
     let (admin, at) = (free(), free());
     let origin = Origin::start("a", Manner::Answer);
@@ -127,15 +127,13 @@ fn axe_finds_nothing_in_either_theme() {
 }
 
 /// Where axe is; `cargo xtask setup` fetches it where npm is there.
-fn axe() -> Option<PathBuf> {
+pub(crate) fn axe(test: &str) -> Option<PathBuf> {
     let own = std::env::current_exe().expect("a running program has a path");
     let places = own.ancestors().map(|folder| folder.join("axe/package/axe.min.js"));
     let named = std::env::var_os("EVENKEEL_AXE").map(PathBuf::from);
     let found = named.into_iter().chain(places).find(|path| path.is_file());
     if found.is_none() {
-        println!(
-            "\nSKIPPED axe_finds_nothing_in_either_theme: axe-core is not there; `cargo xtask setup` fetches it with npm"
-        );
+        println!("\nSKIPPED {test}: axe-core is not there; `cargo xtask setup` fetches it with npm");
     }
     found
 }

@@ -15,7 +15,7 @@ use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::cluster::{Pair, SERVICE};
+use crate::cluster::{CLIENT, Pair, SERVICE};
 
 /// A script that runs on a machine as long as a file is there, and writes down what it was asked for. It knows its machine
 /// by the machine's own address.
@@ -31,6 +31,7 @@ case "$2" in
         touch "$up" ;;
     stop)
         echo "stop $1 on $node" >> "$dir/calls"
+        [ -e "$dir/$1-stays-on-$node" ] && { echo "busy" >&2; exit 1; }
         rm -f "$up" ;;
     status)
         [ -e "$up" ] && { echo "running"; exit 0; }
@@ -41,14 +42,7 @@ esac
 
 /// Runs something in the client's network.
 fn from_client<T: Send>(pair: &Pair, run: impl FnOnce() -> T + Send) -> T {
-    let space = File::open(format!("/run/netns/{}", pair.network.space(3))).unwrap();
-    std::thread::scope(|scope| {
-        let inside = scope.spawn(move || {
-            move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            run()
-        });
-        inside.join().unwrap()
-    })
+    pair.within(CLIENT, run)
 }
 
 #[test]
@@ -183,6 +177,32 @@ fn a_start_that_fails_or_hangs_hands_the_group_over_and_back() {
     pair.node(1).signal(Signal::TERM);
     pair.await_owner(2);
     assert!(!is_up(&pair, "web", 1) && !is_up(&pair, "disk", 1));
+}
+
+#[test]
+fn a_stop_that_fails_costs_the_address_alone_and_waits_for_an_operator() {
+    let name = "a_stop_that_fails_costs_the_address_alone_and_waits_for_an_operator";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let mut pair = with_scripts();
+    pair.scratch.write("web-stays-on-1", "");
+    let _ = pair.order(2, &["takeover", "web"]);
+    // The address does not wait for what does not stop, and the other node serves.
+    pair.await_owner(2);
+    let report =
+        await_for("the alarm", PATIENCE, || pair.report(1).filter(|report| report["groups"][0]["role"] == "stuck"));
+    assert_eq!(calls(&pair).iter().filter(|call| *call == "stop web on 1").count(), 3, "{report}: {:?}", calls(&pair));
+    assert!(is_up(&pair, "web", 1) && is_up(&pair, "disk", 1), "what stands below is not stopped: {:?}", calls(&pair));
+    // It takes nothing again by itself, whatever becomes of the other.
+    assert!(!pair.order(1, &["takeover", "web"]));
+    std::fs::remove_file(pair.scratch.file("web-stays-on-1")).unwrap();
+    assert!(pair.order(1, &["ready", "web"]));
+    await_for("the rest to be stopped", PATIENCE, || {
+        (!is_up(&pair, "web", 1) && !is_up(&pair, "disk", 1)).then_some(())
+    });
+    pair.node(2).kill();
+    pair.await_owner(1);
 }
 
 /// Tries it; a machine that is too busy to bring a system up is no verdict.

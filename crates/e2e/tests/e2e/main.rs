@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests of processes wait and may panic
 
 mod acme;
+mod acme_pair;
 mod api;
 mod balance;
 mod boundary;
 mod cluster;
+mod cluster_page;
 mod commands;
 mod cookies;
 mod daemon;
@@ -18,6 +20,7 @@ mod databases;
 mod dns;
 mod failover;
 mod failures;
+mod faults;
 mod harness;
 mod hostile;
 mod http2;

@@ -56,6 +56,8 @@ pub struct ClusterStatus {
     pub other_views: BTreeMap<Arc<str>, Vec<OtherView>>,
     /// What hinders this node's own service addresses, a sentence each.
     pub troubles: Vec<String>,
+    /// The nodes' addresses, one for each path, by their names.
+    pub addrs: BTreeMap<Arc<str>, Vec<IpAddr>>,
 }
 
 impl Supervisor {
@@ -68,10 +70,11 @@ impl Supervisor {
         };
         let (name, node, view) = (config.name.to_string(), cluster.name.to_string(), cluster.view());
         let troubles = cluster.mute.iter().map(|(device, cause)| unannounced(device, cause)).collect();
+        let addrs = config.nodes.iter().map(|node| (Arc::clone(&node.name), node.addrs.clone())).collect();
         let (links, config, other_views) = (cluster.links(), self.config_digest(), self.other_views());
         tokio::task::spawn_local(async move {
-            let _ =
-                reply.send(Some(ClusterStatus { name, node, view: view.await, links, config, other_views, troubles }));
+            let view = view.await;
+            let _ = reply.send(Some(ClusterStatus { name, node, view, links, config, other_views, troubles, addrs }));
         });
     }
 
