@@ -200,7 +200,7 @@ impl Name {
     /// Whether this name is `other` or lies below it.
     pub fn is_within(&self, other: &Self) -> bool {
         let mut ends = suffixes(&self.wire).skip_while(|suffix| suffix.len() > other.wire.len());
-        ends.next().is_some_and(|end| end.eq_ignore_ascii_case(&other.wire))
+        ends.next().is_some_and(|end| is_same(end, &other.wire))
     }
 
     /// Whether this name lies below `other` and is not `other` itself.
@@ -299,6 +299,11 @@ impl Draft {
     }
 }
 
+/// Whether two names in wire form are the same. Mostly they are written the same too, which is seen at once.
+pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    a == b || a.eq_ignore_ascii_case(b)
+}
+
 /// The wire form of a name in lower case. Lengths are at most 63, below every letter, so that the whole row of bytes may
 /// be folded.
 pub(crate) fn lower<'a>(wire: &[u8], room: &'a mut [u8; NAME_BYTES]) -> &'a [u8] {
@@ -364,7 +369,7 @@ impl<'a> Iterator for Labels<'a> {
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
-        self.wire.eq_ignore_ascii_case(&other.wire)
+        is_same(&self.wire, &other.wire)
     }
 }
 
@@ -372,9 +377,9 @@ impl Eq for Name {}
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for byte in self.wire.iter() {
-            state.write_u8(byte.to_ascii_lowercase());
-        }
+        // A name ends with the root's label, so that no name's bytes begin another's.
+        let mut room = [0; NAME_BYTES];
+        state.write(lower(&self.wire, &mut room));
     }
 }
 

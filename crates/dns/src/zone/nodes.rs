@@ -5,7 +5,7 @@
 
 use super::tree::Node;
 use crate::hash::{hash, tag};
-use crate::name::{NAME_BYTES, Name, lower};
+use crate::name::{NAME_BYTES, Name, is_same, lower};
 
 /// A place of the index.
 #[derive(Debug, Clone, Copy, Default)]
@@ -85,7 +85,7 @@ impl Nodes {
             let slot = self.slots.get(at).copied().unwrap_or_default();
             let Some(place) = slot.at.checked_sub(1) else { return Err(at) };
             let place = usize::try_from(place).unwrap_or(usize::MAX);
-            let is_it = || self.all.get(place).is_some_and(|node| node.name.as_wire().eq_ignore_ascii_case(lower));
+            let is_it = || self.all.get(place).is_some_and(|node| is_same(node.name.as_wire(), lower));
             if slot.tag == tag(hash) && is_it() {
                 return Ok(place);
             }

@@ -7,7 +7,7 @@ use super::compile::once;
 use super::{Blob, OPT_BYTES};
 use crate::answer::{Served, Zones};
 use crate::kind::{Class, Type};
-use crate::name::{Name, suffixes};
+use crate::name::{Name, is_same, suffixes};
 use crate::rdata::{Field, layout};
 use crate::wire::{HEADER_BYTES, flag};
 use crate::zone::{Node, RrSet};
@@ -62,7 +62,7 @@ impl Tail {
     /// answer may hold one of them already, or a name in them be shortened further.
     pub(super) fn fits(&self, node: &Node) -> bool {
         let label = label_below(&node.name, &self.origin);
-        label.is_some_and(|label| !self.labels.iter().any(|known| known.eq_ignore_ascii_case(label)))
+        label.is_some_and(|label| !self.labels.iter().any(|known| is_same(known, label)))
     }
 
     /// Writes the answer of a set; `None` where the long way has to.
@@ -122,7 +122,7 @@ fn label_below<'a>(name: &'a Name, origin: &Name) -> Option<&'a [u8]> {
     let length = origin.as_wire().len();
     let suffix = suffixes(name.as_wire()).take_while(|suffix| suffix.len() > length).last()?;
     let (label, end) = suffix.split_at_checked(suffix.len().checked_sub(length)?)?;
-    (end.eq_ignore_ascii_case(origin.as_wire()) && label.first()? == &u8::try_from(label.len().checked_sub(1)?).ok()?)
+    (is_same(end, origin.as_wire()) && label.first()? == &u8::try_from(label.len().checked_sub(1)?).ok()?)
         .then_some(label)
 }
 
