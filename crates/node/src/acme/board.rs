@@ -17,7 +17,7 @@ use evenkeel_model::{ListenerName, caps};
 use evenkeel_net::clock;
 use evenkeel_net::tls::Certificate;
 use evenkeel_proxy::Shared;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use super::fellows::{Fellows, Proofs, Subject, Turn};
 use super::kept::Papers;
@@ -56,6 +56,8 @@ pub(super) struct Board {
     jobs: Rc<RefCell<BTreeMap<Key, Standing>>>,
     /// The other nodes, in a cluster.
     fellows: Rc<RefCell<Option<Fellows>>>,
+    /// One job at a time makes an account.
+    accounts: Arc<Semaphore>,
     /// Sees each change of what jobs and nodes have.
     news: Rc<watch::Sender<u64>>,
     /// Whether the other nodes are about to be told.
@@ -78,6 +80,7 @@ impl Board {
         Self {
             jobs: Rc::default(),
             fellows: Rc::new(RefCell::new(fellows)),
+            accounts: Arc::new(Semaphore::new(1)),
             news: Rc::new(watch::Sender::new(0)),
             is_telling: Rc::default(),
             is_waiting: Rc::default(),
@@ -195,6 +198,11 @@ impl Board {
         if let Err(cause) = outcome {
             tracing::warn!("what {} was to see is still shown: {cause}", key.directory);
         }
+    }
+
+    /// Held by the job that looks for its account, or makes it.
+    pub(super) fn accounts(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.accounts)
     }
 
     /// Wakes the jobs whose last order failed.

@@ -245,7 +245,10 @@ impl Job {
         }
         let is_kept = self.keep(&papers);
         // It is shown where it cannot be kept, too: it is better than what was there.
-        board.show(key, &papers, &certificate).await.map_err(refused)?;
+        if let Err(cause) = board.show(key, &papers, &certificate).await {
+            // It was had, and who is slow gets it later: another order would mend nothing.
+            tracing::warn!("the certificate for {key} is not shown everywhere yet: {cause}");
+        }
         let text = format!("a certificate for {key} was had from {}", key.directory);
         tracing::info!("{text}");
         self.journal.note("certificate", key.to_string(), text);

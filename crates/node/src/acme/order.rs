@@ -97,14 +97,13 @@ impl Orders {
     }
 
     async fn fulfil(&self, asking: &Asking, before: Option<&Certificate>) -> Result<Papers, String> {
-        let mut account = self.account(asking).await?;
+        let (mut account, known) = self.account(asking, None).await?;
         let mut begun = self.begin(&account, before).await;
         if let Err(Error::Api(problem)) = &begun
             && is(problem, NO_ACCOUNT)
         {
             // It has forgotten us, or was set up anew.
-            kept::forget_account(&self.state, &self.key);
-            account = self.account(asking).await?;
+            (account, _) = self.account(asking, Some(&known)).await?;
             begun = self.begin(&account, before).await;
         }
         let mut order = begun.map_err(|error| words(&error))?;
@@ -122,11 +121,18 @@ impl Orders {
         Ok(Papers { chain, key })
     }
 
-    /// The account with the authority: the one that is kept if the authority knows it, or a new one.
-    async fn account(&self, asking: &Asking) -> Result<Account, String> {
+    /// The account with the authority, and what is kept of it: the one that is there, or a new one in the place of one that
+    /// the authority does not know. Jobs that begin together get the same.
+    async fn account(&self, asking: &Asking, unknown: Option<&[u8]>) -> Result<(Account, Vec<u8>), String> {
+        let _alone = self.board.accounts().acquire_owned().await.map_err(|error| error.to_string())?;
+        let kept = kept::account(&self.state, &self.key);
+        if unknown.is_some() && kept.as_deref() == unknown {
+            kept::forget_account(&self.state, &self.key);
+        }
         let builder = Account::builder_with_http(Box::new(asking.clone()));
-        if let Some(kept) = self.credentials() {
-            return builder.from_credentials(kept).await.map_err(|error| words(&error));
+        if let (Some(credentials), Some(kept)) = (self.credentials(), kept) {
+            let account = builder.from_credentials(credentials).await.map_err(|error| words(&error))?;
+            return Ok((account, kept));
         }
         let contact = format!("mailto:{}", self.key.mail);
         let new =
@@ -138,7 +144,7 @@ impl Orders {
         if !kept::keep_account(&self.state, &self.key, &bytes) {
             tracing::warn!("the account with {} is not kept: the next order makes another one", self.key.directory);
         }
-        Ok(account)
+        Ok((account, bytes))
     }
 
     fn credentials(&self) -> Option<AccountCredentials> {
