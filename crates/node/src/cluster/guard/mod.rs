@@ -206,6 +206,10 @@ impl Guard {
                 }
             }
             Some(Order::Times { lifetime, patience }) => self.holding.set_times(lifetime, patience),
+            Some(Order::Arrange(arrangement)) => {
+                self.holding.arrange(arrangement);
+                self.report(vec![Report::Arranged]);
+            }
             Some(Order::Leave) => {
                 self.holding.withdraw_all();
                 self.services.stop_all();
