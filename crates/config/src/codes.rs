@@ -228,7 +228,8 @@ codes! {
          certificate. `openssl x509 -in FILE -noout -text` shows what is in it.";
     E435 "a certificate that no authority gives"
         "An authority signs names that it can look up, for somebody whom it can write to: give the `https` block its hosts, none of them an\n\
-         address, and `acme` a mail address. A wildcard is shown to it in DNS alone: `challenge=dns`, with a `zone` here that holds the host.";
+         address, and `acme` a mail address. A wildcard is shown to it in DNS alone: `challenge=dns`, with a `zone` here that holds the host.\n\
+         An authority that takes no strangers gives an ID and a key: `eab=ID key=file:PATH`.";
 
     W501 "a pool that nothing leads to"
         "No route leads to the pool. It gets checks and no traffic.";

@@ -115,14 +115,26 @@ types! {
 impl Type {
     /// The type that a mnemonic or `TYPE123` (RFC 3597) names, in any case.
     pub fn from_text(text: &[u8]) -> Option<Self> {
-        let upper = std::str::from_utf8(text).ok()?.to_ascii_uppercase();
-        Self::from_mnemonic(&upper).or_else(|| numbered(&upper, "TYPE").map(Self))
+        let mut room = [0; WORD_BYTES];
+        let upper = upper(text, &mut room)?;
+        Self::from_mnemonic(upper).or_else(|| numbered(upper, "TYPE").map(Self))
     }
 
     /// Whether no record of a zone may have this type: OPT and the types that only questions carry.
     pub fn is_meta(self) -> bool {
         self == Self::OPT || (128..=255).contains(&self.0) || self.0 == 0
     }
+}
+
+/// More bytes than any word for a type or a class has, some leading zeros included.
+const WORD_BYTES: usize = 24;
+
+/// A word in upper case; `None` where it is longer than any that means something.
+fn upper<'a>(text: &[u8], room: &'a mut [u8; WORD_BYTES]) -> Option<&'a str> {
+    let room = room.get_mut(..text.len())?;
+    room.copy_from_slice(text);
+    room.make_ascii_uppercase();
+    std::str::from_utf8(room).ok()
 }
 
 fn numbered(text: &str, prefix: &str) -> Option<u16> {
@@ -164,12 +176,13 @@ impl Class {
 
     /// The class that a mnemonic or `CLASS1` (RFC 3597) names, in any case.
     pub fn from_text(text: &[u8]) -> Option<Self> {
-        let upper = std::str::from_utf8(text).ok()?.to_ascii_uppercase();
-        match upper.as_str() {
+        let mut room = [0; WORD_BYTES];
+        let upper = upper(text, &mut room)?;
+        match upper {
             "IN" => Some(Self::IN),
             "CH" => Some(Self::CH),
             "HS" => Some(Self::HS),
-            _ => numbered(&upper, "CLASS").map(Self),
+            _ => numbered(upper, "CLASS").map(Self),
         }
     }
 }

@@ -20,8 +20,10 @@
 pub mod answer;
 pub mod checker;
 pub mod fuzz;
+mod hash;
 mod kind;
 mod name;
+mod octets;
 mod rdata;
 pub mod tsig;
 pub mod update;

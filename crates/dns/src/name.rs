@@ -7,6 +7,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use crate::octets::Octets;
+
 /// Most bytes of a name in wire form (RFC 1035, 2.3.4).
 pub const NAME_BYTES: usize = 255;
 
@@ -19,7 +21,7 @@ const MOST_LABELS: usize = 127;
 /// An absolute domain name. It keeps the case it was written in; equality, order and hash ignore case (RFC 4343).
 #[derive(Clone)]
 pub struct Name {
-    wire: Box<[u8]>,
+    wire: Octets,
 }
 
 /// Why a text or a row of labels is not a name.
@@ -56,7 +58,7 @@ impl std::error::Error for NameError {}
 impl Name {
     /// The root, `.`.
     pub fn root() -> Self {
-        Self { wire: Box::new([0]) }
+        Self { wire: Octets::of(&[0]) }
     }
 
     /// A name from its labels, leftmost first, without the root's empty one.
@@ -64,11 +66,12 @@ impl Name {
     /// # Errors
     /// Where a label is empty or longer than 63 bytes, or the whole is longer than 255.
     pub fn from_labels<'a>(labels: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, NameError> {
-        let mut wire = Vec::with_capacity(32);
+        let mut draft = Draft::new();
         for label in labels {
-            push_label(&mut wire, label)?;
+            draft.put(label);
+            draft.end_label()?;
         }
-        Self::finish(wire)
+        draft.finish()
     }
 
     /// A name from master-file text (`www`, `a\.b.example.`, `@` is not special here). A name without a final dot
@@ -80,37 +83,32 @@ impl Name {
         if text == b"." {
             return Ok(Self::root());
         }
-        let mut wire = Vec::with_capacity(text.len().saturating_add(2));
-        let mut label = Vec::with_capacity(16);
+        let mut draft = Draft::new();
         let mut rest = text;
         let mut ends_with_dot = false;
         while let Some((&byte, tail)) = rest.split_first() {
-            ends_with_dot = false;
+            ends_with_dot = byte == b'.';
             rest = match byte {
                 b'.' => {
-                    push_label(&mut wire, &label)?;
-                    label.clear();
-                    ends_with_dot = true;
+                    draft.end_label()?;
                     tail
                 }
                 b'\\' => {
                     let (value, tail) = unescape(tail).ok_or(NameError::BadEscape)?;
-                    label.push(value);
+                    draft.push(value);
                     tail
                 }
                 other => {
-                    label.push(other);
+                    draft.push(other);
                     tail
                 }
             };
         }
         if ends_with_dot {
-            return Self::finish(wire);
+            return draft.finish();
         }
-        push_label(&mut wire, &label)?;
-        let origin = origin.ok_or(NameError::NoOrigin)?;
-        wire.extend_from_slice(origin.without_root());
-        Self::finish(wire)
+        draft.end_label()?;
+        draft.finish_below(origin.ok_or(NameError::NoOrigin)?)
     }
 
     /// A name from uncompressed wire form, which must end exactly with the root label.
@@ -122,7 +120,7 @@ impl Name {
         loop {
             let (&length, tail) = rest.split_first()?;
             if length == 0 {
-                return tail.is_empty().then(|| Self { wire: wire.into() });
+                return tail.is_empty().then(|| Self { wire: Octets::of(wire) });
             }
             if usize::from(length) > LABEL_BYTES {
                 return None;
@@ -131,23 +129,15 @@ impl Name {
         }
     }
 
-    fn finish(mut wire: Vec<u8>) -> Result<Self, NameError> {
-        wire.push(0);
-        if wire.len() > NAME_BYTES {
-            return Err(NameError::NameTooLong(wire.len()));
-        }
-        Ok(Self { wire: wire.into_boxed_slice() })
-    }
-
     /// This name below another label: `www` before `example.` gives `www.example.`.
     ///
     /// # Errors
     /// As for [`Name::from_labels`].
     pub fn prepend(&self, label: &[u8]) -> Result<Self, NameError> {
-        let mut wire = Vec::with_capacity(self.wire.len().saturating_add(label.len()).saturating_add(1));
-        push_label(&mut wire, label)?;
-        wire.extend_from_slice(self.without_root());
-        Self::finish(wire)
+        let mut draft = Draft::new();
+        draft.put(label);
+        draft.end_label()?;
+        draft.finish_below(self)
     }
 
     /// This name with the end `from` replaced by `to` (the substitution of RFC 6672, 2.2). `None` where this name
@@ -159,16 +149,18 @@ impl Name {
         if !self.is_below(from) {
             return Ok(None);
         }
-        let kept = self.wire.len().saturating_sub(from.wire.len());
-        let mut wire = self.wire.get(..kept).unwrap_or_default().to_vec();
-        wire.extend_from_slice(to.without_root());
-        Self::finish(wire).map(Some)
+        let mut draft = Draft::new();
+        for label in suffixes(&self.wire).take_while(|suffix| suffix.len() > from.wire.len()).filter_map(first_label) {
+            draft.put(label);
+            draft.end_label()?;
+        }
+        draft.finish_below(to).map(Some)
     }
 
     /// The same name in lower case.
     pub fn to_lower(&self) -> Self {
-        // Lengths are at most 63, below every letter, so the whole row of bytes may be folded.
-        Self { wire: self.wire.to_ascii_lowercase().into_boxed_slice() }
+        let mut room = [0; NAME_BYTES];
+        Self { wire: Octets::of(lower(&self.wire, &mut room)) }
     }
 
     /// The uncompressed wire form.
@@ -202,12 +194,13 @@ impl Name {
         if length == 0 {
             return None;
         }
-        Some(Self { wire: self.wire.get(length.saturating_add(1)..)?.into() })
+        Some(Self { wire: Octets::of(self.wire.get(length.saturating_add(1)..)?) })
     }
 
     /// Whether this name is `other` or lies below it.
     pub fn is_within(&self, other: &Self) -> bool {
-        suffixes(&self.wire).any(|suffix| suffix.eq_ignore_ascii_case(&other.wire))
+        let mut ends = suffixes(&self.wire).skip_while(|suffix| suffix.len() > other.wire.len());
+        ends.next().is_some_and(|end| end.eq_ignore_ascii_case(&other.wire))
     }
 
     /// Whether this name lies below `other` and is not `other` itself.
@@ -246,10 +239,74 @@ impl Name {
         let Some((length, rest)) = rest.split_first() else { return &[] };
         rest.get(..usize::from(*length)).unwrap_or_default()
     }
+}
 
-    fn without_root(&self) -> &[u8] {
-        self.wire.split_last().map_or(&[], |(_, labels)| labels)
+/// A name in the making. Bytes past the end of what a name can be are counted and not kept, so that the error can tell
+/// how many there are.
+struct Draft {
+    wire: [u8; NAME_BYTES],
+    length: usize,
+    /// Where the length of the label in the making goes; the root's, where no other label follows.
+    label: usize,
+}
+
+impl Draft {
+    fn new() -> Self {
+        Self { wire: [0; NAME_BYTES], length: 1, label: 0 }
     }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(slot) = self.wire.get_mut(self.length) {
+            *slot = byte;
+        }
+        self.length = self.length.saturating_add(1);
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.length.saturating_add(bytes.len());
+        if let Some(room) = self.wire.get_mut(self.length..end) {
+            room.copy_from_slice(bytes);
+        }
+        self.length = end;
+    }
+
+    fn end_label(&mut self) -> Result<(), NameError> {
+        let bytes = self.length.saturating_sub(self.label).saturating_sub(1);
+        if bytes == 0 {
+            return Err(NameError::EmptyLabel);
+        }
+        let length = u8::try_from(bytes).ok().filter(|length| usize::from(*length) <= LABEL_BYTES);
+        let length = length.ok_or(NameError::LabelTooLong(bytes))?;
+        if let Some(slot) = self.wire.get_mut(self.label) {
+            *slot = length;
+        }
+        self.label = self.length;
+        self.length = self.length.saturating_add(1);
+        Ok(())
+    }
+
+    /// The name of the labels that were ended, below the root.
+    fn finish(self) -> Result<Name, NameError> {
+        let wire = self.wire.get(..self.length).ok_or(NameError::NameTooLong(self.length))?;
+        Ok(Name { wire: Octets::of(wire) })
+    }
+
+    /// The same below another name.
+    fn finish_below(mut self, name: &Name) -> Result<Name, NameError> {
+        self.length = self.label;
+        self.put(&name.wire);
+        self.finish()
+    }
+}
+
+/// The wire form of a name in lower case. Lengths are at most 63, below every letter, so that the whole row of bytes may
+/// be folded.
+pub(crate) fn lower<'a>(wire: &[u8], room: &'a mut [u8; NAME_BYTES]) -> &'a [u8] {
+    let room = room.get_mut(..wire.len()).unwrap_or_default();
+    for (to, from) in room.iter_mut().zip(wire) {
+        *to = from.to_ascii_lowercase();
+    }
+    room
 }
 
 /// The wire-form suffixes of an uncompressed wire-form name, longest first, the root's last.
@@ -263,14 +320,9 @@ pub(crate) fn suffixes(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn push_label(wire: &mut Vec<u8>, label: &[u8]) -> Result<(), NameError> {
-    if label.is_empty() {
-        return Err(NameError::EmptyLabel);
-    }
-    let length = u8::try_from(label.len()).ok().filter(|n| usize::from(*n) <= LABEL_BYTES);
-    wire.push(length.ok_or(NameError::LabelTooLong(label.len()))?);
-    wire.extend_from_slice(label);
-    Ok(())
+/// The first label of a row of labels.
+fn first_label(wire: &[u8]) -> Option<&[u8]> {
+    Labels { rest: wire }.next()
 }
 
 /// Reads what follows a `\`: three digits or one character. Gives the byte meant and the rest.
@@ -320,7 +372,7 @@ impl Eq for Name {}
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for byte in &self.wire {
+        for byte in self.wire.iter() {
             state.write_u8(byte.to_ascii_lowercase());
         }
     }

@@ -30,12 +30,14 @@ pub struct Manner {
     pub slow: u8,
     /// Hosts that it signs for nobody.
     pub refused: Vec<String>,
+    /// The only account that it takes others from, where it takes no strangers: its ID and its key.
+    pub bound: Option<(String, String)>,
 }
 
 impl Manner {
     /// One that looks there, and does what authorities do: it refuses some nonces, and takes its time.
     pub fn new(http: SocketAddr, https: SocketAddr, dns: SocketAddr) -> Self {
-        Self { http, https, dns, life: 90 * 24 * 3600, bad_nonces: 5, slow: 1, refused: Vec::new() }
+        Self { http, https, dns, life: 90 * 24 * 3600, bad_nonces: 5, slow: 1, refused: Vec::new(), bound: None }
     }
 }
 
@@ -65,6 +67,8 @@ impl Authority {
         if !ca.is_file() {
             certify(at, &key, &ca);
         }
+        let keys: serde_json::Map<_, _> =
+            manner.bound.iter().map(|(id, key)| (id.clone(), key.as_str().into())).collect();
         let config = serde_json::json!({ "pebble": {
             "listenAddress": at.to_string(),
             "managementListenAddress": free_at_home().to_string(),
@@ -73,7 +77,8 @@ impl Authority {
             "httpPort": manner.http.port(),
             "tlsPort": manner.https.port(),
             "ocspResponderURL": "",
-            "externalAccountBindingRequired": false,
+            "externalAccountBindingRequired": manner.bound.is_some(),
+            "externalAccountMACKeys": keys,
             "domainBlocklist": manner.refused,
             "certificateValidityPeriod": manner.life,
         }});
@@ -107,6 +112,11 @@ impl Authority {
     /// Who signed what it shows itself: its own certificate.
     pub fn ca(&self) -> &Path {
         &self.ca
+    }
+
+    /// How many certificates it has given.
+    pub fn given(&self) -> usize {
+        self.log().matches("Issued certificate serial").count()
     }
 
     /// What it wrote.

@@ -310,7 +310,8 @@ pub const CLUSTER_CALLS: usize = 64;
 /// Bytes of what one node tells another at a time: a thousand sessions, and their pool's name.
 pub const SHARED_FRAME: usize = 256 * 1024;
 
-/// Bytes of one paper that a node tells the others: an order and a verdict for each of ten thousand servers.
+/// Bytes of one paper that a node tells the others: an order and a verdict for each of ten thousand servers, or some five
+/// hundred certificates with their chains and keys.
 pub const SHARED_PAPER: usize = 4 * 1024 * 1024;
 
 /// Orders that were lifted and are remembered, so that another node that missed it does not bring them back: as many as

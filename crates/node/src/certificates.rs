@@ -5,6 +5,7 @@
 //! comes later takes its place beside the others or not at all.
 
 mod judge;
+mod own;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,7 +20,9 @@ use evenkeel_net::tls::{
     TlsVersion, Trust, chain_of,
 };
 
+use crate::acme::binding_key;
 use crate::origin::words;
+use crate::state::State;
 
 pub(crate) use judge::doubts;
 pub use judge::problems;
@@ -35,6 +38,8 @@ const HTTP2: &[u8] = b"h2";
 #[derive(Clone)]
 pub(crate) struct Tls {
     tickets: TicketKeys,
+    /// Where those that the program made itself outlive the process.
+    state: State,
     /// Certificates that the program made itself, stand-ins among them, by their hosts: a reload keeps them.
     own: HashMap<Vec<String>, Arc<Certificate>>,
     listeners: HashMap<ListenerName, Door>,
@@ -131,6 +136,7 @@ impl Tls {
     pub(crate) fn new(secret: Option<&[u8]>) -> Self {
         Self {
             tickets: secret.map_or_else(TicketKeys::of_chance, TicketKeys::derive),
+            state: State::none(),
             own: HashMap::new(),
             listeners: HashMap::new(),
             pools: HashMap::new(),
@@ -138,6 +144,11 @@ impl Tls {
             connectors: HashMap::new(),
             installed: HashMap::new(),
         }
+    }
+
+    /// The same, whose next ones keep there what the program makes itself.
+    pub(crate) fn keeping(self, state: State) -> Self {
+        Self { state, ..self }
     }
 
     /// The same, whose next ones make tickets for all who have that secret. Clients with tickets of before prove themselves
@@ -151,7 +162,7 @@ impl Tls {
     /// # Errors
     /// Everything that cannot be used.
     pub(crate) fn next(&self, config: &Config, loaded: &Loaded) -> Result<Self, Vec<Diagnostic>> {
-        let mut next = Self::new(None);
+        let mut next = Self::new(None).keeping(self.state.clone());
         next.tickets = self.tickets.clone();
         let mut found = Vec::new();
         for (listener, tls) in config.listeners.iter().filter_map(|it| Some((it, it.tls.as_ref()?))) {
@@ -267,6 +278,12 @@ impl Tls {
                 Err(cause) => found.push(loaded.certificate_unusable(&listener.name, index, &cause)),
             }
         }
+        for acme in &tls.acme {
+            let Some(Err(cause)) = acme.binding.as_ref().map(binding_key) else { continue };
+            let stand_in = CertificateSource::StandIn { hosts: acme.hosts.clone() };
+            let index = tls.certificates.iter().position(|source| *source == stand_in).unwrap_or_default();
+            found.push(loaded.certificate_unusable(&listener.name, index, &cause));
+        }
         let clients = tls.clients.as_ref().and_then(|clients| match read_chain(&clients.ca) {
             Ok(roots) => Some(ClientAuthority { roots, is_required: clients.required }),
             Err(cause) => {
@@ -293,9 +310,11 @@ impl Tls {
                 read_certificate(cert, key, staple)
             }
             CertificateSource::Own { hosts } | CertificateSource::StandIn { hosts } => {
-                let made = match self.own.get(hosts).or_else(|| own.get(hosts)) {
-                    Some(known) => Arc::clone(known),
-                    None => Arc::new(Certificate::self_signed(hosts).map_err(|error| error.to_string())?),
+                let known = self.own.get(hosts).filter(|it| own::is_usable(it)).or_else(|| own.get(hosts));
+                let made = match (known, source) {
+                    (Some(known), _) => Arc::clone(known),
+                    (None, CertificateSource::Own { .. }) => own::find_or_make(&self.state, hosts)?,
+                    (None, _) => Arc::new(Certificate::self_signed(hosts).map_err(|error| error.to_string())?),
                 };
                 own.insert(hosts.clone(), Arc::clone(&made));
                 Ok(made)

@@ -269,12 +269,23 @@ impl State {
     /// Replaces a file of the directory, and says whether that was done: a full disk costs what would have been
     /// remembered, and nothing else.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> bool {
-        let Some(path) = self.path(name) else { return false };
-        let written = files::write_atomic(&path, bytes, FILE_MODE);
-        if let Err(error) = &written {
-            tracing::warn!("`{}` could not be written: {}", path.display(), words(error));
+        let written = self.replace(name, bytes);
+        if let Err(cause) = &written
+            && self.is_kept()
+        {
+            tracing::warn!("{cause}");
         }
         written.is_ok()
+    }
+
+    /// [`write`](Self::write) for who says himself what a failure means.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let path = self.path(name).ok_or("there is no state directory")?;
+        let written = files::write_atomic(&path, bytes, FILE_MODE);
+        written.map_err(|error| format!("`{}` could not be written: {}", path.display(), words(&error)))
     }
 
     /// Takes a file out of the directory, if it is there.

@@ -137,6 +137,12 @@ pub const FAMILIES: &[Family] = &[
         |report, sink| report.acme.iter().for_each(|it| sink.put(&[&it.listener, first_host(it)], it.next_try))),
     gauge("evenkeel_acme_failures", &["listener", "host"], "Orders of it that failed since the last one that did not",
         |report, sink| report.acme.iter().for_each(|it| sink.put(&[&it.listener, first_host(it)], u64::from(it.failures)))),
+    gauge("evenkeel_acme_orderer", &["listener", "host", "node"], "1 for the node of the cluster that orders it; none without a cluster, and where that is not known yet",
+        |report, sink| report.acme.iter().for_each(|it| {
+            if let Some(node) = &it.orderer {
+                sink.put(&[&it.listener, first_host(it), node], 1);
+            }
+        })),
     counter("evenkeel_retries_total", &[], "Attempts at a server beyond a request's first",
         |report, sink| sink.put(&[], report.totals.retries)),
     counter("evenkeel_tunnels_total", &[], "Connections upgraded (WebSocket) and tunnelled",

@@ -36,7 +36,10 @@ fn ending(certificate: &CertificateReport) -> String {
 pub(super) fn orders(to: &mut String, report: &StatusReport) -> fmt::Result {
     for acme in &report.acme {
         let (listener, hosts) = (plain(&acme.listener), plain(&acme.hosts.join(", ")));
-        writeln!(to, "  certificate  {hosts} of {listener}: {}, {}", holding(report, acme), next(acme))?;
+        let from = acme.from.as_ref().map(|node| format!(" (from {})", plain(node))).unwrap_or_default();
+        let by = acme.orderer.as_ref().map(|node| format!(", {} orders for this cluster", plain(node)));
+        let (holding, next, by) = (holding(report, acme), next(acme), by.unwrap_or_default());
+        writeln!(to, "  certificate  {hosts} of {listener}: {holding}{from}, {next}{by}")?;
     }
     Ok(())
 }

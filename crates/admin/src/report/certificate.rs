@@ -50,6 +50,12 @@ pub struct AcmeReport {
     /// When it was had; absent where that was in an earlier process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered_at: Option<u64>,
+    /// The node of the cluster that had it; absent where that was this one, or in an earlier process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The node that orders for the cluster; absent without one, and where that is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orderer: Option<String>,
     /// Whether a restart finds it.
     pub is_kept: bool,
     /// When it is ordered next.

@@ -2,7 +2,7 @@
 //!
 //! The invariant: an order that comes out of here names hosts that an authority can look up, and a way to show them.
 
-use evenkeel_model::config::{Acme, AcmeChallenge, Config, DnsZone, HostPattern, ListenAddr};
+use evenkeel_model::config::{AccountBinding, Acme, AcmeChallenge, Config, DnsZone, HostPattern, ListenAddr};
 use evenkeel_model::{caps, defaults};
 
 use super::Building;
@@ -32,7 +32,8 @@ pub(super) fn of_block(building: &mut Building<'_>, addr: ListenAddr, block: &En
     };
     let hosts = hosts(block, entry, challenge, building.out)?;
     let directory = directory(entry, building.out)?;
-    let acme = Acme { hosts, mail, directory, ca: path(entry, "ca"), challenge };
+    let binding = binding(entry, building.out)?;
+    let acme = Acme { hosts, mail, directory, ca: path(entry, "ca"), challenge, binding };
     building.ordered.push(Ordered { acme: acme.clone(), addr, span: entry.span });
     Some(acme)
 }
@@ -148,6 +149,30 @@ fn unsigned(host: &str, challenge: AcmeChallenge) -> Option<(&'static str, &'sta
         return Some(("it is an address", "name a host, or use `cert FILE` for this block"));
     }
     None
+}
+
+/// The account that ours is bound to, or that there is none.
+fn binding(entry: &Entry, out: &mut Diagnostics) -> Option<Option<AccountBinding>> {
+    let (id, key) = match (entry.entry("eab"), entry.entry("key")) {
+        (None, None) => return Some(None),
+        (Some(id), Some(key)) => (id, key),
+        (Some(half), None) => {
+            out.report(Code::E435, half.span, "`eab` without the key that the authority gave with it")
+                .help("say where it is: `eab=ID key=file:/etc/evenkeel/eab.key`");
+            return None;
+        }
+        (None, Some(half)) => {
+            out.report(Code::E435, half.span, "`key` without the ID that the authority gave with it")
+                .help("name it: `eab=ID key=file:/etc/evenkeel/eab.key`; the certificate's own key is made here");
+            return None;
+        }
+    };
+    match (id.value(0), key.value(0)) {
+        (Some(Value::Text(id)), Some(Value::Secret(key))) => {
+            Some(Some(AccountBinding { id: id.clone(), key: key.clone() }))
+        }
+        _ => None,
+    }
 }
 
 fn directory(entry: &Entry, out: &mut Diagnostics) -> Option<String> {

@@ -30,8 +30,8 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "A certificate to show to clients, in PEM, its chain behind it.",
         more: "`evenkeel check` says what is wrong with it: a key of another one, a name that it does not cover, a gap in its chain, the day on which \
                it expires. A reload takes up renewed files, and no connection notices. `self` is one that the program makes for the block's hosts \
-               itself, for trying out. In a `tcp` block TLS ends here: servers get what was within, and `sni=` of routes goes by the name of \
-               the handshake.",
+               itself, for trying out, and keeps over restarts. In a `tcp` block TLS ends here: servers get what was within, and `sni=` of routes \
+               goes by the name of the handshake.",
         example: "cert /etc/ssl/shop.pem key=/etc/ssl/private/shop.key",
         ..ROW
     },
@@ -64,7 +64,8 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "Has an authority make a certificate for the block's hosts, and renews it (ACME).",
         more: "It is ordered when the program starts, and renewed when the authority says so or after two thirds of its life. Account, key and \
                certificate are kept in the `state` directory. Until the first one is there, clients get one that the program made itself; whatever \
-               fails later, the last one stays in use. The authority may write to MAIL, and with this word you agree to its terms.",
+               fails later, the last one stays in use. In a cluster one node orders, and all get it. The authority may write to MAIL, and with this \
+               word you agree to its terms.",
         example: "acme ops@example.com",
         ..ROW
     },
@@ -87,6 +88,27 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "Who signed the certificate of the authority's own web server, in PEM.",
         more: "For an authority inside your network.",
         example: "acme ops@example.com directory=https://ca.internal/acme/directory ca=/etc/ssl/internal-ca.pem",
+        ..ROW
+    },
+    Directive {
+        name: "eab",
+        within: &[Context::Acme],
+        args: &[one("ID", Kind::Text)],
+        otherwise: "none",
+        doc: "The account that you have with the authority, for one that takes no strangers (external account binding).",
+        more: "ID is what the authority calls the account's key, and `key` says where that is. It is needed once for each account that is made: the \
+               authority binds ours to yours.",
+        example: "acme ops@example.com directory=https://ca.example.com/acme/eab eab=kid-1 key=file:/etc/evenkeel/eab.key",
+        ..ROW
+    },
+    Directive {
+        name: "key",
+        within: &[Context::Acme],
+        args: &[one("SECRET", Kind::Secret)],
+        otherwise: "none",
+        doc: "Where the key of `eab` is kept, in base64url as the authority gave it.",
+        more: "A file has to have mode 0600.",
+        example: "acme ops@example.com directory=https://ca.example.com/acme/eab eab=kid-1 key=file:/etc/evenkeel/eab.key",
         ..ROW
     },
     Directive {

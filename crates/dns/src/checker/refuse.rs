@@ -57,6 +57,6 @@ pub fn refusal(name: &str, beside: &[&str], bytes: &[u8], survey: &Survey) -> Op
     let signed = ZoneText::new(bytes)
         .lines
         .iter()
-        .any(|line| line.words().iter().any(|word| word.of(bytes).eq_ignore_ascii_case(b"RRSIG")));
+        .any(|line| line.words().any(|word| word.of(bytes).eq_ignore_ascii_case(b"RRSIG")));
     signed.then_some(Refusal::Signed)
 }

@@ -239,7 +239,7 @@ impl<'a> Reader<'a> {
             self.problems.error("zone-unbalanced", Span { file: 0, start: token.start, end: token.end }, text);
             return 1;
         }
-        let words = line.words();
+        let words: Vec<Token> = line.words().collect();
         let Some(first) = words.first() else { return self.note(lines, line) };
         self.drop_pending();
         if first.of(self.bytes).starts_with(b"$") {
@@ -351,7 +351,7 @@ impl<'a> Reader<'a> {
         let mut content = Vec::new();
         let mut rows = Vec::new();
         for (count, line) in lines.iter().take(caps::DNS_PARKED_LINES).enumerate() {
-            if !line.words().is_empty() {
+            if line.words().next().is_some() {
                 return None;
             }
             let row = self.bytes.get(line.start..line.end)?;
@@ -362,7 +362,7 @@ impl<'a> Reader<'a> {
             if whole.fault.is_some() {
                 continue;
             }
-            let words = whole.words();
+            let words: Vec<Token> = whole.words().collect();
             // Put back, a word with a dollar would be a directive.
             if words.first().is_none_or(|word| word.of(&content).starts_with(b"$")) {
                 return None;

@@ -12,13 +12,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::kind::Type;
 use crate::name::Name;
+use crate::octets::Octets;
 
 pub use text::{RdataError, Word, decode_text};
 pub(crate) use text::{lossy, parse, period};
 
 /// The data of one record in uncompressed wire form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Rdata(Box<[u8]>);
+pub struct Rdata(Octets);
 
 /// One field of a type's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,26 +158,35 @@ pub(crate) fn split(kind: Type, bytes: &[u8]) -> Option<Vec<(Field, &[u8])>> {
     rest.is_empty().then_some(parts)
 }
 
+/// Whether bytes are data of a type: whether they can be split.
+fn fits(kind: Type, bytes: &[u8]) -> bool {
+    let Some(layout) = layout(kind) else { return true };
+    let rest = layout.iter().try_fold(bytes, |rest, field| rest.get(field.length(rest)?..));
+    rest.is_some_and(<[u8]>::is_empty)
+}
+
 impl Rdata {
     /// Data from uncompressed wire bytes. `None` where they do not fit the type, or are longer than a record can be.
     pub fn from_wire(kind: Type, bytes: &[u8]) -> Option<Self> {
-        split(kind, bytes)?;
-        (bytes.len() <= usize::from(u16::MAX)).then(|| Self(bytes.into()))
+        if !fits(kind, bytes) {
+            return None;
+        }
+        (bytes.len() <= usize::from(u16::MAX)).then(|| Self(Octets::of(bytes)))
     }
 
     /// The data of an A record.
     pub fn a(address: Ipv4Addr) -> Self {
-        Self(address.octets().into())
+        Self(Octets::of(&address.octets()))
     }
 
     /// The data of an AAAA record.
     pub fn aaaa(address: Ipv6Addr) -> Self {
-        Self(address.octets().into())
+        Self(Octets::of(&address.octets()))
     }
 
     /// The data of a record that is one name: NS, CNAME, DNAME, PTR.
     pub fn name(name: &Name) -> Self {
-        Self(name.as_wire().into())
+        Self(Octets::of(name.as_wire()))
     }
 
     /// The data of a TXT record with one string, cut at 255 bytes.
@@ -184,7 +194,7 @@ impl Rdata {
         let kept = text.get(..255).unwrap_or(text);
         let mut bytes = vec![u8::try_from(kept.len()).unwrap_or(u8::MAX)];
         bytes.extend_from_slice(kept);
-        Self(bytes.into_boxed_slice())
+        Self(Octets::of(&bytes))
     }
 
     /// The data of a SOA record.
@@ -194,7 +204,7 @@ impl Rdata {
         for number in [soa.serial, soa.refresh, soa.retry, soa.expire, soa.minimum] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
-        Self(bytes.into_boxed_slice())
+        Self(Octets::of(&bytes))
     }
 
     /// The uncompressed wire bytes.
@@ -234,6 +244,11 @@ impl Rdata {
             expire: number(5)?,
             minimum: number(6)?,
         })
+    }
+
+    /// Whether it is the same data, but for the case of names.
+    pub(crate) fn is_same(&self, other: &Self, kind: Type) -> bool {
+        self == other || self.0.eq_ignore_ascii_case(&other.0) && self.folded(kind) == other.folded(kind)
     }
 
     /// The same data with its names in lower case, for comparing without case (RFC 4034, 6.2).

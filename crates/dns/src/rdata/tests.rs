@@ -5,8 +5,8 @@ use super::*;
 fn read(kind: Type, text: &str) -> Result<Rdata, RdataError> {
     let origin: Name = "example.com.".parse().unwrap();
     let line = crate::zone::ZoneText::new(text.as_bytes()).lines.into_iter().next();
-    let tokens = line.map(|line| line.words()).unwrap_or_default();
-    let words: Vec<Word<'_>> = tokens.iter().map(|token| token.word(text.as_bytes())).collect();
+    let words: Vec<Word<'_>> =
+        line.iter().flat_map(|line| line.words()).map(|token| token.word(text.as_bytes())).collect();
     parse(kind, &words, Some(&origin))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The invariant: what makes answers wrong or impossible is an error; what is only odd is a warning.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use super::problem::{Problems, Span};
@@ -10,48 +11,81 @@ use super::tree::{Node, RrSet, Tree, Zone};
 use crate::kind::Type;
 use crate::name::{Name, suffixes};
 
-/// Where each set stands, for messages.
-type Places = HashMap<(Name, Type), Span>;
+/// From so many records on, a set has its records hashed to see whether one stands twice; before that they are looked
+/// through.
+const LARGE_SET: usize = 32;
 
 /// Builds the zone and judges it. `None` where it has no SOA.
 pub(super) fn check(origin: &Name, records: Vec<Record>, problems: &mut Problems) -> Option<Zone> {
-    let mut tree = Tree::new(origin);
-    let mut places = Places::new();
-    gather(&mut tree, &mut places, records, problems);
-    let zone_span = places.get(&(origin.clone(), Type::SOA)).copied().unwrap_or(Span { file: 0, start: 0, end: 0 });
-    check_apex(&tree, zone_span, problems);
-    let mut nodes: Vec<&Node> = tree.nodes.values().collect();
-    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut gathered = Gathered::new(origin, records.len());
+    for record in records {
+        gathered.take(record, problems);
+    }
+    let Gathered { tree, places, .. } = gathered;
     let rules = Rules { tree: &tree, places: &places };
-    for node in nodes {
+    rules.check_apex(problems);
+    for node in tree.nodes.all() {
         rules.check_node(node, problems);
     }
     tree.into_zone()
 }
 
-fn gather(tree: &mut Tree, places: &mut Places, records: Vec<Record>, problems: &mut Problems) {
-    let mut seen: HashSet<(Name, Type, Vec<u8>)> = HashSet::with_capacity(records.len());
-    for record in records {
+/// Where each set stands, for messages: most zones need none of it, so that it is put in order when it is first asked for.
+#[derive(Default)]
+struct Places {
+    /// In written order: the place of the owner's node, the type, and where the set's first record stands.
+    written: Vec<(usize, Type, Span)>,
+    by_set: OnceCell<HashMap<(usize, Type), Span>>,
+}
+
+impl Places {
+    fn of(&self, node: usize, kind: Type) -> Option<Span> {
+        let written = || self.written.iter().map(|(node, kind, span)| ((*node, *kind), *span)).collect();
+        self.by_set.get_or_init(written).get(&(node, kind)).copied()
+    }
+}
+
+/// Records put together to sets.
+struct Gathered {
+    tree: Tree,
+    places: Places,
+    /// The owner of the record before, and the place of its node: the next record often has the same.
+    last: Option<(Name, usize)>,
+    /// The records of large sets, with names in lower case.
+    large: HashMap<(usize, Type), HashSet<Vec<u8>>>,
+}
+
+impl Gathered {
+    fn new(origin: &Name, records: usize) -> Self {
+        let tree = Tree::new(origin, records);
+        Self { tree, places: Places::default(), last: None, large: HashMap::new() }
+    }
+
+    fn take(&mut self, record: Record, problems: &mut Problems) {
         let Record { owner, ttl, kind, data, span } = record;
-        if !owner.is_within(&tree.origin) {
-            let text = format!("`{owner}` is not in the zone `{}`; did you forget or add a final dot?", tree.origin);
-            problems.error("zone-foreign-owner", span, text);
-            continue;
-        }
-        if !seen.insert((owner.clone(), kind, data.folded(kind))) {
+        let Some(place) = self.place(&owner, span, problems) else { return };
+        let Some(node) = self.tree.nodes.get_mut(place) else { return };
+        let Some(set) = node.sets.iter_mut().find(|set| set.kind == kind) else {
+            // Most names have one set of one record: no room is kept for more.
+            node.sets.reserve_exact(1);
+            node.sets.push(RrSet { kind, ttl, data: vec![data] });
+            self.places.written.push((place, kind, span));
+            return;
+        };
+        let stands_twice = if set.data.len() < LARGE_SET {
+            set.data.iter().any(|known| known.is_same(&data, kind))
+        } else {
+            let all = || set.data.iter().map(|known| known.folded(kind)).collect();
+            !self.large.entry((place, kind)).or_insert_with(all).insert(data.folded(kind))
+        };
+        if stands_twice {
             if kind == Type::SOA {
                 problems.error("zone-soa", span, "the zone has two SOA records; keep one");
             } else {
                 problems.warn("zone-duplicate", span, format!("the same {kind} record of `{owner}` stands twice"));
             }
-            continue;
+            return;
         }
-        let node = tree.node_mut(&owner);
-        let Some(set) = node.sets.iter_mut().find(|set| set.kind == kind) else {
-            node.sets.push(RrSet { kind, ttl, data: vec![data] });
-            places.insert((owner, kind), span);
-            continue;
-        };
         if set.ttl != ttl {
             // RFC 2181, 5.2: one TTL for the set; the smallest is the safe one.
             set.ttl = set.ttl.min(ttl);
@@ -64,17 +98,21 @@ fn gather(tree: &mut Tree, places: &mut Places, records: Vec<Record>, problems: 
             problems.error(if kind == Type::SOA { "zone-soa" } else { "zone-single" }, span, text);
         }
     }
-}
 
-fn check_apex(tree: &Tree, span: Span, problems: &mut Problems) {
-    let apex = tree.nodes.get(tree.origin.to_lower().as_wire());
-    let has = |kind| apex.is_some_and(|node| node.set(kind).is_some());
-    if !has(Type::SOA) {
-        let text = format!("the zone has no SOA record; write `{} IN SOA ...` first", tree.origin);
-        problems.error("zone-soa", span, text);
-    } else if !has(Type::NS) {
-        let text = format!("the zone's apex `{}` has no NS record; write at least one", tree.origin);
-        problems.error("zone-ns", span, text);
+    /// The place of an owner's node; `None` where it does not lie in the zone.
+    fn place(&mut self, owner: &Name, span: Span, problems: &mut Problems) -> Option<usize> {
+        if let Some((_, place)) = self.last.as_ref().filter(|(last, _)| last == owner) {
+            return Some(*place);
+        }
+        if !owner.is_within(&self.tree.origin) {
+            let origin = &self.tree.origin;
+            let text = format!("`{owner}` is not in the zone `{origin}`; did you forget or add a final dot?");
+            problems.error("zone-foreign-owner", span, text);
+            return None;
+        }
+        let place = self.tree.make(owner)?;
+        self.last = Some((owner.clone(), place));
+        Some(place)
     }
 }
 
@@ -95,7 +133,20 @@ enum Standing {
 
 impl Rules<'_> {
     fn span(&self, name: &Name, kind: Type) -> Span {
-        self.places.get(&(name.clone(), kind)).copied().unwrap_or(Span { file: 0, start: 0, end: 0 })
+        let place = self.tree.nodes.place(name.as_wire());
+        place.and_then(|place| self.places.of(place, kind)).unwrap_or(Span { file: 0, start: 0, end: 0 })
+    }
+
+    fn check_apex(&self, problems: &mut Problems) {
+        let origin = &self.tree.origin;
+        let has = |kind| self.get(origin).is_some_and(|node| node.set(kind).is_some());
+        if !has(Type::SOA) {
+            let text = format!("the zone has no SOA record; write `{origin} IN SOA ...` first");
+            problems.error("zone-soa", self.span(origin, Type::SOA), text);
+        } else if !has(Type::NS) {
+            let text = format!("the zone's apex `{origin}` has no NS record; write at least one");
+            problems.error("zone-ns", self.span(origin, Type::SOA), text);
+        }
     }
 
     fn is_apex(&self, name: &Name) -> bool {
@@ -103,7 +154,7 @@ impl Rules<'_> {
     }
 
     fn get(&self, name: &Name) -> Option<&Node> {
-        self.tree.nodes.get(name.to_lower().as_wire())
+        self.tree.nodes.get(name.as_wire())
     }
 
     fn check_node(&self, node: &Node, problems: &mut Problems) {
@@ -148,15 +199,13 @@ impl Rules<'_> {
     /// What stands above: nothing may stand below a DNAME, and what stands below a delegation is not ours.
     fn check_above(&self, node: &Node, problems: &mut Problems) {
         let Some(first) = node.sets.first() else { return };
-        let span = self.span(&node.name, first.kind);
         let apex = self.tree.origin.as_wire().len();
-        let lower = node.name.to_lower();
-        for suffix in suffixes(lower.as_wire()).skip(1).take_while(|suffix| suffix.len() >= apex) {
+        for suffix in suffixes(node.name.as_wire()).skip(1).take_while(|suffix| suffix.len() >= apex) {
             let Some(above) = self.tree.nodes.get(suffix) else { continue };
             if above.set(Type::DNAME).is_some() {
                 let text =
                     format!("`{}` stands below the DNAME at `{}` and can never be reached", node.name, above.name);
-                problems.error("zone-dname", span, text);
+                problems.error("zone-dname", self.span(&node.name, first.kind), text);
                 return;
             }
             let hidden = node.sets.iter().find(|set| !matches!(set.kind, Type::A | Type::AAAA));
@@ -172,7 +221,7 @@ impl Rules<'_> {
     }
 
     fn check_servers(&self, owner: &Name, set: &RrSet, problems: &mut Problems) {
-        let span = self.span(owner, Type::NS);
+        let span = || self.span(owner, Type::NS);
         for target in set.data.iter().filter_map(|data| data.target(Type::NS)) {
             let node = self.answering_node(&target);
             let has_address = node.is_some_and(|n| n.set(Type::A).is_some() || n.set(Type::AAAA).is_some());
@@ -180,24 +229,27 @@ impl Rules<'_> {
                 let text = format!("the name server `{target}` is an alias; RFC 2181, 10.3 wants an address there");
                 // A zone that cannot be reached by its own servers is broken; a child's is the child's matter.
                 match self.is_apex(owner) {
-                    true => problems.error("zone-ns-alias", span, text),
-                    false => problems.warn("zone-ns-alias", span, text),
+                    true => problems.error("zone-ns-alias", span(), text),
+                    false => problems.warn("zone-ns-alias", span(), text),
                 }
             } else if !has_address {
-                self.check_missing_address(owner, &target, span, problems);
+                self.check_missing_address(owner, &target, problems);
             }
         }
     }
 
-    fn check_missing_address(&self, owner: &Name, target: &Name, span: Span, problems: &mut Problems) {
+    fn check_missing_address(&self, owner: &Name, target: &Name, problems: &mut Problems) {
+        let span = || self.span(owner, Type::NS);
         let text =
             format!("the name server `{target}` of `{owner}` lies in the zone and has no A or AAAA record; write one");
         match self.standing(target) {
             Standing::Outside => {}
-            Standing::Own => problems.error("zone-glue", span, text),
-            Standing::Delegated(cut) if cut == *owner || self.is_apex(owner) => problems.error("zone-glue", span, text),
+            Standing::Own => problems.error("zone-glue", span(), text),
+            Standing::Delegated(cut) if cut == *owner || self.is_apex(owner) => {
+                problems.error("zone-glue", span(), text)
+            }
             // The server's address can be had from the other delegation.
-            Standing::Delegated(_) => problems.warn("zone-glue", span, text),
+            Standing::Delegated(_) => problems.warn("zone-glue", span(), text),
         }
     }
 
@@ -242,10 +294,9 @@ impl Rules<'_> {
             return Standing::Outside;
         }
         let apex = self.tree.origin.as_wire().len();
-        let lower = name.to_lower();
-        let above: Vec<&[u8]> = suffixes(lower.as_wire()).take_while(|suffix| suffix.len() > apex).collect();
+        let above: Vec<&[u8]> = suffixes(name.as_wire()).take_while(|suffix| suffix.len() > apex).collect();
         // The topmost cut counts: what lies below it is all of the child's making.
-        let cut = above.iter().rev().filter_map(|s| self.tree.nodes.get(*s)).find(|n| n.set(Type::NS).is_some());
+        let cut = above.iter().rev().filter_map(|s| self.tree.nodes.get(s)).find(|n| n.set(Type::NS).is_some());
         cut.map_or(Standing::Own, |node| Standing::Delegated(node.name.clone()))
     }
 }

@@ -37,27 +37,43 @@ pub struct Token {
 
 /// Cuts text into tokens.
 pub fn lex(bytes: &[u8]) -> Vec<Token> {
-    let mut tokens = Vec::with_capacity(bytes.len() / 4);
-    let mut at = 0_usize;
-    while let Some(&byte) = bytes.get(at) {
-        let (kind, length) = match byte {
+    Lexer::new(bytes).collect()
+}
+
+/// The tokens of a text, one after the other.
+#[derive(Debug, Clone)]
+pub(crate) struct Lexer<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Lexer<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+}
+
+impl Iterator for Lexer<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        let (bytes, start) = (self.bytes, self.at);
+        let (kind, length) = match *bytes.get(start)? {
             b'\n' => (TokenKind::Newline, 1),
-            b'\r' if bytes.get(at.saturating_add(1)) == Some(&b'\n') => (TokenKind::Newline, 2),
-            b' ' | b'\t' | b'\r' => (TokenKind::Blank, blank_length(bytes, at)),
-            b';' => (TokenKind::Comment, comment_length(bytes, at)),
+            b'\r' if bytes.get(start.saturating_add(1)) == Some(&b'\n') => (TokenKind::Newline, 2),
+            b' ' | b'\t' | b'\r' => (TokenKind::Blank, blank_length(bytes, start)),
+            b';' => (TokenKind::Comment, comment_length(bytes, start)),
             b'(' => (TokenKind::Open, 1),
             b')' => (TokenKind::Close, 1),
-            b'"' => match quoted_length(bytes, at) {
+            b'"' => match quoted_length(bytes, start) {
                 (length, true) => (TokenKind::Quoted, length),
                 (length, false) => (TokenKind::Unclosed, length),
             },
-            _ => word(bytes, at),
+            _ => word(bytes, start),
         };
-        let end = at.saturating_add(length);
-        tokens.push(Token { kind, start: at, end });
-        at = end;
+        self.at = start.saturating_add(length);
+        Some(Token { kind, start, end: self.at })
     }
-    tokens
 }
 
 fn ends_line(bytes: &[u8], at: usize) -> bool {
@@ -99,9 +115,9 @@ fn quoted_length(bytes: &[u8], at: usize) -> (usize, bool) {
 
 fn word(bytes: &[u8], at: usize) -> (TokenKind, usize) {
     let mut end = at;
-    while !ends_line(bytes, end) {
+    loop {
         match bytes.get(end) {
-            Some(b' ' | b'\t' | b'\r' | b';' | b'(' | b')') => break,
+            None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' | b')') => break,
             Some(b'\\') if !ends_line(bytes, end.saturating_add(1)) => end = end.saturating_add(2),
             Some(b'"') => match quoted_length(bytes, end) {
                 (length, true) => end = end.saturating_add(length),

@@ -3,12 +3,12 @@
 //! Not yet records: names are not completed and data is not read. The checker reads the same lines. The invariant:
 //! the lines cover every token, in order.
 
-use super::lex::{Token, TokenKind, lex};
+use super::lex::{Lexer, Token, TokenKind};
 use crate::kind::{Class, Type};
 use crate::rdata::{Word, lossy};
 
 /// One logical line: an entry of the file with everything up to and including its end of line.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Line {
     /// The line's tokens.
     pub tokens: Vec<Token>,
@@ -30,47 +30,68 @@ pub struct ZoneText {
 impl ZoneText {
     /// Cuts a file into lines.
     pub fn new(bytes: &[u8]) -> Self {
-        let mut lines = Vec::new();
-        let mut tokens = Vec::new();
+        let (mut rest, mut lines) = (Lines::new(bytes), Vec::new());
+        loop {
+            let mut line = Line::default();
+            if !rest.read(&mut line) {
+                return Self { lines };
+            }
+            lines.push(line);
+        }
+    }
+}
+
+/// The lines of a file, one after the other.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    tokens: Lexer<'a>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { tokens: Lexer::new(bytes) }
+    }
+
+    /// Puts the next line in the place of another one, whose memory it takes over. False where there is none.
+    pub(crate) fn read(&mut self, line: &mut Line) -> bool {
+        line.tokens.clear();
+        line.fault = None;
         let mut depth = 0_usize;
-        let mut fault = None;
-        for token in lex(bytes) {
-            tokens.push(token);
+        for token in self.tokens.by_ref() {
+            line.tokens.push(token);
             match token.kind {
                 TokenKind::Open => depth = depth.saturating_add(1),
                 TokenKind::Close if depth == 0 => {
-                    fault = fault.or(Some((token, "this `)` closes nothing; remove it or write the `(` before it")));
+                    line.note(token, "this `)` closes nothing; remove it or write the `(` before it");
                 }
                 TokenKind::Close => depth = depth.saturating_sub(1),
                 TokenKind::Unclosed => {
-                    fault = fault.or(Some((token, "the quote is not closed on its line; write the closing `\"`")));
+                    line.note(token, "the quote is not closed on its line; write the closing `\"`");
                 }
-                TokenKind::Newline if depth == 0 => lines.push(Line::new(std::mem::take(&mut tokens), fault.take())),
+                TokenKind::Newline if depth == 0 => break,
                 _ => {}
             }
         }
-        if depth > 0 {
-            let open = tokens.iter().find(|token| token.kind == TokenKind::Open).copied();
-            fault = fault.or(open.map(|token| (token, "this `(` is never closed; write the `)` at the record's end")));
+        let open = line.tokens.iter().find(|token| token.kind == TokenKind::Open && depth > 0).copied();
+        if let Some(open) = open {
+            line.note(open, "this `(` is never closed; write the `)` at the record's end");
         }
-        if !tokens.is_empty() {
-            lines.push(Line::new(tokens, fault));
-        }
-        Self { lines }
+        line.start = line.tokens.first().map_or(line.end, |token| token.start);
+        line.end = line.tokens.last().map_or(line.start, |token| token.end);
+        !line.tokens.is_empty()
     }
 }
 
 impl Line {
-    fn new(tokens: Vec<Token>, fault: Option<(Token, &'static str)>) -> Self {
-        let start = tokens.first().map_or(0, |token| token.start);
-        let end = tokens.last().map_or(start, |token| token.end);
-        Self { tokens, start, end, fault }
+    /// Notes what is wrong, where nothing was before.
+    fn note(&mut self, token: Token, text: &'static str) {
+        self.fault = self.fault.or(Some((token, text)));
     }
 
     /// The words, quoted or not.
-    pub fn words(&self) -> Vec<Token> {
+    pub fn words(&self) -> impl Iterator<Item = Token> {
         let is_word = |token: &&Token| matches!(token.kind, TokenKind::Word | TokenKind::Quoted | TokenKind::Unclosed);
-        self.tokens.iter().filter(is_word).copied().collect()
+        self.tokens.iter().filter(is_word).copied()
     }
 
     /// Whether the owner is that of the record before: the line begins with a blank.

@@ -1,7 +1,8 @@
 //! Zones: master files read without losing a byte, checked as a whole, and held ready for answers.
 //!
 //! `lex` cuts text into tokens that cover every byte, `lines` gathers them into lines and reads their heads,
-//! `read` makes records of them, `check` judges the records together, `tree` is the zone that results.
+//! `read` makes records of them, `check` judges the records together, `tree` is the zone that results, `nodes` finds its
+//! names.
 //! Files come through a [`Source`]; nothing here opens one. The invariant: a [`Zone`] exists only where no error
 //! was found, so that a bad file never replaces a good zone.
 
@@ -9,6 +10,7 @@ mod check;
 mod generate;
 pub(crate) mod lex;
 pub(crate) mod lines;
+mod nodes;
 mod problem;
 mod read;
 mod tree;

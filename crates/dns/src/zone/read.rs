@@ -7,7 +7,7 @@ use evenkeel_model::caps;
 
 use super::generate::{Range, fill};
 use super::lex::Token;
-use super::lines::{Head, Line, ZoneText, read_ttl};
+use super::lines::{Head, Line, Lines, read_ttl};
 use super::problem::{File, Problems, Span};
 use crate::kind::{Class, Type};
 use crate::name::Name;
@@ -92,7 +92,9 @@ struct Reader<'s> {
 /// A line with its bytes: of a file, or made by `$GENERATE`.
 struct Input<'a> {
     bytes: &'a [u8],
-    words: &'a [Token],
+    tokens: &'a [Token],
+    /// What the tokens say.
+    words: &'a [Word<'a>],
     inherits: bool,
     file: usize,
     /// The place to report where the bytes are not those of a file.
@@ -104,7 +106,7 @@ impl Input<'_> {
         if let Some(span) = self.fixed {
             return span;
         }
-        let token = self.words.get(word).or(self.words.last());
+        let token = self.tokens.get(word).or(self.tokens.last());
         token.map_or(Span { file: self.file, start: 0, end: 0 }, |t| Span {
             file: self.file,
             start: t.start,
@@ -113,7 +115,7 @@ impl Input<'_> {
     }
 
     fn all(&self) -> Span {
-        let (first, last) = (self.span(0), self.span(self.words.len()));
+        let (first, last) = (self.span(0), self.span(self.tokens.len()));
         Span { file: first.file, start: first.start, end: last.end }
     }
 }
@@ -122,16 +124,13 @@ impl Reader<'_> {
     fn file(&mut self, name: String, bytes: Vec<u8>) {
         let file = self.parsed.files.len();
         self.bytes = self.bytes.saturating_add(bytes.len());
-        let text = ZoneText::new(&bytes);
         self.parsed.files.push(File { name, bytes: Vec::new() });
         self.open.push(file);
         if self.bytes > caps::DNS_ZONE_BYTES {
             let text = format!("the zone's files have more than {} bytes together", caps::DNS_ZONE_BYTES);
             self.parsed.problems.error("zone-too-large", Span { file, start: 0, end: 0 }, text);
         } else {
-            for line in &text.lines {
-                self.line(file, line, &bytes);
-            }
+            self.lines(file, &bytes);
         }
         self.open.pop();
         if let Some(slot) = self.parsed.files.get_mut(file) {
@@ -139,24 +138,32 @@ impl Reader<'_> {
         }
     }
 
-    fn line(&mut self, file: usize, line: &Line, bytes: &[u8]) {
-        if let Some((token, text)) = line.fault {
-            let span = Span { file, start: token.start, end: token.end };
-            return self.parsed.problems.error("zone-unbalanced", span, text);
-        }
-        let words = line.words();
-        let Some(first) = words.first() else { return };
-        let input = Input { bytes, words: &words, inherits: line.inherits_owner(), file, fixed: None };
-        if first.of(bytes).starts_with(b"$") {
-            self.directive(&input);
-        } else {
-            self.record(&input);
+    /// The memory for one line is that for all.
+    fn lines(&mut self, file: usize, bytes: &[u8]) {
+        let (mut lines, mut line) = (Lines::new(bytes), Line::default());
+        let (mut tokens, mut words) = (Vec::new(), Vec::new());
+        while lines.read(&mut line) {
+            if let Some((token, text)) = line.fault {
+                let span = Span { file, start: token.start, end: token.end };
+                self.parsed.problems.error("zone-unbalanced", span, text);
+                continue;
+            }
+            tokens.clear();
+            tokens.extend(line.words());
+            words.clear();
+            words.extend(tokens.iter().map(|token: &Token| token.word(bytes)));
+            let inherits = line.inherits_owner();
+            let input = Input { bytes, tokens: &tokens, words: &words, inherits, file, fixed: None };
+            match tokens.first().map(|first| first.of(bytes).starts_with(b"$")) {
+                Some(true) => self.directive(&input),
+                Some(false) => self.record(&input),
+                None => {}
+            }
         }
     }
 
     fn directive(&mut self, input: &Input<'_>) {
-        let words: Vec<Word<'_>> = input.words.iter().map(|token| token.word(input.bytes)).collect();
-        let (Some(first), rest) = (words.first(), words.get(1..).unwrap_or_default()) else { return };
+        let (Some(first), rest) = (input.words.first(), input.words.get(1..).unwrap_or_default()) else { return };
         match (first.text.to_ascii_uppercase().as_slice(), rest) {
             (b"$ORIGIN", [name]) => match self.name(*name) {
                 Ok(name) => self.context.origin = name,
@@ -222,7 +229,7 @@ impl Reader<'_> {
             Err(text) => return self.parsed.problems.error("zone-generate", input.span(1), text),
         };
         let errors = self.parsed.problems.errors();
-        let template = input.words.get(2).zip(input.words.last());
+        let template = input.tokens.get(2).zip(input.tokens.last());
         let template = template.and_then(|(first, last)| input.bytes.get(first.start..last.end)).unwrap_or_default();
         let owner = self.context.owner.clone();
         for number in range.numbers() {
@@ -230,11 +237,12 @@ impl Reader<'_> {
                 Ok(line) => line,
                 Err(text) => return self.parsed.problems.error("zone-generate", input.all(), text),
             };
-            let text = ZoneText::new(&line);
-            let words = text.lines.first().map(Line::words).unwrap_or_default();
-            let made =
-                Input { bytes: &line, words: &words, inherits: false, file: input.file, fixed: Some(input.all()) };
-            self.record(&made);
+            let mut made = Line::default();
+            Lines::new(&line).read(&mut made);
+            let tokens: Vec<Token> = made.words().collect();
+            let words: Vec<Word<'_>> = tokens.iter().map(|token| token.word(&line)).collect();
+            let (file, fixed) = (input.file, Some(input.all()));
+            self.record(&Input { bytes: &line, tokens: &tokens, words: &words, inherits: false, file, fixed });
             // One wrong template is one error, not thousands.
             if self.parsed.problems.errors() > errors {
                 break;
@@ -244,12 +252,12 @@ impl Reader<'_> {
     }
 
     fn record(&mut self, input: &Input<'_>) {
-        let words: Vec<Word<'_>> = input.words.iter().map(|token| token.word(input.bytes)).collect();
-        let head = match Head::read(&words, input.inherits) {
+        let words = input.words;
+        let head = match Head::read(words, input.inherits) {
             Ok(head) => head,
             Err(error) => return self.parsed.problems.error("zone-record", input.span(error.word), error.text),
         };
-        if !self.take_owner(&head, &words, input) {
+        if !self.take_owner(&head, input) {
             return;
         }
         if let Some((at, class)) = head.class
@@ -257,7 +265,7 @@ impl Reader<'_> {
         {
             let text = format!(
                 "the class `{}` is not served; write IN or nothing",
-                lossy(input.words.get(at).map_or(&[], |t| t.of(input.bytes)))
+                lossy(input.tokens.get(at).map_or(&[], |t| t.of(input.bytes)))
             );
             return self.parsed.problems.error("zone-class", input.span(at), text);
         }
@@ -283,8 +291,8 @@ impl Reader<'_> {
     }
 
     /// Notes the line's owner. False where there is none to be had.
-    fn take_owner(&mut self, head: &Head, words: &[Word<'_>], input: &Input<'_>) -> bool {
-        match head.owner.and_then(|at| words.get(at)) {
+    fn take_owner(&mut self, head: &Head, input: &Input<'_>) -> bool {
+        match head.owner.and_then(|at| input.words.get(at)) {
             Some(word) => match self.name(*word) {
                 Ok(name) => self.context.owner = Some(name),
                 Err(text) => {

@@ -294,3 +294,22 @@ proptest! {
         load("z", bytes, &Name::root(), &mut NoSource);
     }
 }
+
+#[test]
+fn a_record_of_a_large_set_that_stands_twice_is_found() {
+    let mut text = TOP.to_owned();
+    (0..100).for_each(|number| text.push_str(&format!("many PTR host{number}\n")));
+    for again in ["many PTR HOST3\n", "Many PTR host70.example.\n", "many PTR host99\n"] {
+        let report = load_text(&format!("{text}{again}")).report();
+        assert_eq!(report.len(), 1, "{again}: {report:?}");
+        assert!(report[0].contains("stands twice (zone-duplicate)"), "{report:?}");
+    }
+    assert_eq!(records(&text).len(), 100);
+}
+
+#[test]
+fn a_problem_tells_its_place_whatever_the_case_of_its_owner() {
+    let text = format!("{TOP}ns3 A 192.0.2.1\nAlias CNAME www\nalias A 192.0.2.3\nwww A 192.0.2.2\n");
+    assert_eq!(load_text(&text).report().len(), 1);
+    assert!(load_text(&text).report()[0].starts_with("z:5:1: error: `Alias.example.` has a CNAME"));
+}

@@ -13,14 +13,14 @@ use std::time::Duration;
 use evenkeel_e2e::authority::{Authority, ISSUER, Manner, certify};
 use evenkeel_e2e::balancer::{Balancer, text};
 use evenkeel_e2e::place::{Scratch, free, free_at_home};
-use evenkeel_e2e::{PATIENCE, await_for};
+use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 use serde_json::Value;
 
 /// The host that is ordered for.
 const HOST: &str = "shop.example.com";
 
 /// An authority takes its time, and a busy machine some more.
-const LONG: Duration = Duration::from_secs(120);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// Where everything is.
 struct Places {
@@ -54,12 +54,12 @@ impl Places {
     }
 }
 
-fn order_of(directory: &str, ca: &Path, more: &str) -> String {
+pub(crate) fn order_of(directory: &str, ca: &Path, more: &str) -> String {
     format!("acme ops@example.com directory={directory} ca={} {more}", ca.display())
 }
 
 /// What a client is shown: issuer, serial number, hosts.
-fn shown(at: SocketAddr, host: &str) -> String {
+pub(crate) fn shown(at: SocketAddr, host: &str) -> String {
     let hello = Command::new("openssl")
         .args(["s_client", "-connect", &at.to_string(), "-servername", host])
         .stdin(Stdio::null())
@@ -78,7 +78,7 @@ fn shown(at: SocketAddr, host: &str) -> String {
     text(&told)
 }
 
-fn serial(shown: &str) -> String {
+pub(crate) fn serial(shown: &str) -> String {
     shown.lines().find(|line| line.starts_with("serial=")).unwrap_or_default().to_owned()
 }
 
@@ -345,4 +345,127 @@ fn a_certificate_is_renewed_when_the_authority_says_so() {
     });
     assert!(job["next_try_in_s"].as_u64() > Some(1800), "{job}");
     assert_eq!(serial(&shown(places.https, HOST)), serial(&second));
+}
+
+#[test]
+fn an_authority_that_takes_no_strangers_is_shown_whose_account_it_is() {
+    const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    let (scratch, places) = (Scratch::new("acme-bound"), Places::new());
+    let manner = Manner { bound: Some(("kid-1".to_owned(), KEY.to_owned())), ..places.manner() };
+    let authority = Authority::start(&scratch, &manner);
+    let key = |name: &str, text: &str| {
+        let path = scratch.write(name, text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path.display().to_string()
+    };
+    let (good, other, none) = (key("good", KEY), key("other", &KEY.to_lowercase()), key("none", "pass word"));
+    let config = |more: &str| places.config(&scratch, HOST, &order_of(&authority.directory(), authority.ca(), more));
+    // A stranger, and one with the key of somebody else.
+    let balancer = Balancer::start(&config(""));
+    let error = |balancer: &Balancer| {
+        let failed =
+            await_for("the order to fail", LONG, || Some(job(balancer)).filter(|it| it["failures"].as_u64() > Some(0)));
+        failed["last_error"].as_str().unwrap_or_default().to_owned()
+    };
+    let told = error(&balancer);
+    assert!(told.contains("externalAccountRequired"), "{told}");
+    assert!(balancer.reload(&config(&format!("eab=kid-1 key=file:{other}"))).status.success());
+    let told = error(&balancer);
+    assert!(told.contains("authority says"), "{told}");
+    // What is no key is refused where it is written, and nothing changes.
+    let refused = balancer.reload(&config(&format!("eab=kid-1 key=file:{none}")));
+    let told = text(&refused);
+    assert!(!refused.status.success() && told.contains("E434") && told.contains("base64url"), "{told}");
+    assert!(!told.contains("pass word"), "{told}");
+    let reloaded = balancer.reload(&config(&format!("eab=kid-1 key=file:{good}")));
+    assert!(reloaded.status.success(), "{}", text(&reloaded));
+    await_issued(places.https, "a certificate by an account that is bound");
+}
+
+/// A disk of 128 KiB in the place of a folder, with what was in it; gone with its owner.
+struct SmallDisk {
+    disk: PathBuf,
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(scratch: &Scratch, folder: &Path) -> Option<Self> {
+        let disk = scratch.file("disk");
+        fs::create_dir_all(&disk).unwrap();
+        let run = |program: &str, words: &[&str]| {
+            Command::new(program).args(words).status().is_ok_and(|status| status.success())
+        };
+        let (on, there) = (disk.display().to_string(), folder.display().to_string());
+        if !run("mount", &["-t", "tmpfs", "-o", "size=128k,mode=0700", "tmpfs", &on]) {
+            return None;
+        }
+        let small = Self { disk, folder: folder.to_owned() };
+        let is_there = run("cp", &["-a", &format!("{there}/."), &on]) && run("mount", &["--bind", &on, &there]);
+        is_there.then_some(small)
+    }
+
+    /// Leaves no room.
+    fn fill(&self) {
+        let mut filler = fs::File::create(self.disk.join("filler")).unwrap();
+        while std::io::Write::write(&mut filler, &[0; 1024]).is_ok_and(|count| count > 0) {}
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.disk.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        for place in [&self.folder, &self.disk] {
+            let _ = Command::new("umount").arg("--lazy").arg(place).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+#[test]
+fn on_a_full_disk_certificates_go_on_and_what_is_not_kept_is_said() {
+    if !is_root_or_skips("on_a_full_disk_certificates_go_on_and_what_is_not_kept_is_said", "to mount a small tmpfs") {
+        return;
+    }
+    let (scratch, places) = (Scratch::new("acme-full"), Places::new());
+    let manner = Manner { life: 30, ..places.manner() };
+    let authority = Authority::start(&scratch, &manner);
+    let acme = order_of(&authority.directory(), authority.ca(), "");
+    let balancer = Balancer::start(&places.config(&scratch, HOST, "cert self"));
+    let state = balancer.scratch().file("state");
+    let Some(disk) = SmallDisk::mount(&scratch, &state) else {
+        println!(
+            "\nSKIPPED on_a_full_disk_certificates_go_on_and_what_is_not_kept_is_said: a tmpfs cannot be mounted here"
+        );
+        return;
+    };
+    let reloaded = balancer.reload(&places.config(&scratch, HOST, &acme));
+    assert!(reloaded.status.success(), "{}", text(&reloaded));
+    await_issued(places.https, "the first certificate");
+    await_for("it to be kept", LONG, || (job(&balancer)["is_kept"] == true).then_some(()));
+    disk.fill();
+    // The next one is had and shown; on the disk is the last that found room, whole.
+    await_for("one that is not kept", LONG, || (job(&balancer)["is_kept"] == false).then_some(()));
+    let file = kept(&balancer, "acme-certificate");
+    let old: Value = serde_json::from_slice(&fs::read(&file[0]).unwrap()).expect("what was kept is whole");
+    let path = scratch.write("kept.pem", old["chain"].as_str().unwrap());
+    let on_disk = Command::new("openssl").args(["x509", "-noout", "-serial", "-in"]).arg(path).output().unwrap();
+    let now = shown(places.https, HOST);
+    assert!(now.contains(ISSUER) && serial(&now) != text(&on_disk).trim(), "{now}");
+    let report = text(&balancer.run("status", &[]));
+    assert!(report.contains("a restart forgets the certificate for shop.example.com"), "{report}");
+    let log = fs::read_to_string(balancer.scratch().file("output")).unwrap();
+    assert!(log.contains("no space left on device"), "{log}");
+    let events = Command::new("curl")
+        .args(["-s", "--max-time", "20", "http://control/api/v1/events/recent", "--unix-socket"])
+        .arg(balancer.scratch().file("control.sock"))
+        .output()
+        .unwrap();
+    assert!(text(&events).contains("is not kept") && text(&events).contains("no space left"), "{}", text(&events));
+    // There is room again.
+    disk.empty();
+    await_for("it to be kept", LONG, || (job(&balancer)["is_kept"] == true).then_some(()));
+    // It has left the folder before the folder goes.
+    drop((disk, balancer));
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests of processes wait and may panic
 
 mod acme;
+mod acme_pair;
 mod api;
 mod balance;
 mod boundary;

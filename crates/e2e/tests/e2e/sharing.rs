@@ -14,44 +14,52 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 /// Two nodes, each with its own listener.
-struct Twins {
+pub(crate) struct Twins {
     nodes: Vec<Option<Process>>,
     at: [SocketAddr; 2],
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
+    cluster: String,
 }
 
 /// The address of a node, which no other test has.
-fn home(node: usize) -> IpAddr {
+pub(crate) fn home(node: usize) -> IpAddr {
     let IpAddr::V4(own) = address() else { panic!("tests live on IPv4") };
     let [_, second, high, low] = own.octets();
     Ipv4Addr::new(127, second + 8 + 4 * node as u8, high, low).into()
 }
 
 impl Twins {
-    /// Starts both: `lines` is the rest of a node's file.
+    /// Starts both, each with a listener of its own: `lines` is the rest of a node's file.
     fn start(lines: impl Fn(usize) -> String) -> Self {
-        let (scratch, port) = (Scratch::new("sharing"), free().port());
         let at = [free(), free()];
+        let listener = |node: usize| format!("http {} {{\n    route * to=shop\n}}\n", at[node]);
+        Self { at, ..Self::start_bare(Scratch::new("sharing"), |node| listener(node) + &lines(node)) }
+    }
+
+    /// Starts both: `lines` is what a node's file has beside the cluster.
+    pub(crate) fn start_bare(scratch: Scratch, lines: impl Fn(usize) -> String) -> Self {
+        let port = free().port();
         let key = scratch.write("key", &"k".repeat(40));
         std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        for (node, at) in at.iter().enumerate() {
-            let config = format!(
-                "limits workers=1 drain=2s\ncluster edge key=file:{} {{\n    port {port}\n    node lb1 {}\n    node lb2 {}\n}}\n\
-                 http {at} {{\n    route * to=shop\n}}\n{}",
-                key.display(),
-                home(0),
-                home(1),
-                lines(node)
-            );
-            scratch.write(&format!("{node}.conf"), &config);
-        }
-        let mut twins = Self { nodes: vec![None, None], at, scratch };
+        let cluster = format!(
+            "limits workers=1 drain=2s\ncluster edge key=file:{} {{\n    port {port}\n    node lb1 {}\n    node lb2 {}\n}}\n",
+            key.display(),
+            home(0),
+            home(1),
+        );
+        let mut twins = Self { nodes: vec![None, None], at: [free(), free()], scratch, cluster };
+        (0..2).for_each(|node| twins.write(node, &lines(node)));
         (0..2).for_each(|node| twins.launch(node));
         twins.await_sharing();
         twins
     }
 
-    fn launch(&mut self, node: usize) {
+    /// Writes a node's file.
+    pub(crate) fn write(&self, node: usize, lines: &str) {
+        self.scratch.write(&format!("{node}.conf"), &(self.cluster.clone() + lines));
+    }
+
+    pub(crate) fn launch(&mut self, node: usize) {
         let path = |name: &str| self.scratch.file(&format!("{node}.{name}")).display().to_string();
         let (name, file) = (format!("lb{}", node + 1), path("conf"));
         let (state, control) = (path("state"), path("control"));
@@ -60,7 +68,7 @@ impl Twins {
         self.nodes[node] = Some(Process::start(&name, program(), &run, self.scratch.path(), output));
     }
 
-    fn kill(&mut self, node: usize) {
+    pub(crate) fn kill(&mut self, node: usize) {
         self.nodes[node].take().expect("it runs").kill();
     }
 
@@ -70,18 +78,18 @@ impl Twins {
         process.end(PATIENCE);
     }
 
-    fn run(&self, node: usize, words: &[&str]) -> Output {
+    pub(crate) fn run(&self, node: usize, words: &[&str]) -> Output {
         let control = self.scratch.file(&format!("{node}.control")).display().to_string();
         command(&[words, &["--control", &control]].concat())
     }
 
-    fn order(&self, node: usize, words: &[&str]) -> String {
+    pub(crate) fn order(&self, node: usize, words: &[&str]) -> String {
         let output = self.run(node, words);
         assert!(output.status.success(), "{words:?}: {}", text(&output));
         text(&output)
     }
 
-    fn json(&self, node: usize, words: &[&str]) -> Option<Value> {
+    pub(crate) fn json(&self, node: usize, words: &[&str]) -> Option<Value> {
         serde_json::from_slice(&self.run(node, &[words, &["--json"]].concat()).stdout).ok()
     }
 

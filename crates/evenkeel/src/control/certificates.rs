@@ -25,6 +25,8 @@ pub(super) fn ordered(status: &AcmeStatus) -> AcmeReport {
         challenge: status.challenge.to_owned(),
         expires: status.expires,
         ordered_at: status.ordered_at,
+        from: status.from.clone(),
+        orderer: status.orderer.clone(),
         is_kept: status.is_kept,
         next_try: status.next_try,
         next_try_in_s: status.next_try_in,

@@ -33,7 +33,9 @@ pub use route::{
     Listener, Matcher, Network, PathPattern, PathRewrite, Redirect, RedirectTo, RequestId, Respond, Route, Site,
 };
 pub use tcp::{Tcp, TcpRoute, TcpTimeouts};
-pub use tls::{Acme, AcmeChallenge, CertificateSource, ClientCertificates, ListenerTls, PoolTls, TlsMin};
+pub use tls::{
+    AccountBinding, Acme, AcmeChallenge, CertificateSource, ClientCertificates, ListenerTls, PoolTls, TlsMin,
+};
 pub use zonefile::{Then, Update, Zonefile};
 
 pub use sticky::{

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::SecretRef;
+
 /// TLS towards the clients of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerTls {
@@ -54,6 +56,17 @@ pub struct Acme {
     pub ca: Option<PathBuf>,
     /// How the authority is shown that the hosts are ours.
     pub challenge: AcmeChallenge,
+    /// The account with the authority that ours is bound to, where it wants one.
+    pub binding: Option<AccountBinding>,
+}
+
+/// An account that somebody has with an authority already (external account binding, RFC 8555 section 7.3.4).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AccountBinding {
+    /// What the authority calls its key.
+    pub id: String,
+    /// The key, in base64url.
+    pub key: SecretRef,
 }
 
 /// How an authority is shown that a host is ours.

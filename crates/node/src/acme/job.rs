@@ -1,11 +1,13 @@
 //! One job: shows what is kept, orders where there is nothing or it is time, and tries again later where that fails.
 //!
 //! ```text
-//!   waiting ──due──▶ ordering ──certificate──▶ waiting
-//!                        │ failed                 ▲
-//!                        ▼                        │
-//!                     resting ──time, reload──▶ ordering
+//!   waiting ──due──▶ standing by ──turn──▶ ordering ──certificate──▶ waiting
+//!                      ▲                      │ failed
+//!                      └────time, reload─── resting
 //! ```
+//!
+//! Outside of a cluster it is always this node's turn. From each state but ordering a certificate that another node has had
+//! leads back to waiting.
 //!
 //! The invariant: what was had last is shown until something better is there, whatever fails.
 
@@ -17,9 +19,11 @@ use evenkeel_net::tls::Certificate;
 use evenkeel_net::{clock, rng};
 use tokio::sync::Notify;
 
-use super::kept;
+use super::board::Offer;
+use super::fellows::Turn;
+use super::kept::{self, Papers};
 use super::order::{Failed, Orders};
-use super::plan::{self, Failure};
+use super::plan::{self, Failure, Window};
 use crate::journal::Journal;
 
 /// The longest that a job sleeps: the clock may be set meanwhile.
@@ -31,8 +35,18 @@ const LEAST_ASKING: Duration = Duration::from_secs(300);
 const MOST_ASKING: Duration = Duration::from_secs(24 * 3600);
 const USUAL_ASKING: Duration = Duration::from_secs(6 * 3600);
 
+/// Between two tries to keep a certificate over restarts.
+const KEEPING_AGAIN: Duration = Duration::from_secs(60);
+
 /// How soon after a failed order a reload may bring about the next.
 const LEAST_REST: Duration = Duration::from_secs(30);
+
+/// What a job has waited for.
+enum Came {
+    Due,
+    /// Somebody else has had a certificate.
+    Offer(Offer),
+}
 
 /// One job.
 pub(super) struct Job {
@@ -63,10 +77,18 @@ impl Job {
     pub(super) async fn run(mut self) {
         let (mut failures, mut earliest) = (Failures::default(), 0);
         loop {
-            if let Some(current) = self.current.clone()
-                && failures.count == 0
-            {
-                self.wait_until_due(&current, earliest).await;
+            let came = match self.current.clone().filter(|_| failures.count == 0) {
+                Some(current) => self.wait_until_due(&current, earliest).await,
+                None => Came::Due,
+            };
+            let came = match came {
+                Came::Due => self.wait_for_turn().await,
+                Came::Offer(offer) => Came::Offer(offer),
+            };
+            if let Came::Offer(offer) = came {
+                self.take(offer).await;
+                failures = Failures::default();
+                continue;
             }
             match self.order().await {
                 Ok(certificate) => {
@@ -82,30 +104,133 @@ impl Job {
         }
     }
 
-    /// Until the certificate is to be renewed, which is not before the earliest time.
-    async fn wait_until_due(&self, current: &Certificate, earliest: u64) {
-        // The same certificate is due at the same time, over restarts, too.
+    /// Until the certificate is to be renewed, which is not before the earliest time; or until somebody else has renewed it.
+    async fn wait_until_due(&self, current: &Certificate, earliest: u64) -> Came {
+        // The same certificate is due at the same time, over restarts and on every node.
         let luck = current.mark().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let Orders { key, board, .. } = &self.orders;
+        let mut news = board.news();
         loop {
             let advice = self.orders.advice(current).await;
-            let window = advice.as_ref().map(|advice| advice.window);
-            let due = plan::renew_at(life(current), window, luck).max(earliest);
-            let asking = advice.map_or(USUAL_ASKING, |advice| advice.again.clamp(LEAST_ASKING, MOST_ASKING));
+            let asking = advice.as_ref().map_or(USUAL_ASKING, |it| it.again.clamp(LEAST_ASKING, MOST_ASKING));
             let ask_at = clock::unix_now().saturating_add(asking).as_secs();
-            self.orders.board.note(&self.orders.key, |status| {
-                status.next_try = due;
-                status.by_authority = window.is_some();
-            });
-            until(due.min(ask_at)).await;
-            if due <= clock::unix_now().as_secs() {
-                return;
+            let advised = advice.map(|advice| plan::renew_at(life(current), Some(advice.window), luck));
+            board.advise(key, advised);
+            loop {
+                if let Some(offer) = board.offer(key) {
+                    return Came::Offer(offer);
+                }
+                let told = advised.or_else(|| {
+                    // Who orders may have been told, and this node not.
+                    let at = board.due(key, current)?;
+                    Some(plan::renew_at(life(current), Some(Window { start: at, end: at }), 0))
+                });
+                let due = told.unwrap_or_else(|| plan::renew_at(life(current), None, luck)).max(earliest);
+                self.plan(due, told.is_some());
+                if due <= clock::unix_now().as_secs() {
+                    return Came::Due;
+                }
+                tokio::select! {
+                    () = until(due.min(ask_at)) => {}
+                    () = tokio::time::sleep(KEEPING_AGAIN) => self.keep_again(),
+                    _ = news.changed() => {}
+                }
+                if ask_at <= clock::unix_now().as_secs() {
+                    break;
+                }
             }
+        }
+    }
+
+    fn plan(&self, due: u64, by_authority: bool) {
+        let Orders { key, board, .. } = &self.orders;
+        board.plan(key, due, by_authority);
+    }
+
+    /// Until it is this node's turn to order, or another one has had a certificate. Who has the turn is not waited for
+    /// without end.
+    async fn wait_for_turn(&self) -> Came {
+        let Orders { key, board, .. } = &self.orders;
+        let now = clock::unix_now().as_secs();
+        let latest = plan::patience(self.current.as_deref().map(life), now);
+        let mut news = board.news();
+        loop {
+            if let Some(offer) = board.offer(key) {
+                return Came::Offer(offer);
+            }
+            let woken = match board.turn(key) {
+                Turn::Ours => return Came::Due,
+                Turn::Another(_) => latest,
+                Turn::Unknown(at) => {
+                    let wait = at.saturating_sub(clock::now()) + Duration::from_millis(999);
+                    clock::unix_now().saturating_add(wait).as_secs()
+                }
+            };
+            if latest <= clock::unix_now().as_secs() {
+                return Came::Due;
+            }
+            tokio::select! {
+                () = until(woken) => {}
+                _ = news.changed() => {}
+            }
+        }
+    }
+
+    /// Puts to use what somebody else has had.
+    async fn take(&mut self, offer: Offer) {
+        let Orders { key, board, .. } = &self.orders;
+        let Offer { papers, certificate, from } = offer;
+        // One file is for all blocks of the same hosts.
+        let is_kept = self.keep(&papers);
+        let node = from.as_ref().map(ToString::to_string);
+        let text = match &node {
+            Some(node) => {
+                format!("the certificate for {key} is that of node {node}, which had it from {}", key.directory)
+            }
+            None => format!("the certificate for {key} is that of another listener"),
+        };
+        if let Err(cause) = board.show(key, &papers, &certificate).await {
+            tracing::error!("{text}, and is not shown everywhere yet: {cause}");
+        } else {
+            tracing::info!("{text}");
+        }
+        self.journal.note("certificate", key.to_string(), text);
+        let not_after = certificate.facts().not_after;
+        board.note(key, |status| {
+            (status.expires, status.ordered_at, status.is_kept, status.from) = (Some(not_after), None, is_kept, node);
+            (status.failures, status.last_error) = (0, None);
+        });
+        self.current = Some(certificate);
+    }
+
+    /// Keeps a certificate over restarts. Whether that was done, which is said where it was not.
+    fn keep(&self, papers: &Papers) -> bool {
+        let Orders { key, state, .. } = &self.orders;
+        let kept = kept::keep_papers(state, key, papers);
+        if let Err(cause) = &kept {
+            let text = format!("the certificate for {key} is not kept, and a restart needs another one: {cause}");
+            tracing::error!("{text}");
+            self.journal.note("certificate", key.to_string(), text);
+        }
+        kept.is_ok()
+    }
+
+    /// Tries again to keep what could not be kept: there may be room now.
+    fn keep_again(&self) {
+        let Orders { key, board, state, .. } = &self.orders;
+        if let Some(papers) = board.unkept(key).filter(|_| state.is_kept())
+            && kept::keep_papers(state, key, &papers).is_ok()
+        {
+            let text = format!("the certificate for {key} is kept now");
+            tracing::info!("{text}");
+            self.journal.note("certificate", key.to_string(), text);
+            board.note(key, |status| status.is_kept = true);
         }
     }
 
     async fn order(&self) -> Result<Arc<Certificate>, Failed> {
         let refused = |cause: String| Failed { cause, failure: Failure::Refused, wait: None };
-        let Orders { key, board, state, .. } = &self.orders;
+        let Orders { key, board, .. } = &self.orders;
         board.note(key, |status| (status.is_ordering, status.next_try) = (true, clock::unix_now().as_secs()));
         tracing::info!("a certificate for {key} is ordered of {}", key.directory);
         let papers = self.orders.order(self.current.as_deref()).await?;
@@ -118,19 +243,16 @@ impl Job {
                 "what the authority gave would have to be renewed at once: is this machine's clock right?".to_owned(),
             ));
         }
-        let is_kept = kept::keep_papers(state, key, &papers);
+        let is_kept = self.keep(&papers);
         // It is shown where it cannot be kept, too: it is better than what was there.
-        board.show(key, &certificate).await.map_err(refused)?;
+        board.show(key, &papers, &certificate).await.map_err(refused)?;
         let text = format!("a certificate for {key} was had from {}", key.directory);
         tracing::info!("{text}");
-        if !is_kept {
-            tracing::error!("the certificate for {key} is not kept: a restart orders another one");
-        }
         self.journal.note("certificate", key.to_string(), text);
         let (not_after, now) = (certificate.facts().not_after, clock::unix_now().as_secs());
         board.note(key, |status| {
             (status.expires, status.ordered_at, status.is_kept) = (Some(not_after), Some(now), is_kept);
-            (status.failures, status.last_error, status.is_ordering) = (0, None, false);
+            (status.failures, status.last_error, status.is_ordering, status.from) = (0, None, false, None);
         });
         Ok(certificate)
     }
@@ -156,6 +278,7 @@ impl Job {
             () = until(next) => {}
             // What the authority told to wait is waited for.
             () = woken, if failed.wait.is_none() => {}
+            () = board.is_offered(key) => {}
         }
     }
 }

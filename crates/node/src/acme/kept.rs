@@ -25,34 +25,40 @@ pub(crate) struct Papers {
 }
 
 impl Papers {
+    /// Both in PEM.
+    pub(crate) fn new(chain: String, key: String) -> Self {
+        Self { chain, key }
+    }
+
     /// The certificate.
     ///
     /// # Errors
     /// In a sentence, where it cannot be used.
-    pub(super) fn certificate(&self) -> Result<Arc<Certificate>, String> {
+    pub(crate) fn certificate(&self) -> Result<Arc<Certificate>, String> {
         let read = Certificate::read(self.chain.as_bytes(), self.key.as_bytes(), None);
         read.map(Arc::new).map_err(|error| error.to_string())
     }
 }
 
 /// The name of a file (FNV-1a, 64 bits; Fowler, Noll, Vo). Files of other words would be other files.
-fn file<'a>(kind: &str, words: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn file_name<'a>(kind: &str, words: impl Iterator<Item = &'a str>) -> String {
     let bytes = words.flat_map(|word| word.bytes().chain([0]));
     let hash = bytes
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     format!("{kind}{hash:016x}{ENDING}")
 }
 
-/// One for each authority and person.
+/// One for each authority and person, and the account with the authority that it is bound to.
 fn account_file(key: &Key) -> String {
-    file(ACCOUNT, [key.directory.as_str(), &key.mail].into_iter())
+    let bound = key.binding.as_ref().map(|binding| binding.id.as_str());
+    file_name(ACCOUNT, [key.directory.as_str(), &key.mail].into_iter().chain(bound))
 }
 
 /// One for each authority and set of hosts, in whatever order they are written.
 fn certificate_file(key: &Key) -> String {
     let mut hosts: Vec<&str> = key.hosts.iter().map(String::as_str).collect();
     hosts.sort_unstable();
-    file(CERTIFICATE, std::iter::once(key.directory.as_str()).chain(hosts))
+    file_name(CERTIFICATE, std::iter::once(key.directory.as_str()).chain(hosts))
 }
 
 /// The account with the authority.
@@ -76,9 +82,13 @@ pub(super) fn papers(state: &State, key: &Key) -> Option<(Papers, Arc<Certificat
     is_for(key, &found.1).then_some(found)
 }
 
-/// Keeps a certificate. Says whether that was done.
-pub(super) fn keep_papers(state: &State, key: &Key, papers: &Papers) -> bool {
-    serde_json::to_vec(papers).is_ok_and(|bytes| state.write(&certificate_file(key), &bytes))
+/// Keeps a certificate.
+///
+/// # Errors
+/// In a sentence; the file is what it was then.
+pub(super) fn keep_papers(state: &State, key: &Key, papers: &Papers) -> Result<(), String> {
+    let bytes = serde_json::to_vec(papers).map_err(|error| error.to_string())?;
+    state.replace(&certificate_file(key), &bytes)
 }
 
 /// What is best shown until a job has its own: of all that is kept and not over, the one for most of its hosts.
@@ -124,6 +134,7 @@ mod tests {
             directory: "https://ca.example/dir".to_owned(),
             ca: None,
             challenge: AcmeChallenge::Http,
+            binding: None,
         }
     }
 
@@ -145,7 +156,7 @@ mod tests {
         let (key, other) = (key(&["a.example", "b.example"]), key(&["b.example", "a.example"]));
         assert!(papers(&state, &key).is_none() && account(&state, &key).is_none());
         let kept = papers_for(&["a.example", "b.example"]);
-        assert!(keep_papers(&state, &key, &kept) && keep_account(&state, &key, b"{}"));
+        assert!(keep_papers(&state, &key, &kept).is_ok() && keep_account(&state, &key, b"{}"));
         assert_eq!(papers(&state, &key).unwrap().0, kept);
         assert_eq!(papers(&state, &other).unwrap().0, kept, "the order of hosts means nothing");
         assert_eq!(account(&state, &key).as_deref(), Some(&b"{}"[..]));
@@ -163,10 +174,10 @@ mod tests {
         let state = state(&dir);
         let key = key(&["a.example"]);
         let kept = papers_for(&["b.example"]);
-        assert!(keep_papers(&state, &key, &kept));
+        keep_papers(&state, &key, &kept).unwrap();
         assert!(papers(&state, &key).is_none(), "for another host");
         let mixed = Papers { key: papers_for(&["a.example"]).key, ..papers_for(&["a.example"]) };
-        assert!(keep_papers(&state, &key, &mixed));
+        keep_papers(&state, &key, &mixed).unwrap();
         assert!(papers(&state, &key).is_none(), "the key is another's");
         for bytes in [&b""[..], b"{", b"{\"chain\":\"\",\"key\":\"\"}", &[0xff; 64]] {
             assert!(state.write(&certificate_file(&key), bytes));
@@ -182,7 +193,7 @@ mod tests {
         let wanted = key(&["a.example", "b.example", "c.example"]);
         assert!(next_best(&state, &wanted, 0).is_none());
         for hosts in [&["a.example"][..], &["a.example", "b.example"], &["x.example", "y.example"]] {
-            assert!(keep_papers(&state, &key(hosts), &papers_for(hosts)));
+            keep_papers(&state, &key(hosts), &papers_for(hosts)).unwrap();
         }
         let best = next_best(&state, &wanted, 0).unwrap();
         assert_eq!(best.facts().names.hosts, ["a.example", "b.example"]);
@@ -193,7 +204,8 @@ mod tests {
     #[test]
     fn without_a_directory_nothing_is_kept_and_that_is_said() {
         let key = key(&["a.example"]);
-        assert!(!keep_papers(&State::none(), &key, &papers_for(&["a.example"])));
+        let error = keep_papers(&State::none(), &key, &papers_for(&["a.example"])).unwrap_err();
+        assert!(error.contains("no state directory"), "{error}");
         assert!(next_best(&State::none(), &key, 0).is_none());
     }
 }

@@ -3,9 +3,13 @@
 //! A job for each `acme` word, on the control thread. [`board`] is what they show, [`kept`] what outlives the process,
 //! [`order`] the talk with an authority, [`plan`] when to have it. The invariant: a job ends with its word, and all that it
 //! showed with it.
+//!
+//! In a cluster one node orders and all get it: [`fellows`] is what the others have told, and whose turn it is.
 
 mod board;
+mod bound;
 mod client;
+mod fellows;
 mod job;
 mod kept;
 mod order;
@@ -18,7 +22,7 @@ use std::sync::Arc;
 
 use evenkeel_dns::answer::Texts;
 use evenkeel_model::ListenerName;
-use evenkeel_model::config::{AcmeChallenge, Config};
+use evenkeel_model::config::{AccountBinding, AcmeChallenge, Config};
 use evenkeel_net::clock;
 use evenkeel_net::resolve::Resolver;
 use evenkeel_proxy::Shared;
@@ -26,13 +30,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::certificates::Installed;
+use crate::cluster::Desk;
 use crate::journal::Journal;
 use crate::state::State;
 use crate::supervisor::Event;
 use crate::tasks;
-use board::Board;
+use board::{Board, ToShow};
 use job::Job;
 use order::Orders;
+
+pub(crate) use bound::key as binding_key;
+pub(crate) use fellows::Fellows;
+pub(crate) use kept::{Papers, file_name};
 
 /// What a job is about. Another one is another job.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +52,7 @@ pub(crate) struct Key {
     directory: String,
     ca: Option<PathBuf>,
     challenge: AcmeChallenge,
+    binding: Option<AccountBinding>,
 }
 
 /// How a job stands.
@@ -60,6 +70,10 @@ pub struct AcmeStatus {
     pub expires: Option<u64>,
     /// When it was had, where that was in this process.
     pub ordered_at: Option<u64>,
+    /// The node of the cluster that had it; absent where that was this one, or in another process.
+    pub from: Option<String>,
+    /// The node that orders for the cluster; absent without one, and where it is not known yet.
+    pub orderer: Option<String>,
     /// Whether it is kept over restarts.
     pub is_kept: bool,
     /// When it is ordered next, in seconds since 1970.
@@ -98,8 +112,9 @@ impl Acme {
         resolver: Resolver,
         shared: &Arc<Shared>,
         (events, journal): (mpsc::Sender<Event>, Journal),
+        fellows: Option<Fellows>,
     ) -> Self {
-        let board = Board::new(Arc::clone(shared), events.clone());
+        let board = Board::new(Arc::clone(shared), (events.clone(), journal.clone()), fellows);
         Self { jobs: BTreeMap::new(), board, state, resolver, events, journal }
     }
 
@@ -132,7 +147,8 @@ impl Acme {
 
     fn begin(&self, key: &Key) -> Job {
         let now = clock::unix_now().as_secs();
-        let current = kept::papers(&self.state, key).map(|(_, certificate)| certificate);
+        let papers = kept::papers(&self.state, key);
+        let current = papers.as_ref().map(|(_, certificate)| Arc::clone(certificate));
         let status = AcmeStatus {
             listener: key.listener.to_string(),
             hosts: key.hosts.clone(),
@@ -143,11 +159,11 @@ impl Acme {
             next_try: now,
             ..AcmeStatus::default()
         };
-        let shown = current.clone().or_else(|| kept::next_best(&self.state, key, now));
-        if shown.is_none() {
+        let next_best = if papers.is_none() { kept::next_best(&self.state, key, now) } else { None };
+        if papers.is_none() && next_best.is_none() {
             tracing::warn!("until there is a certificate for {key}, clients get one that this program made itself");
         }
-        let again = self.board.begin(key, shown, status);
+        let again = self.board.begin(key, papers, next_best, status);
         let orders = Orders {
             key: key.clone(),
             board: self.board.clone(),
@@ -175,6 +191,51 @@ impl Acme {
     /// Ends all jobs: nothing is ordered while the process ends.
     pub(crate) fn end(&mut self) {
         std::mem::take(&mut self.jobs).into_values().for_each(|job| job.abort());
+        self.board.quit();
+    }
+
+    /// The channel to the other nodes of the cluster is there.
+    pub(crate) fn take_desk(&self, desk: Desk) {
+        self.board.take_desk(desk);
+    }
+
+    /// Hears of the orders of another node, with its certificates.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub(crate) fn hear_orders(&self, from: &Arc<str>, bytes: &[u8]) -> serde_json::Result<()> {
+        self.board.hear_orders(from, bytes)
+    }
+
+    /// Hears what authorities are to be shown for another node. What is to be done here for it is given back, and
+    /// [`Showing::confirm`] then says that it is.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub(crate) fn hear_proofs(&self, from: &Arc<str>, bytes: &[u8]) -> serde_json::Result<Showing> {
+        let what = self.board.hear_proofs(from, bytes)?;
+        Ok(Showing { what, from: Arc::clone(from), board: self.board.clone() })
+    }
+
+    /// Another node is not heard any more.
+    pub(crate) fn lose(&self, from: &Arc<str>) -> Showing {
+        Showing { what: self.board.lose(from), from: Arc::clone(from), board: self.board.clone() }
+    }
+}
+
+/// What is to be shown for another node.
+pub(crate) struct Showing {
+    pub(crate) what: ToShow,
+    from: Arc<str>,
+    board: Board,
+}
+
+impl Showing {
+    /// Says to that node that it is shown.
+    pub(crate) fn confirm(self) {
+        if let Some(number) = self.what.number {
+            self.board.saw(&self.from, number);
+        }
     }
 }
 
@@ -189,6 +250,7 @@ fn keys(config: &Config) -> BTreeSet<Key> {
                 directory: acme.directory.clone(),
                 ca: acme.ca.clone(),
                 challenge: acme.challenge,
+                binding: acme.binding.clone(),
             });
         }
     }

@@ -17,7 +17,7 @@ use super::board::Board;
 use super::client::Asking;
 use super::kept::{self, Papers};
 use super::plan::{Failure, Window};
-use super::{Key, client};
+use super::{Key, bound, client};
 use crate::state::State;
 
 /// How long the authority may take to look, and to sign.
@@ -131,7 +131,8 @@ impl Orders {
         let contact = format!("mailto:{}", self.key.mail);
         let new =
             NewAccount { contact: &[contact.as_str()], terms_of_service_agreed: true, only_return_existing: false };
-        let created = builder.create(&new, self.key.directory.clone(), None).await;
+        let binding = self.key.binding.as_ref().map(bound::key).transpose()?;
+        let created = builder.create(&new, self.key.directory.clone(), binding.as_ref()).await;
         let (account, credentials) = created.map_err(|error| words(&error))?;
         let bytes = serde_json::to_vec(&credentials).map_err(|error| error.to_string())?;
         if !kept::keep_account(&self.state, &self.key, &bytes) {
@@ -179,7 +180,7 @@ impl Orders {
                 Identifier::Dns(host) => host.clone(),
                 other => return Err(format!("the authority asks for {other:?}, which was not ordered")),
             };
-            let mut shown = authorization.challenge(kind.clone()).ok_or_else(|| {
+            let shown = authorization.challenge(kind.clone()).ok_or_else(|| {
                 let challenge = challenge.as_str();
                 format!("{directory} does not take `challenge={challenge}` for `{host}`; write another one")
             })?;
@@ -189,7 +190,17 @@ impl Orders {
                 AcmeChallenge::Alpn => self.board.present(&self.key, &host, proof.digest().as_ref()).await?,
                 AcmeChallenge::Dns => self.board.answer(&self.key, &host, &proof.dns_value()).await?,
             }
-            shown.set_ready().await.map_err(|error| words(&error))?;
+        }
+        self.board.show_everywhere().await;
+        // It was asked about all of them already, and is not again.
+        let mut all = order.authorizations();
+        while let Some(next) = all.next().await {
+            let mut authorization = next.map_err(|error| words(&error))?;
+            if authorization.status == AuthorizationStatus::Pending
+                && let Some(mut shown) = authorization.challenge(kind.clone())
+            {
+                shown.set_ready().await.map_err(|error| words(&error))?;
+            }
         }
         Ok(())
     }

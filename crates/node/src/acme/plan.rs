@@ -25,6 +25,12 @@ struct Waits {
     longest: Duration,
 }
 
+/// How long a node at least waits for the one whose turn it is: an order takes some minutes where an authority is slow.
+const LEAST_PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long it waits for a first certificate.
+const FIRST_PATIENCE: Duration = Duration::from_secs(3600);
+
 /// Who stood in the way of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -52,6 +58,14 @@ pub(super) fn renew_at((not_before, not_after): (u64, u64), window: Option<Windo
         None => within(not_before.saturating_add(life / 3 * 2), life / 12),
     };
     wanted.min(not_before.saturating_add(life / 10 * 9))
+}
+
+/// Until when a node that begins to wait now, because its certificate is due, waits for the one whose turn it is to order:
+/// for half of what is left of the life.
+pub(super) fn patience(life: Option<(u64, u64)>, now: u64) -> u64 {
+    let Some((_, not_after)) = life else { return now.saturating_add(FIRST_PATIENCE.as_secs()) };
+    let half = not_after.saturating_sub(now) / 2;
+    now.saturating_add(half.max(LEAST_PATIENCE.as_secs()))
 }
 
 /// The least number of seconds between two certificates, however soon the authority wants the next: one that always wants
@@ -108,6 +122,16 @@ mod tests {
         assert_eq!(spacing((0, 90 * DAY)), 3600);
         assert_eq!(spacing((1000, 1030)), 10);
         assert_eq!(spacing((5, 3)), 0);
+    }
+
+    #[test]
+    fn another_node_is_waited_for_until_half_of_what_is_left_is_over() {
+        assert_eq!(patience(Some((0, 90 * DAY)), 60 * DAY), 75 * DAY);
+        assert_eq!(patience(None, 1000), 1000 + 3600);
+        // One that ends, or has ended, leaves time for an order.
+        for end in [0, 1000, 1010] {
+            assert_eq!(patience(Some((0, end)), 1000), 1300, "{end}");
+        }
     }
 
     #[test]

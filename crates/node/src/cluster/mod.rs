@@ -53,7 +53,7 @@ pub use guard::run_address_guard;
 pub(crate) use hand::Report;
 pub(crate) use news::{News, news};
 pub use share::Link;
-pub(crate) use share::{Heard, Paper, SharingThread, Topic};
+pub(crate) use share::{Desk, Heard, Paper, SharingThread, Topic};
 pub(crate) use thread::{Held, Told};
 
 /// The name of the hidden command that is the address guard.
@@ -172,6 +172,11 @@ impl Ready {
         })
     }
 
+    /// This node's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// This node's id.
     pub(crate) fn id(&self) -> u32 {
         name_id(&self.name)
@@ -244,6 +249,11 @@ impl Cluster {
     /// Tells the others something as a whole, in the place of what was told of that topic before.
     pub(crate) fn lay(&self, topic: Topic, bytes: Vec<u8>) {
         self.sharing.desk.lay(topic, bytes);
+    }
+
+    /// Where others lay what they tell as a whole.
+    pub(crate) fn desk(&self) -> Desk {
+        self.sharing.desk.clone()
     }
 
     /// Tells the others which configuration runs here.

@@ -268,7 +268,7 @@ async fn speak(common: &Common, name: &Arc<str>, line: line::Line) {
         (link.since, link.trouble) = (Some(clock::now()), None);
         link.lines = link.lines.saturating_add(1);
     });
-    tracing::info!("sessions, orders and token keys are shared with node {name}");
+    tracing::info!("sessions, orders, certificates and token keys are shared with node {name}");
     let why = news::exchange(common, name, line).await;
     let mut is_last = false;
     common.board.with(name, |link| {

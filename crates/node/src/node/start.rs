@@ -21,7 +21,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
 use super::{ControlPlace, Ended, Handle, Node, Service, SignalUse, Start, StartError, buffers, max_conns};
-use crate::acme::Acme;
+use crate::acme::{Acme, Fellows};
 use crate::certificates::Tls;
 use crate::cluster;
 use crate::crew::{Crew, Opened, Silent};
@@ -118,7 +118,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     };
     let resources = {
         let (keys, logs) = (TokenKeys::default(), HashSet::new());
-        let tls = Tls::new(cluster.as_ref().map(|cluster| cluster.ticket_secret.as_slice()));
+        let tls = Tls::new(cluster.as_ref().map(|cluster| cluster.ticket_secret.as_slice())).keeping(state.clone());
         let known = Known { keys: &keys, logs: &logs, own_secrets: &own_secrets, admin: &admin, dns: &[], tls: &tls };
         prepare::gather(&config, &known, &loaded)?
     };
@@ -243,7 +243,10 @@ async fn assemble(
     let mut probes = Probes::new(events.clone(), rng());
     probes.follow(&config, ready.resources.tls.connectors(), |id| keeper.addrs(id));
 
-    let mut acme = Acme::new(ready.state.clone(), (*resolver).clone(), &shared, (events.clone(), journal.clone()));
+    let fellows = ready.cluster.as_ref().zip(config.cluster.as_ref());
+    let fellows = fellows.and_then(|(own, cluster)| Fellows::of(cluster, own.name()));
+    let to = (events.clone(), journal.clone());
+    let mut acme = Acme::new(ready.state.clone(), (*resolver).clone(), &shared, to, fellows);
     let mut tls = ready.resources.tls;
     for listener in acme.follow(&config) {
         // What is kept is shown to the first client.
@@ -266,6 +269,9 @@ async fn assemble(
     // Last, so that nothing is owned before it is served.
     let cluster =
         ready.cluster.map(|cluster| cluster.start(&events, &shared)).transpose().map_err(StartError::System)?;
+    if let Some(cluster) = &cluster {
+        acme.take_desk(cluster.desk());
+    }
     let (admin, admin_now) = watch::channel(ready.resources.admin);
     let control = ready.control.as_ref().map(ControlSocket::listener).transpose().map_err(StartError::System)?;
     let doors = Doors { control, admin: admin_now, log: logs.tail() };

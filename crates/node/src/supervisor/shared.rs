@@ -1,4 +1,5 @@
-//! What the nodes of a cluster tell each other as a whole: orders, verdicts, and the secrets of session tokens.
+//! What the nodes of a cluster tell each other as a whole: orders, verdicts, the secrets of session tokens, and certificates
+//! of authorities.
 //!
 //! Orders count here as if they had been given here. Verdicts are what another node sees, and change nothing here but what
 //! is shown. The invariant: what cannot be read is left alone, and costs no more than itself.
@@ -105,6 +106,7 @@ impl Supervisor {
             Heard::Told(paper) => paper,
             Heard::Over(node) => {
                 self.others.seen.remove(&node);
+                self.show_for_node(self.acme.lose(&node));
                 return;
             }
         };
@@ -119,6 +121,8 @@ impl Supervisor {
             Topic::TokenSecrets => {
                 OwnSecrets::from_json(&bytes).map(|secrets| self.merge_secrets(&from, &secrets, turn))
             }
+            Topic::Certificates => self.acme.hear_orders(&from, &bytes),
+            Topic::Proofs => self.acme.hear_proofs(&from, &bytes).map(|showing| self.show_for_node(showing)),
         };
         if let Err(error) = outcome {
             tracing::warn!("what node {from} tells of {topic:?} cannot be read: {error}");

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Supervisor;
+use crate::acme::Showing;
 use crate::crew::Silent;
 
 /// How long workers, and the threads of DNS, may take to see them.
@@ -47,6 +48,30 @@ impl Supervisor {
             }
             // Whoever asked may have left.
             let _ = reply.send(answered);
+        });
+    }
+
+    /// Shows authorities what another node wants them to see, and says so once it is shown.
+    pub(super) fn show_for_node(&mut self, showing: Showing) {
+        let mut answers = Vec::new();
+        for listener in &showing.what.listeners {
+            let (reply, answer) = oneshot::channel();
+            self.show_certificates(listener, reply);
+            answers.push(answer);
+        }
+        if showing.what.texts {
+            let (reply, answer) = oneshot::channel();
+            self.show_texts(reply);
+            answers.push(answer);
+        }
+        tokio::task::spawn_local(async move {
+            for answer in answers {
+                if let Ok(Err(cause)) = answer.await {
+                    tracing::warn!("what another node has authorities look for is not shown here: {cause}");
+                    return;
+                }
+            }
+            showing.confirm();
         });
     }
 

@@ -30,8 +30,7 @@ pub struct ZoneJudgement {
 pub fn is_zone(bytes: &[u8]) -> bool {
     let text = ZoneText::new(bytes);
     text.lines.iter().filter(|line| line.fault.is_none()).any(|line| {
-        let tokens = line.words();
-        let words: Vec<_> = tokens.iter().map(|token| token.word(bytes)).collect();
+        let words: Vec<_> = line.words().map(|token| token.word(bytes)).collect();
         // A comment of a configuration may read like a record.
         let Some(first) = words.first().filter(|first| !first.text.starts_with(b"#")) else { return false };
         let directive = [&b"$ORIGIN"[..], b"$TTL", b"$INCLUDE", b"$GENERATE"];

@@ -6,7 +6,8 @@
 
 use super::Ready;
 use super::asked;
-use super::table::{Table, hash};
+use super::table::Table;
+use crate::hash::hash;
 
 /// What one thread works with, kept from one batch to the next.
 #[derive(Debug, Default)]

@@ -2,17 +2,18 @@
 //!
 //! The invariant: what depends on health, on the client or on a name that is not in the table is not made ready.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use evenkeel_model::{State, caps};
 
 use super::table::{Entry, Table};
+use super::tail::Tail;
 use super::{Blob, Negative, OPT_BYTES, Ready};
 use crate::answer::balanced::Health;
 use crate::answer::{Asked, Policy, Served, Server, Transport, Zones, respond};
 use crate::kind::{Class, Type};
-use crate::name::{Name, suffixes};
+use crate::name::{NAME_BYTES, Name, lower, suffixes};
 use crate::wire::{HEADER_BYTES, Question, write_query};
 use crate::zone::{Node, Zone};
 
@@ -21,71 +22,133 @@ pub(super) fn compile(zones: &Zones) -> Ready {
     let all = zones.all();
     let count = all.iter().map(|served| served.zone().len()).sum();
     let mut ready = Ready { table: Table::with_room(count), ..Ready::default() };
+    let above = above(&all);
     let mut live = 0_u32;
     for (number, served) in all.into_iter().enumerate() {
         ready.negatives.push(negative(served.zone()));
         let Ok(zone) = u32::try_from(number) else { break };
+        // A name that lies in a deeper zone of ours is that zone's to answer.
+        let has_deeper = above.contains(served.zone().origin());
+        let is_ours =
+            |name: &Name| !has_deeper || zones.find(name, Type::A).is_some_and(|found| std::ptr::eq(found, served));
         // Names whose addresses are chosen are numbered in their order.
-        let nodes = match served.has_balanced() {
-            true => served.zone().nodes(),
-            false => served.zone().nodes_unsorted().collect(),
-        };
-        for node in nodes {
-            // A name that lies in a deeper zone of ours is that zone's to answer.
-            let is_ours = zones.find(&node.name, Type::A).is_some_and(|found| std::ptr::eq(found, served));
-            if is_ours {
-                add(&mut ready, zones, served, node, zone, &mut live);
-            }
+        let chosen = served.chosen().into_iter().map(|(name, _)| name).filter(|name| is_ours(name));
+        let numbers: HashMap<&Name, u32> = chosen.zip(live..).collect();
+        live = live.saturating_add(u32::try_from(numbers.len()).unwrap_or(u32::MAX));
+        let mut compiler = Compiler::of(zones, served, zone, numbers);
+        for node in served.zone().nodes_unsorted().iter().filter(|node| is_ours(&node.name)) {
+            compiler.add(node, &mut ready);
         }
     }
     ready.table.finish();
     ready
 }
 
-fn add(ready: &mut Ready, zones: &Zones, served: &Served, node: &Node, zone: u32, live: &mut u32) {
-    let is_live = served.balanced(&node.name).is_some();
-    let number = is_live.then(|| {
-        let number = *live;
-        *live = live.saturating_add(1);
-        number
-    });
-    let wildcard = node.name.prepend(b"*").ok().is_some_and(|name| served.zone().node(&name).is_some());
-    let is_alias = node.set(Type::CNAME).is_some();
-    let entry = Entry { zone, live: number, is_plain: is_plain(served.zone(), node), has_wildcard: wildcard, is_alias };
-    let (mut blobs, mut bytes) = (Vec::new(), Vec::new());
-    if entry.is_plain {
-        let kinds = kinds(served, node, is_live, is_alias).into_iter();
-        blobs.extend(kinds.filter_map(|kind| Some((kind, once(&mut bytes, zones, &node.name, kind)?))));
-    }
-    ready.is_partial |= !ready.table.insert(node.name.to_lower().as_wire(), entry, &blobs, &bytes);
+/// The names of zones below which another zone of ours lies.
+fn above(all: &[&Served]) -> HashSet<Name> {
+    let names = || all.iter().map(|served| served.zone().origin());
+    let known: HashSet<&Name> = names().collect();
+    let above = |name: &Name| std::iter::successors(name.parent(), Name::parent).collect::<Vec<_>>();
+    names().flat_map(above).filter(|name| known.contains(name)).collect()
 }
 
-/// The types that are asked for. A chain of aliases may lead to a name whose addresses are chosen, so that it is made
-/// ready only where the zone has none.
-fn kinds(served: &Served, node: &Node, is_live: bool, is_alias: bool) -> Vec<Type> {
-    if is_alias {
-        let follow = if served.has_balanced() { &[][..] } else { &[Type::A, Type::AAAA] };
-        return follow.iter().copied().chain([Type::CNAME]).collect();
+/// What makes the names of one zone ready.
+struct Compiler<'a> {
+    zones: &'a Zones,
+    served: &'a Served,
+    zone: u32,
+    /// The numbers of names whose addresses are chosen.
+    numbers: HashMap<&'a Name, u32>,
+    /// What ordinary answers end with.
+    tail: Option<Tail>,
+    /// Whether any name is a delegation or has a DNAME: most zones have none.
+    has_cuts: bool,
+    /// The names directly below which a wildcard stands.
+    wildcards: HashSet<Name>,
+    /// The answers of one name: the memory is that for all.
+    blobs: Vec<(Type, Blob)>,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Compiler<'a> {
+    fn of(zones: &'a Zones, served: &'a Served, zone: u32, numbers: HashMap<&'a Name, u32>) -> Self {
+        let nodes = served.zone().nodes_unsorted();
+        let origin = served.zone().origin();
+        let is_cut = |node: &Node| {
+            node.sets.iter().any(|set| set.kind == Type::DNAME || set.kind == Type::NS && node.name != *origin)
+        };
+        Self {
+            zones,
+            served,
+            zone,
+            numbers,
+            tail: Tail::of(zones, served),
+            has_cuts: nodes.iter().any(is_cut),
+            wildcards: nodes.iter().filter(|node| node.name.is_wildcard()).filter_map(|n| n.name.parent()).collect(),
+            blobs: Vec::new(),
+            bytes: Vec::new(),
+        }
     }
-    let kinds = node.sets.iter().map(|set| set.kind).filter(|kind| !kind.is_meta() && *kind != Type::DS);
-    kinds.filter(|kind| !(is_live && matches!(*kind, Type::A | Type::AAAA))).collect()
+
+    fn add(&mut self, node: &Node, ready: &mut Ready) {
+        let mut entry = Entry {
+            zone: self.zone,
+            live: self.numbers.get(&node.name).copied(),
+            is_plain: !self.has_cuts || is_plain(self.served.zone(), node),
+            has_wildcard: self.wildcards.contains(&node.name),
+            is_alias: node.set(Type::CNAME).is_some(),
+        };
+        self.blobs.clear();
+        self.bytes.clear();
+        // A type without an answer is answered as one that is not there, so that every set needs one.
+        entry.is_plain = entry.is_plain && self.answers(node, entry);
+        if !entry.is_plain {
+            self.blobs.clear();
+        }
+        let mut room = [0; NAME_BYTES];
+        let name = lower(node.name.as_wire(), &mut room);
+        ready.is_partial |= !ready.table.insert(name, entry, &self.blobs, &self.bytes);
+    }
+
+    /// False where the answer of a set cannot be made ready: it is too large for a datagram.
+    fn answers(&mut self, node: &Node, entry: Entry) -> bool {
+        if entry.is_alias {
+            // A chain may lead to a name whose addresses are chosen, so that it is made ready only where the zone has
+            // none.
+            let follow = if self.served.has_balanced() { &[][..] } else { &[Type::A, Type::AAAA] };
+            for kind in follow.iter().copied().chain([Type::CNAME]) {
+                let blob = once(&mut self.bytes, self.zones, &node.name, kind);
+                self.blobs.extend(blob.map(|blob| (kind, blob)));
+            }
+            return true;
+        }
+        let tail = self.tail.as_ref().filter(|tail| tail.fits(node));
+        let is_chosen = |kind: Type| entry.live.is_some() && matches!(kind, Type::A | Type::AAAA);
+        for set in node.sets.iter().filter(|set| !set.kind.is_meta() && set.kind != Type::DS && !is_chosen(set.kind)) {
+            let blob = tail
+                .and_then(|tail| tail.answer(node, set, &mut self.bytes))
+                .or_else(|| once(&mut self.bytes, self.zones, &node.name, set.kind));
+            let Some(blob) = blob else { return false };
+            self.blobs.push((set.kind, blob));
+        }
+        true
+    }
 }
 
 /// Whether no delegation and no DNAME stands at the node or above it.
 fn is_plain(zone: &Zone, node: &Node) -> bool {
-    let lower = node.name.to_lower();
-    let apex = zone.origin().as_wire().len();
-    let mut above = suffixes(lower.as_wire()).take_while(|suffix| suffix.len() >= apex);
+    let (name, apex) = (node.name.as_wire(), zone.origin().as_wire().len());
+    let mut above = suffixes(name).take_while(|suffix| suffix.len() >= apex);
     above.all(|suffix| {
         let is_apex = suffix.len() == apex;
-        let is_own = suffix.len() == lower.as_wire().len();
+        let is_own = suffix.len() == name.len();
         zone.node_at(suffix)
             .is_none_or(|node| (is_apex || node.set(Type::NS).is_none()) && (is_own || node.set(Type::DNAME).is_none()))
     }) && node.set(Type::DNAME).is_none()
 }
 
 /// The answer to a question, as its records. `None` where it is cut or is not to be kept.
-fn once(bytes: &mut Vec<u8>, zones: &Zones, name: &Name, kind: Type) -> Option<Blob> {
+pub(super) fn once(bytes: &mut Vec<u8>, zones: &Zones, name: &Name, kind: Type) -> Option<Blob> {
     let pools = HashMap::new();
     let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
     ask(bytes, zones, &health, (name, kind), None, 0)

@@ -11,6 +11,7 @@ mod asked;
 mod compile;
 mod live;
 mod table;
+mod tail;
 
 use std::net::IpAddr;
 

@@ -7,6 +7,7 @@ use evenkeel_model::{PoolName, State};
 use proptest::prelude::{any, prop, proptest};
 
 use super::*;
+use crate::Name;
 use crate::answer::{
     Asked, Balanced, Health, Member, Mode, OnAllDown, Own, OwnZone, Policy, Served, Server, Spread, Transport, respond,
 };
@@ -255,5 +256,78 @@ proptest! {
             let composed = Message::read(&composed.unwrap()).unwrap();
             assert_eq!(Message::read(&ready).unwrap(), composed);
         }
+    }
+}
+
+/// A zone whose names stand in every relation to those of its name servers.
+const CLOSE: &str = "$TTL 300
+@ SOA ns1 hostmaster 7 3600 900 1209600 60
+@ NS ns1
+@ NS NS2.deep
+@ NS ns.org.
+@ NS ns.example.net.
+@ A 192.0.2.1
+@ TXT apex
+ns1 A 192.0.2.2
+ns1 AAAA 2001:db8::2
+below.ns1 A 192.0.2.3
+ns2.deep A 192.0.2.4
+deep TXT \"above a name server\"
+beside.deep A 192.0.2.5
+www 60 A 192.0.2.6
+www A 192.0.2.7
+www AAAA 2001:db8::6
+www MX 10 www
+www TXT one \"two three\"
+www CAA 0 issue ca.example
+www TYPE65280 \\# 3 010203
+www HTTPS 1 . alpn=h2
+WWW2 A 192.0.2.8
+a.long.way.down A 192.0.2.9
+_x._tcp SRV 1 2 3 www
+ptr PTR www
+";
+
+#[test]
+fn positive_answers_are_those_of_the_long_way_byte_for_byte() {
+    let mut text = CLOSE.to_owned();
+    (0..60).for_each(|number| text.push_str(&format!("many A 192.0.2.{number}\nfull A 198.51.100.{number}\n")));
+    // As large as fits with all that stands behind it, and larger.
+    (60..80).for_each(|number| text.push_str(&format!("full A 198.51.100.{number}\n")));
+    let mut count = 0;
+    let glue = ["ns.org. A 192.0.2.10\n", "ns.example.net. AAAA 2001:db8::10\n"];
+    for (origin, glue) in [("example.org.", &glue[..0]), ("org.", &glue[..1]), (".", &glue[..])] {
+        let (origin, text): (Name, _) = (origin.parse().unwrap(), format!("{text}{}", glue.concat()));
+        let mut zones = Zones::new();
+        zones.insert(Served::plain(load("z", text.into_bytes(), &origin, &mut NoSource).zone.unwrap()));
+        let ready = Ready::compile(&zones);
+        let both = Both { zones, ready, live: Live::default(), pools: pools() };
+        let served = both.zones.all()[0];
+        for (name, kind) in served.zone().nodes().iter().flat_map(|n| n.sets.iter().map(|set| (&n.name, set.kind))) {
+            let query = write_query(9, &Question { name: name.clone(), kind, class: Class::IN }, true, Some(1232));
+            let (ready, composed) = both.ask(&query, None, 0);
+            let Some(ready) = ready else { continue };
+            assert_eq!(ready, composed.unwrap(), "{name} {kind}");
+            count += 1;
+        }
+    }
+    assert!(count >= 3 * 22, "only {count} were ready");
+}
+
+#[test]
+fn a_set_too_large_for_a_datagram_is_cut_and_never_said_not_to_be_there() {
+    let mut text = CLOSE.to_owned();
+    (0..100).for_each(|number| text.push_str(&format!("huge A 192.0.2.{number}\n")));
+    text.push_str("huge TXT small\n");
+    let mut zones = Zones::new();
+    zones.insert(Served::plain(
+        load("z", text.into_bytes(), &"example.org.".parse().unwrap(), &mut NoSource).zone.unwrap(),
+    ));
+    let both = Both { ready: Ready::compile(&zones), zones, live: Live::default(), pools: pools() };
+    for (kind, is_cut) in [(Type::A, true), (Type::TXT, false), (Type::AAAA, false)] {
+        let question = Question { name: "huge.example.org.".parse().unwrap(), kind, class: Class::IN };
+        let (ready, composed) = both.ask(&write_query(1, &question, true, Some(1232)), None, 0);
+        let answer = Message::read(&ready.or(composed).unwrap()).unwrap();
+        assert_eq!(answer.is_truncated(), is_cut, "{kind}");
     }
 }

@@ -19,11 +19,20 @@ pub(crate) enum Topic {
     Verdicts,
     /// The secrets of session tokens.
     TokenSecrets,
+    /// Its orders of certificates, with what authorities gave, keys included.
+    Certificates,
+    /// What authorities are to be shown for it.
+    Proofs,
 }
 
 /// Every topic with its letter on the line, and the version of what is written of it.
-const TOPICS: [(Topic, u8, u8); 3] =
-    [(Topic::Intents, b'i', 1), (Topic::Verdicts, b'v', 1), (Topic::TokenSecrets, b't', 1)];
+const TOPICS: [(Topic, u8, u8); 5] = [
+    (Topic::Intents, b'i', 1),
+    (Topic::Verdicts, b'v', 1),
+    (Topic::TokenSecrets, b't', 1),
+    (Topic::Certificates, b'c', 1),
+    (Topic::Proofs, b'p', 1),
+];
 
 /// Bytes of a paper in one frame, its head left out.
 const PIECE: usize = caps::SHARED_FRAME - 1 - HEAD;
@@ -41,8 +50,8 @@ pub(crate) struct Paper {
 /// The papers of this node, by topic.
 pub(super) type Papers = BTreeMap<Topic, Arc<[u8]>>;
 
-/// Where this node's papers lie.
-#[derive(Debug)]
+/// Where this node's papers lie. Cheap to clone: clones are the same.
+#[derive(Debug, Clone)]
 pub(crate) struct Desk(watch::Sender<Papers>);
 
 impl Desk {

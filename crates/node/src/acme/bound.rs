@@ -1,0 +1,108 @@
+//! The key by which an account with an authority is bound to one that somebody has there already (external account binding,
+//! RFC 8555 section 7.3.4).
+//!
+//! The invariant: its bytes are in no message, and a text that is no key makes none.
+
+use evenkeel_model::config::AccountBinding;
+use instant_acme::ExternalAccountKey;
+
+use crate::secrets;
+
+/// The fewest bytes that are taken for a key: authorities give 32 or more.
+const LEAST_BYTES: usize = 16;
+
+/// Reads the key.
+///
+/// # Errors
+/// In a sentence, where it cannot be read, or is none.
+pub(crate) fn key(binding: &AccountBinding) -> Result<ExternalAccountKey, String> {
+    let text = secrets::read_private(&binding.key)?;
+    let wrong = |what: &str| format!("the key of `eab={}` {what}", binding.id);
+    let bytes = decode(text.trim_ascii()).ok_or_else(|| {
+        wrong("is not base64url, the form in which authorities give it: letters, digits, `-` and `_` on one line")
+    })?;
+    if bytes.len() < LEAST_BYTES {
+        return Err(wrong(&format!("has {} bytes, and authorities give {LEAST_BYTES} or more", bytes.len())));
+    }
+    Ok(ExternalAccountKey::new(binding.id.clone(), &bytes))
+}
+
+/// Base64 with either alphabet (RFC 4648 sections 4 and 5), padded or not: authorities' pages show both.
+fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let end = text.iter().rposition(|letter| *letter != b'=').map_or(0, |at| at + 1);
+    let (digits, padding) = text.split_at_checked(end)?;
+    if digits.len() % 4 == 1 || padding.len() > 2 || (!padding.is_empty() && !text.len().is_multiple_of(4)) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
+    let (mut held, mut bits) = (0_u32, 0);
+    for letter in digits {
+        held = held << 6 | u32::from(digit(*letter)?);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push(u8::try_from(held >> bits).ok()?);
+            held &= (1 << bits) - 1;
+        }
+    }
+    // What is left over of the last digit means nothing, and must say nothing.
+    (held == 0).then_some(bytes)
+}
+
+fn digit(letter: u8) -> Option<u8> {
+    match letter {
+        b'A'..=b'Z' => Some(letter - b'A'),
+        b'a'..=b'z' => Some(letter - b'a' + 26),
+        b'0'..=b'9' => Some(letter - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use evenkeel_model::config::SecretRef;
+
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn both_alphabets_are_read_padded_or_not_and_nothing_else() {
+        // RFC 4648 section 10.
+        for (text, bytes) in
+            [("", ""), ("Zg", "f"), ("Zg==", "f"), ("Zm8", "fo"), ("Zm9v", "foo"), ("Zm9vYmFy", "foobar")]
+        {
+            assert_eq!(decode(text.as_bytes()).as_deref(), Some(bytes.as_bytes()), "{text}");
+        }
+        assert_eq!(decode(b"-_-_"), decode(b"+/+/"));
+        for text in ["Z", "Zg=", "Zg===", "Zh", "Zm9v=", "Zm 9v", "Zm9v\n", "=", "Zm=v", "Zm9\u{e9}", "."] {
+            assert_eq!(decode(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_without_its_text() {
+        let dir = Scratch::new();
+        let path = dir.path().join("eab");
+        let binding = AccountBinding { id: "kid-1".to_owned(), key: SecretRef::File(path.clone()) };
+        let read = |text: &str, mode: u32| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            key(&binding).map(|_| ())
+        };
+        assert_eq!(read("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG4\n", 0o600), Ok(()));
+        for (text, mode, wanted) in [
+            ("swordfish!", 0o600, "not base64url"),
+            ("Zm9vYmFy", 0o600, "6 bytes"),
+            ("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG4", 0o644, "chmod 0600"),
+        ] {
+            let error = read(text, mode).unwrap_err();
+            assert!(error.contains(wanted) && !error.contains(text), "{error}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(key(&binding).is_err());
+    }
+}
