@@ -35,6 +35,8 @@ pub enum Cause {
     CarrierLost,
     /// This node goes.
     Leaving,
+    /// The configuration has no such group any more.
+    Unlisted,
 }
 
 impl fmt::Display for Cause {
@@ -52,6 +54,7 @@ impl fmt::Display for Cause {
             Self::Resource(name) => write!(f, "resource {name} failed"),
             Self::CarrierLost => write!(f, "the network of its addresses is gone here"),
             Self::Leaving => write!(f, "this node goes"),
+            Self::Unlisted => write!(f, "the configuration has it no more"),
         }
     }
 }

@@ -128,14 +128,20 @@ impl Settings {
         Ok(Self { cluster: name_id(cluster), me, members, ids, timing, groups, group_ids, group_digests, digest })
     }
 
-    /// Whether these are of the same node, members, groups and resources.
-    pub(crate) fn is_alike(&self, other: &Self) -> bool {
-        let alike = |group: &Group, other: &Group| {
-            (&group.name, group.mode, &group.resources) == (&other.name, other.mode, &other.resources)
+    /// Which group of these each group of the other settings goes on as, by its name, if those may follow while all goes on:
+    /// the same node and members, and the same groups but for those of nothing but addresses.
+    pub(crate) fn origins(&self, next: &Self) -> Option<Vec<Option<usize>>> {
+        let lasting = |group: &Group| (group.name.clone(), group.mode, group.resources.clone());
+        let is_kept = |(at, group): (usize, &Group)| {
+            let next = next.groups.get(at);
+            group.overlaps() && next.is_none_or(Group::overlaps) || next.map(lasting) == Some(lasting(group))
         };
-        (self.cluster, self.me, &self.members) == (other.cluster, other.me, &other.members)
-            && self.groups.len() == other.groups.len()
-            && self.groups.iter().zip(&other.groups).all(|(group, other)| alike(group, other))
+        let is_new = |group: &Group| group.overlaps();
+        let is_same = (self.cluster, self.me, &self.members) == (next.cluster, next.me, &next.members)
+            && self.groups.iter().enumerate().all(is_kept)
+            && next.groups.iter().skip(self.groups.len()).all(is_new);
+        let origin = |group: &Group| self.groups.iter().position(|known| known.name == group.name);
+        is_same.then(|| next.groups.iter().map(origin).collect())
     }
 
     /// How many votes are most of the members'.

@@ -105,8 +105,8 @@ pub(crate) struct Running<'a> {
     pub(crate) dns: &'a [dns::LoadedBlock],
     pub(crate) tls: &'a Tls,
     pub(crate) workers: usize,
-    /// This node's name in its cluster.
-    pub(crate) node: Option<&'a str>,
+    /// This node's name in its cluster, and what that runs by.
+    pub(crate) cluster: Option<(&'a str, &'a Cluster)>,
 }
 
 /// What is there already of what a configuration names.
@@ -143,8 +143,8 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
     };
     let resources = gather(&config, &known, &loaded)?;
     let dns_opened = dns::bind(&config, running.config, running.workers, &loaded)?;
-    let clusters = running.config.cluster.as_ref().zip(config.cluster.as_ref()).zip(running.node);
-    let cluster_news = clusters.map(|((now, next), me)| cluster::news(now, next, me)).transpose()?.flatten();
+    let clusters = running.cluster.zip(config.cluster.as_ref());
+    let cluster_news = clusters.map(|((me, now), next)| cluster::news(now, next, me)).transpose()?.flatten();
     let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
     let dns_closed = dns::gone(running.config, &config);

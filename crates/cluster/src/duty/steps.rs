@@ -112,6 +112,15 @@ impl Steps {
         }
     }
 
+    /// Other resources from now on: what stands first in both, and runs, goes on.
+    pub(crate) fn follow(&mut self, now: &[Resource], next: &[Resource]) {
+        if now != next {
+            let running = now.iter().take(self.up);
+            self.up = running.zip(next).take_while(|(one, other)| one == other).count();
+            (self.running, self.attempts) = (None, 0);
+        }
+    }
+
     /// Whether a report is awaited under that number.
     pub(crate) fn awaits(&self, number: u32) -> bool {
         self.running.is_some_and(|running| running.number == number)

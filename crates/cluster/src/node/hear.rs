@@ -64,7 +64,7 @@ impl Node {
     }
 
     /// What a heartbeat that counts says of groups.
-    fn learn(&mut self, now: Duration, member: usize) {
+    pub(super) fn learn(&mut self, now: Duration, member: usize) {
         let Some(peer) = self.peers.get(member).and_then(Option::as_ref) else { return };
         if peer.beat.kind == Kind::Resignation {
             return;

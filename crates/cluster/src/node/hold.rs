@@ -36,6 +36,7 @@ impl Node {
         self.watch_rivals(now, group);
         match self.duties.get(group).map(|duty| duty.role) {
             Some(Role::Starting) => self.go_on_starting(now, group),
+            Some(Role::Owner | Role::Yielding) if !self.is_up(group) => self.start_next(now, group),
             Some(Role::Owner) if self.phase == Phase::Active => self.consider_yield(now, group),
             Some(Role::Yielding) => self.consider_offer(now, group),
             _ => {}
@@ -105,18 +106,30 @@ impl Node {
     }
 
     fn go_on_starting(&mut self, now: Duration, group: usize) {
+        if !self.is_up(group) {
+            return self.start_next(now, group);
+        }
+        let Some(duty) = self.duties.get_mut(group) else { return };
+        duty.wanted_until = None;
+        duty.renewed_at = now;
+        let (epoch, ownerless) = (duty.epoch, duty.arrive(now));
+        let name = self.group_name(group);
+        self.note(Event::Owned(name, epoch, ownerless));
+        self.enter(now, group, Role::Owner);
+    }
+
+    /// Whether all of the group's resources run. They do where it is owned, but for those that a reload has just added.
+    fn is_up(&self, group: usize) -> bool {
+        let resources = self.settings.groups.get(group).map_or(&[][..], |group| &group.resources);
+        self.duties.get(group).is_some_and(|duty| duty.steps.is_up(resources))
+    }
+
+    /// Starts the next resource, if none is being started.
+    fn start_next(&mut self, now: Duration, group: usize) {
         let resources = self.settings.groups.get(group).map_or(&[][..], |group| &group.resources);
         let Some(duty) = self.duties.get_mut(group) else { return };
         if let Progress::StartFailed(resource) = duty.steps.expire(now) {
             return self.fail(now, group, resource);
-        }
-        if duty.steps.is_up(resources) {
-            duty.wanted_until = None;
-            duty.renewed_at = now;
-            let (epoch, ownerless) = (duty.epoch, duty.arrive(now));
-            let name = self.group_name(group);
-            self.note(Event::Owned(name, epoch, ownerless));
-            return self.enter(now, group, Role::Owner);
         }
         if self.phase != Phase::Active {
             return;

@@ -3,6 +3,7 @@
 //! Every entry ends in the same turn: what time has brought is seen, each group is considered, a heartbeat is due or
 //! not. The invariant: between two entries nothing is left to decide, so that the order of entries alone decides.
 
+mod arrange;
 mod consider;
 mod hear;
 mod hold;
@@ -132,21 +133,6 @@ impl Node {
     /// Other keys from now on. What was sealed before stays as it was said.
     pub fn change_keys(&mut self, keys: Keyring) {
         self.keys = keys;
-    }
-
-    /// Other times and preferences from now on, of the same nodes, groups and resources. Whether that can be: others are
-    /// left alone.
-    pub fn change_settings(&mut self, now: Duration, settings: Settings) -> bool {
-        if !self.settings.is_alike(&settings) {
-            return false;
-        }
-        self.wake(now);
-        self.settings = settings;
-        // The addresses live for as long as the old times say: the next renewal may come too late for that.
-        self.duties.iter_mut().for_each(|duty| duty.renewed_at = Duration::ZERO);
-        self.hurry(now);
-        self.turn(now);
-        true
     }
 
     /// Time has come: at [`Self::poll_timeout`] or at any other moment.

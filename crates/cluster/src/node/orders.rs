@@ -45,7 +45,7 @@ impl Node {
         let Some(group) = self.duties.iter().position(|duty| duty.steps.awaits(number)) else { return };
         let Some(duty) = self.duties.get_mut(group) else { return };
         let progress = duty.steps.report(number, outcome);
-        let is_starting = duty.role == Role::Starting;
+        let is_starting = duty.role.holds();
         match progress {
             Progress::StartFailed(resource) if is_starting => self.fail(now, group, resource),
             Progress::Stuck(resource) => self.get_stuck(now, group, resource),

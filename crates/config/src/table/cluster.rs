@@ -19,8 +19,9 @@ pub(super) static ROWS: &[Directive] = &[
         otherwise: "none: this node stands alone",
         doc: "Nodes that stand in for one another: an address that clients use moves to a node that lives.",
         more: "The block is the same on every node; each finds itself by the machine's name, or by `--node`. Nodes tell each other with every \
-               heartbeat whom they hear, and what they own. A reload takes other keys, times (not where a group is `mode safe`), ping nodes, preferences and `failback`; \
-               other nodes, paths, groups and resources need a restart.",
+               heartbeat whom they hear, and what they own. A reload takes other keys, times (not where a group is `mode safe`), ping nodes, preferences and \
+               `failback`, and groups of nothing but addresses: new ones come up, what is in none any more goes, the rest stays as it is. Other nodes and paths, and groups with \
+               units or scripts or `mode safe`, need a restart.",
         example: "cluster edge key=file:/etc/evenkeel/cluster.key {\n    node lb1 192.168.1.1\n    node lb2 192.168.1.2\n    group web {\n        ip 192.168.1.10/24\n    }\n}",
         ..ROW
     },

@@ -94,7 +94,7 @@ impl Pair {
         Process::start(&name, "ip".as_ref(), &arguments, self.scratch.path(), output)
     }
 
-    fn control(&self, node: u8) -> String {
+    pub(crate) fn control(&self, node: u8) -> String {
         self.scratch.file(&format!("control{node}")).display().to_string()
     }
 

@@ -205,6 +205,58 @@ fn a_stop_that_fails_costs_the_address_alone_and_waits_for_an_operator() {
     pair.await_owner(1);
 }
 
+#[test]
+fn groups_and_addresses_come_and_go_by_reloads_and_the_rest_stays_as_it_is() {
+    let name = "groups_and_addresses_come_and_go_by_reloads_and_the_rest_stays_as_it_is";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    let client = pair.client();
+    let first = std::fs::read_to_string(pair.scratch.file("evenkeel.conf")).unwrap();
+    let address = format!("        ip {SERVICE}/24\n");
+    let wider = first
+        .replace("    group web", "    group mail prefer=lb2 {\n        ip 10.77.0.60/24\n    }\n    group web")
+        .replace(&address, &format!("        ip 10.77.0.51/24\n{address}        ip 10.77.0.52/24\n"));
+    let owners = |addr: &str, wanted: &[u8]| {
+        await_for(&format!("{wanted:?} to have {addr}"), PATIENCE, || {
+            (pair.network.owners(addr) == wanted).then_some(())
+        });
+    };
+    pair.scratch.write("evenkeel.conf", &wider);
+    assert!(pair.command(2, &["reload"]));
+    owners("10.77.0.60", &[2]);
+    assert_eq!(pair.network.owners("10.77.0.51"), [0; 0], "its owner was not reloaded yet");
+    assert!(pair.command(1, &["reload"]));
+    ["10.77.0.51", "10.77.0.52", SERVICE].iter().for_each(|addr| owners(addr, &[1]));
+    let report = pair.report(1).unwrap();
+    assert_eq!((&report["groups"][0]["name"], &report["groups"][0]["owners"][0]), (&"mail".into(), &"lb2".into()));
+    assert_eq!((&report["groups"][1]["claim"], report["groups"][1]["moves"].as_array().unwrap().len()), (&1.into(), 1));
+    let status = std::process::Command::new(evenkeel_e2e::balancer::program())
+        .args(["status", "--control", &pair.control(1)])
+        .output()
+        .unwrap();
+    assert!(!String::from_utf8_lossy(&status.stdout).contains("restart"), "{status:?}");
+
+    // An address that has no place here would cost the whole group: it is refused before.
+    pair.scratch.write("evenkeel.conf", &wider.replace("10.77.0.60/24", "10.77.0.60/24 dev=eth7"));
+    assert!(!pair.command(2, &["reload"]));
+    owners("10.77.0.60", &[2]);
+
+    // They move as any other: also when the process dies, whose guard knows of them.
+    assert!(pair.order(2, &["takeover", "web"]));
+    ["10.77.0.51", "10.77.0.52", SERVICE].iter().for_each(|addr| owners(addr, &[2]));
+    assert!(pair.order(1, &["takeover", "web"]));
+    pair.scratch.write("evenkeel.conf", &first);
+    for node in [1, 2] {
+        assert!(pair.command(node, &["reload"]));
+    }
+    ["10.77.0.51", "10.77.0.52", "10.77.0.60"].iter().for_each(|addr| owners(addr, &[]));
+    pair.await_owner(1);
+    let seen = client.end();
+    assert!(seen.answered > 100 && seen.failed <= 4 && seen.outage < Duration::from_secs(2), "{seen:?}");
+}
+
 /// Tries it; a machine that is too busy to bring a system up is no verdict.
 fn tried(fault: Fault, system: System) -> Trial {
     let trial = trial(fault, system).or_else(|_| trial(fault, system));

@@ -36,25 +36,21 @@ impl Cluster {
         self.nodes.iter().position(|node| &*node.name == name)
     }
 
-    /// Whether the other block can follow this one while all goes on: the same nodes and resources, other keys, times, ping nodes
-    /// or preferences. Times stay where nodes vote, whose words last as long as the times say.
+    /// Whether the other block can follow this one while all goes on: the same nodes, other keys, times, ping nodes,
+    /// preferences, or other groups of nothing but addresses. Groups with units or scripts stay in their places, and so do those
+    /// whose nodes vote; times stay, too, where nodes vote, whose words last as long as the times say.
     pub fn becomes(&self, next: &Self) -> bool {
-        let has_votes = self.groups.iter().any(|group| group.mode == GroupMode::Safe);
-        let groups = self.groups.iter().zip(&next.groups).map(|(group, next)| Group {
-            prefer: next.prefer.clone(),
-            failback: next.failback,
-            ..group.clone()
-        });
+        let has_votes = self.groups.iter().chain(&next.groups).any(|group| group.mode == GroupMode::Safe);
         let moved = Self {
             key: next.key.clone(),
             accept: next.accept.clone(),
             beat: if has_votes { self.beat } else { next.beat },
             ping: next.ping.clone(),
-            groups: groups.collect(),
+            groups: next.groups.clone(),
             ..self.clone()
         };
-        // One behind the other as far as the shorter list goes.
-        self.groups.len() == next.groups.len() && moved == *next
+        let count = self.groups.len().max(next.groups.len());
+        moved == *next && (0..count).all(|at| is_followed(self.groups.get(at), next.groups.get(at)))
     }
 
     /// Every service address of every group.
@@ -64,6 +60,16 @@ impl Cluster {
             ResourceKind::Unit(_) | ResourceKind::Script { .. } => None,
         })
     }
+}
+
+/// Whether what stands in a place among the groups may be followed by what stands there next.
+fn is_followed(now: Option<&Group>, next: Option<&Group>) -> bool {
+    let needs_its_place = |group: &Group| !group.is_of_addresses() || group.mode == GroupMode::Safe;
+    if !now.into_iter().chain(next).any(needs_its_place) {
+        return true;
+    }
+    let lasting = |group: &Group| (group.name.clone(), group.mode, group.resources.clone());
+    now.map(lasting) == next.map(lasting)
 }
 
 /// `node NAME ADDRESS…`
@@ -130,6 +136,13 @@ pub struct Group {
     pub mode: GroupMode,
     /// In the order in which they start.
     pub resources: Vec<GroupResource>,
+}
+
+impl Group {
+    /// Whether nothing but addresses moves.
+    pub fn is_of_addresses(&self) -> bool {
+        self.resources.iter().all(|resource| matches!(resource.kind, ResourceKind::Address(_)))
+    }
 }
 
 /// One resource of a group.

@@ -33,6 +33,15 @@ pub(super) struct Setup {
     pub(super) note: Option<PathBuf>,
 }
 
+/// Other groups, of which those with units and scripts are where they were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Arrangement {
+    /// For each group, for each of its resources: the service address, where it is one.
+    pub(super) groups: Vec<Vec<Option<Address>>>,
+    /// For each group its place before, if it had one.
+    pub(super) origins: Vec<Option<usize>>,
+}
+
 /// A service address as it was configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Address {
@@ -68,6 +77,8 @@ pub(super) enum Order<'a> {
     LastWords { notice: &'a [u8], resignation: &'a [u8] },
     /// How long the kernel keeps addresses, and how long the other side may be silent, from now on; milliseconds.
     Times { lifetime: u32, patience: u32 },
+    /// Other groups from now on; report [`Report::Arranged`]. Addresses that are in none any more are taken away.
+    Arrange(Arrangement),
     /// An orderly end: nothing is to be sent.
     Leave,
 }
@@ -105,6 +116,10 @@ impl<'a> Order<'a> {
                 out.extend(lifetime.to_ne_bytes());
                 out.extend(patience.to_ne_bytes());
             }
+            Self::Arrange(arrangement) => {
+                out.push(b'E');
+                out.extend(serde_json::to_vec(arrangement).unwrap_or_default());
+            }
             Self::Leave => out.push(b'L'),
         }
     }
@@ -114,6 +129,7 @@ impl<'a> Order<'a> {
         let (tag, rest) = bytes.split_first()?;
         Some(match (tag, rest) {
             (b'U', json) => Self::Setup(serde_json::from_slice(json).ok()?),
+            (b'E', json) => Self::Arrange(serde_json::from_slice(json).ok()?),
             (b'S', [group, resource, a, b, c, d]) => {
                 Self::Start { group: *group, resource: *resource, number: u32::from_ne_bytes([*a, *b, *c, *d]) }
             }
@@ -160,6 +176,23 @@ pub(crate) enum Report {
     Lost { group: usize, addr: IpAddr, cause: String },
     /// The addresses on a device are not announced, and why; without a cause they are again.
     Mute { device: String, cause: Option<String> },
+    /// Groups are named by their new places from now on.
+    Arranged,
+}
+
+impl Report {
+    /// The group that it names.
+    pub(super) fn group_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Broken { group, .. }
+            | Self::CarrierLost { group }
+            | Self::CarrierBack { group }
+            | Self::ForeignOwner { group, .. }
+            | Self::Restored { group, .. }
+            | Self::Lost { group, .. } => Some(group),
+            Self::Done { .. } | Self::Mute { .. } | Self::Arranged => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +204,8 @@ mod tests {
     #[test]
     fn every_order_is_read_as_it_was_written() {
         let address = Address { addr: "10.8.0.1".parse().unwrap(), prefix: Some(24), device: None };
+        let arrangement =
+            Arrangement { groups: vec![vec![None], vec![Some(address.clone())]], origins: vec![None, Some(3)] };
         let setup = Setup {
             groups: vec![vec![Some(address), None]],
             services: Vec::new(),
@@ -194,6 +229,7 @@ mod tests {
             Order::LastWords { notice: b"", resignation: b"the last word" },
             Order::LastWords { notice: b"the last but one", resignation: b"the last word" },
             Order::Times { lifetime: 2000, patience: 80 },
+            Order::Arrange(arrangement),
             Order::Leave,
         ];
         let mut bytes = Vec::new();
@@ -214,7 +250,9 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_none() {
-        for bytes in [&b""[..], b"S", b"S123", b"W", b"W12", b"I", b"I123", b"L1", b"B", b"B\xff\xff1", b"U{", b"?"] {
+        for bytes in
+            [&b""[..], b"S", b"S123", b"W", b"W12", b"I", b"I123", b"L1", b"B", b"B\xff\xff1", b"U{", b"E{}", b"?"]
+        {
             assert_eq!(Order::read(bytes), None, "{bytes:?}");
         }
     }

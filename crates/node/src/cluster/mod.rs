@@ -10,6 +10,7 @@
 
 mod guard;
 mod hand;
+mod news;
 mod share;
 mod telling;
 mod thread;
@@ -50,9 +51,10 @@ pub use crate::supervisor::{ClusterStatus, GroupOrder, GroupRefused, OtherView};
 pub use evenkeel_cluster::{Cause, GroupView, Hearing, Move, PacketError, PathView, PeerView, Phase, Role, View};
 pub use guard::run_address_guard;
 pub(crate) use hand::Report;
+pub(crate) use news::{News, news};
 pub use share::Link;
 pub(crate) use share::{Desk, Heard, Paper, SharingThread, Topic};
-pub(crate) use thread::{Held, News, Told};
+pub(crate) use thread::{Held, Told};
 
 /// The name of the hidden command that is the address guard.
 pub const GUARD_COMMAND: &str = "address-guard";
@@ -65,6 +67,7 @@ pub(crate) struct Ready {
     paths: Vec<Path>,
     peers: Vec<Vec<IpAddr>>,
     guard: Companion,
+    config: Arc<config::Cluster>,
     pings: Vec<PingNode>,
     need: usize,
     dead: Duration,
@@ -81,6 +84,8 @@ pub(crate) struct Cluster {
     ending: Option<Ending>,
     /// This node's name in it.
     pub(crate) name: Arc<str>,
+    /// What it runs by. A file that was reloaded may say more, which waits for a restart.
+    pub(crate) config: Arc<config::Cluster>,
     /// Percent of the capacity that was last told.
     score: u8,
     /// Devices whose addresses are not announced, and why.
@@ -130,6 +135,7 @@ pub(crate) fn ready(
         paths,
         peers,
         guard,
+        config: Arc::new(cluster.clone()),
         pings,
         need: cluster.ping.as_ref().map_or(0, |ping| ping.need),
         dead: cluster.beat.dead,
@@ -149,7 +155,7 @@ impl Ready {
         let bell = Arc::new(Bell::new()?);
         let (commands, received) = sync_channel(caps::CLUSTER_COMMANDS);
         let ending = Ending::new();
-        let name = Arc::clone(&self.name);
+        let (name, config) = (Arc::clone(&self.name), Arc::clone(&self.config));
         let line = Line::new(commands, Arc::clone(&bell));
         let sharing = std::mem::take(&mut self.sharing).start(shared, events)?;
         let heart = self.heart(received, bell, events.clone(), &ending);
@@ -158,6 +164,7 @@ impl Ready {
             line,
             ending: Some(ending),
             name,
+            config,
             score: 100,
             sharing,
             leaving: BTreeSet::new(),
@@ -187,10 +194,9 @@ impl Ready {
         events: mpsc::Sender<Event>,
         ending: &Ending,
     ) -> Heart {
-        let Self { node, paths, peers, guard, pings, need, dead, name: _, sharing: _, seed: _, ticket_secret: _ } =
-            self;
-        let teller = Teller::new(events);
-        Heart { node, paths, peers, guard, pings, need, dead, commands, bell, teller, _token: ending.token() }
+        let Self { node, paths, peers, guard, config, pings, need, dead, .. } = self;
+        let (teller, addresses, _token) = (Teller::new(events), addresses(&config), ending.token());
+        Heart { node, paths, peers, guard, addresses, pings, need, dead, commands, bell, teller, _token }
     }
 }
 
@@ -220,15 +226,22 @@ impl Cluster {
         }
     }
 
-    /// What a reload changes of it.
-    pub(crate) fn follow(&self, keys: Option<Keyring>, news: Option<News>) {
+    /// What a reload changes of it. New groups go on from the claims that were written down.
+    pub(crate) fn follow(&mut self, keys: Option<Keyring>, news: Option<News>, state: &State) {
         keys.into_iter().for_each(|keys| self.change_keys(keys));
-        news.into_iter().for_each(|news| self.change_settings(news));
+        if let Some(mut news) = news {
+            let claim = |group: &config::Group| state.claim(&news.config.name, &group.name);
+            news.claims = news.config.groups.iter().map(claim).collect();
+            self.change_settings(news);
+        }
     }
 
-    /// Other times, preferences and ping nodes from now on.
-    fn change_settings(&self, news: News) {
-        if !self.line.tell(Command::Settings(Box::new(news))) {
+    /// Other times, preferences, ping nodes and groups from now on.
+    fn change_settings(&mut self, news: News) {
+        let config = Arc::clone(&news.config);
+        if self.line.tell(Command::Settings(Box::new(news))) {
+            self.config = config;
+        } else {
             tracing::error!("the heartbeat thread takes no settings; it goes on with those that it has");
         }
     }
@@ -273,39 +286,6 @@ impl Cluster {
             tracing::error!("the heartbeat thread has not ended after {} s", crate::crew::JOIN_PATIENCE.as_secs());
         }
     }
-}
-
-/// What a reload changes of a cluster while it goes on; nothing where it changes nothing, or needs a restart. `me` is this
-/// node's name.
-///
-/// # Errors
-/// Where the other nodes, which are reloaded before or after, would take this one for dead or it them, or a ping node cannot be
-/// asked.
-pub(crate) fn news(now: &config::Cluster, next: &config::Cluster, me: &str) -> Result<Option<News>, Refusal> {
-    let rest = |cluster: &config::Cluster| config::Cluster {
-        key: now.key.clone(),
-        accept: now.accept.clone(),
-        ..cluster.clone()
-    };
-    let Some(place) = next.node(me).filter(|_| now.becomes(next) && rest(now) != rest(next)) else { return Ok(None) };
-    for (slow, quick) in [(now.beat, next.beat), (next.beat, now.beat)] {
-        if quick.dead < slow.every * 3 {
-            let (dead, every) = (quick.dead.as_millis(), slow.every.as_millis());
-            return Err(Refusal::with_hint(
-                format!(
-                    "cluster `{}`: `dead` of {dead} ms and `every` of {every} ms would meet while nodes are reloaded one by one, and nodes that live be taken for dead",
-                    next.name
-                ),
-                Some("go in two steps: first the shorter `every` with the longer `dead` on all nodes, then the rest"),
-            ));
-        }
-    }
-    let settings =
-        settings(next, place).map_err(|error| Refusal::plain(format!("cluster `{}`: {error}", next.name)))?;
-    let need = next.ping.as_ref().map_or(0, |ping| ping.need);
-    let pings = (now.ping != next.ping).then(|| pings(next)).transpose()?.map(|pings| (pings, need));
-    let (dead, lifetime) = (next.beat.dead, lifetime(next.beat.dead));
-    Ok(Some(News { settings, dead, lifetime, pings }))
 }
 
 /// This node among the cluster's: by the name it was given, or the machine's with or without its domain.
@@ -462,14 +442,8 @@ fn start_guard(
         None => own_program()?,
     };
     let guard = Companion::start(&program, &[GUARD_COMMAND])?;
-    let address = |resource: &config::GroupResource| match &resource.kind {
-        ResourceKind::Address(address) => {
-            Some(Address { addr: address.addr, prefix: address.prefix, device: address.device.clone() })
-        }
-        ResourceKind::Unit(_) | ResourceKind::Script { .. } => None,
-    };
     let setup = Setup {
-        groups: cluster.groups.iter().map(|group| group.resources.iter().map(address).collect()).collect(),
+        groups: addresses(cluster),
         services: cluster.groups.iter().map(|group| group.resources.iter().map(service).collect()).collect(),
         nodes: cluster.nodes.iter().map(|node| node.addrs.clone()).collect(),
         lifetime: lifetime(cluster.beat.dead),
@@ -481,6 +455,17 @@ fn start_guard(
     Order::Setup(setup).write(&mut message);
     guard.tie.send(&message)?;
     Ok(guard)
+}
+
+/// For each group, for each of its resources: the service address, where it is one.
+fn addresses(cluster: &config::Cluster) -> Vec<Vec<Option<Address>>> {
+    let address = |resource: &config::GroupResource| match &resource.kind {
+        ResourceKind::Address(address) => {
+            Some(Address { addr: address.addr, prefix: address.prefix, device: address.device.clone() })
+        }
+        ResourceKind::Unit(_) | ResourceKind::Script { .. } => None,
+    };
+    cluster.groups.iter().map(|group| group.resources.iter().map(address).collect()).collect()
 }
 
 fn service(resource: &config::GroupResource) -> Option<Managed> {

@@ -3,13 +3,14 @@
 //! It touches no disk and asks no name server, and what it has to tell goes out when there is room. Addresses are
 //! the guard's. The invariant: between two heartbeats nothing here waits for anything but packets.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
-use evenkeel_cluster::{Action, Change, Event, Keyring, Node, Outcome, Settings, View};
+use evenkeel_cluster::{Action, Change, Event, Keyring, Node, Outcome, View};
 use evenkeel_model::{State, caps};
 use evenkeel_net::beat::{Path, readable, wait};
 use evenkeel_net::bell::Bell;
@@ -18,7 +19,8 @@ use evenkeel_net::ping::Ping;
 use evenkeel_net::process::{Companion, be_urgent};
 use tokio::sync::oneshot;
 
-use super::hand::{Order, Report};
+use super::hand::{Address, Arrangement, Order, Report};
+use super::news::News;
 use super::telling::Teller;
 use crate::tasks::Token;
 
@@ -39,21 +41,12 @@ pub(crate) enum Command {
     Change(Change),
     /// Other keys from now on.
     Keys(Keyring),
-    /// Other times, preferences and ping nodes from now on.
+    /// Other times, preferences, ping nodes and groups from now on.
     Settings(Box<News>),
     /// Says how things are.
     View { reply: oneshot::Sender<View> },
     /// Ends, once it owns nothing any more or that moment has come.
     Leave { by: Duration },
-}
-
-/// What a reload may change.
-pub(crate) struct News {
-    pub(super) settings: Settings,
-    pub(super) dead: Duration,
-    pub(super) lifetime: Duration,
-    /// The ping nodes and how many have to answer, where they are others.
-    pub(super) pings: Option<(Vec<PingNode>, usize)>,
 }
 
 /// Speaks to the thread.
@@ -109,6 +102,8 @@ pub(super) struct Heart {
     /// For each path, the peers' addresses: what comes from elsewhere is not read.
     pub(super) peers: Vec<Vec<IpAddr>>,
     pub(super) guard: Companion,
+    /// For each group, for each of its resources: the service address, as the guard knows it.
+    pub(super) addresses: Vec<Vec<Option<Address>>>,
     pub(super) pings: Vec<PingNode>,
     pub(super) need: usize,
     pub(super) dead: Duration,
@@ -127,6 +122,19 @@ struct Turn {
     leave_by: Option<Duration>,
     is_guard_lost: bool,
     held: Held,
+    /// Where groups went, by their places before, for each arrangement of which the guard has not reported.
+    arranged: VecDeque<Vec<Option<usize>>>,
+}
+
+impl Turn {
+    /// Names a report's group by its place now; `None` where there is no such group any more.
+    fn place(&self, mut report: Report) -> Option<Report> {
+        if let Some(group) = report.group_mut() {
+            let now = self.arranged.iter().try_fold(*group, |at, arranged| *arranged.get(at)?);
+            *group = now?;
+        }
+        Some(report)
+    }
 }
 
 impl Heart {
@@ -233,6 +241,11 @@ impl Heart {
                     continue;
                 }
             };
+            if report == Report::Arranged {
+                turn.arranged.pop_front();
+                continue;
+            }
+            let Some(report) = turn.place(report) else { continue };
             let change = match &report {
                 Report::Done { number, failed } => {
                     let outcome = if failed.is_none() { Outcome::Ok } else { Outcome::Failed };
@@ -242,7 +255,7 @@ impl Heart {
                 Report::CarrierLost { group } => Some(Change::CarrierLost { group: *group }),
                 Report::CarrierBack { group } => Some(Change::CarrierBack { group: *group }),
                 Report::ForeignOwner { group, .. } => Some(Change::ForeignOwner { group: *group }),
-                Report::Restored { .. } | Report::Lost { .. } | Report::Mute { .. } => None,
+                Report::Restored { .. } | Report::Lost { .. } | Report::Mute { .. } | Report::Arranged => None,
             };
             if let Some(change) = change {
                 self.node.apply(clock::now(), change);
@@ -275,10 +288,13 @@ impl Heart {
     }
 
     fn change_settings(&mut self, news: News, turn: &mut Turn) {
-        let News { settings, dead, lifetime, pings } = news;
-        if !self.node.change_settings(clock::now(), settings) {
-            return;
-        }
+        let News { settings, claims, addresses, dead, lifetime, pings, .. } = news;
+        // What was wanted before names groups by their places before.
+        self.act(turn);
+        let Some(origins) = self.node.change_settings(clock::now(), settings, &claims) else {
+            return self.teller.tell(Told::Unreadable("other settings, which cannot follow those that run".to_owned()));
+        };
+        self.arrange(addresses, origins, turn);
         self.dead = dead;
         if let Some((pings, need)) = pings {
             (self.pings, self.need, turn.ping_due) = (pings, need, Duration::ZERO);
@@ -289,6 +305,17 @@ impl Heart {
         }
         let [lifetime, patience] = [lifetime, dead].map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
         self.say(turn, &Order::Times { lifetime, patience });
+    }
+
+    /// Has the guard follow to other groups, where they are others.
+    fn arrange(&mut self, groups: Vec<Vec<Option<Address>>>, origins: Vec<Option<usize>>, turn: &mut Turn) {
+        if groups == self.addresses {
+            return;
+        }
+        let now_at = |before: usize| origins.iter().position(|origin| *origin == Some(before));
+        turn.arranged.push_back((0..self.addresses.len()).map(now_at).collect());
+        self.addresses.clone_from(&groups);
+        self.say(turn, &Order::Arrange(Arrangement { groups, origins }));
     }
 
     fn ping(&mut self, now: Duration, turn: &mut Turn) {

@@ -62,8 +62,7 @@ pub struct ClusterStatus {
 
 impl Supervisor {
     pub(super) fn tell_cluster(&self, reply: oneshot::Sender<Option<ClusterStatus>>) {
-        let known = self.cluster.as_ref().zip(self.about.first_config.cluster.as_ref());
-        let Some((cluster, config)) = known else {
+        let Some((cluster, config)) = self.cluster.as_ref().map(|cluster| (cluster, &cluster.config)) else {
             // Whoever asked and left is not waited for.
             let _ = reply.send(None);
             return;
@@ -80,9 +79,9 @@ impl Supervisor {
 
     /// Passes an order on. That it was taken does not say that it was followed: the view does.
     pub(super) fn order_group(&self, group: &str, order: GroupOrder, by: &str) -> Result<(), GroupRefused> {
-        let known = self.cluster.as_ref().zip(self.about.first_config.cluster.as_ref());
-        let (cluster, config) = known.ok_or(GroupRefused::NoCluster)?;
-        let place = config.groups.iter().position(|known| &*known.name == group).ok_or(GroupRefused::NoGroup)?;
+        let cluster = self.cluster.as_ref().ok_or(GroupRefused::NoCluster)?;
+        let place =
+            cluster.config.groups.iter().position(|known| &*known.name == group).ok_or(GroupRefused::NoGroup)?;
         let (change, words) = match order {
             GroupOrder::Takeover => (Change::Takeover { group: place }, "to be taken over here"),
             GroupOrder::Standby => (Change::Standby { group: place }, "to be given to another node"),
@@ -124,16 +123,14 @@ impl Supervisor {
 
     /// Has connections to addresses that go end with their answers: their clients come again, to the next owner.
     fn follow_leaving(&mut self, event: &Event) {
-        let Some((cluster, config)) = self.cluster.as_mut().zip(self.about.first_config.cluster.as_ref()) else {
-            return;
-        };
+        let Some(cluster) = &mut self.cluster else { return };
         let has_changed = match event {
             Event::Yields(group, ..) | Event::Stops(group, _) => cluster.leaving.insert(Arc::clone(group)),
             Event::Claimed(group, ..) | Event::Keeps(group, _) => cluster.leaving.remove(group),
             _ => false,
         };
         if has_changed {
-            let groups = config.groups.iter().filter(|group| cluster.leaving.contains(&group.name));
+            let groups = cluster.config.groups.iter().filter(|group| cluster.leaving.contains(&group.name));
             let addrs = groups.flat_map(|group| &group.resources).filter_map(|resource| match &resource.kind {
                 ResourceKind::Address(address) => match address.addr {
                     IpAddr::V4(addr) => Some(addr),
@@ -176,8 +173,9 @@ impl Supervisor {
             _ => tracing::warn!("{text}"),
         }
         self.journal.note("cluster", subject, text);
-        if let (Event::Claimed(group, _, claim), Some(cluster)) = (event, &self.about.first_config.cluster) {
-            let (state, cluster, group, claim) = (self.state.clone(), cluster.name.clone(), group.clone(), *claim);
+        if let (Event::Claimed(group, _, claim), Some(cluster)) = (event, &self.cluster) {
+            let (state, cluster, group, claim) =
+                (self.state.clone(), cluster.config.name.clone(), group.clone(), *claim);
             // The disk may take its time, at a failover above all; verdicts and orders go on meanwhile.
             tokio::task::spawn_blocking(move || state.save_claim(&cluster, &group, claim));
         }
@@ -185,12 +183,12 @@ impl Supervisor {
 
     fn note_report(&mut self, report: Report) {
         let group = |index: usize| {
-            let groups = self.about.first_config.cluster.as_ref().map(|cluster| cluster.groups.as_slice());
+            let groups = self.cluster.as_ref().map(|cluster| cluster.config.groups.as_slice());
             groups.and_then(|groups| groups.get(index)).map(|group| group.name.to_string()).unwrap_or_default()
         };
         let (subject, text) = match &report {
             Report::Done { failed: Some(cause), .. } => (String::new(), format!("resource {cause}")),
-            Report::Done { failed: None, .. } => return,
+            Report::Done { failed: None, .. } | Report::Arranged => return,
             Report::Broken { group: at, why, .. } => {
                 (group(*at), format!("a resource of group {} is broken: {why}", group(*at)))
             }
@@ -238,8 +236,7 @@ impl Supervisor {
 
     /// Servers that DNS answers with and that are nodes of the cluster: those are held for what they say of themselves.
     pub(super) fn nodes_as_servers(&self) -> HashMap<ServerId, State> {
-        let known = self.cluster.as_ref().zip(self.about.first_config.cluster.as_ref());
-        let Some((own, cluster)) = known else { return HashMap::new() };
+        let Some((own, cluster)) = self.cluster.as_ref().map(|own| (own, &own.config)) else { return HashMap::new() };
         let mut held = self.others.held;
         let me = cluster.node(&own.name).and_then(|place| held.get_mut(place));
         if let Some(me) = me.filter(|_| self.dns.is_aside()) {

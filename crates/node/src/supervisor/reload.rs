@@ -126,7 +126,7 @@ impl Supervisor {
         let logs: HashSet<_> = self.logs.sinks().keys().cloned().collect();
         let (admin, dns) = (self.admin.borrow().clone(), self.dns.blocks());
         let tls = self.running.tls.clone();
-        let node = self.cluster.as_ref().map(|cluster| Arc::clone(&cluster.name));
+        let cluster = self.cluster.as_ref().map(|cluster| (Arc::clone(&cluster.name), Arc::clone(&cluster.config)));
         let (own_secrets, workers) = (self.own_secrets.clone(), self.crew.len());
         let (resolver, events) = (Rc::clone(&self.resolver), self.events.clone());
         let known: HashSet<String> = self.keeper.hosts().into_iter().collect();
@@ -146,7 +146,7 @@ impl Supervisor {
                     dns: &dns,
                     tls: &tls,
                     workers,
-                    node: node.as_deref(),
+                    cluster: cluster.as_ref().map(|(name, config)| (&**name, &**config)),
                 };
                 prepare::prepare(&origin, &running)
             });
@@ -229,8 +229,8 @@ impl Supervisor {
         self.grade();
         self.tell_config();
         self.follow_secrets(turn);
-        if let Some(cluster) = &self.cluster {
-            cluster.follow(cluster_keys, cluster_news);
+        if let Some(cluster) = &mut self.cluster {
+            cluster.follow(cluster_keys, cluster_news, &self.state);
         }
         let sinks = self.logs.sinks();
         let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);

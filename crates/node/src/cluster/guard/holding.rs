@@ -12,7 +12,7 @@ use std::time::Duration;
 use evenkeel_net::addresses::{Addresses, Device, Place, by_index};
 use evenkeel_net::announce::Announcer;
 
-use super::super::hand::{Address, Report, Setup};
+use super::super::hand::{Address, Arrangement, Report, Setup};
 use super::announcing::Announcing;
 use super::connections::Connections;
 use super::silence::Silence;
@@ -55,7 +55,18 @@ struct Held {
     announcing: Announcing,
 }
 
+impl Held {
+    fn new(configured: Address) -> Self {
+        Self { configured, place: None, announcing: Announcing::default() }
+    }
+}
+
 impl Group {
+    fn new(addresses: Vec<Option<Address>>) -> Self {
+        let held = addresses.into_iter().map(|address| address.map(Held::new)).collect();
+        Self { held, cut_off: None, is_withdrawn: false, sighted_at: None, from: None, lingers: false }
+    }
+
     fn started(&self) -> impl Iterator<Item = Place> {
         self.held.iter().flatten().filter_map(|held| held.place)
     }
@@ -69,24 +80,13 @@ impl Holding {
             kernel.remove(place)?;
         }
         let devices = by_index(kernel.devices()?);
-        let held = |address: Option<Address>| {
-            address.map(|configured| Held { configured, place: None, announcing: Announcing::default() })
-        };
-        let group = |addresses: Vec<Option<Address>>| Group {
-            held: addresses.into_iter().map(held).collect(),
-            cut_off: None,
-            is_withdrawn: false,
-            sighted_at: None,
-            from: None,
-            lingers: false,
-        };
         Ok(Self {
             kernel,
             devices,
             announcers: HashMap::new(),
             mute: HashSet::new(),
             aside: Vec::new(),
-            groups: setup.groups.into_iter().map(group).collect(),
+            groups: setup.groups.into_iter().map(Group::new).collect(),
             lifetime: setup.lifetime,
             patience: setup.patience,
             is_silenced: false,
@@ -99,6 +99,32 @@ impl Holding {
     pub(super) fn set_times(&mut self, lifetime: u32, patience: u32) {
         self.lifetime = Duration::from_millis(lifetime.into());
         self.patience = Duration::from_millis(patience.into());
+    }
+
+    /// Other groups from now on. An address that stood in the group before stays as it is; one that does no more goes.
+    pub(super) fn arrange(&mut self, arrangement: Arrangement) {
+        let mut before: Vec<Option<Group>> = std::mem::take(&mut self.groups).into_iter().map(Some).collect();
+        let mut gone = Vec::new();
+        for (addresses, origin) in arrangement.groups.into_iter().zip(arrangement.origins) {
+            let mut group = Group::new(addresses);
+            let known = origin.and_then(|at| before.get_mut(at)?.take());
+            if let Some(Group { held, cut_off, is_withdrawn, sighted_at, from, lingers }) = known {
+                let mut known: Vec<Held> = held.into_iter().flatten().collect();
+                for held in group.held.iter_mut().flatten() {
+                    if let Some(at) = known.iter().position(|known| known.configured == held.configured) {
+                        *held = known.swap_remove(at);
+                    }
+                }
+                gone.extend(known);
+                group = Group { held: group.held, cut_off, is_withdrawn, sighted_at, from, lingers };
+            }
+            self.groups.push(group);
+        }
+        gone.extend(before.into_iter().flatten().flat_map(|group| group.held).flatten());
+        for place in gone.into_iter().filter_map(|held| held.place) {
+            // What cannot be taken away is renewed no more, and dropped by the kernel.
+            let _ = self.kernel.remove(place);
+        }
     }
 
     pub(super) fn patience(&self) -> Duration {

@@ -29,7 +29,7 @@ use evenkeel_net::beat::{Path, readable, wait};
 use evenkeel_net::clock;
 use evenkeel_net::process::{Tie, be_urgent, outlive_end_signals};
 
-use super::hand::{LARGEST, Order, Report, Setup};
+use super::hand::{Arrangement, LARGEST, Order, Report, Setup};
 use crate::resource::Deed;
 use holding::Holding;
 use services::Services;
@@ -206,6 +206,7 @@ impl Guard {
                 }
             }
             Some(Order::Times { lifetime, patience }) => self.holding.set_times(lifetime, patience),
+            Some(Order::Arrange(arrangement)) => self.arrange(arrangement),
             Some(Order::Leave) => {
                 self.holding.withdraw_all();
                 self.services.stop_all();
@@ -216,6 +217,11 @@ impl Guard {
             Some(Order::Setup(_)) | None => {}
         }
         true
+    }
+
+    fn arrange(&mut self, arrangement: Arrangement) {
+        self.holding.arrange(arrangement);
+        self.report(vec![Report::Arranged]);
     }
 
     /// The process that served is dead: its addresses go, then what else moves is stopped. Its peers hear of both, so that
