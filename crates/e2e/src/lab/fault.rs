@@ -174,6 +174,8 @@ impl Fault {
                 std::thread::sleep(RESTARTS);
             }),
             Self::BothStart => {
+                // Or the second one would take the address of the first one between.
+                (1..=2).for_each(|host| stand.signal_all(host, Signal::STOP));
                 (1..=2).for_each(|host| stand.switch_off(host));
                 (1..=2).for_each(|host| stand.switch_on(host));
             }
