@@ -196,7 +196,8 @@ impl Node {
             let place = self.settings.place(group, member);
             let Some(peer) = peer else {
                 let quality = Quality::of(self.score, self.reaches);
-                let is_target = duty.target == Some(member);
+                // As the others see it: or both would leave the first chance to the other one.
+                let is_target = duty.target == Some(member) || self.is_pointed_at(now, id, self.own.sender);
                 candidates.add(Candidate { member, is_target, is_away: duty.is_away || self.is_aside, quality, place });
                 continue;
             };

@@ -192,6 +192,33 @@ fn addresses_are_renewed_at_once_where_the_next_renewal_comes_later_than_before(
 }
 
 #[test]
+fn what_does_not_overlap_goes_where_it_was_sent_and_not_back() {
+    let data = || {
+        let resource = Resource { name: "data".into(), is_address: false, timeout: DEAD };
+        let prefer = vec![0];
+        Group { name: "data".into(), prefer, failback: None, mode: Mode::Available, resources: vec![resource] }
+    };
+    let key = [b'k'; 32];
+    let (mut first, mut second, mut now) =
+        settle(node_with(0, 1, &key, vec![data()]), node_with(1, 2, &key, vec![data()]));
+    second.apply(now, Change::Takeover { group: 1 });
+    let until = now + DEAD * 3;
+    let (mut has_left, mut free_for) = (false, Duration::ZERO);
+    while now < until {
+        now += DEAD / 20;
+        step(&mut first, &mut second, now, Outcome::Ok);
+        let roles = [&first, &second].map(|node| node.view(now).groups[1].role);
+        has_left |= roles[0] == Role::Idle;
+        assert!(!has_left || roles[0] == Role::Idle, "it was sent away, and is taken back");
+        if roles == [Role::Idle, Role::Idle] {
+            free_for += DEAD / 20;
+        }
+    }
+    assert_eq!(second.view(now).groups[1].role, Role::Owner);
+    assert!(free_for <= DEAD / 5, "free for {free_for:?}: nobody was better, and it waited");
+}
+
+#[test]
 fn an_address_does_not_wait_for_the_unit_of_another_group() {
     let data = || {
         let resource = Resource { name: "data".into(), is_address: false, timeout: DEAD * 4 };
