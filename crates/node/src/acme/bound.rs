@@ -3,6 +3,7 @@
 //!
 //! The invariant: its bytes are in no message, and a text that is no key makes none.
 
+use base64ct::{Base64Url, Base64UrlUnpadded, Encoding};
 use evenkeel_model::config::AccountBinding;
 use instant_acme::ExternalAccountKey;
 
@@ -18,7 +19,7 @@ const LEAST_BYTES: usize = 16;
 pub(crate) fn key(binding: &AccountBinding) -> Result<ExternalAccountKey, String> {
     let text = secrets::read_private(&binding.key)?;
     let wrong = |what: &str| format!("the key of `eab={}` {what}", binding.id);
-    let bytes = decode(text.trim_ascii()).ok_or_else(|| {
+    let bytes = decode(&String::from_utf8_lossy(text.trim_ascii())).ok_or_else(|| {
         wrong("is not base64url, the form in which authorities give it: letters, digits, `-` and `_` on one line")
     })?;
     if bytes.len() < LEAST_BYTES {
@@ -28,36 +29,9 @@ pub(crate) fn key(binding: &AccountBinding) -> Result<ExternalAccountKey, String
 }
 
 /// Base64 with either alphabet (RFC 4648 sections 4 and 5), padded or not: authorities' pages show both.
-fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let end = text.iter().rposition(|letter| *letter != b'=').map_or(0, |at| at + 1);
-    let (digits, padding) = text.split_at_checked(end)?;
-    if digits.len() % 4 == 1 || padding.len() > 2 || (!padding.is_empty() && !text.len().is_multiple_of(4)) {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    let (mut held, mut bits) = (0_u32, 0);
-    for letter in digits {
-        held = held << 6 | u32::from(digit(*letter)?);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(u8::try_from(held >> bits).ok()?);
-            held &= (1 << bits) - 1;
-        }
-    }
-    // What is left over of the last digit means nothing, and must say nothing.
-    (held == 0).then_some(bytes)
-}
-
-fn digit(letter: u8) -> Option<u8> {
-    match letter {
-        b'A'..=b'Z' => Some(letter - b'A'),
-        b'a'..=b'z' => Some(letter - b'a' + 26),
-        b'0'..=b'9' => Some(letter - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
-    }
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let text = text.replace('+', "-").replace('/', "_");
+    if text.ends_with('=') { Base64Url::decode_vec(&text) } else { Base64UrlUnpadded::decode_vec(&text) }.ok()
 }
 
 #[cfg(test)]
@@ -75,11 +49,11 @@ mod tests {
         for (text, bytes) in
             [("", ""), ("Zg", "f"), ("Zg==", "f"), ("Zm8", "fo"), ("Zm9v", "foo"), ("Zm9vYmFy", "foobar")]
         {
-            assert_eq!(decode(text.as_bytes()).as_deref(), Some(bytes.as_bytes()), "{text}");
+            assert_eq!(decode(text).as_deref(), Some(bytes.as_bytes()), "{text}");
         }
-        assert_eq!(decode(b"-_-_"), decode(b"+/+/"));
+        assert_eq!(decode("-_-_"), decode("+/+/"));
         for text in ["Z", "Zg=", "Zg===", "Zh", "Zm9v=", "Zm 9v", "Zm9v\n", "=", "Zm=v", "Zm9\u{e9}", "."] {
-            assert_eq!(decode(text.as_bytes()), None, "{text}");
+            assert_eq!(decode(text), None, "{text}");
         }
     }
 
