@@ -29,8 +29,6 @@ pub use judge::problems;
 
 /// The protocols that are spoken inside of TLS to clients (ALPN), the preferred first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
-/// What stands for a certificate until an authority has given it.
-const STAND_IN: &str = "stand-in";
 /// HTTP/2, as ALPN calls it.
 const HTTP2: &[u8] = b"h2";
 
@@ -64,7 +62,7 @@ pub(crate) struct Installed {
 pub struct ShownCertificate {
     /// The listener.
     pub listener: ListenerName,
-    /// Where it comes from: a file, `self`, `acme:` and its first host, or `stand-in` until that is there.
+    /// Where it comes from: a file, `self`, `acme:` and its first host, or `stand-in:` and that until it is there.
     pub source: String,
     /// The hosts and addresses that it is for.
     pub names: Vec<String>,
@@ -106,19 +104,33 @@ impl ShownCertificate {
 struct Door {
     /// Whether it speaks HTTP inside of TLS; what is else passed on has no protocol that we could choose.
     speaks_http: bool,
-    certificates: Vec<Arc<Certificate>>,
-    sources: Vec<String>,
+    /// In written order, each with where it comes from.
+    certificates: Vec<(CertificateSource, Arc<Certificate>)>,
     min: TlsMin,
     clients: Option<ClientAuthority>,
 }
 
 impl Door {
     /// The certificates with where they come from, without stand-ins for what is there.
-    fn in_use(&self, installed: Option<&Installed>) -> impl Iterator<Item = (&String, &Arc<Certificate>)> {
-        let there = installed.map(|it| it.certificates.as_slice()).unwrap_or_default();
+    fn in_use(&self, there: &[Arc<Certificate>]) -> impl Iterator<Item = &(CertificateSource, Arc<Certificate>)> {
         let is_there = |host: &String| there.iter().any(|it| it.facts().names.hosts.contains(host));
-        let all = self.sources.iter().zip(&self.certificates);
-        all.filter(move |(source, it)| *source != STAND_IN || !it.facts().names.hosts.iter().all(is_there))
+        self.certificates.iter().filter(move |(source, _)| match source {
+            CertificateSource::StandIn { hosts } => !hosts.iter().all(is_there),
+            CertificateSource::Files { .. } | CertificateSource::Own { .. } => true,
+        })
+    }
+
+    /// The one for clients that name no host, or one that none covers: the first as written, whatever came from elsewhere;
+    /// where that is a stand-in, what it stands for as soon as that is there.
+    fn default(&self, there: &[Arc<Certificate>]) -> Option<Arc<Certificate>> {
+        let (source, first) = self.certificates.first()?;
+        let for_its_hosts = match source {
+            CertificateSource::StandIn { hosts } => {
+                there.iter().find(|it| hosts.iter().any(|host| it.facts().names.hosts.contains(host)))
+            }
+            CertificateSource::Files { .. } | CertificateSource::Own { .. } => None,
+        };
+        Some(Arc::clone(for_its_hosts.unwrap_or(first)))
     }
 }
 
@@ -230,13 +242,10 @@ impl Tls {
         let mut shown = Vec::new();
         let now = clock::unix_now().as_secs();
         for name in names {
-            let installed = self.installed.get(name).into_iter().flat_map(|it| &it.certificates);
-            let installed = installed.map(|it| {
-                let host = it.facts().names.hosts.first().map_or("", String::as_str);
-                (format!("acme:{host}"), it)
-            });
-            let of_files = self.listeners.get(name).into_iter().flat_map(|it| it.in_use(self.installed.get(name)));
-            let every = installed.chain(of_files.map(|(source, it)| (source.clone(), it)));
+            let there = self.installed.get(name).map(|it| it.certificates.as_slice()).unwrap_or_default();
+            let installed = there.iter().map(|it| (named("acme", &it.facts().names.hosts), it));
+            let written = self.listeners.get(name).into_iter().flat_map(|door| door.in_use(there));
+            let every = installed.chain(written.map(|(source, it)| (source_name(source), it)));
             shown.extend(every.map(|(source, certificate)| ShownCertificate::of(name, source, certificate, now)));
         }
         shown
@@ -268,21 +277,20 @@ impl Tls {
         loaded: &Loaded,
     ) -> Result<Door, Vec<Diagnostic>> {
         let mut found = Vec::new();
-        let (mut certificates, mut sources) = (Vec::new(), Vec::new());
+        let mut certificates = Vec::new();
         for (index, source) in tls.certificates.iter().enumerate() {
             match self.certificate(source, own) {
-                Ok(certificate) => {
-                    certificates.push(certificate);
-                    sources.push(source_name(source));
-                }
+                Ok(certificate) => certificates.push((source.clone(), certificate)),
                 Err(cause) => found.push(loaded.certificate_unusable(&listener.name, index, &cause)),
             }
         }
         for acme in &tls.acme {
-            let Some(Err(cause)) = acme.binding.as_ref().map(binding_key) else { continue };
+            let binding = acme.binding.as_ref().map(|binding| binding_key(binding).map(drop));
+            let ca = acme.ca.as_ref().map(|ca| read_chain(ca).map(drop));
             let stand_in = CertificateSource::StandIn { hosts: acme.hosts.clone() };
             let index = tls.certificates.iter().position(|source| *source == stand_in).unwrap_or_default();
-            found.push(loaded.certificate_unusable(&listener.name, index, &cause));
+            let causes = [binding, ca].into_iter().flatten().filter_map(Result::err);
+            found.extend(causes.map(|cause| loaded.certificate_unusable(&listener.name, index, &cause)));
         }
         let clients = tls.clients.as_ref().and_then(|clients| match read_chain(&clients.ca) {
             Ok(roots) => Some(ClientAuthority { roots, is_required: clients.required }),
@@ -292,11 +300,7 @@ impl Tls {
             }
         });
         let speaks_http = listener.tcp.is_none();
-        if found.is_empty() {
-            Ok(Door { speaks_http, certificates, sources, min: tls.min, clients })
-        } else {
-            Err(found)
-        }
+        if found.is_empty() { Ok(Door { speaks_http, certificates, min: tls.min, clients }) } else { Err(found) }
     }
 
     fn certificate(
@@ -358,10 +362,15 @@ impl Tls {
     fn rebuild(&mut self, listener: &ListenerName) -> Result<(), String> {
         let Some(door) = self.listeners.get(listener) else { return Ok(()) };
         let installed = self.installed.get(listener).cloned().unwrap_or_default();
-        let of_files = door.in_use(self.installed.get(listener)).map(|(_, certificate)| Arc::clone(certificate));
-        let certificates = installed.certificates.into_iter().chain(of_files).collect();
+        let there = &installed.certificates;
+        let written = door.in_use(there).map(|(_, certificate)| certificate);
+        let every = CertificateSet::new(there.iter().chain(written).map(Arc::clone).collect());
+        let certificates = match door.default(there) {
+            Some(default) => every.with_default(default),
+            None => every,
+        };
         let acceptor = Acceptor::new(AcceptorOptions {
-            certificates: CertificateSet::new(certificates).with_challenges(installed.challenges),
+            certificates: certificates.with_challenges(installed.challenges),
             min: version(door.min),
             clients: door.clients.clone(),
             tickets: self.tickets.clone(),
@@ -383,8 +392,13 @@ fn source_name(source: &CertificateSource) -> String {
     match source {
         CertificateSource::Files { cert, .. } => cert.display().to_string(),
         CertificateSource::Own { .. } => "self".to_owned(),
-        CertificateSource::StandIn { .. } => STAND_IN.to_owned(),
+        CertificateSource::StandIn { hosts } => named("stand-in", hosts),
     }
+}
+
+/// One listener may have several of a kind: they are told from each other by their first hosts.
+fn named(kind: &str, hosts: &[String]) -> String {
+    format!("{kind}:{}", hosts.first().map_or("", String::as_str))
 }
 
 fn read_certificate(cert: &Path, key: &Path, staple: Option<Vec<u8>>) -> Result<Arc<Certificate>, String> {
@@ -397,7 +411,11 @@ fn read_certificate(cert: &Path, key: &Path, staple: Option<Vec<u8>>) -> Result<
     })
 }
 
-fn read_chain(path: &Path) -> Result<Vec<evenkeel_net::tls::CertificateDer<'static>>, String> {
+/// The certificates of a file.
+///
+/// # Errors
+/// In a sentence with the file's path.
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<evenkeel_net::tls::CertificateDer<'static>>, String> {
     chain_of(&read(path)?).map_err(|error| format!("`{}`: {error}", path.display()))
 }
 

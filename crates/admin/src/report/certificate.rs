@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct CertificateReport {
     /// The listener.
     pub listener: String,
-    /// Where it comes from: a file, `self`, `acme:` and its first host, or `stand-in` until that is there.
+    /// Where it comes from: a file, `self`, `acme:` and its first host, or `stand-in:` and that until it is there.
     pub source: String,
     /// The hosts and addresses that it is for.
     pub names: Vec<String>,

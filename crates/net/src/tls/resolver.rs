@@ -16,8 +16,10 @@ pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 /// The certificates of a listener.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CertificateSet {
-    /// In the order in which they are preferred; the first is for clients that name no host, or one that none covers.
+    /// In the order in which they are preferred.
     certificates: Vec<Arc<Certificate>>,
+    /// For clients that name no host, or one that none covers.
+    default: Option<Arc<Certificate>>,
     /// What is presented to an authority that looks whether a name is ours, by name.
     challenges: Vec<(String, Arc<Certificate>)>,
 }
@@ -25,7 +27,14 @@ pub struct CertificateSet {
 impl CertificateSet {
     /// A set, the first being the one for everybody else.
     pub fn new(certificates: Vec<Arc<Certificate>>) -> Self {
-        Self { certificates, challenges: Vec::new() }
+        Self { default: certificates.first().map(Arc::clone), certificates, challenges: Vec::new() }
+    }
+
+    /// The same with another one for everybody else.
+    #[must_use]
+    pub fn with_default(mut self, certificate: Arc<Certificate>) -> Self {
+        self.default = Some(certificate);
+        self
     }
 
     /// Adds what is presented to an ACME authority that asks for a name (RFC 8737).
@@ -51,7 +60,7 @@ impl CertificateSet {
             |it: &&Arc<Certificate>| host.is_some_and(|host| it.facts().names.hosts.iter().any(|name| name == host));
         let covers = |it: &&Arc<Certificate>| host.is_some_and(|host| it.facts().names.cover(host));
         let every = &self.certificates;
-        every.iter().find(exact).or_else(|| every.iter().find(covers)).or_else(|| every.first())
+        every.iter().find(exact).or_else(|| every.iter().find(covers)).or(self.default.as_ref())
     }
 }
 
@@ -90,10 +99,13 @@ impl Resolver {
                 map.entry(name.to_owned()).or_default().0.push(Arc::clone(certificate.certified()));
             }
         }
-        if let Some(first) = set.certificates.first() {
-            // One for the same names with another kind of key serves clients that cannot use the first.
-            let twins = set.certificates.iter().filter(|other| other.facts().names == first.facts().names);
-            resolver.other.0.extend(twins.map(|twin| Arc::clone(twin.certified())));
+        if let Some(default) = &set.default {
+            // One for the same names with another kind of key serves clients that cannot use it.
+            let is_twin = |other: &&Arc<Certificate>| {
+                other.facts().names == default.facts().names && !Arc::ptr_eq(other, default)
+            };
+            let twins = set.certificates.iter().filter(is_twin);
+            resolver.other.0.extend([default].into_iter().chain(twins).map(|it| Arc::clone(it.certified())));
         }
         for (name, certificate) in &set.challenges {
             resolver.challenges.insert(name.to_ascii_lowercase(), Arc::clone(certificate.certified()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evenkeel_model::config::AcmeChallenge;
 use evenkeel_net::resolve::Resolver;
-use evenkeel_net::tls::{Certificate, Connector, ConnectorOptions, TlsVersion, Trust, chain_of};
+use evenkeel_net::tls::{Certificate, Connector, ConnectorOptions, TlsVersion, Trust};
 use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier,
     NewAccount, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
@@ -18,6 +18,7 @@ use super::client::Asking;
 use super::kept::{self, Papers};
 use super::plan::{Failure, Window};
 use super::{Key, bound, client};
+use crate::certificates::read_chain;
 use crate::state::State;
 
 /// How long the authority may take to look, and to sign.
@@ -215,11 +216,7 @@ impl Orders {
     fn connector(&self) -> Result<Connector, String> {
         let trust = match &self.key.ca {
             None => Trust::of_system()?,
-            Some(path) => {
-                let fail = |cause: String| format!("`ca={}`: {cause}", path.display());
-                let pem = std::fs::read(path).map_err(|error| fail(crate::origin::words(&error)))?;
-                Trust::Roots(chain_of(&pem).map_err(|error| fail(error.to_string()))?)
-            }
+            Some(path) => Trust::Roots(read_chain(path)?),
         };
         let protocols = vec![b"http/1.1".to_vec()];
         Connector::new(ConnectorOptions { trust, min: TlsVersion::Tls12, identity: None, protocols })

@@ -30,7 +30,7 @@ pub(crate) fn doubts(config: &Config, tls: &Tls, loaded: &Loaded) -> Vec<Diagnos
     let mut found = Vec::new();
     for (listener, settings) in config.listeners.iter().filter_map(|it| Some((it, it.tls.as_ref()?))) {
         let Some(door) = tls.listeners.get(&listener.name) else { continue };
-        for (index, (source, certificate)) in settings.certificates.iter().zip(&door.certificates).enumerate() {
+        for (index, (source, certificate)) in door.certificates.iter().enumerate() {
             let mut doubt = |code: Code, text: String, help: &str| {
                 let mut diagnostic = loaded.certificate_doubted(code, (&listener.name, index), &text);
                 diagnostic.help(help);

@@ -57,7 +57,7 @@ fn a_stand_in_is_shown_until_the_authority_has_given_the_certificate_for_all_of_
     let text = "https :443 a.example b.example {\n acme ops@example.com\n respond 200\n}\n";
     let mut tls = next(&Tls::new(None), text).unwrap();
     let sources = |tls: &Tls| tls.shown().into_iter().map(|shown| shown.source).collect::<Vec<_>>();
-    assert_eq!(sources(&tls), ["stand-in"]);
+    assert_eq!(sources(&tls), ["stand-in:a.example"]);
     let stand_in = mark(&tls, "b.example");
     let given = |hosts: &[&str]| {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
@@ -66,7 +66,7 @@ fn a_stand_in_is_shown_until_the_authority_has_given_the_certificate_for_all_of_
     };
     // One of before, for a part of them.
     tls.install(&name, given(&["a.example"])).unwrap();
-    assert_eq!(sources(&tls), ["acme:a.example", "stand-in"]);
+    assert_eq!(sources(&tls), ["acme:a.example", "stand-in:a.example"]);
     assert_eq!(mark(&tls, "b.example"), stand_in);
     assert_ne!(mark(&tls, "a.example"), stand_in);
     tls.install(&name, given(&["a.example", "b.example"])).unwrap();
@@ -78,12 +78,30 @@ fn a_stand_in_is_shown_until_the_authority_has_given_the_certificate_for_all_of_
 }
 
 #[test]
+fn the_certificate_for_everybody_else_is_the_first_as_written_whatever_an_authority_gives() {
+    let name = ListenerName::of_address(":443");
+    let made = Arc::new(Certificate::self_signed(&["b.example".to_owned()]).unwrap());
+    let installed = Installed { certificates: vec![Arc::clone(&made)], challenges: Vec::new() };
+    let acme = "https :443 b.example {\n acme ops@example.com\n respond 200\n}\n";
+    let mut tls =
+        next(&Tls::new(None), &format!("https :443 z.example {{\n cert self\n respond 200\n}}\n{acme}")).unwrap();
+    let default = mark(&tls, "elsewhere.example");
+    tls.install(&name, installed.clone()).unwrap();
+    assert_eq!((mark(&tls, "elsewhere.example"), mark(&tls, "b.example")), (default, *made.mark()));
+    // Where nothing else is written it is the authority's, in the place of what stood for it.
+    let mut alone = next(&Tls::new(None), acme).unwrap();
+    alone.install(&name, installed).unwrap();
+    assert_eq!(mark(&alone, "elsewhere.example"), *made.mark());
+}
+
+#[test]
 fn everything_that_cannot_be_used_is_told_at_once() {
     let text = "https :443 {\n cert /nonexistent/a.pem\n cert /nonexistent/b.pem\n tls client-ca=/nonexistent/c.pem\n route * to=p\n}\n\
+                https :444 a.example {\n acme ops@example.com ca=/nonexistent/e.pem\n route * to=p\n}\n\
                 pool p {\n tls ca=/nonexistent/d.pem\n server a 10.0.0.1:443\n}\n";
     let found = next(&Tls::new(None), text).err().unwrap();
     let messages: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
-    assert_eq!(messages.len(), 4, "{messages:?}");
+    assert_eq!(messages.len(), 5, "{messages:?}");
     assert!(messages.iter().all(|message| message.contains("/nonexistent/")), "{messages:?}");
     assert!(found.iter().all(|one| one.code == Code::E434));
 }
