@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use super::Node;
-use crate::action::Action;
 use crate::duty::Duty;
 use crate::event::{Cause, Event};
 use crate::settings::Settings;
@@ -47,10 +46,6 @@ impl Node {
                 continue;
             };
             duty.steps.follow(&known.resources, next);
-            // What is on its way down is not looked for where it stood before.
-            if known.resources != next && !duty.role.holds() {
-                self.actions.push_back(Action::Withdraw { group });
-            }
             self.duties.push(duty);
         }
         for (group, duty) in before.groups.iter().zip(duties) {

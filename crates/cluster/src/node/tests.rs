@@ -542,3 +542,30 @@ fn an_added_address_that_does_not_start_moves_the_group_like_any_other() {
     go_on(&mut first, &mut second, &mut now);
     assert_eq!(second.view(now).groups[0].role, Role::Owner);
 }
+
+#[test]
+fn an_added_address_that_does_not_start_takes_down_what_stands_behind_it_too() {
+    for wider in [&["10.8.0.2", "10.8.0.1"][..], &["10.8.0.2", "10.8.0.3", "10.8.0.1"]] {
+        let (mut first, mut second, mut now) = settled();
+        for node in [&mut second, &mut first] {
+            let settings = with_groups(node, &[("web", wider)]);
+            node.change_settings(now, settings, &[]).unwrap();
+        }
+        let mut stopped = Vec::new();
+        while let Some(action) = first.poll_action() {
+            match action {
+                Action::Start { number, .. } => first.apply(now, Change::Done { number, outcome: Outcome::Failed }),
+                Action::Stop { resource, number, .. } => {
+                    stopped.push(resource);
+                    first.apply(now, Change::Done { number, outcome: Outcome::Ok });
+                }
+                _ => {}
+            }
+        }
+        let all: Vec<usize> = (0..wider.len()).rev().collect();
+        assert_eq!(stopped, all, "the last one still runs from before");
+        assert_eq!(first.view(now).groups[0].role, Role::Failed);
+        go_on(&mut first, &mut second, &mut now);
+        assert_eq!(second.view(now).groups[0].role, Role::Owner);
+    }
+}
