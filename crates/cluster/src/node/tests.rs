@@ -1,3 +1,5 @@
+mod many;
+
 use evenkeel_model::State;
 
 use super::*;
