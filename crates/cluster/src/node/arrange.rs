@@ -6,19 +6,22 @@
 use std::time::Duration;
 
 use super::Node;
+use crate::action::Action;
 use crate::duty::Duty;
 use crate::event::{Cause, Event};
 use crate::settings::Settings;
 
 impl Node {
-    /// Other settings from now on, and the highest claims that were written down for their groups. For each group its place
-    /// among the groups before, under its name; `None` where these settings cannot follow, and nothing has changed.
+    /// Other settings from now on, and the highest claims that were written down for their groups. Whether they follow;
+    /// where they cannot, nothing has changed.
     ///
-    /// Whoever carries out actions has to follow before the next one: it names the new places.
-    pub fn change_settings(&mut self, now: Duration, settings: Settings, claims: &[u64]) -> Option<Vec<Option<usize>>> {
-        let origins = self.settings.origins(&settings)?;
+    /// Actions name groups by their new places from [`Action::Arrange`] on, and changes do from this call on.
+    pub fn change_settings(&mut self, now: Duration, settings: Settings, claims: &[u64]) -> bool {
+        let Some(origins) = self.settings.origins(&settings) else { return false };
+        // What a pause has this node do concerns the groups as they were.
         self.wake(now);
         self.arrange(now, settings, &origins);
+        self.actions.push_back(Action::Arrange { origins });
         for (group, claim) in claims.iter().enumerate() {
             self.remember_epoch(group, *claim);
         }
@@ -32,7 +35,7 @@ impl Node {
         self.duties.iter_mut().for_each(|duty| duty.renewed_at = Duration::ZERO);
         self.hurry(now);
         self.turn(now);
-        Some(origins)
+        true
     }
 
     fn arrange(&mut self, now: Duration, settings: Settings, origins: &[Option<usize>]) {

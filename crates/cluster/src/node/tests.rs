@@ -188,7 +188,7 @@ fn who_is_alone_takes_the_group_again_soon_after_its_network_is_back() {
 #[test]
 fn addresses_are_renewed_at_once_where_the_next_renewal_comes_later_than_before() {
     let (mut first, _, now) = settled();
-    assert!(first.change_settings(now, settings(0, DEAD * 10, Vec::new()), &[]).is_some());
+    assert!(first.change_settings(now, settings(0, DEAD * 10, Vec::new()), &[]));
     let wanted = carry_out(&mut first, now).1;
     assert!(wanted.contains(&Action::Renew { group: 0 }), "{wanted:?}");
 }
@@ -305,7 +305,7 @@ fn times_and_preferences_change_while_the_owner_goes_on() {
     };
     for node in [&mut first, &mut second] {
         let settings = changed(node);
-        assert_eq!(node.change_settings(now, settings, &[]), Some(vec![Some(0)]));
+        assert!(node.change_settings(now, settings, &[]));
     }
     assert_eq!(first.view(now).groups[0].role, Role::Owner);
     let (_, wanted) = carry_out(&mut first, now);
@@ -316,7 +316,7 @@ fn times_and_preferences_change_while_the_owner_goes_on() {
 
     let mut others = changed(&first);
     others.groups[0].resources[0].is_address = false;
-    assert_eq!(first.change_settings(now, others, &[]), None);
+    assert!(!first.change_settings(now, others, &[]));
 }
 
 #[test]
@@ -490,8 +490,9 @@ fn groups_of_addresses_come_go_and_change_while_the_owner_goes_on() {
     // Another group before it, and an address more in it: only what is new is started.
     let wider: [(&str, &[&str]); 2] = [("db", &["10.8.0.9"]), ("web", &["10.8.0.1", "10.8.0.2"])];
     let settings = with_groups(&first, &wider);
-    assert_eq!(first.change_settings(now, settings, &[7, 0]), Some(vec![None, Some(0)]));
+    assert!(first.change_settings(now, settings, &[7, 0]));
     let wanted = all_of(&mut first, now);
+    assert_eq!(wanted.first(), Some(&Action::Arrange { origins: vec![None, Some(0)] }));
     let started = |wanted: &[Action]| -> Vec<(usize, usize)> {
         let place = |action: &Action| match action {
             Action::Start { group, resource, .. } => Some((*group, *resource)),
@@ -508,7 +509,7 @@ fn groups_of_addresses_come_go_and_change_while_the_owner_goes_on() {
 
     // The other node follows, and hears at once who owns the new group.
     let settings = with_groups(&second, &wider);
-    second.change_settings(now, settings, &[]).unwrap();
+    second.change_settings(now, settings, &[]);
     go_on(&mut first, &mut second, &mut now);
     assert_eq!(second.view(now).groups[0].owners, ["lb1".into()]);
     second.apply(now, Change::Takeover { group: 1 });
@@ -518,12 +519,13 @@ fn groups_of_addresses_come_go_and_change_while_the_owner_goes_on() {
     // One goes where it is owned, one where it is not.
     let narrower: [(&str, &[&str]); 1] = [("web", &["10.8.0.2"])];
     let settings = with_groups(&first, &narrower);
-    assert_eq!(first.change_settings(now, settings, &[]), Some(vec![Some(1)]));
+    assert!(first.change_settings(now, settings, &[]));
     let wanted = all_of(&mut first, now);
+    assert!(wanted.contains(&Action::Arrange { origins: vec![Some(1)] }), "{wanted:?}");
     assert!(wanted.contains(&Action::Note(Event::Stopped("db".into()))), "{wanted:?}");
     assert_eq!(started(&wanted), []);
     let settings = with_groups(&second, &narrower);
-    second.change_settings(now, settings, &[]).unwrap();
+    second.change_settings(now, settings, &[]);
     assert_eq!(started(&all_of(&mut second, now)), [(0, 0)], "it stands elsewhere in the list, and is there already");
     go_on(&mut first, &mut second, &mut now);
     let view = second.view(now);
@@ -536,9 +538,9 @@ fn an_added_address_that_does_not_start_moves_the_group_like_any_other() {
     let (mut first, mut second, mut now) = settled();
     let wider: [(&str, &[&str]); 1] = [("web", &["10.8.0.1", "10.8.0.2"])];
     let settings = with_groups(&second, &wider);
-    second.change_settings(now, settings, &[]).unwrap();
+    second.change_settings(now, settings, &[]);
     let settings = with_groups(&first, &wider);
-    first.change_settings(now, settings, &[]).unwrap();
+    first.change_settings(now, settings, &[]);
     carry_out_with(&mut first, now, Outcome::Failed);
     assert_eq!(first.view(now).groups[0].role, Role::Failed);
     go_on(&mut first, &mut second, &mut now);
@@ -551,7 +553,7 @@ fn an_added_address_that_does_not_start_takes_down_what_stands_behind_it_too() {
         let (mut first, mut second, mut now) = settled();
         for node in [&mut second, &mut first] {
             let settings = with_groups(node, &[("web", wider)]);
-            node.change_settings(now, settings, &[]).unwrap();
+            node.change_settings(now, settings, &[]);
         }
         let mut stopped = Vec::new();
         while let Some(action) = first.poll_action() {
@@ -569,5 +571,31 @@ fn an_added_address_that_does_not_start_takes_down_what_stands_behind_it_too() {
         assert_eq!(first.view(now).groups[0].role, Role::Failed);
         go_on(&mut first, &mut second, &mut now);
         assert_eq!(second.view(now).groups[0].role, Role::Owner);
+    }
+}
+
+#[test]
+fn a_reload_after_a_pause_withdraws_what_was_held_before_places_change() {
+    let key = [b'k'; 32];
+    let resource = Resource { name: "10.8.0.9".into(), is_address: true, timeout: DEAD };
+    let mail = Group {
+        name: "mail".into(),
+        prefer: vec![0],
+        failback: None,
+        mode: Mode::Available,
+        resources: vec![resource],
+    };
+    let (mut first, _, now) = settle(node_with(0, 1, &key, vec![mail.clone()]), node_with(1, 2, &key, vec![mail]));
+    let now = now + DEAD * 3;
+    let settings = with_groups(&first, &[("mail", &["10.8.0.9"])]);
+    assert!(first.change_settings(now, settings, &[]));
+    let wanted: Vec<Action> = std::iter::from_fn(|| first.poll_action()).collect();
+    let place = |action: &Action| wanted.iter().position(|wanted| wanted == action);
+    let arranged = place(&Action::Arrange { origins: vec![Some(1)] });
+    assert!(arranged.is_some(), "{wanted:?}");
+    // In the places of before; in those of afterwards there is no second group.
+    for group in [0, 1] {
+        let withdrawn = place(&Action::Withdraw { group });
+        assert!(withdrawn.is_some() && withdrawn < arranged, "{wanted:?}");
     }
 }

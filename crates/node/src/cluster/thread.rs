@@ -122,6 +122,8 @@ struct Turn {
     leave_by: Option<Duration>,
     is_guard_lost: bool,
     held: Held,
+    /// The addresses of settings that were taken, for each arrangement that is still to be carried out.
+    addresses: VecDeque<Vec<Vec<Option<Address>>>>,
     /// Where groups went, by their places before, for each arrangement of which the guard has not reported.
     arranged: VecDeque<Vec<Option<usize>>>,
 }
@@ -289,12 +291,10 @@ impl Heart {
 
     fn change_settings(&mut self, news: News, turn: &mut Turn) {
         let News { settings, claims, addresses, dead, lifetime, pings, .. } = news;
-        // What was wanted before names groups by their places before.
-        self.act(turn);
-        let Some(origins) = self.node.change_settings(clock::now(), settings, &claims) else {
+        if !self.node.change_settings(clock::now(), settings, &claims) {
             return self.teller.tell(Told::Unreadable("other settings, which cannot follow those that run".to_owned()));
-        };
-        self.arrange(addresses, origins, turn);
+        }
+        turn.addresses.push_back(addresses);
         self.dead = dead;
         if let Some((pings, need)) = pings {
             (self.pings, self.need, turn.ping_due) = (pings, need, Duration::ZERO);
@@ -308,10 +308,8 @@ impl Heart {
     }
 
     /// Has the guard follow to other groups, where they are others.
-    fn arrange(&mut self, groups: Vec<Vec<Option<Address>>>, origins: Vec<Option<usize>>, turn: &mut Turn) {
-        if groups == self.addresses {
-            return;
-        }
+    fn arrange(&mut self, origins: Vec<Option<usize>>, turn: &mut Turn) {
+        let Some(groups) = turn.addresses.pop_front().filter(|groups| *groups != self.addresses) else { return };
         let now_at = |before: usize| origins.iter().position(|origin| *origin == Some(before));
         turn.arranged.push_back((0..self.addresses.len()).map(now_at).collect());
         self.addresses.clone_from(&groups);
@@ -369,6 +367,7 @@ impl Heart {
                 Action::Restore { group } => self.say_of(turn, group, |group| Order::Restore { group }),
                 Action::Announce { group } => self.say_of(turn, group, |group| Order::Announce { group }),
                 Action::Renew { group } => self.say_of(turn, group, |group| Order::Renew { group }),
+                Action::Arrange { origins } => self.arrange(origins, turn),
                 Action::Note(event) => self.teller.tell(Told::Event(event)),
             }
         }
