@@ -309,7 +309,11 @@ impl Heart {
 
     /// Has the guard follow to other groups, where they are others.
     fn arrange(&mut self, origins: Vec<Option<usize>>, turn: &mut Turn) {
-        let Some(groups) = turn.addresses.pop_front().filter(|groups| *groups != self.addresses) else { return };
+        let Some(groups) = turn.addresses.pop_front() else { return };
+        let is_same = origins.iter().enumerate().all(|(at, origin)| *origin == Some(at));
+        if is_same && groups == self.addresses {
+            return;
+        }
         let now_at = |before: usize| origins.iter().position(|origin| *origin == Some(before));
         turn.arranged.push_back((0..self.addresses.len()).map(now_at).collect());
         self.addresses.clone_from(&groups);
