@@ -220,6 +220,9 @@ impl Guard {
     }
 
     fn arrange(&mut self, arrangement: Arrangement) {
+        // It names groups by their places before.
+        let aside = self.holding.aside();
+        self.report(aside);
         self.holding.arrange(arrangement);
         self.report(vec![Report::Arranged]);
     }
