@@ -230,10 +230,7 @@ impl Heart {
         while !turn.is_guard_lost {
             let length = match self.guard.tie.receive(buffer) {
                 Ok(None) => return,
-                Ok(Some(0)) | Err(_) => {
-                    turn.is_guard_lost = true;
-                    return self.teller.tell(Told::GuardLost);
-                }
+                Ok(Some(0)) | Err(_) => return self.lose_guard(turn),
                 Ok(Some(length)) => length,
             };
             let report = match serde_json::from_slice::<Report>(buffer.get(..length).unwrap_or_default()) {
@@ -317,7 +314,17 @@ impl Heart {
         let now_at = |before: usize| origins.iter().position(|origin| *origin == Some(before));
         turn.arranged.push_back((0..self.addresses.len()).map(now_at).collect());
         self.addresses.clone_from(&groups);
-        self.say(turn, &Order::Arrange(Arrangement { groups, origins }));
+        Order::Arrange(Arrangement { groups, origins }).write(&mut turn.message);
+        // A guard that did not hear of it would take every later order for another group's.
+        if self.guard.tie.send(&turn.message).is_err() {
+            self.lose_guard(turn);
+        }
+    }
+
+    fn lose_guard(&mut self, turn: &mut Turn) {
+        if !std::mem::replace(&mut turn.is_guard_lost, true) {
+            self.teller.tell(Told::GuardLost);
+        }
     }
 
     fn ping(&mut self, now: Duration, turn: &mut Turn) {
