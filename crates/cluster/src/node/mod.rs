@@ -279,7 +279,8 @@ impl Node {
         self.settings.members.get(member).map(|member| member.name.clone()).unwrap_or_default()
     }
 
-    fn group_name(&self, group: usize) -> Arc<str> {
+    /// The name of the group at that place; empty where there is none.
+    pub fn group_name(&self, group: usize) -> Arc<str> {
         self.settings.groups.get(group).map(|group| group.name.clone()).unwrap_or_default()
     }
 }

@@ -186,6 +186,28 @@ fn who_is_alone_takes_the_group_again_soon_after_its_network_is_back() {
 }
 
 #[test]
+fn a_network_that_is_back_does_not_lift_what_failed_for_another_cause() {
+    let mut alone = node(0, 1, &[b'k'; 32]);
+    let mut now = Duration::ZERO;
+    // Until the pauses after failures are longer than that for a network.
+    while now < DEAD * 400 {
+        now += DEAD / 20;
+        alone.handle_timeout(now);
+        carry_out_with(&mut alone, now, Outcome::Failed);
+    }
+    let pause = alone.duties[0].paused_until;
+    assert!(pause > now + DEAD * 70, "{pause:?} at {now:?}");
+    alone.apply(now, Change::CarrierLost { group: 0 });
+    alone.apply(now, Change::CarrierBack { group: 0 });
+    while now < pause - DEAD {
+        now += DEAD / 20;
+        alone.handle_timeout(now);
+        carry_out(&mut alone, now);
+        assert_eq!(alone.view(now).groups[0].role, Role::Failed, "at {now:?} of {pause:?}");
+    }
+}
+
+#[test]
 fn addresses_are_renewed_at_once_where_the_next_renewal_comes_later_than_before() {
     let (mut first, _, now) = settled();
     assert!(first.change_settings(now, settings(0, DEAD * 10, Vec::new()), &[]));
