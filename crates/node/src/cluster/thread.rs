@@ -74,8 +74,8 @@ impl Line {
 pub(crate) enum Told {
     /// Something that happened.
     Event(Event),
-    /// What the guard saw.
-    Report(Report),
+    /// What the guard saw, and the name of the group of which it did, if it was one.
+    Report(Report, Arc<str>),
     /// What the other nodes are held for, by their places in the configuration.
     Nodes(Held),
     /// The guard saw something, and what it was cannot be read.
@@ -260,7 +260,8 @@ impl Heart {
                 self.node.apply(clock::now(), change);
             }
             if !matches!(report, Report::Done { failed: None, .. }) {
-                self.teller.tell(Told::Report(report));
+                let group = report.group().map(|group| self.node.group_name(group)).unwrap_or_default();
+                self.teller.tell(Told::Report(report, group));
             }
         }
     }
