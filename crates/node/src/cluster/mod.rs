@@ -240,6 +240,7 @@ impl Cluster {
     fn change_settings(&mut self, news: News) {
         let config = Arc::clone(&news.config);
         if self.line.tell(Command::Settings(Box::new(news))) {
+            self.leaving.retain(|group| config.groups.iter().any(|known| known.name == *group));
             self.config = config;
         } else {
             tracing::error!("the heartbeat thread takes no settings; it goes on with those that it has");

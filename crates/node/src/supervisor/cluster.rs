@@ -130,6 +130,13 @@ impl Supervisor {
             _ => false,
         };
         if has_changed {
+            self.show_leaving();
+        }
+    }
+
+    /// Which addresses go, or are gone, by the groups as they are now.
+    pub(super) fn show_leaving(&self) {
+        if let Some(cluster) = &self.cluster {
             let groups = cluster.config.groups.iter().filter(|group| cluster.leaving.contains(&group.name));
             let addrs = groups.flat_map(|group| &group.resources).filter_map(|resource| match &resource.kind {
                 ResourceKind::Address(address) => match address.addr {

@@ -232,6 +232,7 @@ impl Supervisor {
         if let Some(cluster) = &mut self.cluster {
             cluster.follow(cluster_keys, cluster_news, &self.state);
         }
+        self.show_leaving();
         let sinks = self.logs.sinks();
         let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);
         let acks = room.apply(&self.running.snapshot, opened, &closed);
