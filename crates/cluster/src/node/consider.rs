@@ -145,8 +145,11 @@ impl Node {
 
     /// Goes on with stopping.
     pub(super) fn consider_stop(&mut self, now: Duration, group: usize) {
-        // Stopping may take long; where another owns the group already, the addresses do not wait for their turn.
-        if self.others(now, group).any(|(_, role, _)| matches!(role, Role::Owner | Role::Starting)) {
+        // Stopping may take long; where another owns the group already, or may by now, the addresses do not wait for their
+        // turn.
+        let may_be_elsewhere = self.is_safe(group) && self.lease_end(group).is_none_or(|end| end <= now);
+        let is_elsewhere = |(_, role, _)| matches!(role, Role::Owner | Role::Starting);
+        if may_be_elsewhere || self.others(now, group).any(is_elsewhere) {
             self.withdraw(group);
         }
         let Some(duty) = self.duties.get_mut(group) else { return };
