@@ -20,8 +20,7 @@ impl Node {
         let Some(origins) = self.settings.origins(&settings) else { return false };
         // What a pause has this node do concerns the groups as they were.
         self.wake(now);
-        self.arrange(now, settings, &origins);
-        self.actions.push_back(Action::Arrange { origins });
+        self.arrange(now, settings, origins);
         for (group, claim) in claims.iter().enumerate() {
             self.remember_epoch(group, *claim);
         }
@@ -38,7 +37,7 @@ impl Node {
         true
     }
 
-    fn arrange(&mut self, now: Duration, settings: Settings, origins: &[Option<usize>]) {
+    fn arrange(&mut self, now: Duration, settings: Settings, origins: Vec<Option<usize>>) {
         let before = std::mem::replace(&mut self.settings, settings);
         let mut duties: Vec<Option<Duty>> = std::mem::take(&mut self.duties).into_iter().map(Some).collect();
         for (group, origin) in origins.iter().enumerate() {
@@ -51,6 +50,7 @@ impl Node {
             duty.steps.follow(&known.resources, next);
             self.duties.push(duty);
         }
+        self.actions.push_back(Action::Arrange { origins });
         for (group, duty) in before.groups.iter().zip(duties) {
             if duty.is_some_and(|duty| duty.role.holds()) {
                 self.note(Event::Stops(group.name.clone(), Cause::Unlisted));

@@ -206,13 +206,7 @@ impl Guard {
                 }
             }
             Some(Order::Times { lifetime, patience }) => self.holding.set_times(lifetime, patience),
-            Some(Order::Arrange(arrangement)) => {
-                if !self.arrange(arrangement) {
-                    // The other side would name groups by their places before: it has to begin anew.
-                    self.resign();
-                    return false;
-                }
-            }
+            Some(Order::Arrange(arrangement)) => return self.arrange(arrangement),
             Some(Order::Leave) => {
                 self.holding.withdraw_all();
                 self.services.stop_all();
@@ -225,13 +219,18 @@ impl Guard {
         true
     }
 
-    /// Names groups by other places from now on. Whether the other side hears of it.
+    /// Names groups by other places from now on. Whether to go on.
     fn arrange(&mut self, arrangement: Arrangement) -> bool {
         // It names groups by their places before.
         let aside = self.holding.aside();
         self.report(aside);
         self.holding.arrange(arrangement);
-        self.send(&Report::Arranged)
+        let is_told = self.send(&Report::Arranged);
+        if !is_told {
+            // The other side would name groups by their places before: it has to begin anew.
+            self.resign();
+        }
+        is_told
     }
 
     /// The process that served is dead: its addresses go, then what else moves is stopped. Its peers hear of both, so that
