@@ -367,7 +367,7 @@ fn a_node_with_another_key_is_named_as_that() {
     });
     assert!(trouble.contains("key"), "{trouble}");
     await_for("the channel to be refused", PATIENCE, || {
-        let report = pair.report(1)?;
+        let report = pair.report(2)?;
         report["nodes"][0]["share_trouble"].as_str().filter(|why| why.contains("another key")).map(drop)
     });
 }
