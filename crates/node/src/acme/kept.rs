@@ -122,6 +122,7 @@ mod tests {
 
     use evenkeel_model::ListenerName;
     use evenkeel_model::config::AcmeChallenge;
+    use evenkeel_net::clock;
 
     use super::*;
     use crate::scratch::Scratch;
@@ -140,7 +141,7 @@ mod tests {
 
     fn papers_for(hosts: &[&str]) -> Papers {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let (chain, key) = Certificate::self_signed_pem(&hosts).unwrap();
+        let (chain, key) = Certificate::self_signed_pem(&hosts, clock::unix_now()).unwrap();
         Papers { chain, key }
     }
 
