@@ -56,8 +56,8 @@ pub(super) struct Board {
     jobs: Rc<RefCell<BTreeMap<Key, Standing>>>,
     /// The other nodes, in a cluster.
     fellows: Rc<RefCell<Option<Fellows>>>,
-    /// One job at a time makes an account.
-    accounts: Arc<Semaphore>,
+    /// By authority: one job at a time makes an account there.
+    accounts: Rc<RefCell<BTreeMap<String, Arc<Semaphore>>>>,
     /// Sees each change of what jobs and nodes have.
     news: Rc<watch::Sender<u64>>,
     /// Whether the other nodes are about to be told.
@@ -80,7 +80,7 @@ impl Board {
         Self {
             jobs: Rc::default(),
             fellows: Rc::new(RefCell::new(fellows)),
-            accounts: Arc::new(Semaphore::new(1)),
+            accounts: Rc::default(),
             news: Rc::new(watch::Sender::new(0)),
             is_telling: Rc::default(),
             is_waiting: Rc::default(),
@@ -200,9 +200,10 @@ impl Board {
         }
     }
 
-    /// Held by the job that looks for its account, or makes it.
-    pub(super) fn accounts(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.accounts)
+    /// Held by the job that makes an account with that authority.
+    pub(super) fn accounts(&self, directory: &str) -> Arc<Semaphore> {
+        let mut accounts = self.accounts.borrow_mut();
+        Arc::clone(accounts.entry(directory.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 
     /// Wakes the jobs whose last order failed.

@@ -71,11 +71,6 @@ pub(super) fn keep_account(state: &State, key: &Key, bytes: &[u8]) -> bool {
     state.write(&account_file(key), bytes)
 }
 
-/// Forgets an account that the authority does not know.
-pub(super) fn forget_account(state: &State, key: &Key) {
-    state.remove(&account_file(key));
-}
-
 /// The papers of a job's certificate, if they can still be used.
 pub(super) fn papers(state: &State, key: &Key) -> Option<(Papers, Arc<Certificate>)> {
     let found = read(state, &certificate_file(key))?;
