@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::certificate::self_signed;
 use super::tickets::TicketKeys;
 use super::*;
 use crate::stream::{self, Stream};
@@ -364,8 +363,8 @@ async fn a_hello_in_single_bytes_is_a_hello() {
 
 #[test]
 fn a_key_of_another_certificate_is_refused_and_so_is_what_is_none() {
-    let (chain, key) = self_signed(&["a.example".to_owned()]).unwrap();
-    let (_, other) = self_signed(&["b.example".to_owned()]).unwrap();
+    let (chain, key) = Certificate::self_signed_pem(&["a.example".to_owned()], Duration::ZERO).unwrap();
+    let (_, other) = Certificate::self_signed_pem(&["b.example".to_owned()], Duration::ZERO).unwrap();
     assert!(Certificate::read(chain.as_bytes(), key.as_bytes(), None).is_ok());
     let both = format!("{key}{chain}");
     assert!(Certificate::read(both.as_bytes(), both.as_bytes(), None).is_ok());
