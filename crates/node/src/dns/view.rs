@@ -157,11 +157,9 @@ impl View {
         for (at, block) in blocks.iter().enumerate() {
             let log = block.log.as_ref().and_then(|log| Some((logs.get(&log.to)?.clone(), log.keep_percent)));
             let known = block.listeners.first().and_then(|name| old.by_listener.get(name));
-            let is_same = |known: &&Arc<Answers>| {
-                Arc::ptr_eq(&known.blocks, blocks) && known.at == at && Arc::ptr_eq(&known.health, health)
-            };
-            let live = match known.filter(is_same) {
-                Some(known) => Arc::clone(&known.live),
+            let live = match known.filter(|known| Arc::ptr_eq(&known.blocks, blocks) && known.at == at) {
+                Some(known) if Arc::ptr_eq(&known.health, health) => Arc::clone(&known.live),
+                Some(known) => Arc::new(known.live.following(&block.zones, &health.borrow())),
                 None => Arc::new(Live::compile(&block.zones, &health.borrow())),
             };
             let (blocks, health, texts) = (Arc::clone(blocks), Arc::clone(health), Arc::clone(texts));
