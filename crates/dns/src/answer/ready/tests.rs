@@ -54,9 +54,21 @@ fn shop() -> PoolName {
     PoolName::new("shop").unwrap()
 }
 
+fn plain(origin: &str, text: &str) -> Served {
+    let loaded = load("z", text.as_bytes().to_vec(), &origin.parse().unwrap(), &mut NoSource);
+    Served::plain(loaded.zone.unwrap())
+}
+
+fn zones_of(all: impl IntoIterator<Item = Served>) -> Zones {
+    let mut zones = Zones::new();
+    for served in all {
+        assert!(zones.insert(served).is_none());
+    }
+    zones
+}
+
 fn zones() -> Zones {
-    let loaded = load("z", ZONE.as_bytes().to_vec(), &"example.org.".parse().unwrap(), &mut NoSource);
-    let mut served = Served::plain(loaded.zone.unwrap());
+    let mut served = plain("example.org.", ZONE);
     served.balance(&"www.example.org.".parse().unwrap(), balanced(Mode::Pool(shop()), Own::Fixed(vec![])));
     let own = OwnZone {
         name: "api.example.com.".parse().unwrap(),
@@ -67,10 +79,7 @@ fn zones() -> Zones {
         negative_ttl: 30,
         balanced: balanced(Mode::OwnAddress, Own::Arrival { else_use: vec!["2001:db8::77".parse().unwrap()] }),
     };
-    let mut zones = Zones::new();
-    zones.insert(served);
-    zones.insert(own.build().unwrap());
-    zones
+    zones_of([served, own.build().unwrap()])
 }
 
 fn pools() -> HashMap<PoolName, Vec<Member>> {
@@ -93,7 +102,11 @@ struct Both {
 
 impl Both {
     fn new() -> Self {
-        let (zones, pools) = (zones(), pools());
+        Self::of(zones())
+    }
+
+    fn of(zones: Zones) -> Self {
+        let pools = pools();
         let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
         let live = Live::compile(&zones, &health);
         Self { ready: Ready::compile(&zones), zones, live, pools }
@@ -317,17 +330,49 @@ fn positive_answers_are_those_of_the_long_way_byte_for_byte() {
 #[test]
 fn a_set_too_large_for_a_datagram_is_cut_and_never_said_not_to_be_there() {
     let mut text = CLOSE.to_owned();
-    (0..100).for_each(|number| text.push_str(&format!("huge A 192.0.2.{number}\n")));
+    (0..100).for_each(|number| text.push_str(&format!("huge A 192.0.2.{number}\n@ TXT \"{number} {:060}\"\n", 0)));
     text.push_str("huge TXT small\n");
-    let mut zones = Zones::new();
-    zones.insert(Served::plain(
-        load("z", text.into_bytes(), &"example.org.".parse().unwrap(), &mut NoSource).zone.unwrap(),
-    ));
-    let both = Both { ready: Ready::compile(&zones), zones, live: Live::default(), pools: pools() };
-    for (kind, is_cut) in [(Type::A, true), (Type::TXT, false), (Type::AAAA, false)] {
-        let question = Question { name: "huge.example.org.".parse().unwrap(), kind, class: Class::IN };
+    let both = Both::of(zones_of([plain("example.org.", &text)]));
+    for (name, kind, is_cut) in [
+        ("huge.", Type::A, true),
+        ("huge.", Type::TXT, false),
+        ("huge.", Type::AAAA, false),
+        ("", Type::TXT, true),
+        ("", Type::MX, false),
+        ("", Type::NS, false),
+        ("", Type::SOA, false),
+        ("no.", Type::A, false),
+        ("no.such.", Type::TXT, false),
+    ] {
+        let name = format!("{name}example.org.").parse().unwrap();
+        let question = Question { name, kind, class: Class::IN };
         let (ready, composed) = both.ask(&write_query(1, &question, true, Some(1232)), None, 0);
-        let answer = Message::read(&ready.or(composed).unwrap()).unwrap();
-        assert_eq!(answer.is_truncated(), is_cut, "{kind}");
+        let (ready, composed) =
+            (ready.map(|bytes| Message::read(&bytes).unwrap()), Message::read(&composed.unwrap()).unwrap());
+        assert_eq!(composed.is_truncated(), is_cut, "{question:?}");
+        // One set is left to the long way, and nothing beside it.
+        assert_eq!(ready, (!is_cut).then_some(composed), "{question:?}");
+    }
+}
+
+#[test]
+fn a_name_in_a_deeper_zone_of_ours_is_answered_from_there() {
+    let soa = "$TTL 300\n@ SOA ns hostmaster 7 3600 900 1209600 60\n@ NS ns\nns A 192.0.2.1\n";
+    let parent = format!("{soa}www.sub A 192.0.2.2\nonly.sub A 192.0.2.3\ninto CNAME www.sub\n");
+    let mut parent = plain("example.org.", &parent);
+    let own = Own::Fixed(vec!["198.51.100.9".parse().unwrap()]);
+    assert!(parent.balance(&"only.sub.example.org.".parse().unwrap(), balanced(Mode::OwnAddress, own)));
+    let mut child = plain("sub.example.org.", &format!("{soa}www A 192.0.2.4\n"));
+    let pool = balanced(Mode::Pool(shop()), Own::Fixed(vec![]));
+    assert!(child.balance(&"www.sub.example.org.".parse().unwrap(), pool));
+    let both = Both::of(zones_of([parent, child]));
+    for name in ["www.sub", "only.sub", "sub", "ns.sub", "no.sub", "ns", "no"] {
+        for kind in [Type::A, Type::TXT] {
+            let name = format!("{name}.example.org.").parse().unwrap();
+            let question = Question { name, kind, class: Class::IN };
+            let (ready, composed) = both.ask(&write_query(1, &question, true, Some(1232)), None, 3);
+            let ready = Message::read(&ready.unwrap_or_else(|| panic!("{question:?} is not ready")));
+            assert_eq!(ready, Message::read(&composed.unwrap()), "{question:?}");
+        }
     }
 }
