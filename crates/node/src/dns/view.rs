@@ -78,7 +78,7 @@ impl HealthView {
 fn members(pool: &Pool, views: &HashMap<ServerId, ServerView>, nodes: &HashMap<ServerId, State>) -> Vec<Member> {
     let mut members = Vec::new();
     for server in &pool.servers {
-        let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+        let id = pool.id_of(server);
         let Some(view) = views.get(&id) else { continue };
         for addr in view.addrs.iter() {
             members.push(Member {
