@@ -229,6 +229,11 @@ pub(crate) fn concerns(report: &StatusReport) -> Vec<String> {
     all_concerns(report, Colour::Off)
 }
 
+/// The same without the cluster's, for who shows those apart.
+pub(crate) fn own_concerns(report: &StatusReport) -> Vec<String> {
+    node_concerns(report, Colour::Off)
+}
+
 /// Servers that are as they were ordered to be, a line each: nothing is wrong with them.
 pub(crate) fn orders(report: &StatusReport) -> Vec<String> {
     ordered_servers(report, Colour::Off)
@@ -246,6 +251,13 @@ fn is_ordered(server: &ServerReport) -> bool {
 
 /// The same, with colours where they are wanted.
 fn all_concerns(report: &StatusReport, colour: Colour) -> Vec<String> {
+    let mut lines = node_concerns(report, colour);
+    let of_cluster = report.cluster.iter().flat_map(cluster::concerns);
+    lines.extend(of_cluster.map(|concern| format!("cluster: {concern}")));
+    lines
+}
+
+fn node_concerns(report: &StatusReport, colour: Colour) -> Vec<String> {
     let is_dark = |pool: &&PoolReport| !pool.servers.is_empty() && !pool.servers.iter().any(ServerReport::is_serving);
     let dark = report.pools.iter().filter(is_dark);
     let mut lines: Vec<String> = dark.map(|pool| format!("pool {} {}", plain(&pool.name), darkness(pool))).collect();
@@ -258,7 +270,7 @@ fn all_concerns(report: &StatusReport, colour: Colour) -> Vec<String> {
     lines.extend(servers.into_iter().map(|(_, pool, server)| concern(pool, server, colour)));
     lines.extend(certificates::concerns(report));
     lines.extend(zonefiles::concerns(report));
-    lines.extend(own_concerns(report));
+    lines.extend(faults(report));
     lines
 }
 
@@ -280,7 +292,7 @@ fn gravity(server: &ServerReport) -> Option<u8> {
 }
 
 /// What is wrong with ourselves.
-fn own_concerns(report: &StatusReport) -> Vec<String> {
+fn faults(report: &StatusReport) -> Vec<String> {
     let totals = &report.totals;
     let mut lines = Vec::new();
     if totals.panics > 0 {

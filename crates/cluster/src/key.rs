@@ -1,4 +1,4 @@
-//! The keys that seal heartbeats: one signs, several are accepted.
+//! The keys of a cluster: one signs, several are accepted.
 //!
 //! A key is changed in three sweeps over the nodes, none of which stops anything: each accepts the new one, then each
 //! signs with it, then each forgets the old one. The invariant: what is accepted was sealed under a key of this ring.
@@ -70,15 +70,9 @@ impl Keyring {
         self.0.first().map_or(0, Key::id)
     }
 
-    /// The id of the key that signs, for a channel's hello.
-    pub fn signing(&self) -> u8 {
-        self.signing_id()
-    }
-
-    /// A key for a channel, from the key of that id and what both ends have said.
-    pub(crate) fn channel_key(&self, id: u8, text: &[u8]) -> Option<[u8; SEAL]> {
-        let key = self.0.iter().find(|key| key.id == id)?;
-        Some(*key.seal(text).as_bytes())
+    /// What each key is for the channel between nodes: the first is the one to prove, all are accepted.
+    pub fn channel_secrets(&self) -> Vec<[u8; 32]> {
+        self.0.iter().map(|key| blake3::derive_key("evenkeel 2026-11 cluster channel", &key.bytes)).collect()
     }
 
     /// A seed that all nodes share, for names which mean the same on each of them.

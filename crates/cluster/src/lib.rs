@@ -13,7 +13,6 @@
 //! - `duty`: this node's part in one group: the role, and its resources in their order.
 //! - `rank`, `vote`: who should own a group, and who may where two owners must never be.
 //! - [`node`]: all of it together.
-//! - [`channel`]: the seal of what nodes tell each other beside heartbeats.
 //! - [`fuzz`]: an entry for a fuzzer.
 //!
 //! Sockets, addresses and the running of units and scripts belong to `net` and `node`. The invariant: the same inputs
@@ -23,7 +22,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod action;
-pub mod channel;
 mod duty;
 mod event;
 pub mod fuzz;

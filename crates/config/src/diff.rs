@@ -2,8 +2,8 @@
 //!
 //! The invariant: what is not named is the same in both; equal configurations have no difference.
 
+use evenkeel_model::Change;
 use evenkeel_model::config::{Config, Pool, Process, Server};
-use evenkeel_model::{Change, ServerId};
 
 /// The changes from one configuration to the next: listeners, then pools with their servers, then the process, each in written order,
 /// what is gone after what is there.
@@ -56,7 +56,7 @@ fn diff_pool(old: &Pool, new: &Pool, changes: &mut Vec<Change>) {
     if without_servers(old) != without_servers(new) || in_both(old, new) != in_both(new, old) {
         changes.push(Change::PoolChanged(new.name.clone()));
     }
-    let id = |server: &Server| ServerId { pool: new.name.clone(), server: server.name.clone() };
+    let id = |server: &Server| new.id_of(server);
     for server in &new.servers {
         let Some(before) = find(old, &server.name) else {
             changes.push(Change::ServerAdded(id(server)));

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use evenkeel_config::{
     Code, Diagnostic, Loaded, MemorySource, Options, Show, Style, Unseen, load, render, show, summary,
 };
-use evenkeel_model::ServerId;
 use evenkeel_model::config::{CertificateSource, Host, ListenAddr, Listener, SecretRef, ZoneSource};
 
 fn dir(name: &str) -> PathBuf {
@@ -63,7 +62,7 @@ fn found_at_run_time(loaded: &Loaded) -> Vec<Diagnostic> {
     for pool in &config.pools {
         for server in &pool.servers {
             if matches!(&server.addr.host, Host::Name(name) if name.ends_with(".invalid")) {
-                let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+                let id = pool.id_of(server);
                 found.push(loaded.unresolved(&id, "no such name"));
             }
         }

@@ -55,6 +55,11 @@ pub fn is_trusted(peer: IpAddr, trusted: &[Network]) -> bool {
     trusted.iter().any(|network| network.contains(peer))
 }
 
+/// Whether a request says that its client came over TLS. To be believed of those alone who are trusted.
+pub fn says_tls(fields: &Fields, buf: &[u8]) -> bool {
+    fields.first(buf, Known::XForwardedProto) == Some(b"https")
+}
+
 /// The client's address: the peer's own where the peer is not trusted, else the right-most address of the
 /// `X-Forwarded-For` list that is not a trusted proxy's. Where the list holds nothing but trusted addresses the
 /// left-most is it; at an entry that is no address the search ends with the proxy that wrote it.

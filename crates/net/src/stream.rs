@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::duplex::Half;
 use crate::tls::{Secured, TlsFacts};
@@ -99,6 +99,16 @@ pub async fn connect_saying(addr: SocketAddr, first: &[u8], timeout: Duration) -
             Err(ConnectError { reason: Reason::ConnectTimeout, source: io::ErrorKind::TimedOut.into(), local: false })
         }
     }
+}
+
+/// Opens a connection from an address of this machine. How long it may take is the caller's matter.
+///
+/// # Errors
+/// Why there is none, as the reason a verdict would give.
+pub async fn connect_from(own: IpAddr, addr: SocketAddr) -> Result<Stream, ConnectError> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(own, 0))?;
+    connected(socket.connect(addr).await?, addr)
 }
 
 fn connected(tcp: TcpStream, addr: SocketAddr) -> Result<Stream, ConnectError> {

@@ -10,6 +10,7 @@ mod own;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use evenkeel_config::{Code, Diagnostic, Loaded};
 use evenkeel_model::config::{CertificateSource, Config, Listener, ListenerTls, Pool, PoolTls, ServerProtocol, TlsMin};
@@ -225,6 +226,35 @@ impl Tls {
         self.rebuild(listener)
     }
 
+    /// Makes those of our own anew that are near their end at that time since 1970. Gives the listeners that show others
+    /// from now on, in the order of their names.
+    ///
+    /// # Errors
+    /// In a sentence, where one could not be made.
+    pub(crate) fn renew_own(&mut self, now: Duration) -> Result<Vec<ListenerName>, String> {
+        for (hosts, certificate) in self.own.iter_mut().filter(|(_, it)| !own::is_usable(it, now)) {
+            *certificate = own::find_or_make(&self.state, hosts, now)?;
+        }
+        let mut touched = Vec::new();
+        for (name, door) in &mut self.listeners {
+            for (source, certificate) in &mut door.certificates {
+                let (CertificateSource::Own { hosts } | CertificateSource::StandIn { hosts }) = source else {
+                    continue;
+                };
+                if let Some(made) = self.own.get(hosts).filter(|made| *made != certificate) {
+                    *certificate = Arc::clone(made);
+                    touched.push(name.clone());
+                }
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        for name in &touched {
+            self.rebuild(name)?;
+        }
+        Ok(touched)
+    }
+
     /// What listeners use.
     pub(crate) fn acceptors(&self) -> &HashMap<ListenerName, Arc<Acceptor>> {
         &self.acceptors
@@ -314,12 +344,9 @@ impl Tls {
                 read_certificate(cert, key, staple)
             }
             CertificateSource::Own { hosts } | CertificateSource::StandIn { hosts } => {
-                let known = self.own.get(hosts).filter(|it| own::is_usable(it)).or_else(|| own.get(hosts));
-                let made = match (known, source) {
-                    (Some(known), _) => Arc::clone(known),
-                    (None, CertificateSource::Own { .. }) => own::find_or_make(&self.state, hosts)?,
-                    (None, _) => Arc::new(Certificate::self_signed(hosts).map_err(|error| error.to_string())?),
-                };
+                let now = clock::unix_now();
+                let known = self.own.get(hosts).filter(|it| own::is_usable(it, now)).or_else(|| own.get(hosts));
+                let made = known.map_or_else(|| own::find_or_make(&self.state, hosts, now), |it| Ok(Arc::clone(it)))?;
                 own.insert(hosts.clone(), Arc::clone(&made));
                 Ok(made)
             }

@@ -336,7 +336,7 @@ mod tests {
     fn ordered(config: &Config, wishes: &[Wish]) -> Intents {
         let mut intents = Intents::default();
         let pool = &config.pools[0];
-        let id = ServerId { pool: pool.name.clone(), server: pool.servers[0].name.clone() };
+        let id = pool.id_of(&pool.servers[0]);
         for wish in wishes {
             intents.order(&id, &pool.servers[0], wish, "ops", Duration::from_secs(100));
         }

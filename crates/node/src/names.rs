@@ -153,7 +153,7 @@ fn with_names(config: &Config, cause: impl Fn(&str) -> Option<String>) -> Vec<(S
     for pool in &config.pools {
         for server in &pool.servers {
             if let Some(cause) = name_of(server).and_then(&cause) {
-                found.push((ServerId { pool: pool.name.clone(), server: server.name.clone() }, cause));
+                found.push((pool.id_of(server), cause));
             }
         }
     }

@@ -39,8 +39,10 @@ struct Mark {
     cookie: String,
     /// The current secret of tokens.
     token: u64,
-    /// All secrets.
-    all: u64,
+    /// Those of other nodes.
+    others: u64,
+    /// What else the configuration refers to.
+    rest: u64,
 }
 
 /// A key that could not be had, and whose it is.
@@ -57,39 +59,39 @@ impl TokenKeys {
     /// # Errors
     /// Every pool whose secret cannot be read or is too short.
     pub(crate) fn next(&self, config: &Config, own: &OwnSecrets) -> Result<Self, Vec<NoKey>> {
-        let next = Self { marker: self.marker.clone(), own: own.version(), ..Self::default() };
-        self.add(next, config.pools.iter().filter(|pool| !pool.sticky.is_empty()), own)
+        let mut next = Self { marker: self.marker.clone(), own: own.version(), ..Self::default() };
+        let mut missing = Vec::new();
+        for pool in config.pools.iter().filter(|pool| !pool.sticky.is_empty()) {
+            match self.of_pool(pool, own) {
+                Ok((marks, keys)) => {
+                    next.marks.insert(pool.name.clone(), marks);
+                    next.keys.insert(pool.name.clone(), keys);
+                }
+                Err(cause) => missing.push(NoKey { pool: pool.name.clone(), cause }),
+            }
+        }
+        if missing.is_empty() { Ok(next) } else { Err(missing) }
     }
 
     /// The same keys with other own secrets. What the configuration refers to is read at a reload, and not here: operators
     /// change it on all nodes before they reload them.
     ///
     /// # Errors
-    /// As of [`Self::next`].
+    /// Every pool that takes own secrets where one of them is too short.
     pub(crate) fn with_own(&self, config: &Config, own: &OwnSecrets) -> Result<Self, Vec<NoKey>> {
-        let takes_own = |pool: &&Pool| {
-            let mut cookies = pool.sticky.iter().filter_map(Sticky::cookie);
-            let is_read = |cookie: &StickyCookie| {
-                [&cookie.key, &cookie.previous, &cookie.hmac_key].iter().any(|secret| secret.is_some())
-            };
-            !pool.sticky.is_empty() && !cookies.any(is_read)
-        };
-        self.add(Self { own: own.version(), ..self.clone() }, config.pools.iter().filter(takes_own), own)
-    }
-
-    /// The keys with those of these pools.
-    fn add<'a>(
-        &self,
-        mut next: Self,
-        pools: impl Iterator<Item = &'a Pool>,
-        own: &OwnSecrets,
-    ) -> Result<Self, Vec<NoKey>> {
+        let mut next = Self { own: own.version(), ..self.clone() };
         let mut missing = Vec::new();
-        for pool in pools {
-            match self.of_pool(pool, own) {
+        for pool in config.pools.iter().filter(|pool| pool.sticky.iter().any(takes_own)) {
+            let Some((keys, marks)) = self.keys.get(&pool.name).zip(self.marks.get(&pool.name)) else { continue };
+            let held = pool.sticky.iter().zip(marks.iter().zip(keys.iter()));
+            let adapted = held.map(|(sticky, (mark, keys))| match sticky.cookie().filter(|_| takes_own(sticky)) {
+                Some(cookie) => Secrets::of_own(cookie, own).adapt(mark, keys, &self.marker),
+                None => Ok((mark.clone(), keys.clone())),
+            });
+            match adapted.collect::<Result<(Vec<Mark>, Vec<MethodKeys>), String>>() {
                 Ok((marks, keys)) => {
                     next.marks.insert(pool.name.clone(), marks);
-                    next.keys.insert(pool.name.clone(), keys);
+                    next.keys.insert(pool.name.clone(), keys.into());
                 }
                 Err(cause) => missing.push(NoKey { pool: pool.name.clone(), cause }),
             }
@@ -152,22 +154,51 @@ impl Secrets {
     /// `own` are the secrets of tokens whose method names none.
     fn of(sticky: &Sticky, own: &OwnSecrets) -> Result<Self, String> {
         let Some(cookie) = sticky.cookie() else { return Ok(Self::default()) };
-        let token = cookie.knows(|form| form == CookieValue::Token);
-        let current = || cookie.key.as_ref().map_or_else(|| Ok(own.current().to_vec()), read);
-        let is_own = token && cookie.key.is_none();
+        let secrets = if takes_own(sticky) {
+            Self::of_own(cookie, own)
+        } else {
+            let is_wanted = |form| form == CookieValue::Token;
+            let key = cookie.key.as_ref().filter(|_| cookie.knows(is_wanted));
+            Self { cookie: cookie.name.clone(), token: key.map(read).transpose()?, ..Self::default() }
+        };
         Ok(Self {
-            cookie: cookie.name.clone(),
-            token: token.then(current).transpose()?,
             previous: cookie.previous.as_ref().map(read).transpose()?,
-            others: if is_own { own.others().map(<[u8]>::to_vec).collect() } else { Vec::new() },
             hmac: cookie.hmac_key.as_ref().map(read).transpose()?.unwrap_or_default(),
+            ..secrets
         })
     }
 
+    /// What a method that takes own secrets has of them, and nothing else.
+    fn of_own(cookie: &StickyCookie, own: &OwnSecrets) -> Self {
+        Self {
+            cookie: cookie.name.clone(),
+            token: Some(own.current().to_vec()),
+            others: own.others().map(<[u8]>::to_vec).collect(),
+            ..Self::default()
+        }
+    }
+
     fn mark(&self, marker: &RandomState) -> Mark {
-        let token = marker.hash_one(&self.token);
-        let all = marker.hash_one((&self.token, &self.previous, &self.others, &self.hmac));
-        Mark { cookie: self.cookie.clone(), token, all }
+        Mark {
+            cookie: self.cookie.clone(),
+            token: marker.hash_one(&self.token),
+            others: marker.hash_one(&self.others),
+            rest: marker.hash_one((&self.previous, &self.hmac)),
+        }
+    }
+
+    /// The keys that are held, by these own secrets. What else they were made of stays: it is not read here.
+    fn adapt(&self, mark: &Mark, held: &MethodKeys, marker: &RandomState) -> Result<(Mark, MethodKeys), String> {
+        let mark = Mark { rest: mark.rest, ..self.mark(marker) };
+        let MethodKeys { token: Some(now), .. } = self.keys(None)? else { return Ok((mark, held.clone())) };
+        let Keys { current, mut previous } = now;
+        let before = held.token.iter().flat_map(|keys| keys.previous.iter().chain([&keys.current]));
+        for key in before {
+            if *key != current && !previous.contains(key) {
+                previous.push(key.clone());
+            }
+        }
+        Ok((mark, MethodKeys { token: Some(Keys { current, previous }), hmac: held.hmac.clone() }))
     }
 
     /// The keys, with what was held before and whether its secret is another one: its key then opens tokens still.
@@ -185,6 +216,11 @@ impl Secrets {
         }
         Ok(MethodKeys { token: Some(Keys { current, previous }), hmac: self.hmac.clone() })
     }
+}
+
+/// Whether its tokens are sealed by the secret that this node made itself.
+fn takes_own(sticky: &Sticky) -> bool {
+    sticky.cookie().is_some_and(|it| it.key.is_none() && it.knows(|form| form == CookieValue::Token))
 }
 
 /// Follows a reference. A trailing newline is the editor's and not the secret's.
@@ -287,18 +323,43 @@ mod tests {
         let dir = Scratch::new();
         let path = dir.path().join("key");
         std::fs::write(&path, "the first of two secrets").unwrap();
+        let file = || Some(SecretRef::File(path.clone()));
         let mut config = sticky("shop", SecretRef::File(path.clone()));
-        let cart = Pool { name: PoolName::new("cart").unwrap(), ..config.pools[0].clone() };
-        config.pools.push(without_key(cart));
-        let [shop, cart] = ["shop", "cart"].map(|name| PoolName::new(name).unwrap());
-        let mut own = OwnSecrets::of(b"a secret of this node, as it was".to_vec(), 1);
+        let named = |name: &str| Pool { name: PoolName::new(name).unwrap(), ..config.pools[0].clone() };
+        let with = |name: &str, change: fn(StickyCookie, Option<SecretRef>) -> StickyCookie| {
+            let mut pool = without_key(named(name));
+            let cookie = change(StickyCookie::of_pool(&pool.name), file());
+            pool.sticky = vec![Sticky::new(StickyMethod::Cookie(Box::new(cookie)))];
+            pool
+        };
+        let more = [
+            with("cart", |cookie, _| cookie),
+            with("book", |cookie, previous| StickyCookie { previous, ..cookie }),
+            with("mail", |cookie, hmac_key| StickyCookie { hmac_key, ..cookie }),
+        ];
+        config.pools.extend(more);
+        let [shop, cart, book, mail] = ["shop", "cart", "book", "mail"].map(|name| PoolName::new(name).unwrap());
+        let mut own = OwnSecrets::of(b"a secret of this node, as it was".to_vec(), 2);
         let first = TokenKeys::default().next(&config, &own).unwrap();
         std::fs::write(&path, "short").unwrap();
-        assert!(own.merge(&OwnSecrets::of(b"a secret of the other node there".to_vec(), 2)));
+        assert!(own.merge(&OwnSecrets::of(b"a secret of the other node there".to_vec(), 3)));
         let then = first.with_own(&config, &own).unwrap();
+        let accepted = |keys: &TokenKeys, pool| keys.by_pool()[pool][0].token.as_ref().unwrap().previous.len();
         assert!(Arc::ptr_eq(&first.by_pool()[&shop], &then.by_pool()[&shop]));
-        assert_eq!(then.by_pool()[&cart][0].token.as_ref().unwrap().previous.len(), 1);
-        assert!(then.are_of(&own) && !first.are_of(&own));
+        assert_eq!([&cart, &book, &mail].map(|pool| accepted(&first, pool)), [0, 1, 0]);
+        assert_eq!([&cart, &book, &mail].map(|pool| accepted(&then, pool)), [1, 2, 1]);
+        assert_eq!(then.by_pool()[&mail][0].hmac, b"the first of two secrets");
+        assert!(then.are_of(&own) && !first.are_of(&own) && then.renewed(&first).is_empty());
+
+        // An older one becomes the one of all, and what was current is accepted still.
+        assert!(own.merge(&OwnSecrets::of(b"the oldest secret of three nodes".to_vec(), 1)));
+        let last = then.with_own(&config, &own).unwrap();
+        assert_eq!([&cart, &book, &mail].map(|pool| accepted(&last, pool)), [2, 3, 2]);
+        assert_eq!(last.renewed(&then), [&book, &cart, &mail]);
+        // The files as they were: nothing is another than a reload makes it.
+        std::fs::write(&path, "the first of two secrets").unwrap();
+        let same = last.next(&config, &own).unwrap();
+        assert!([&cart, &book, &mail].iter().all(|it| Arc::ptr_eq(&same.by_pool()[it], &last.by_pool()[it])));
     }
 
     #[test]

@@ -291,16 +291,6 @@ impl State {
         written.map_err(|error| format!("`{}` could not be written: {}", path.display(), words(&error)))
     }
 
-    /// Takes a file out of the directory, if it is there.
-    pub(crate) fn remove(&self, name: &str) {
-        let Some(path) = self.path(name) else { return };
-        if let Err(error) = std::fs::remove_file(&path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!("`{}` could not be removed: {}", path.display(), words(&error));
-        }
-    }
-
     /// The names of files that begin so, in their order.
     pub(crate) fn names(&self, beginning: &str) -> Vec<String> {
         let entries = self.dir.as_ref().and_then(|dir| std::fs::read_dir(dir).ok());

@@ -241,9 +241,7 @@ impl Exchange {
 
     /// Whether the client came over TLS, to us or to a trusted proxy in front of us.
     pub(crate) fn is_over_tls(&self, desk: &Desk) -> bool {
-        let said =
-            |desk: &Desk| desk.request.fields().first(desk.input.written(), Known::XForwardedProto) == Some(b"https");
-        self.is_secure || (self.is_trusted && said(desk))
+        self.is_secure || (self.is_trusted && forwarded::says_tls(desk.request.fields(), desk.input.written()))
     }
 
     /// Whether both sides may rest between two messages as those of a tunnel do: in a call by gRPC, and only where the servers

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use evenkeel_balance::sticky::{Bond, By, Why};
 use evenkeel_balance::{Ask, Loads, Pick, Picker, Plan, Rng, ServerIndex, ServerSet};
-use evenkeel_http::matching;
+use evenkeel_http::{forwarded, matching};
 use evenkeel_model::config::{
-    Action, Balance, FieldMatch, HostPattern, Listener, Matcher, PathPattern, Server, Tcp, TcpRoute, WhenDown,
+    Action, Balance, FieldMatch, HostPattern, Listener, PathPattern, Route, Server, Tcp, TcpRoute, WhenDown,
 };
 use evenkeel_model::{PoolName, ServerName, State};
 use evenkeel_net::clock;
@@ -125,13 +125,16 @@ impl Snapshot {
             return Err("the site has just gone".to_owned());
         };
         let hosts = Some(site.hosts.iter().map(host).collect());
-        let found = route::route_of(site, &mut desk);
+        let says_tls = forwarded::says_tls(desk.request.fields(), desk.input.written());
+        let is_believed = forwarded::is_trusted(question.client, &listener.trusted);
+        let is_over_tls = listener.tls.is_some() || (is_believed && says_tls);
+        let found = route::route_of(site, &mut desk, is_over_tls);
         let looked_at = found.map_or(site.routes.len(), |at| at.saturating_add(1));
         let routes = site
             .routes
             .iter()
             .take(looked_at)
-            .map(|route| RouteTried { pattern: route.name.clone(), misfit: misfit(&route.matcher, &desk) });
+            .map(|route| RouteTried { pattern: route.name.clone(), misfit: misfit(route, &desk, is_over_tls) });
         let routes: Vec<RouteTried> = routes.collect();
         let Some((at, route)) = found.and_then(|at| site.routes.get(at).map(|route| (at, route))) else {
             return Ok(answered(hosts, routes, (404, "no route takes it".to_owned())));
@@ -361,8 +364,8 @@ fn reason(
 }
 
 /// What of a route the request does not fit; `None` where it fits.
-fn misfit(matcher: &Matcher, desk: &Desk) -> Option<String> {
-    let (request, buf) = (&desk.request, desk.input.written());
+fn misfit(route: &Route, desk: &Desk, is_over_tls: bool) -> Option<String> {
+    let (request, buf, matcher) = (&desk.request, desk.input.written(), &route.matcher);
     if !matching::path_fits(&matcher.path, route::normal_path(desk)) {
         return Some(format!("its path is not {}", path(&matcher.path)));
     }
@@ -380,7 +383,10 @@ fn misfit(matcher: &Matcher, desk: &Desk) -> Option<String> {
         let value = wanted.value.as_ref().map(|value| format!("={value}")).unwrap_or_default();
         format!("it has no {kind} `{}{value}`", wanted.name)
     };
-    field.map(|wanted| lacks("field", wanted)).or_else(|| query.map(|wanted| lacks("query parameter", wanted)))
+    let lack =
+        field.map(|wanted| lacks("field", wanted)).or_else(|| query.map(|wanted| lacks("query parameter", wanted)));
+    let is_back = is_over_tls && route::leads_back(route, request.host(buf));
+    lack.or_else(|| is_back.then(|| "it came over TLS already".to_owned()))
 }
 
 fn path(pattern: &PathPattern) -> String {

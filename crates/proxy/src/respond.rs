@@ -305,7 +305,8 @@ fn location(client: &Client, desk: &Desk, exchange: &Exchange, redirect: &Redire
     match &redirect.to {
         RedirectTo::Location(template) => render(template, &scene, &mut out),
         RedirectTo::Parts { scheme, host, path } => {
-            out.extend_from_slice(scheme.as_deref().unwrap_or("http").as_bytes());
+            let kept = if exchange.is_over_tls(desk) { "https" } else { "http" };
+            out.extend_from_slice(scheme.as_deref().unwrap_or(kept).as_bytes());
             out.extend_from_slice(b"://");
             match (host, scheme) {
                 (Some(host), _) => out.extend_from_slice(host.as_bytes()),

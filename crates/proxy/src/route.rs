@@ -4,7 +4,7 @@
 //! decides, then the first of its routes that fits; nothing else is looked at.
 
 use evenkeel_http::{matching, uri};
-use evenkeel_model::config::{Action, Listener, RequestId, Site};
+use evenkeel_model::config::{Action, Listener, RequestId, Route, Site};
 
 use crate::buffer::Desk;
 use crate::error::Kind;
@@ -40,7 +40,8 @@ pub(crate) fn choose(client: &Client, desk: &mut Desk, exchange: &mut Exchange) 
     if let Some(percent) = site.trace {
         exchange.trace = begin_trace(client, percent, request.fields().find(buf, TRACE_PARENT));
     }
-    let found = route_of(site, desk);
+    let is_over_tls = exchange.is_over_tls(desk);
+    let found = route_of(site, desk, is_over_tls);
     let Some(route) = found.and_then(|at| site.routes.get(at)) else {
         return Flow::Fail(Kind::NoRoute.into());
     };
@@ -64,13 +65,18 @@ pub(crate) fn site_of(listener: &Listener, desk: &Desk) -> Option<usize> {
     listener.sites.iter().position(|site| matching::hosts_fit(&site.hosts, host))
 }
 
-/// The first route of the site that the request fits.
-pub(crate) fn route_of(site: &Site, desk: &mut Desk) -> Option<usize> {
+/// The first route of the site that the request fits. One that would send it back to where it came, because it came over TLS
+/// already, is not for it.
+pub(crate) fn route_of(site: &Site, desk: &mut Desk, is_over_tls: bool) -> Option<usize> {
     let Desk { request, input, normal, .. } = desk;
     let buf = input.written();
     let mut scratch = std::mem::take(normal);
     let path = uri::normal_path(request.path(buf), &mut scratch);
-    let found = site.routes.iter().position(|route| matching::matcher_fits(&route.matcher, request, buf, path));
+    let fits = |route: &Route| {
+        matching::matcher_fits(&route.matcher, request, buf, path)
+            && !(is_over_tls && leads_back(route, request.host(buf)))
+    };
+    let found = site.routes.iter().position(fits);
     // Logs look at the normal form again, so that it is kept where it differs.
     let is_raw = path == request.path(buf);
     *normal = scratch;
@@ -78,6 +84,11 @@ pub(crate) fn route_of(site: &Site, desk: &mut Desk) -> Option<usize> {
         normal.clear();
     }
     found
+}
+
+/// Whether a route sends a request that came over TLS to the very place that it came to.
+pub(crate) fn leads_back(route: &Route, host: &[u8]) -> bool {
+    matches!(&route.action, Action::Redirect(redirect) if redirect.leads_back(host))
 }
 
 /// The path in normal form: kept apart where it differs from the one in the request.

@@ -216,7 +216,7 @@ impl Snapshot {
         for place in touched {
             let Some(pool) = pools.get_mut(place) else { continue };
             let view = |(server, known): (&Server, &ServerView)| {
-                changed.get(&id(&pool.config, server)).unwrap_or(known).clone()
+                changed.get(&pool.config.id_of(server)).unwrap_or(known).clone()
             };
             let views = pool.config.servers.iter().zip(&pool.views).map(view).collect();
             let given = Given { keys: pool.keys.clone(), connector: pool.connector.clone() };
@@ -314,7 +314,7 @@ impl Loads for PoolPart {
 
 fn pool_part(pool: &Pool, parts: &SnapshotParts<'_>) -> Arc<PoolPart> {
     let views: Vec<ServerView> =
-        pool.servers.iter().map(|server| parts.servers.get(&id(pool, server)).cloned().unwrap_or_default()).collect();
+        pool.servers.iter().map(|server| parts.servers.get(&pool.id_of(server)).cloned().unwrap_or_default()).collect();
     let keys = parts.token_keys.get(&pool.name).cloned();
     let connector = parts.connectors.get(&pool.name).cloned();
     let previous = parts.previous.and_then(|previous| previous.pools.get(previous.pool_place(&pool.name)?));
@@ -414,10 +414,6 @@ fn learning(pool: &Pool, shared: &PoolShared, seed: &[u8; 16]) -> Option<Arc<Lea
     Some(Arc::new(Learning::new(pool, Arc::clone(table))))
 }
 
-fn id(pool: &Pool, server: &Server) -> ServerId {
-    ServerId { pool: pool.name.clone(), server: server.name.clone() }
-}
-
 fn is_unchanged(old: &PoolPart, pool: &Pool, views: &[ServerView], given: &Given) -> bool {
     is_same(old.keys.as_ref(), given.keys.as_ref())
         && is_same(old.connector.as_ref(), given.connector.as_ref())
@@ -467,7 +463,7 @@ fn is_taken_over(previous: &Plan, members: &[Member]) -> bool {
 }
 
 fn server_part(pool: &Pool, server: &Server, view: &ServerView, shared: &Shared) -> ServerPart {
-    let id = id(pool, server);
+    let id = pool.id_of(server);
     ServerPart {
         uid: ServerUid::of(&server.name),
         addrs: Arc::clone(&view.addrs),

@@ -41,6 +41,7 @@ use crate::report::{EventReport, StatusReport, TimelineReport};
 
 use asked::VIEWS;
 use html::Html;
+use parts::Standing;
 use words::Count;
 
 /// How it looks, and what moves it.
@@ -80,7 +81,7 @@ pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
     html.raw("<div class=\"frame\">\n");
     rail(&mut html, asked);
     html.raw("<main id=\"main\" tabindex=\"-1\">\n");
-    concerns(&mut html, facts);
+    concerns(&mut html, asked, facts);
     match asked.view {
         View::Overview => overview::write(&mut html, asked, facts),
         View::Servers => servers::write(&mut html, asked, facts),
@@ -106,17 +107,18 @@ pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
 
 fn head(html: &mut Html, asked: &Asked, facts: &Facts) {
     let title = VIEWS.iter().find(|(view, ..)| *view == asked.view).map_or("", |(.., title)| title);
-    let (wrong, _) = parts::missing(&facts.report);
+    let standing = Standing::of(&facts.report);
     html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
-    match wrong {
-        0 => html.raw("✓ "),
-        _ => html.raw("✕ ").text(wrong).raw(" · "),
+    match standing {
+        Standing::Well => html.raw("✓ "),
+        Standing::Doubtful => html.raw("! "),
+        Standing::Down(down) => html.raw("✕ ").text(down).raw(" · "),
     };
     html.text(&facts.report.node).raw(" · ").text(title).raw("</title>\n");
     // Its colour tells how the node is, so that a row of tabs can be read.
-    icon(html, if wrong == 0 { "1a7f4b" } else { "c62b34" });
+    icon(html, standing.look().1);
     if asked.value("line").is_none() && !matches!(asked.view, View::Sessions | View::Config) {
         html.raw("<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>\n");
     }
@@ -138,17 +140,19 @@ fn top(html: &mut Html, facts: &Facts) {
     html.raw("<svg viewBox=\"0 0 24 24\" aria-hidden=\"true\"><path class=\"hull\" d=\"M2 11h20c-1 6-5 9-10 9S3 17 2 11z\"/>");
     html.raw("<path class=\"mast\" d=\"M11 2h2v7h-2z\"/><path class=\"level\" d=\"M5 13h14v1.6H5z\"/></svg><b>evenkeel</b></a>\n");
     html.raw("<p class=\"node\">").text(&report.node).raw("</p>\n");
-    let (down, ordered) = parts::missing(report);
+    let (standing, (_, ordered)) = (Standing::of(report), parts::missing(report));
     let servers: usize = report.pools.iter().map(|pool| pool.servers.len()).sum();
     // It says so aloud when it changes, and is silent while only numbers do.
-    html.raw("<p id=\"said\" role=\"status\" class=\"said ").raw(if down == 0 { "up" } else { "down" }).raw("\">");
+    html.raw("<p id=\"said\" role=\"status\" class=\"said ").raw(standing.look().0).raw("\">");
     let plural = if servers == 1 { " server" } else { " servers" };
-    match (report.stopping, down, servers) {
-        (true, ..) => html.raw("◐ stopping"),
+    match (standing, servers) {
+        _ if report.stopping => html.raw("◐ stopping"),
         _ if report.drained.is_some() => html.raw("◐ drained"),
-        (_, _, 0) => html.raw("no servers"),
-        (_, 0, _) => html.raw("✓ all well, ").text(servers).raw(plural),
-        _ => html.raw("✕ ").text(down).raw(" of ").text(servers).raw(plural).raw(" down"),
+        (Standing::Well, 0) => html.raw("no servers"),
+        (Standing::Well, _) => html.raw("✓ all well, ").text(servers).raw(plural),
+        (Standing::Doubtful, 0) => html.raw("! something to look at"),
+        (Standing::Doubtful, _) => html.raw("! something to look at, ").text(servers).raw(plural).raw(" up"),
+        (Standing::Down(down), _) => html.raw("✕ ").text(down).raw(" of ").text(servers).raw(plural).raw(" down"),
     };
     if ordered > 0 {
         html.raw(", ").text(ordered).raw(" out by order");
@@ -175,10 +179,14 @@ fn rail(html: &mut Html, asked: &Asked) {
 }
 
 /// What `status` says first: what is wrong, and what is as somebody ordered it.
-fn concerns(html: &mut Html, facts: &Facts) {
+fn concerns(html: &mut Html, asked: &Asked, facts: &Facts) {
     let head =
         "<section class=\"concerns\" aria-labelledby=\"concerns\"><h2 id=\"concerns\">What needs a look</h2>\n<ul>\n";
-    lines(html, head, &render::concerns(&facts.report));
+    // The cluster's view has a box of its own for the cluster's.
+    match asked.view {
+        View::Cluster => lines(html, head, &render::own_concerns(&facts.report)),
+        _ => lines(html, head, &render::concerns(&facts.report)),
+    }
     let head = "<section class=\"by-order\" aria-labelledby=\"by-order\"><h2 id=\"by-order\">By order</h2>\n<ul>\n";
     lines(html, head, &render::orders(&facts.report));
 }

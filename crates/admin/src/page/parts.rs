@@ -3,6 +3,7 @@
 use super::asked::Asked;
 use super::html::Html;
 use super::words::{Look, Millis, Rate, look};
+use crate::render;
 use crate::report::{LiveReport, ServerReport, StatusReport, TrafficReport};
 
 /// Most lines on what is wrong: the tables show the rest.
@@ -13,6 +14,35 @@ pub(super) fn missing(report: &StatusReport) -> (usize, usize) {
     let servers = || report.pools.iter().flat_map(|pool| &pool.servers).filter(|server| !server.is_serving());
     let ordered = servers().filter(|server| matches!(server.state.as_str(), "draining" | "maintenance")).count();
     (servers().count().saturating_sub(ordered), ordered)
+}
+
+/// How a node is as a whole, for the title, its icon and the head of every view: what the views below say is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Well,
+    /// Every server serves, and there is something to look at.
+    Doubtful,
+    /// So many servers are down.
+    Down(usize),
+}
+
+impl Standing {
+    pub(super) fn of(report: &StatusReport) -> Self {
+        match missing(report).0 {
+            0 if render::concerns(report).is_empty() => Self::Well,
+            0 => Self::Doubtful,
+            down => Self::Down(down),
+        }
+    }
+
+    /// The style of the head, and the colour of the icon.
+    pub(super) fn look(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Well => ("up", "1a7f4b"),
+            Self::Doubtful => ("doubtful", "b7791f"),
+            Self::Down(_) => ("down", "c62b34"),
+        }
+    }
 }
 
 /// The name of a pool; one that a listener made for itself is called by its address.

@@ -316,3 +316,32 @@ fn a_panel_of_a_server_that_is_gone_says_so() {
     let page = page(&Asked { view: View::Overview, query }, &facts("shop", Role::Admin));
     assert!(page.contains("has no such server any more"), "{page}");
 }
+
+#[test]
+fn the_head_says_all_well_where_no_view_has_a_concern_and_nowhere_else() {
+    let mut facts = facts("shop", Role::Admin);
+    let server = |name: &str, state: &str| ServerReport {
+        name: name.to_owned(),
+        state: state.to_owned(),
+        ..ServerReport::default()
+    };
+    facts.report.pools[0].servers = vec![server("a", "up")];
+    (facts.report.zonefiles, facts.report.certificates, facts.report.acme) = (Vec::new(), Vec::new(), Vec::new());
+    facts.report.cluster = Some(ClusterReport::default());
+    let page = |facts: &Facts, view| body(&page(&Asked { view, query: Vec::new() }, facts));
+    assert_eq!(render::concerns(&facts.report), [""; 0]);
+    for (view, ..) in VIEWS {
+        let shown = page(&facts, view);
+        assert!(shown.contains("all well, 1 server") && shown.contains("<title>✓ "), "{shown}");
+    }
+    facts.report.cluster =
+        Some(ClusterReport { troubles: vec!["two nodes are called a".to_owned()], ..ClusterReport::default() });
+    for (view, ..) in VIEWS {
+        let shown = page(&facts, view);
+        assert!(!shown.contains("all well") && shown.contains("something to look at, 1 server up"), "{shown}");
+        assert!(shown.contains("<title>! ") && shown.contains("class=\"said doubtful\""), "{shown}");
+        assert_eq!(shown.matches("two nodes are called a").count(), 1, "{shown}");
+    }
+    facts.report.pools[0].servers.push(server("b", "down"));
+    assert!(page(&facts, View::Overview).contains("1 of 2 servers down"));
+}

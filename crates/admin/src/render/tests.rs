@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::report::{
-    ConfigReport, LastReload, ListenerReport, RecordReport, SetReport, SheetReport, ThenReport, TotalsReport,
-    ZonefileReport,
+    ClusterReport, ConfigReport, LastReload, ListenerReport, RecordReport, SetReport, SheetReport, ThenReport,
+    TotalsReport, ZonefileReport,
 };
 
 const PLAIN: Look = Look { colour: Colour::Off, lines: 50 };
@@ -265,6 +265,18 @@ fn zone_files_stand_below_with_what_needs_a_look_above() {
              www.example.org. A  192.0.2.1 port 80   up     yes          /zones/changed.db\n\
              www.example.org. A  192.0.2.22 port 80  down   parked       /zones/changed.db\n"
         ),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_concern_of_the_cluster_is_one_of_the_node() {
+    let mut report = report(vec![server("a", "up")]);
+    report.cluster =
+        Some(ClusterReport { troubles: vec!["two nodes are called a".to_owned()], ..ClusterReport::default() });
+    let text = status(&report, PLAIN);
+    assert!(
+        text.starts_with("lb1: all of 1 server up, and there is something to look at\n  cluster: two nodes"),
         "{text}"
     );
 }

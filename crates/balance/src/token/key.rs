@@ -73,6 +73,15 @@ impl Key {
     }
 }
 
+/// Keys are equal that were derived from the same secret.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, self.mark) == (other.id, other.mark)
+    }
+}
+
+impl Eq for Key {}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({:02x})", self.id)

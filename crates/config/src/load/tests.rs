@@ -96,7 +96,7 @@ fn what_is_found_while_running_is_shown_at_its_place() {
     let loaded = load_text("t", OK.as_bytes(), &MemorySource::default(), &Options::default());
     let config = loaded.config.as_ref().unwrap();
     let pool = &config.pools[0];
-    let id = ServerId { pool: pool.name.clone(), server: pool.servers[0].name.clone() };
+    let id = pool.id_of(&pool.servers[0]);
     let diagnostic = loaded.unresolved(&id, "no such name");
     assert_eq!(loaded.sources.text(diagnostic.label.unwrap().span), "10.0.0.1:80");
     let bind = loaded.unbindable(&config.listeners[0].name, "in use");

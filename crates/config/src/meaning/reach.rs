@@ -56,7 +56,11 @@ fn routes(site: &Site, block: &Entry, out: &mut Diagnostics) {
         .chain(block.entries.iter().filter(|entry| super::site::ACTIONS.contains(&entry.directive.name)))
         .collect();
     for (index, route) in site.routes.iter().enumerate() {
-        let shadow = site.routes.iter().take(index).position(|earlier| covers(&earlier.matcher, &route.matcher));
+        let shadow = site.routes.iter().take(index).position(|earlier| {
+            // What came over TLS already goes past one that sends others there.
+            !matches!(&earlier.action, Action::Redirect(redirect) if redirect.only_secures())
+                && covers(&earlier.matcher, &route.matcher)
+        });
         let (Some(line), Some(first)) = (lines.get(index), shadow.and_then(|shadow| lines.get(shadow))) else {
             continue;
         };

@@ -82,7 +82,8 @@ pub(super) static ROWS: &[Directive] = &[
         opens: Some(Context::Redirect),
         otherwise: "none",
         doc: "Answers with a redirection.",
-        more: "`https` goes to the same URL with that scheme; `host=` and `path=` replace parts and keep the rest; a whole URL replaces all.",
+        more: "`https` goes to the same URL with that scheme; `host=` and `path=` replace parts and keep the rest; a whole URL replaces all. \
+               `https` is passed by, for the next route that fits, by requests that came over TLS already: to us, or to a proxy in front that is trusted with its PROXY header or with `X-Forwarded-Proto`.",
         example: "redirect https",
         ..ROW
     },

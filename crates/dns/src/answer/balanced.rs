@@ -177,20 +177,28 @@ pub enum Basis {
 impl Balanced {
     /// Chooses the addresses of a family (A or AAAA). Empty only where the configuration has none of that family.
     pub fn pick(&self, family: Type, health: &Health<'_>, asker: &Asker) -> Picked {
-        let all: Vec<Member> =
-            self.candidates(health, asker).into_iter().filter(|m| is_of(m.address, family)).collect();
-        let (mut chosen, basis) = self.choose(&all, asker);
-        if self.mode == Mode::OwnAndPeers {
-            // A client that takes the first address comes to the node that its resolver reached.
-            let own = self.own_members(health, asker, 0);
-            let is_own = |address: &IpAddr| own.iter().any(|member| member.is_alive() && member.address == *address);
-            chosen.sort_by_key(|address| !is_own(address));
-        }
+        let all = self.of_family(family, health, asker);
+        let (members, basis) = self.choose(&all);
+        let chosen = self.draw(&members, &self.own_first(health, asker), asker);
         let data = chosen.iter().map(|address| match address {
             IpAddr::V4(v4) => Rdata::a(*v4),
             IpAddr::V6(v6) => Rdata::aaaa(*v6),
         });
         Picked { data: data.collect(), ttl: self.ttl_now(health), basis }
+    }
+
+    /// The addresses that [`Balanced::pick`] chooses with each of these numbers drawn.
+    pub(super) fn draws(
+        &self,
+        family: Type,
+        health: &Health<'_>,
+        asker: &Asker,
+        lucks: std::ops::Range<u64>,
+    ) -> Vec<Vec<IpAddr>> {
+        let all = self.of_family(family, health, asker);
+        let (members, _) = self.choose(&all);
+        let own = self.own_first(health, asker);
+        lucks.map(|luck| self.draw(&members, &own, &Asker { luck, ..*asker })).collect()
     }
 
     /// Whether there is anyone at all to answer with, of either family and in whatever state. Where nobody is, the
@@ -205,17 +213,19 @@ impl Balanced {
         own.into_iter().chain(&self.peers).chain(&self.needs).collect()
     }
 
-    /// Whether there is any peer, in whatever state.
-    pub(super) fn has_peer(&self, health: &Health<'_>) -> bool {
-        match &self.peers {
-            Some(pool) => health.pools.get(pool).is_some_and(|peers| !peers.is_empty()),
-            None => !health.peers.is_empty(),
-        }
+    /// Those whose addresses are answered beside this node's own: the servers of the pool, or the peers.
+    pub(super) fn members<'h>(&self, health: &'h Health<'_>) -> &'h [Member] {
+        let pool = if let Mode::Pool(pool) = &self.mode { Some(pool) } else { self.peers.as_ref() };
+        pool.map_or(health.peers, |pool| health.pools.get(pool).map_or(&[], Vec::as_slice))
+    }
+
+    fn of_family(&self, family: Type, health: &Health<'_>, asker: &Asker) -> Vec<Member> {
+        let is_of = |member: &Member| member.address.is_ipv4() == (family == Type::A);
+        self.candidates(health, asker).into_iter().filter(is_of).collect()
     }
 
     fn candidates(&self, health: &Health<'_>, asker: &Asker) -> Vec<Member> {
-        let named = self.peers.as_ref().map(|pool| health.pools.get(pool).map_or(&[][..], Vec::as_slice));
-        let peers = || named.unwrap_or(health.peers).iter().cloned();
+        let peers = || self.members(health).iter().cloned();
         match &self.mode {
             // A node alone answers with itself as long as it answers at all, unless it is to be left and
             // someone else can take over.
@@ -234,7 +244,7 @@ impl Balanced {
                 let own = own.into_iter().map(|member| Member { state: State::Draining, ..member });
                 peers().chain(own).collect()
             }
-            Mode::Pool(pool) => health.pools.get(pool).cloned().unwrap_or_default(),
+            Mode::Pool(_) => peers().collect(),
         }
     }
 
@@ -261,35 +271,51 @@ impl Balanced {
         }
     }
 
-    fn choose(&self, all: &[Member], asker: &Asker) -> (Vec<IpAddr>, Basis) {
+    /// Which of them an answer is drawn from.
+    fn choose<'m>(&self, all: &'m [Member]) -> (Vec<&'m Member>, Basis) {
         let needed = all.len().saturating_mul(usize::from(self.min_alive_percent)).div_ceil(100);
         // At least one must be alive, and never more are asked for than there are.
         let needed = needed.max(self.min_alive).clamp(1, all.len().max(1));
         let alive: Vec<&Member> = all.iter().filter(|member| member.is_alive()).collect();
-        let most = self.at_most.clamp(1, caps::DNS_BALANCED_ADDRESSES);
         let count = alive.len();
         if count >= needed {
             let best = alive.iter().map(|member| member.tier).min();
             let tier: Vec<&Member> = alive.into_iter().filter(|member| Some(member.tier) == best).collect();
-            let basis = Basis::Alive { alive: count, all: all.len(), tier: best.unwrap_or(0) };
-            return (self.spread(&tier, most, asker), basis);
+            return (tier, Basis::Alive { alive: count, all: all.len(), tier: best.unwrap_or(0) });
         }
         if let OnAllDown::LastGood(good) = &self.on_all_down {
             let kept: Vec<&Member> = all.iter().filter(|m| m.was_good || good.contains(&m.address)).collect();
             if !kept.is_empty() {
-                return (self.spread(&kept, most, asker), Basis::LastGood { alive: count, needed });
+                return (kept, Basis::LastGood { alive: count, needed });
             }
         }
         // What an operator ordered away stays away as long as there is anything else.
         let willing: Vec<&Member> = all.iter().filter(|member| !member.is_ordered_away()).collect();
-        let everyone: Vec<&Member> = all.iter().collect();
-        let chosen = self.spread(if willing.is_empty() { &everyone } else { &willing }, most, asker);
+        let chosen = if willing.is_empty() { all.iter().collect() } else { willing };
         (chosen, Basis::Everyone { alive: count, needed })
     }
 
+    /// One answer, the addresses of `own` before all others.
+    fn draw(&self, members: &[&Member], own: &[IpAddr], asker: &Asker) -> Vec<IpAddr> {
+        let mut chosen = self.spread(members, asker);
+        if !own.is_empty() {
+            chosen.sort_by_key(|address| !own.contains(address));
+        }
+        chosen
+    }
+
+    /// In `self+peers` a client that takes the first address comes to the node that its resolver reached.
+    fn own_first(&self, health: &Health<'_>, asker: &Asker) -> Vec<IpAddr> {
+        if self.mode != Mode::OwnAndPeers {
+            return Vec::new();
+        }
+        let own = self.own_members(health, asker, 0).into_iter();
+        own.filter(Member::is_alive).map(|member| member.address).collect()
+    }
+
     /// Weighted choice without repetition: each draws a number that grows with its weight, the largest come first
-    /// (Efraimidis and Spirakis 2006). The own address stands first in `self+peers`.
-    fn spread(&self, members: &[&Member], most: usize, asker: &Asker) -> Vec<IpAddr> {
+    /// (Efraimidis and Spirakis 2006).
+    fn spread(&self, members: &[&Member], asker: &Asker) -> Vec<IpAddr> {
         let seed = match self.spread {
             Spread::Rotate => asker.luck,
             Spread::Hash => client_number(asker.client),
@@ -313,7 +339,7 @@ impl Balanced {
                 true
             }
         });
-        addresses.truncate(most);
+        addresses.truncate(self.at_most.clamp(1, caps::DNS_BALANCED_ADDRESSES));
         addresses
     }
 
@@ -337,14 +363,10 @@ impl Balanced {
     }
 
     /// Never beyond the next possible change, and within the configured bounds.
-    fn ttl_now(&self, health: &Health<'_>) -> u32 {
+    pub(super) fn ttl_now(&self, health: &Health<'_>) -> u32 {
         let until = health.next_change.map_or(self.ttl, |d| u32::try_from(d.as_secs()).unwrap_or(u32::MAX));
         until.max(self.ttl_min).min(self.ttl)
     }
-}
-
-fn is_of(address: IpAddr, family: Type) -> bool {
-    address.is_ipv4() == (family == Type::A)
 }
 
 /// The logarithm of a uniform number, divided by the weight: larger for larger weights.

@@ -1,7 +1,7 @@
 //! The look-up: RFC 1034, 4.3.2 with wildcards (RFC 4592), DNAME (RFC 6672) and negative answers (RFC 2308).
 //!
-//! One zone answers; a chain that leaves it ends there, since resolvers do not trust what is beyond. The
-//! invariant: a chain has at most [`caps::DNS_CHAIN`] links and never comes to a name twice. Where DNAME leads
+//! One zone answers; a chain that leaves it ends there, also where a deeper zone of ours begins: resolvers ask again for
+//! what is beyond, since they do not trust what they did not ask its zone for. The invariant: a chain has at most [`caps::DNS_CHAIN`] links and never comes to a name twice. Where DNAME leads
 //! into itself the answer holds the links up to that bound; a positive answer carries the zone's NS records and
 //! their addresses, which are left out where room ends.
 
@@ -24,7 +24,7 @@ pub fn answer<'z>(question: &Question, zones: &'z Zones, health: &Health<'_>, as
         return Response::bare(Rcode::Refused, Some(ExtendedError::NotAuthoritative));
     };
     let response = Response { authoritative: true, ..Response::bare(Rcode::NoError, None) };
-    let mut lookup = Lookup { served, zone: &served.zone, kind: question.kind, health, asker, response };
+    let mut lookup = Lookup { zones, served, zone: &served.zone, kind: question.kind, health, asker, response };
     lookup.run(&question.name);
     lookup.response
 }
@@ -52,6 +52,7 @@ enum Step {
 }
 
 struct Lookup<'a, 'z> {
+    zones: &'z Zones,
     served: &'z Served,
     zone: &'z Zone,
     kind: Type,
@@ -67,8 +68,8 @@ impl<'z> Lookup<'_, 'z> {
         loop {
             seen.push(name.clone());
             let Step::Follow(next) = self.step(&name) else { return };
-            let leaves = !next.is_within(self.zone.origin());
-            if leaves || seen.contains(&next) || seen.len() >= caps::DNS_CHAIN {
+            let stays = self.zones.find(&next, self.kind).is_some_and(|found| std::ptr::eq(found, self.served));
+            if !stays || seen.contains(&next) || seen.len() >= caps::DNS_CHAIN {
                 return;
             }
             name = next;

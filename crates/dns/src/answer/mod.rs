@@ -126,6 +126,11 @@ impl Zones {
         all
     }
 
+    /// Whether the addresses of any name are chosen.
+    pub(crate) fn has_balanced(&self) -> bool {
+        self.zones.values().any(Served::has_balanced)
+    }
+
     /// The zone that answers a question: the deepest that the name lies in. DS is the parent's to answer (RFC
     /// 4035, 3.1.4.1), where the parent is served here too.
     pub fn find(&self, name: &Name, kind: Type) -> Option<&Served> {

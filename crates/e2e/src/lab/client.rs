@@ -134,6 +134,8 @@ struct Attempt {
     socket: OwnedFd,
     began: Instant,
     has_asked: bool,
+    /// Whether the system says that it can go on. During an outage hundreds cannot.
+    is_ready: bool,
 }
 
 enum Step {
@@ -153,7 +155,7 @@ fn ask(addr: SocketAddr, book: &Mutex<Book>, is_over: &AtomicBool) {
                 None => book.lock().expect("nobody panics with it").failed(),
             }
         }
-        wait(&attempts, next.saturating_duration_since(Instant::now()));
+        wait(&mut attempts, next.saturating_duration_since(Instant::now()));
         attempts.retain_mut(|attempt| match attempt.advance() {
             Step::Waits => true,
             Step::Answered => {
@@ -174,12 +176,15 @@ fn begin(addr: SocketAddr) -> Option<Attempt> {
     // No port waits for a minute after each attempt: five hundred a second would use them up.
     sockopt::set_socket_linger(&socket, Some(Duration::ZERO)).ok()?;
     match connect(&socket, &addr) {
-        Ok(()) | Err(Errno::INPROGRESS) => Some(Attempt { socket, began: Instant::now(), has_asked: false }),
+        Ok(()) | Err(Errno::INPROGRESS) => {
+            Some(Attempt { socket, began: Instant::now(), has_asked: false, is_ready: false })
+        }
         Err(_) => None,
     }
 }
 
-fn wait(attempts: &[Attempt], within: Duration) {
+/// Waits until one of them can go on, and marks those that can.
+fn wait(attempts: &mut [Attempt], within: Duration) {
     let mut these: Vec<PollFd<'_>> = attempts
         .iter()
         .map(|attempt| {
@@ -189,12 +194,19 @@ fn wait(attempts: &[Attempt], within: Duration) {
         .collect();
     let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(within.min(EVERY).subsec_nanos()) };
     let _ = poll(&mut these, Some(&timeout));
+    let ready: Vec<bool> = these.iter().map(|it| !it.revents().is_empty()).collect();
+    for (attempt, is_ready) in attempts.iter_mut().zip(ready) {
+        attempt.is_ready = is_ready;
+    }
 }
 
 impl Attempt {
     fn advance(&mut self) -> Step {
         if self.began.elapsed() > PATIENCE {
             return Step::Failed;
+        }
+        if !self.is_ready {
+            return Step::Waits;
         }
         if !self.has_asked {
             match send(&self.socket, REQUEST, SendFlags::NOSIGNAL) {

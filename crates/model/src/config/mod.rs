@@ -68,6 +68,11 @@ impl Config {
         self.pools.iter().find(|pool| pool.name == *name)
     }
 
+    /// Every server of every pool, in written order.
+    pub fn server_ids(&self) -> impl Iterator<Item = crate::ServerId> {
+        self.pools.iter().flat_map(|pool| pool.servers.iter().map(|server| pool.id_of(server)))
+    }
+
     /// The listener of that name.
     pub fn listener(&self, name: &crate::ListenerName) -> Option<&Listener> {
         self.listeners.iter().find(|listener| listener.name == *name)

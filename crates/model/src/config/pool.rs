@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{PoolTls, Sticky};
-use crate::{PoolName, ServerName, defaults};
+use crate::{PoolName, ServerId, ServerName, defaults};
 
 /// Interchangeable servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -432,6 +432,11 @@ pub enum Reuse {
 }
 
 impl Pool {
+    /// What one of its servers is called in the whole configuration.
+    pub fn id_of(&self, server: &Server) -> ServerId {
+        ServerId { pool: self.name.clone(), server: server.name.clone() }
+    }
+
     /// A pool with the given servers and every default.
     pub fn new(name: PoolName, servers: Vec<Server>) -> Self {
         Self {

@@ -269,6 +269,19 @@ pub struct Redirect {
     pub to: RedirectTo,
 }
 
+impl Redirect {
+    /// Whether nothing but the scheme becomes `https`, and the host maybe another one.
+    pub fn only_secures(&self) -> bool {
+        matches!(&self.to, RedirectTo::Parts { scheme: Some(scheme), path: None, .. } if scheme == "https")
+    }
+
+    /// Whether a request for that host, which came over TLS, is sent to the very place that it came to.
+    pub fn leads_back(&self, asked: &[u8]) -> bool {
+        let RedirectTo::Parts { host, .. } = &self.to else { return false };
+        self.only_secures() && host.as_ref().is_none_or(|host| host.as_bytes().eq_ignore_ascii_case(asked))
+    }
+}
+
 /// Where a [`Redirect`] leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedirectTo {

@@ -94,6 +94,11 @@ impl Acceptor {
         Ok(Self { config: Arc::new(config), certificates, rules })
     }
 
+    /// Of what was made ready elsewhere, and presents no certificate.
+    pub(super) fn of(config: ServerConfig) -> Self {
+        Self { config: Arc::new(config), certificates: CertificateSet::default(), rules: rules(None) }
+    }
+
     /// What it asks of clients.
     pub fn rules(&self) -> ClientRules {
         self.rules

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use rustls::pki_types::pem::PemObject;
@@ -13,6 +14,14 @@ use rustls::{Error, InconsistentKeys};
 
 use super::der::CertificateFacts;
 use super::provider;
+use crate::clock;
+
+/// How long a certificate of our own is valid: for more than 398 days browsers believe none, whoever signed it
+/// (CA/Browser Forum, Baseline Requirements 6.3.2).
+const OWN_LIFE: Duration = Duration::from_secs(397 * 24 * 3600);
+
+/// Clients whose clocks are late believe it, too.
+const OWN_BEFORE: Duration = Duration::from_secs(24 * 3600);
 
 /// A certificate, its chain and its key.
 #[derive(Debug, Clone)]
@@ -94,21 +103,21 @@ impl Certificate {
         Self::new(chain, key, staple)
     }
 
-    /// A certificate that this process made for itself, for these hosts, valid for so many days from then on.
+    /// A certificate that this process made for itself, for these hosts, valid for 397 days from now on.
     ///
     /// # Errors
     /// Where a host is none.
     pub fn self_signed(hosts: &[String]) -> Result<Self, CertificateError> {
-        let (chain, key) = Self::self_signed_pem(hosts)?;
+        let (chain, key) = Self::self_signed_pem(hosts, clock::unix_now())?;
         Self::read(chain.as_bytes(), key.as_bytes(), None)
     }
 
-    /// The same, as it is kept: the certificate and its key, both in PEM.
+    /// The same from another time on, given since 1970, as it is kept: the certificate and its key, both in PEM.
     ///
     /// # Errors
     /// Where a host is none.
-    pub fn self_signed_pem(hosts: &[String]) -> Result<(String, String), CertificateError> {
-        self_signed(hosts)
+    pub fn self_signed_pem(hosts: &[String], from: Duration) -> Result<(String, String), CertificateError> {
+        self_signed(hosts, from)
     }
 
     /// What an authority is shown that looks whether a host is ours (RFC 8737 section 3), with the digest that it wants to see.
@@ -239,13 +248,16 @@ impl PartialEq for Certificate {
 impl Eq for Certificate {}
 
 /// Makes a certificate and its key, both in PEM.
-pub(super) fn self_signed(hosts: &[String]) -> Result<(String, String), CertificateError> {
+fn self_signed(hosts: &[String], from: Duration) -> Result<(String, String), CertificateError> {
     let fail = |error: rcgen::Error| CertificateError::NotMade(error.to_string());
     let mut params = rcgen::CertificateParams::new(hosts.to_vec()).map_err(fail)?;
     let name = hosts.first().map_or("evenkeel", String::as_str);
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(rcgen::DnType::CommonName, name);
     params.distinguished_name.push(rcgen::DnType::OrganizationName, "evenkeel, self-signed");
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_before = epoch + from.saturating_sub(OWN_BEFORE);
+    params.not_after = epoch + from + OWN_LIFE;
     let key = rcgen::KeyPair::generate().map_err(fail)?;
     let certificate = params.self_signed(&key).map_err(fail)?;
     Ok((certificate.pem(), key.serialize_pem()))

@@ -93,6 +93,11 @@ impl Connector {
         Ok(Self { config: Arc::new(config) })
     }
 
+    /// Of what was made ready elsewhere.
+    pub(super) fn of(config: ClientConfig) -> Self {
+        Self { config: Arc::new(config) }
+    }
+
     /// The name that a server has to prove: a host, or an address.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::certificate::self_signed;
 use super::tickets::TicketKeys;
 use super::*;
 use crate::stream::{self, Stream};
@@ -265,6 +264,43 @@ fn a_ticket_opens_for_two_periods_and_not_under_other_rules() {
 }
 
 #[tokio::test]
+async fn holders_of_one_secret_find_each_other_while_secrets_change_and_nobody_else_does() {
+    const PROTOCOL: &[u8] = b"channel";
+    let (old, new, foreign) = ([1; 32], [2; 32], [3; 32]);
+    let of = |secrets: &[[u8; 32]]| between_holders(secrets, PROTOCOL).unwrap();
+    let rings: [&[[u8; 32]]; 4] = [&[old], &[old, new], &[new, old], &[new]];
+    for (place, called) in rings.iter().enumerate() {
+        for (other, caller) in rings.iter().enumerate() {
+            let (acceptor, connector) = (of(called).1, of(caller).0);
+            let (server, client) = shake(&acceptor, &connector, "127.0.0.1").await;
+            let do_know = called.contains(&caller[0]) && caller.contains(&called[0]);
+            assert_eq!(server.is_ok() && client.is_ok(), do_know, "{other} calls {place}");
+            if let (true, Ok(server), Ok(client)) = (do_know, server, client) {
+                exchange(&mut (server, client)).await;
+            }
+        }
+    }
+    let (server, client) = shake(&of(&[old]).1, &of(&[foreign]).0, "127.0.0.1").await;
+    assert_eq!((server.unwrap_err().word(), client.unwrap_err().word()), ("unbelieved", "certificate"));
+}
+
+#[tokio::test]
+async fn holders_turn_away_who_shows_a_certificate_who_shows_nothing_and_who_speaks_otherwise() {
+    let secret = [7; 32];
+    let (connector, acceptor) = between_holders(&[secret], b"channel").unwrap();
+    let own = certificate(&["a.example"]);
+    let plain = Connector::new(ConnectorOptions { trust: Trust::Anybody, ..trusting(&own) }).unwrap();
+    assert!(shake(&acceptor, &plain, "a.example").await.0.is_err(), "a client that shows nothing");
+    let named = ConnectorOptions { trust: Trust::Anybody, identity: Some(Arc::clone(&own)), ..trusting(&own) };
+    assert!(shake(&acceptor, &Connector::new(named).unwrap(), "a.example").await.0.is_err(), "a client's certificate");
+    let server = Acceptor::new(options(vec![own])).unwrap();
+    assert!(shake(&server, &connector, "a.example").await.1.is_err(), "a server's certificate");
+    let other = between_holders(&[secret], b"another").unwrap().0;
+    assert_eq!(shake(&acceptor, &other, "a.example").await.0.unwrap_err().word(), "protocol");
+    assert!(between_holders(&[], b"channel").is_err());
+}
+
+#[tokio::test]
 async fn http_without_tls_is_told_apart_and_garbage_ends_the_handshake() {
     let acceptor = Acceptor::new(options(vec![certificate(&["a.example"])])).unwrap();
     for (bytes, wanted) in [
@@ -327,8 +363,8 @@ async fn a_hello_in_single_bytes_is_a_hello() {
 
 #[test]
 fn a_key_of_another_certificate_is_refused_and_so_is_what_is_none() {
-    let (chain, key) = self_signed(&["a.example".to_owned()]).unwrap();
-    let (_, other) = self_signed(&["b.example".to_owned()]).unwrap();
+    let (chain, key) = Certificate::self_signed_pem(&["a.example".to_owned()], Duration::ZERO).unwrap();
+    let (_, other) = Certificate::self_signed_pem(&["b.example".to_owned()], Duration::ZERO).unwrap();
     assert!(Certificate::read(chain.as_bytes(), key.as_bytes(), None).is_ok());
     let both = format!("{key}{chain}");
     assert!(Certificate::read(both.as_bytes(), both.as_bytes(), None).is_ok());

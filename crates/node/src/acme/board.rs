@@ -56,12 +56,14 @@ pub(super) struct Board {
     jobs: Rc<RefCell<BTreeMap<Key, Standing>>>,
     /// The other nodes, in a cluster.
     fellows: Rc<RefCell<Option<Fellows>>>,
-    /// One job at a time makes an account.
-    accounts: Arc<Semaphore>,
+    /// By authority: one job at a time makes an account there.
+    accounts: Rc<RefCell<BTreeMap<String, Arc<Semaphore>>>>,
     /// Sees each change of what jobs and nodes have.
     news: Rc<watch::Sender<u64>>,
     /// Whether the other nodes are about to be told.
     is_telling: Rc<Cell<bool>>,
+    /// Whether this node orders nothing any more.
+    is_over: Rc<Cell<bool>>,
     /// Whether somebody waits until it is known who orders.
     is_waiting: Rc<Cell<bool>>,
     /// Who orders, as was said last.
@@ -80,9 +82,10 @@ impl Board {
         Self {
             jobs: Rc::default(),
             fellows: Rc::new(RefCell::new(fellows)),
-            accounts: Arc::new(Semaphore::new(1)),
+            accounts: Rc::default(),
             news: Rc::new(watch::Sender::new(0)),
             is_telling: Rc::default(),
+            is_over: Rc::default(),
             is_waiting: Rc::default(),
             orderers: Rc::default(),
             shared,
@@ -133,8 +136,19 @@ impl Board {
 
     /// When the authority wants a job's certificate renewed, where it told this node.
     pub(super) fn advise(&self, key: &Key, due: Option<u64>) {
-        self.with(key, |standing| standing.advised = due);
-        self.stir();
+        let mut is_news = false;
+        self.with(key, |standing| {
+            is_news = standing.advised != due;
+            standing.advised = due;
+        });
+        if is_news {
+            self.stir();
+        }
+    }
+
+    /// When it told this node to renew the certificate that is there.
+    pub(super) fn advised(&self, key: &Key) -> Option<u64> {
+        self.jobs.borrow().get(key)?.advised
     }
 
     /// Has the job's clients get this one from now on.
@@ -145,6 +159,8 @@ impl Board {
         self.with(key, |standing| {
             standing.certificate = Some(Arc::clone(certificate));
             standing.papers = Some((papers.clone(), Arc::clone(certificate)));
+            // What was said of the one before is not said of this one.
+            standing.advised = None;
         });
         self.stir();
         self.install(&key.listener).await
@@ -200,9 +216,10 @@ impl Board {
         }
     }
 
-    /// Held by the job that looks for its account, or makes it.
-    pub(super) fn accounts(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.accounts)
+    /// Held by the job that makes an account with that authority.
+    pub(super) fn accounts(&self, directory: &str) -> Arc<Semaphore> {
+        let mut accounts = self.accounts.borrow_mut();
+        Arc::clone(accounts.entry(directory.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 
     /// Wakes the jobs whose last order failed.
@@ -274,3 +291,6 @@ impl Board {
         answer.await.map_err(|_| gone())?
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

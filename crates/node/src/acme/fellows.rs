@@ -4,7 +4,7 @@
 //! mail) is each node's own affair. The invariant: of one order all who hear each other see the same node as the one that
 //! orders, and what was told and cannot be used is as if it had not been told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use evenkeel_net::tls::Certificate;
 use serde::{Deserialize, Serialize};
 
 use super::Key;
-use super::kept::Papers;
+use super::kept::{self, Papers};
 use crate::cluster::{Desk, Topic};
 
 /// How long after its start, or after another node was lost, a node that does not hear all of them orders nothing: whoever
@@ -137,6 +137,8 @@ struct Fellow {
     orders: Option<BTreeMap<Subject, Heard>>,
     proofs: Option<ToldProofs>,
     challenges: Vec<(String, Arc<Certificate>)>,
+    /// What is not said to be shown yet, of all that it told.
+    owed: Changed,
 }
 
 /// The other nodes.
@@ -150,14 +152,16 @@ pub(crate) struct Fellows {
     since: Duration,
     own: ToldProofs,
     desk: Option<Desk>,
+    /// How many orders there was no room for when they were told last.
+    left_out: usize,
 }
 
 /// What has changed of that which authorities are shown for another node.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Changed {
     pub(super) tokens: bool,
     /// The hosts whose listeners show something else.
-    pub(super) hosts: Vec<String>,
+    pub(super) hosts: BTreeSet<String>,
     pub(super) texts: bool,
     /// What is to be said once it is shown.
     pub(super) number: Option<u64>,
@@ -181,6 +185,7 @@ impl Fellows {
                 ..ToldProofs::default()
             },
             desk: None,
+            left_out: 0,
         })
     }
 
@@ -191,23 +196,24 @@ impl Fellows {
     }
 
     /// Tells the orders of this node. What there is no room for is as if this node had it not: each orders that for itself.
-    pub(super) fn tell_orders(&self, orders: impl Iterator<Item = ToldOrder>) {
+    pub(super) fn tell_orders(&mut self, orders: impl Iterator<Item = ToldOrder>) {
         let Some(desk) = &self.desk else { return };
-        let (mut all, mut size) = (Vec::new(), 2);
+        let (mut paper, mut left_out) = (vec![b'['], 0);
         for order in orders {
-            let written = serde_json::to_vec(&order).map_or(usize::MAX, |bytes| bytes.len() + 1);
-            if written > caps::SHARED_PAPER - size {
-                tracing::warn!(
-                    "the other nodes are not told of the certificate for {}: they are too many",
-                    order.hosts.join(", ")
-                );
+            let Ok(written) = serde_json::to_vec(&order) else { continue };
+            if paper.len() + written.len() + 2 > caps::SHARED_PAPER {
+                left_out += 1;
                 continue;
             }
-            size += written;
-            all.push(order);
+            if paper.len() > 1 {
+                paper.push(b',');
+            }
+            paper.extend(written);
         }
-        if let Ok(bytes) = serde_json::to_vec(&all) {
-            desk.lay(Topic::Certificates, bytes);
+        paper.push(b']');
+        desk.lay(Topic::Certificates, paper);
+        if std::mem::replace(&mut self.left_out, left_out) != left_out && left_out > 0 {
+            tracing::warn!("of {left_out} certificates the other nodes are not told: they are too many");
         }
     }
 
@@ -233,10 +239,13 @@ impl Fellows {
         late.map(|(name, _)| name)
     }
 
-    /// Says that what a node has to show is shown here up to that number.
+    /// Says that what a node has to show is shown here, where that is still the last that it told: the change after it
+    /// holds what was not said of this one.
     pub(super) fn saw(&mut self, from: &str, number: u64) {
         // Who was lost meanwhile counts anew.
-        if self.heard.contains_key(from) {
+        let Some(fellow) = self.heard.get_mut(from) else { return };
+        if fellow.proofs.as_ref().is_some_and(|told| told.number == number) {
+            fellow.owed = Changed::default();
             self.own.seen.insert(from.to_owned(), number);
             self.tell_proofs();
         }
@@ -272,7 +281,8 @@ impl Fellows {
         Ok(refused)
     }
 
-    /// Takes what authorities are to be shown for a node.
+    /// Takes what authorities are to be shown for a node. What is given back has to be shown, with what was not shown yet of
+    /// what it told before.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -281,10 +291,14 @@ impl Fellows {
         let known = self.heard.entry(Arc::clone(from)).or_default();
         let before = known.proofs.take();
         let is_seen = before.as_ref().is_some_and(|before| before.number == told.number);
-        let mut changed = known.change(&before.unwrap_or_default().proofs, &told.proofs);
-        changed.number = (!is_seen).then_some(told.number);
+        let changed = known.change(&before.unwrap_or_default().proofs, &told.proofs);
+        let number = told.number;
         known.proofs = Some(told);
-        Ok(changed)
+        if is_seen {
+            return Ok(changed);
+        }
+        known.owed.add(changed);
+        Ok(Changed { number: Some(number), ..known.owed.clone() })
     }
 
     /// A node is not heard any more.
@@ -382,6 +396,14 @@ impl Fellow {
     }
 }
 
+impl Changed {
+    fn add(&mut self, more: Self) {
+        self.tokens |= more.tokens;
+        self.hosts.extend(more.hosts);
+        self.texts |= more.texts;
+    }
+}
+
 /// Which of two certificates for the same hosts of the same authority is to be used: the one that was issued later.
 pub(super) fn rank(certificate: &Certificate) -> (u64, u64, &[u8; 32]) {
     let facts = certificate.facts();
@@ -390,12 +412,11 @@ pub(super) fn rank(certificate: &Certificate) -> (u64, u64, &[u8; 32]) {
 
 fn usable(subject: &Subject, papers: &Papers) -> Result<Arc<Certificate>, String> {
     let certificate = papers.certificate()?;
-    let names = &certificate.facts().names.hosts;
-    match subject.hosts.iter().find(|host| !names.contains(host)) {
+    match kept::uncovered(&subject.hosts, &certificate) {
         Some(host) => Err(format!("it is not for `{host}`")),
         None => Ok(certificate),
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

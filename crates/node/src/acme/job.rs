@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Outside of a cluster it is always this node's turn. From each state but ordering a certificate that another node has had
-//! leads back to waiting.
+//! leads back to waiting, and so does a word of the authority to another node that it is not due yet.
 //!
 //! The invariant: what was had last is shown until something better is there, whatever fails.
 
@@ -44,6 +44,8 @@ const LEAST_REST: Duration = Duration::from_secs(30);
 /// What a job has waited for.
 enum Came {
     Due,
+    /// What was due is not any more.
+    NotDue,
     /// Somebody else has had a certificate.
     Offer(Offer),
 }
@@ -82,13 +84,18 @@ impl Job {
                 None => Came::Due,
             };
             let came = match came {
-                Came::Due => self.wait_for_turn().await,
-                Came::Offer(offer) => Came::Offer(offer),
+                // Who has failed knows that it was due.
+                Came::Due => self.wait_for_turn((failures.count == 0).then_some(earliest)).await,
+                came => came,
             };
-            if let Came::Offer(offer) = came {
-                self.take(offer).await;
-                failures = Failures::default();
-                continue;
+            match came {
+                Came::Due => {}
+                Came::NotDue => continue,
+                Came::Offer(offer) => {
+                    self.take(offer).await;
+                    failures = Failures::default();
+                    continue;
+                }
             }
             match self.order().await {
                 Ok(certificate) => {
@@ -106,27 +113,19 @@ impl Job {
 
     /// Until the certificate is to be renewed, which is not before the earliest time; or until somebody else has renewed it.
     async fn wait_until_due(&self, current: &Certificate, earliest: u64) -> Came {
-        // The same certificate is due at the same time, over restarts and on every node.
-        let luck = current.mark().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let Orders { key, board, .. } = &self.orders;
         let mut news = board.news();
         loop {
             let advice = self.orders.advice(current).await;
             let asking = advice.as_ref().map_or(USUAL_ASKING, |it| it.again.clamp(LEAST_ASKING, MOST_ASKING));
             let ask_at = clock::unix_now().saturating_add(asking).as_secs();
-            let advised = advice.map(|advice| plan::renew_at(life(current), Some(advice.window), luck));
+            let advised = advice.map(|advice| plan::renew_at(life(current), Some(advice.window), luck_of(current)));
             board.advise(key, advised);
             loop {
                 if let Some(offer) = board.offer(key) {
                     return Came::Offer(offer);
                 }
-                let told = advised.or_else(|| {
-                    // Who orders may have been told, and this node not.
-                    let at = board.due(key, current)?;
-                    Some(plan::renew_at(life(current), Some(Window { start: at, end: at }), 0))
-                });
-                let due = told.unwrap_or_else(|| plan::renew_at(life(current), None, luck)).max(earliest);
-                self.plan(due, told.is_some());
+                let due = self.due(current, earliest);
                 if due <= clock::unix_now().as_secs() {
                     return Came::Due;
                 }
@@ -142,14 +141,22 @@ impl Job {
         }
     }
 
-    fn plan(&self, due: u64, by_authority: bool) {
+    /// When the certificate is to be renewed, by all that is known now.
+    fn due(&self, current: &Certificate, earliest: u64) -> u64 {
         let Orders { key, board, .. } = &self.orders;
-        board.plan(key, due, by_authority);
+        let told = board.advised(key).or_else(|| {
+            // Who orders may have been told, and this node not.
+            let at = board.due(key, current)?;
+            Some(plan::renew_at(life(current), Some(Window { start: at, end: at }), 0))
+        });
+        let due = told.unwrap_or_else(|| plan::renew_at(life(current), None, luck_of(current))).max(earliest);
+        board.plan(key, due, told.is_some());
+        due
     }
 
-    /// Until it is this node's turn to order, or another one has had a certificate. Who has the turn is not waited for
-    /// without end.
-    async fn wait_for_turn(&self) -> Came {
+    /// Until it is this node's turn to order, or another one has had a certificate; or until the one that is there is not due
+    /// any more, where an earliest time for that is given. Who has the turn is not waited for without end.
+    async fn wait_for_turn(&self, earliest: Option<u64>) -> Came {
         let Orders { key, board, .. } = &self.orders;
         let now = clock::unix_now().as_secs();
         let latest = plan::patience(self.current.as_deref().map(life), now);
@@ -157,6 +164,11 @@ impl Job {
         loop {
             if let Some(offer) = board.offer(key) {
                 return Came::Offer(offer);
+            }
+            if let Some((current, earliest)) = self.current.as_deref().zip(earliest)
+                && self.due(current, earliest) > clock::unix_now().as_secs()
+            {
+                return Came::NotDue;
             }
             let woken = match board.turn(key) {
                 Turn::Ours => return Came::Due,
@@ -235,8 +247,8 @@ impl Job {
         tracing::info!("a certificate for {key} is ordered of {}", key.directory);
         let papers = self.orders.order(self.current.as_deref()).await?;
         let certificate = papers.certificate().map_err(|cause| refused(format!("what the authority gave: {cause}")))?;
-        if !kept::is_for(key, &certificate) {
-            return Err(refused(format!("what the authority gave is not for {key}")));
+        if let Some(host) = kept::uncovered(&key.hosts, &certificate) {
+            return Err(refused(format!("what the authority gave is not for {host}")));
         }
         if plan::renew_at(life(&certificate), None, 0) <= clock::unix_now().as_secs() {
             return Err(refused(
@@ -291,6 +303,11 @@ fn life(certificate: &Certificate) -> (u64, u64) {
     (certificate.facts().not_before, certificate.facts().not_after)
 }
 
+/// A number that is the same for the same certificate: it is due at the same time, over restarts and on every node.
+fn luck_of(certificate: &Certificate) -> u64 {
+    certificate.mark().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
 /// A number by chance.
 fn luck() -> u64 {
     rng::seed().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
@@ -306,3 +323,6 @@ async fn until(unix: u64) {
         tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

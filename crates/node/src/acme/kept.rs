@@ -71,15 +71,10 @@ pub(super) fn keep_account(state: &State, key: &Key, bytes: &[u8]) -> bool {
     state.write(&account_file(key), bytes)
 }
 
-/// Forgets an account that the authority does not know.
-pub(super) fn forget_account(state: &State, key: &Key) {
-    state.remove(&account_file(key));
-}
-
 /// The papers of a job's certificate, if they can still be used.
 pub(super) fn papers(state: &State, key: &Key) -> Option<(Papers, Arc<Certificate>)> {
     let found = read(state, &certificate_file(key))?;
-    is_for(key, &found.1).then_some(found)
+    uncovered(&key.hosts, &found.1).is_none().then_some(found)
 }
 
 /// Keeps a certificate.
@@ -104,9 +99,9 @@ pub(super) fn next_best(state: &State, key: &Key, now: u64) -> Option<Arc<Certif
     of_use.max_by_key(|certificate| worth(certificate))
 }
 
-/// Whether it is for each of a job's hosts.
-pub(super) fn is_for(key: &Key, certificate: &Certificate) -> bool {
-    key.hosts.iter().all(|host| certificate.facts().names.hosts.contains(host))
+/// The first of these hosts that a certificate is not for.
+pub(super) fn uncovered<'a>(hosts: &'a [String], certificate: &Certificate) -> Option<&'a String> {
+    hosts.iter().find(|host| !certificate.facts().names.hosts.contains(host))
 }
 
 fn read(state: &State, name: &str) -> Option<(Papers, Arc<Certificate>)> {
@@ -122,6 +117,7 @@ mod tests {
 
     use evenkeel_model::ListenerName;
     use evenkeel_model::config::AcmeChallenge;
+    use evenkeel_net::clock;
 
     use super::*;
     use crate::scratch::Scratch;
@@ -140,7 +136,7 @@ mod tests {
 
     fn papers_for(hosts: &[&str]) -> Papers {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let (chain, key) = Certificate::self_signed_pem(&hosts).unwrap();
+        let (chain, key) = Certificate::self_signed_pem(&hosts, clock::unix_now()).unwrap();
         Papers { chain, key }
     }
 

@@ -125,20 +125,38 @@ impl Orders {
     /// The account with the authority, and what is kept of it: the one that is there, or a new one in the place of one that
     /// the authority does not know. Jobs that begin together get the same.
     async fn account(&self, asking: &Asking, unknown: Option<&[u8]>) -> Result<(Account, Vec<u8>), String> {
-        let _alone = self.board.accounts().acquire_owned().await.map_err(|error| error.to_string())?;
-        let kept = kept::account(&self.state, &self.key);
-        if unknown.is_some() && kept.as_deref() == unknown {
-            kept::forget_account(&self.state, &self.key);
+        if let Some(known) = self.known_account(asking, unknown).await? {
+            return Ok(known);
         }
+        let accounts = self.board.accounts(&self.key.directory);
+        let _alone = accounts.acquire().await.map_err(|error| error.to_string())?;
+        // Another job may have made one meanwhile.
+        match self.known_account(asking, unknown).await? {
+            Some(known) => Ok(known),
+            None => self.make_account(asking).await,
+        }
+    }
+
+    /// The account that is kept, unless that is the unknown one.
+    async fn known_account(
+        &self,
+        asking: &Asking,
+        unknown: Option<&[u8]>,
+    ) -> Result<Option<(Account, Vec<u8>)>, String> {
+        let kept = kept::account(&self.state, &self.key).filter(|kept| Some(kept.as_slice()) != unknown);
+        let read = kept.and_then(|kept| Some((serde_json::from_slice::<AccountCredentials>(&kept).ok()?, kept)));
+        let Some((credentials, kept)) = read else { return Ok(None) };
         let builder = Account::builder_with_http(Box::new(asking.clone()));
-        if let (Some(credentials), Some(kept)) = (self.credentials(), kept) {
-            let account = builder.from_credentials(credentials).await.map_err(|error| words(&error))?;
-            return Ok((account, kept));
-        }
+        let account = builder.from_credentials(credentials).await.map_err(|error| words(&error))?;
+        Ok(Some((account, kept)))
+    }
+
+    async fn make_account(&self, asking: &Asking) -> Result<(Account, Vec<u8>), String> {
         let contact = format!("mailto:{}", self.key.mail);
         let new =
             NewAccount { contact: &[contact.as_str()], terms_of_service_agreed: true, only_return_existing: false };
         let binding = self.key.binding.as_ref().map(bound::key).transpose()?;
+        let builder = Account::builder_with_http(Box::new(asking.clone()));
         let created = builder.create(&new, self.key.directory.clone(), binding.as_ref()).await;
         let (account, credentials) = created.map_err(|error| words(&error))?;
         let bytes = serde_json::to_vec(&credentials).map_err(|error| error.to_string())?;

@@ -3,6 +3,7 @@
 use evenkeel_config::{Loaded, MemorySource, Options, load_text};
 
 use super::*;
+use crate::scratch::Scratch;
 
 fn loaded(text: &str) -> Loaded {
     load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default())
@@ -30,6 +31,39 @@ fn a_certificate_of_our_own_stays_over_reloads_as_long_as_its_hosts_do() {
     assert_ne!(mark(&same, "a.example"), mark(&other, "a.example"));
     assert_eq!(other.renewed(&same).0, [ListenerName::of_address(":443")]);
     assert!(next(&other, "http :80 {\n respond 200\n}\n").unwrap().acceptors().is_empty());
+}
+
+#[test]
+fn a_certificate_of_our_own_is_made_anew_before_it_ends_while_everything_runs() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let name = ListenerName::of_address(":443");
+    let text = "https :443 a.example {\n cert self\n respond 200\n}\nhttps :443 b.example {\n acme ops@example.com\n respond 200\n}\n";
+    let mut tls = next(&Tls::new(None), text).unwrap();
+    let marks = |tls: &Tls| ["a.example", "b.example"].map(|host| mark(tls, host));
+    let first = marks(&tls);
+    assert_eq!(tls.renew_own(clock::unix_now() + 370 * DAY), Ok(vec![]));
+    assert_eq!(marks(&tls), first);
+    let ending = clock::unix_now() + 380 * DAY;
+    assert_eq!(tls.renew_own(ending), Ok(vec![name]));
+    let then = marks(&tls);
+    assert!(first.iter().all(|mark| !then.contains(mark)), "{then:?}");
+    assert_eq!(tls.renew_own(ending), Ok(vec![]));
+    assert_eq!(marks(&next(&tls, text).unwrap()), then, "a reload keeps them");
+}
+
+#[test]
+fn one_of_our_own_for_the_hosts_of_an_order_is_kept_over_restarts_on_whichever_side_of_it() {
+    let dir = Scratch::new();
+    let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o700);
+    std::fs::set_permissions(dir.path(), mode).unwrap();
+    for words in ["acme ops@example.com\n cert self", "cert self\n acme ops@example.com"] {
+        let text = format!("https :443 a.example {{\n {words}\n respond 200\n}}\n");
+        let start = || {
+            let state = State::open(dir.path(), None).unwrap();
+            mark(&next(&Tls::new(None).keeping(state), &text).unwrap(), "a.example")
+        };
+        assert_eq!(start(), start(), "{words}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What nodes tell each other beside heartbeats: learned sessions, which configuration they run, and papers.
 //!
 //! ```text
-//!   the later node of two calls the earlier one ─▶ hello, hello ─▶ sealed frames both ways, one at least each second
+//!   the later node of two calls the earlier one ─▶ TLS ─▶ hello, hello ─▶ frames both ways, one at least each second
 //! ```
 //!
 //! A frame of sessions holds entries that the other side may not have; the table merges them in any order and as often as they
@@ -22,11 +22,9 @@ use std::time::Duration;
 
 use evenkeel_balance::sessions::TableSecret;
 use evenkeel_cluster::Keyring;
-use evenkeel_cluster::channel::Hello;
 use evenkeel_model::caps;
-use evenkeel_net::{clock, rng};
+use evenkeel_net::{clock, stream};
 use evenkeel_proxy::Shared;
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
@@ -213,11 +211,12 @@ async fn answer(common: Rc<Common>, listener: TcpListener) {
     let Ok(listener) = is_ready.and_then(|()| tokio::net::TcpListener::from_std(listener)) else { return };
     let room = Arc::new(tokio::sync::Semaphore::new(caps::CLUSTER_CALLS));
     loop {
-        let Ok((stream, from)) = listener.accept().await else {
+        let Ok(stream) = stream::accept(&listener).await else {
             tokio::time::sleep(AGAIN).await;
             continue;
         };
-        let is_peer = common.peers.iter().any(|peer| peer.addrs.iter().any(|at| at.ip() == from.ip().to_canonical()));
+        let from = stream.peer_addr().ip();
+        let is_peer = common.peers.iter().any(|peer| peer.addrs.iter().any(|at| at.ip() == from));
         let Some(permit) = Arc::clone(&room).try_acquire_owned().ok().filter(|_| is_peer) else { continue };
         let common = Rc::clone(&common);
         spawn_local(async move {
@@ -236,7 +235,8 @@ async fn call(common: Rc<Common>, peer: Peer, own: Vec<IpAddr>) {
         let at = turn.checked_rem(peer.addrs.len()).and_then(|place| Some((*peer.addrs.get(place)?, own.get(place)?)));
         let Some((to, from)) = at else { return };
         let greeted = async {
-            let stream = connect(to, *from).await.map_err(|error| format!("{to}: {error}"))?;
+            // From the path's own address, by which the other side knows its peers.
+            let stream = stream::connect_from(*from, to).await.map_err(|error| format!("{to}: {error}"))?;
             line::greet_called(&common, stream, &peer).await
         };
         match tokio::time::timeout(GREETING, greeted).await {
@@ -253,13 +253,6 @@ async fn call(common: Rc<Common>, peer: Peer, own: Vec<IpAddr>) {
         }
         tokio::time::sleep(AGAIN).await;
     }
-}
-
-/// From the path's own address, by which the other side knows its peers.
-async fn connect(to: SocketAddr, from: IpAddr) -> io::Result<TcpStream> {
-    let socket = if to.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
-    socket.bind(SocketAddr::new(from, 0))?;
-    socket.connect(to).await
 }
 
 /// Speaks over a line until it ends.
@@ -282,11 +275,5 @@ async fn speak(common: &Common, name: &Arc<str>, line: line::Line) {
         // If nobody takes it, the process has ended.
         let _ = common.events.send(Event::Shared(Box::new(Heard::Over(Arc::clone(name))))).await;
         tracing::warn!("nothing is shared with node {name} any more, each goes on with what it knows: {why}");
-    }
-}
-
-impl Common {
-    fn hello(&self) -> Hello {
-        Hello { key: self.keys.borrow().signing(), cluster: self.cluster, sender: self.me, nonce: rng::seed() }
     }
 }

@@ -96,7 +96,7 @@ impl Dns {
         let named = balanced.pools();
         for pool in config.pools.iter().filter(|pool| named.contains(&&pool.name)) {
             for server in &pool.servers {
-                let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+                let id = pool.id_of(server);
                 let view = views.get(&id).cloned().unwrap_or_default();
                 let addresses = view.addrs.iter().map(|addr| addr.ip().to_canonical()).collect();
                 servers.push(ChosenServer {

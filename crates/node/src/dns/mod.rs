@@ -237,7 +237,7 @@ impl Dns {
         blocks.iter_mut().for_each(|block| block.number_zones(&mut self.counted));
         retire(std::mem::replace(&mut self.blocks, Arc::new(blocks)));
         self.logs = logs.clone();
-        self.view = Arc::new(View::build(&self.blocks, &self.health, &self.texts, &self.logs));
+        self.view = Arc::new(View::build(&self.view, &self.blocks, &self.health, &self.texts, &self.logs));
         let mut answers = self.send_view();
         for Opened { name, ports, streams } in opened {
             for (worker, port) in self.workers.iter().zip(ports) {
@@ -276,7 +276,7 @@ impl Dns {
         if self.blocks.is_empty() {
             return;
         }
-        self.view = Arc::new(View::build(&self.blocks, &self.health, &self.texts, &self.logs));
+        self.view = Arc::new(View::build(&self.view, &self.blocks, &self.health, &self.texts, &self.logs));
         drop(self.send_view());
     }
 
@@ -289,7 +289,7 @@ impl Dns {
         if self.blocks.is_empty() {
             return Vec::new();
         }
-        self.view = Arc::new(View::build(&self.blocks, &self.health, &self.texts, &self.logs));
+        self.view = Arc::new(View::build(&self.view, &self.blocks, &self.health, &self.texts, &self.logs));
         self.send_view()
     }
 

@@ -14,18 +14,8 @@ type Named<'a> = (&'a str, bool);
 /// The pools of which one must have a server left, where a name of `config` does not say which.
 pub(super) fn of(config: &Config, (name, has_wildcard): Named<'_>) -> Vec<PoolName> {
     let hosts = hosts(config, name, has_wildcard);
-    let sites = |is_named: bool| {
-        let all = config.listeners.iter().flat_map(|listener| hosts.iter().filter_map(|host| site(listener, host)));
-        all.filter(move |(site, _)| site.hosts.is_empty() != is_named)
-    };
-    let steps: [&dyn Fn() -> Vec<PoolName>; 6] = [
-        // What the first page of the site comes from is what the site is.
-        &|| distinct(sites(true).filter_map(|(site, host)| first_page(site, host))),
-        // A first page of our own, such as a redirection, says nothing.
-        &|| distinct(sites(true).flat_map(|(site, _)| pools(site))),
-        // What serves any host serves this one, too: where no site is for it, it is the one.
-        &|| distinct(sites(false).filter_map(|(site, host)| first_page(site, host))),
-        &|| distinct(sites(false).flat_map(|(site, _)| pools(site))),
+    let steps: [&dyn Fn() -> Vec<PoolName>; 3] = [
+        &|| distinct(hosts.iter().flat_map(|host| of_host(config, host, host == name))),
         &|| {
             distinct(
                 config.listeners.iter().flat_map(|listener| hosts.iter().filter_map(|host| passage(listener, host))),
@@ -34,6 +24,25 @@ pub(super) fn of(config: &Config, (name, has_wildcard): Named<'_>) -> Vec<PoolNa
         &|| every(config),
     ];
     steps.iter().map(|step| step()).find(|pools| !pools.is_empty()).unwrap_or_default()
+}
+
+/// The pools of the sites that are for a host; for the name itself, where there are none, of those that serve any host.
+fn of_host(config: &Config, host: &str, is_name: bool) -> Vec<PoolName> {
+    let sites = |is_named: bool| {
+        let all = config.listeners.iter().filter_map(move |listener| site(listener, host));
+        all.filter(move |site| site.hosts.is_empty() != is_named)
+    };
+    // What serves any host serves all below the name, too, and says nothing of them.
+    let kinds: &[bool] = if is_name { &[true, false] } else { &[true] };
+    let steps = kinds.iter().flat_map(|is_named| {
+        [
+            // What the first page of the site comes from is what the site is.
+            distinct(sites(*is_named).filter_map(|site| first_page(site, host))),
+            // A first page of our own, such as a redirection, says nothing.
+            distinct(sites(*is_named).flat_map(pools)),
+        ]
+    });
+    steps.into_iter().find(|pools| !pools.is_empty()).unwrap_or_default()
 }
 
 /// The same for each name of a block that does not say which: what its zones are made of, beside their lines.
@@ -62,8 +71,8 @@ fn hosts(config: &Config, name: &str, has_wildcard: bool) -> Vec<String> {
     hosts
 }
 
-fn site<'a>(listener: &'a Listener, host: &'a str) -> Option<(&'a Site, &'a str)> {
-    listener.sites.iter().find(|site| hosts_fit(&site.hosts, host.as_bytes())).map(|site| (site, host))
+fn site<'a>(listener: &'a Listener, host: &str) -> Option<&'a Site> {
+    listener.sites.iter().find(|site| hosts_fit(&site.hosts, host.as_bytes()))
 }
 
 /// The pool that a browser's first request goes to.
@@ -135,6 +144,7 @@ mod tests {
         let inner =
             "http :80 shop.example.com {\n    route /app/* to=api\n    route * {\n        respond 404\n    }\n}\n";
         let below = "http :80 a.shop.example.com {\n    route * to=api\n}\nhttp :80 *.shop.example.com {\n    route * to=blog\n}\n";
+        let inside = "http :80 api.shop.example.com {\n    route * to=api\n}\n";
         let every = format!("{below}{others}");
         let cases = [
             (
@@ -163,6 +173,12 @@ mod tests {
                 format!("{shop}{below}"),
                 ("shop.example.com", true),
                 "shop api blog",
+            ),
+            (
+                "a site for one of them does not hide what serves the name itself",
+                format!("{inside}http :80 {{\n    route * to=shop\n}}\n"),
+                ("shop.example.com", true),
+                "shop api",
             ),
             ("and without one they do not", format!("{shop}{below}"), ("shop.example.com", false), "shop"),
             ("connections, where no site is for it", every, ("shop.example.com", false), "mail"),

@@ -78,7 +78,7 @@ impl HealthView {
 fn members(pool: &Pool, views: &HashMap<ServerId, ServerView>, nodes: &HashMap<ServerId, State>) -> Vec<Member> {
     let mut members = Vec::new();
     for server in &pool.servers {
-        let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+        let id = pool.id_of(server);
         let Some(view) = views.get(&id) else { continue };
         for addr in view.addrs.iter() {
             members.push(Member {
@@ -123,7 +123,8 @@ pub(super) struct Answers {
     /// Which block it is, and its own parts.
     pub(super) blocks: Arc<Vec<Block>>,
     pub(super) at: usize,
-    pub(super) live: Live,
+    /// The choices of names by `health`; kept where neither the blocks nor that has changed.
+    pub(super) live: Arc<Live>,
     pub(super) health: Arc<HealthView>,
     /// What is answered beside the zones.
     pub(super) texts: Arc<Texts>,
@@ -144,7 +145,9 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// Of these blocks, beside what is answered up to now.
     pub(super) fn build(
+        old: &Self,
         blocks: &Arc<Vec<Block>>,
         health: &Arc<HealthView>,
         texts: &Arc<Texts>,
@@ -153,7 +156,12 @@ impl View {
         let mut by_listener = HashMap::new();
         for (at, block) in blocks.iter().enumerate() {
             let log = block.log.as_ref().and_then(|log| Some((logs.get(&log.to)?.clone(), log.keep_percent)));
-            let live = Live::compile(&block.zones, &health.borrow());
+            let known = block.listeners.first().and_then(|name| old.by_listener.get(name));
+            let live = match known.filter(|known| Arc::ptr_eq(&known.blocks, blocks) && known.at == at) {
+                Some(known) if Arc::ptr_eq(&known.health, health) => Arc::clone(&known.live),
+                Some(known) => Arc::new(known.live.following(&block.zones, &health.borrow())),
+                None => Arc::new(Live::compile(&block.zones, &health.borrow())),
+            };
             let (blocks, health, texts) = (Arc::clone(blocks), Arc::clone(health), Arc::clone(texts));
             let answers = Answers { blocks, at, live, health, texts, log };
             let answers = Arc::new(answers);
@@ -168,5 +176,36 @@ impl View {
     pub(super) fn uses(&self, rules: RateRules) -> bool {
         let blocks = self.by_listener.values().filter_map(|answers| answers.block());
         blocks.into_iter().any(|block| block.rate == Some(rules))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_config::{MemorySource, Options, load_text};
+
+    use super::super::load::load;
+    use super::*;
+
+    #[test]
+    fn choices_are_made_anew_only_where_health_or_the_blocks_are_others() {
+        let text = "http 127.0.0.1:8080 {\n    to 127.0.0.1:1\n}\n\
+                    dns 127.0.0.1:5300 {\n    zone a.example {\n        ns lb1.example.com\n    }\n}\n";
+        let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+        let config = loaded.config.as_ref().expect("it is sound");
+        let blocks = || Arc::new(load(config, b"", &loaded, &[]).expect("it can be used"));
+        let build = |old: &View, blocks: &Arc<Vec<Block>>, health: &Arc<HealthView>, texts: Texts| {
+            View::build(old, blocks, health, &Arc::new(texts), &HashMap::new())
+        };
+        let live = |view: &View| Arc::clone(&view.by_listener.values().next().expect("one address").live);
+        let (first, health) = (blocks(), Arc::new(HealthView { ready: true, ..HealthView::default() }));
+        let view = build(&View::default(), &first, &health, Texts::default());
+        let mut texts = Texts::default();
+        texts.add("a.example", "token").expect("it is a name");
+        let shown = build(&view, &first, &health, texts.clone());
+        assert!(Arc::ptr_eq(&live(&view), &live(&shown)));
+        assert_eq!(*shown.by_listener.values().next().expect("one address").texts, texts);
+        let unwell = Arc::new(HealthView { own: State::Draining, ..(*health).clone() });
+        assert!(!Arc::ptr_eq(&live(&view), &live(&build(&view, &first, &unwell, Texts::default()))));
+        assert!(!Arc::ptr_eq(&live(&view), &live(&build(&view, &blocks(), &health, Texts::default()))));
     }
 }

@@ -392,7 +392,8 @@ mod tests {
         );
         let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
         let blocks = load(loaded.config.as_ref().expect("it is sound"), b"", &loaded, &[]).expect("it can be used");
-        Arc::new(View::build(&Arc::new(blocks), &Arc::new(HealthView::default()), &Arc::default(), &HashMap::new()))
+        let (blocks, health) = (Arc::new(blocks), Arc::new(HealthView::default()));
+        Arc::new(View::build(&View::default(), &blocks, &health, &Arc::default(), &HashMap::new()))
     }
 
     #[test]

@@ -149,7 +149,6 @@ impl Intents {
 #[cfg(test)]
 mod tests {
     use evenkeel_config::{MemorySource, Options, load_text};
-    use evenkeel_model::ServerId;
     use evenkeel_model::config::Standing;
 
     use super::*;
@@ -168,7 +167,7 @@ mod tests {
 
     fn order(intents: &mut Intents, config: &Config, standing: Standing, at: u64) {
         let pool = &config.pools[0];
-        let id = ServerId { pool: pool.name.clone(), server: pool.servers[0].name.clone() };
+        let id = pool.id_of(&pool.servers[0]);
         let wish = Wish { standing: Some(standing), ..Wish::default() };
         intents.order(&id, &pool.servers[0], &wish, "ops", Duration::from_secs(at));
     }

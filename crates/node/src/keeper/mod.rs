@@ -85,7 +85,7 @@ impl Keeper {
         let mut noted = Vec::new();
         for pool in &config.pools {
             for server in &pool.servers {
-                let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+                let id = pool.id_of(server);
                 let known = before.remove(&id).filter(|kept| kept.server.addr == server.addr);
                 let kept = match known {
                     Some(mut kept) => {
@@ -113,7 +113,7 @@ impl Keeper {
     /// Makes the tables beside `servers` anew.
     fn count_anew(&mut self, config: &Config) {
         let ids = |pool: &Pool| {
-            let id = |server: &Server| ServerId { pool: pool.name.clone(), server: server.name.clone() };
+            let id = |server: &Server| pool.id_of(server);
             (pool.name.clone(), pool.servers.iter().map(id).collect())
         };
         self.members = config.pools.iter().map(ids).collect();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use evenkeel_balance::Rng;
 use evenkeel_model::config::{Config, Workers};
-use evenkeel_model::{ListenerName, ServerId, caps, defaults};
+use evenkeel_model::{ListenerName, caps, defaults};
 use evenkeel_net::control::ControlSocket;
 use evenkeel_net::process::{self, User};
 use evenkeel_net::resolve::Resolver;
@@ -399,9 +399,7 @@ fn intents((state, me): (&State, Option<u32>), config: &Config, keeper: &mut Kee
     if !lifted.is_empty() {
         let _is_kept = state.save_intents(&intents);
     }
-    let ids = config.pools.iter().flat_map(|pool| {
-        pool.servers.iter().map(|server| ServerId { pool: pool.name.clone(), server: server.name.clone() })
-    });
+    let ids = config.server_ids();
     for id in ids {
         let Some(intent) = intents.of(&id) else { continue };
         tracing::info!(server = %id, "{id}: {} still holds, ordered by {}", intent.words(), intent.by);

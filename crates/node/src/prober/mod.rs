@@ -65,7 +65,7 @@ impl Probes {
         for pool in &config.pools {
             let Some(check) = &pool.check else { continue };
             for server in &pool.servers {
-                let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+                let id = pool.id_of(server);
                 let secure = Secure::of(pool, server, connectors.get(&pool.name));
                 wanted.insert(id, (check, server.addr.to_string(), (secure, server.proxy)));
             }

@@ -275,7 +275,7 @@ fn score(config: &Config, state: impl Fn(&ServerId) -> Option<State>) -> u8 {
     let percent = |pool: &Pool| {
         let (mut all, mut usable) = (0_u64, 0_u64);
         for server in pool.servers.iter().filter(|server| server.standing == Standing::Ready && server.weight > 0) {
-            let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+            let id = pool.id_of(server);
             let weight = u64::from(server.weight);
             all += weight;
             if matches!(state(&id), None | Some(State::Up | State::Unknown)) {
@@ -307,7 +307,7 @@ fn nodes_as_servers(
         for server in &pool.servers {
             let node = cluster.nodes.iter().position(|node| is_of(server, node));
             let Some(state) = node.and_then(|node| *held.get(node)?) else { continue };
-            let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+            let id = pool.id_of(server);
             // What the file or an operator says of the server itself comes first.
             let is_ordered =
                 views.get(&id).is_some_and(|view| matches!(view.state, State::Draining | State::Maintenance));

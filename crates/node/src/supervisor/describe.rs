@@ -88,7 +88,7 @@ impl Supervisor {
     }
 
     pub(super) fn describe_server(&self, pool: &Pool, server: &Server, turn: &Turn) -> ServerStatus {
-        let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+        let id = pool.id_of(server);
         let now = clock::now();
         let verdict = self.keeper.verdict(&id).cloned().unwrap_or_else(|| Verdict::initial(now));
         let view = self.running.views.get(&id).cloned().unwrap_or_default();

@@ -228,6 +228,8 @@ struct Turn {
     /// What is known of the servers that drain, and when they are looked at next.
     draining: HashMap<ServerId, steer::Draining>,
     look_at: Option<Instant>,
+    /// When certificates of our own are looked at next.
+    renew_own_at: Option<Instant>,
     /// Whether the intents could not be written.
     is_unkept: bool,
     reload_counts: ReloadCounts,
@@ -292,7 +294,7 @@ impl Supervisor {
                 // Whoever asked and left is not waited for.
                 let _ = reply.send(self.sources());
             }
-            Event::Order(Order::ShowCertificates { listener, reply }) => self.show_certificates(&listener, reply),
+            Event::Order(Order::ShowCertificates { listener, reply }) => self.show_certificates(listener, reply),
             Event::Order(Order::ShowTexts { reply }) => self.show_texts(reply),
             Event::Order(Order::Steer { order, reply }) => self.steer(&order, reply, turn),
             Event::Order(Order::Sessions { reply }) => {
@@ -393,6 +395,7 @@ impl Supervisor {
                 turn.publish_soon();
             }
         }
+        self.renew_own_certificates(turn);
         // What is known has to be published before it is called complete.
         if !self.dns.is_ready() && turn.publish_at.is_none() {
             self.follow_health();

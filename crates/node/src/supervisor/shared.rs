@@ -87,9 +87,7 @@ impl Supervisor {
     pub(super) fn tell_verdicts(&self) {
         let Some(cluster) = &self.cluster else { return };
         let config = &self.running.config;
-        let ids = config.pools.iter().flat_map(|pool| {
-            pool.servers.iter().map(|server| ServerId { pool: pool.name.clone(), server: server.name.clone() })
-        });
+        let ids = config.server_ids();
         let seen: BTreeMap<String, Seen> = ids
             .filter_map(|id| {
                 let verdict = self.keeper.verdict(&id)?;
@@ -182,18 +180,17 @@ impl Supervisor {
     /// What another node holds servers for, where this one holds them for something else.
     pub(super) fn other_views(&self) -> BTreeMap<Arc<str>, Vec<OtherView>> {
         let differing = |seen: &BTreeMap<String, Seen>| {
-            let pools = self.running.config.pools.iter();
-            let ids = pools.flat_map(|pool| {
-                pool.servers.iter().map(|server| ServerId { pool: pool.name.clone(), server: server.name.clone() })
-            });
-            ids.filter_map(|id| {
-                let (theirs, here) = (seen.get(&id.to_string())?, self.keeper.verdict(&id)?.state);
-                let (state, text) = (theirs.state.clone(), theirs.text.clone());
-                // Who has just started knows nothing yet.
-                let is_known = state != State::Unknown.as_str() && here != State::Unknown;
-                (is_known && state != here.as_str()).then_some(OtherView { server: id, state, text, here })
-            })
-            .collect()
+            self.running
+                .config
+                .server_ids()
+                .filter_map(|id| {
+                    let (theirs, here) = (seen.get(&id.to_string())?, self.keeper.verdict(&id)?.state);
+                    let (state, text) = (theirs.state.clone(), theirs.text.clone());
+                    // Who has just started knows nothing yet.
+                    let is_known = state != State::Unknown.as_str() && here != State::Unknown;
+                    (is_known && state != here.as_str()).then_some(OtherView { server: id, state, text, here })
+                })
+                .collect()
         };
         self.others.seen.iter().map(|(node, seen)| (Arc::clone(node), differing(seen))).collect()
     }

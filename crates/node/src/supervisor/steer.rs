@@ -94,7 +94,7 @@ impl Supervisor {
         let config = std::sync::Arc::clone(&self.running.config);
         let pool = config.pools.iter().find(|pool| pool.name.as_str() == order.pool).ok_or(SteerError::NoPool)?;
         let server = pool.servers.iter().find(|it| it.name.as_str() == order.server).ok_or(SteerError::NoServer)?;
-        let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+        let id = pool.id_of(server);
         if order.expected.is_some_and(|expected| expected != self.version(&id, server)) {
             return Err(SteerError::Stale);
         }
@@ -129,11 +129,8 @@ impl Supervisor {
     /// Brings every server in line with what is ordered of it.
     pub(super) fn follow_intents(&mut self, turn: &mut Turn) {
         let config = std::sync::Arc::clone(&self.running.config);
-        for pool in &config.pools {
-            for server in &pool.servers {
-                let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
-                self.follow_intent(&id, turn);
-            }
+        for id in config.server_ids() {
+            self.follow_intent(&id, turn);
         }
     }
 

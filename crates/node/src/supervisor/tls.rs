@@ -1,40 +1,83 @@
 //! Certificates that come from elsewhere than files, and what proves to authorities that hosts are ours: put in their
 //! places while everything runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use evenkeel_model::ListenerName;
 use evenkeel_net::clock;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::Supervisor;
+use super::{Supervisor, Turn};
 use crate::acme::Showing;
 use crate::crew::Silent;
 
 /// How long workers, and the threads of DNS, may take to see them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often certificates of our own are looked at.
+const LOOKING: Duration = Duration::from_secs(3600);
+
 type Reply = oneshot::Sender<Result<(), String>>;
 
 impl Supervisor {
-    pub(super) fn show_certificates(&mut self, listener: &ListenerName, reply: Reply) {
-        if let Err(cause) = self.running.tls.install(listener, self.acme.installed(listener)) {
+    pub(super) fn show_certificates(&mut self, listener: ListenerName, reply: Reply) {
+        let shown = self.install_certificates(&BTreeSet::from([listener]));
+        tokio::task::spawn_local(async move {
             // Whoever asked may have left.
-            let _ = reply.send(Err(cause));
-            return;
+            let _ = reply.send(shown.await);
+        });
+    }
+
+    /// Has listeners show what is there for them, all at once. What is given back ends when traffic sees it.
+    fn install_certificates(
+        &mut self,
+        listeners: &BTreeSet<ListenerName>,
+    ) -> impl Future<Output = Result<(), String>> + use<> {
+        let mut refused = None;
+        for listener in listeners {
+            if let Err(cause) = self.running.tls.install(listener, self.acme.installed(listener)) {
+                refused = Some(cause);
+            }
         }
         let views = self.keeper.views(clock::now());
         self.running.snapshot = self.build(views);
         let acks = self.crew.ping(&self.running.snapshot);
-        tokio::task::spawn_local(async move {
+        async move {
             let answered = match acks {
                 Ok(acks) => acks.all(PATIENCE).await,
                 Err(silent) => Err(silent),
             };
-            let answered = answered.map_err(|Silent(index)| format!("worker {index} has not taken it up yet"));
-            let _ = reply.send(answered);
-        });
+            answered.map_err(|Silent(index)| format!("worker {index} has not taken it up yet"))?;
+            refused.map_or(Ok(()), Err)
+        }
+    }
+
+    /// Makes certificates of our own anew that are near their end.
+    pub(super) fn renew_own_certificates(&mut self, turn: &mut Turn) {
+        if turn.renew_own_at.is_some_and(|due| due > Instant::now()) {
+            return;
+        }
+        turn.renew_own_at = Some(Instant::now() + LOOKING);
+        match self.running.tls.renew_own(clock::unix_now()) {
+            Ok(listeners) if listeners.is_empty() => return,
+            Ok(listeners) => {
+                for listener in listeners {
+                    let text =
+                        format!("the certificate that {listener} made itself was near its end: it has another one");
+                    tracing::info!("{text}");
+                    self.journal.note("certificate", listener.to_string(), text);
+                }
+            }
+            Err(cause) => tracing::error!("a certificate of our own is near its end, and there is no other: {cause}"),
+        }
+        let views = self.keeper.views(clock::now());
+        self.running.snapshot = self.build(views);
+        turn.is_lagging = !self.crew.publish(&self.running.snapshot);
+        if turn.is_lagging {
+            turn.publish_soon();
+        }
     }
 
     pub(super) fn show_texts(&mut self, reply: Reply) {
@@ -53,25 +96,25 @@ impl Supervisor {
 
     /// Shows authorities what another node wants them to see, and says so once it is shown.
     pub(super) fn show_for_node(&mut self, showing: Showing) {
-        let mut answers = Vec::new();
-        for listener in &showing.what.listeners {
-            let (reply, answer) = oneshot::channel();
-            self.show_certificates(listener, reply);
-            answers.push(answer);
-        }
-        if showing.what.texts {
+        let shown = (!showing.what.listeners.is_empty()).then(|| self.install_certificates(&showing.what.listeners));
+        let answered = showing.what.texts.then(|| {
             let (reply, answer) = oneshot::channel();
             self.show_texts(reply);
-            answers.push(answer);
-        }
+            answer
+        });
         tokio::task::spawn_local(async move {
-            for answer in answers {
-                if let Ok(Err(cause)) = answer.await {
-                    tracing::warn!("what another node has authorities look for is not shown here: {cause}");
-                    return;
-                }
+            let mut outcome = Ok(());
+            if let Some(shown) = shown {
+                outcome = shown.await;
             }
-            showing.confirm();
+            if let Some(answered) = answered {
+                // Who answers no more leaves with the process.
+                outcome = outcome.and(answered.await.unwrap_or(Ok(())));
+            }
+            match outcome {
+                Ok(()) => showing.confirm(),
+                Err(cause) => tracing::warn!("what another node has authorities look for is not shown here: {cause}"),
+            }
         });
     }
 

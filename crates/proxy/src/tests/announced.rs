@@ -4,14 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_http::preface::proxy::{Ends, Facts, write_v1, write_v2};
-use evenkeel_model::config::{ClientField, LogFormat, Network, ProxyVersion};
+use evenkeel_model::config::{
+    Action, ClientField, LogFormat, Network, PathPattern, ProxyVersion, Redirect, RedirectTo,
+};
 use evenkeel_model::{Template, TemplatePart, Variable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::http2::Http2;
 
-use super::rig::{Client, Origin, Rig, config, ok, passing, pool, run};
+use super::rig::{Client, Origin, Rig, config, ok, passing, pool, route, run};
 
 const SOURCE: &str = "192.0.2.7:7777";
 
@@ -130,6 +132,68 @@ fn tls_that_a_proxy_has_taken_off_is_told_to_servers_and_logs() {
                 assert!(forwarded.ends_with(&format!("proto={scheme}")), "{forwarded}");
             }
             assert_eq!(rig.lines(2).await, [scheme, scheme]);
+        }
+    });
+}
+
+#[test]
+fn who_came_over_tls_is_not_sent_to_where_it_is() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut config = config(pool(&[&origin]));
+        let to = |scheme: Option<&str>, host: Option<&str>| {
+            let to = RedirectTo::Parts { scheme: scheme.map(str::to_owned), host: host.map(str::to_owned), path: None };
+            Action::Redirect(Redirect { status: 308, to })
+        };
+        let shop = config.listeners[0].sites[0].routes[0].action.clone();
+        config.listeners[0].sites[0].routes = vec![
+            route(PathPattern::Exact("/moved".into()), to(None, Some("b.example"))),
+            route(PathPattern::Exact("/www".into()), to(Some("https"), Some("b.example"))),
+            route(PathPattern::Any, to(Some("https"), None)),
+            route(PathPattern::Any, shop),
+        ];
+        config.listeners[0].proxied = vec![network("127.0.0.0/8")];
+        let mut rig = Rig::start(config).await;
+        let header = |is_over_tls| {
+            let mut header = Vec::new();
+            write_v2(&mut header, Some(&ends()), &Facts { is_over_tls, ..Facts::default() });
+            header
+        };
+        let cases = [
+            (true, "b.example", "/", None),
+            (true, "B.example", "/www", None),
+            (true, "a.example", "/www", Some("https://b.example/www")),
+            (true, "a.example", "/moved", Some("https://b.example/moved")),
+            (false, "a.example", "/moved", Some("http://b.example/moved")),
+            (false, "b.example", "/", Some("https://b.example/")),
+            (false, "b.example", "/www", Some("https://b.example/www")),
+        ];
+        for (is_over_tls, host, path, location) in cases {
+            let status = if location.is_some() { 308 } else { 200 };
+            let mut client = Client::connect(&rig).await;
+            client.send(&header(is_over_tls)).await;
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+            let answer = client.answer().await;
+            let got = (answer.status(), answer.field("location"));
+            assert_eq!(got, (status, location.map(str::to_owned)), "{is_over_tls} {host}{path}");
+        }
+        // The same by a field, of those who are trusted with it.
+        rig.config.listeners[0].proxied = Vec::new();
+        for (trusted, cases) in [(vec![], &[][..]), (vec![network("127.0.0.0/8")], &cases[..])] {
+            rig.config.listeners[0].trusted = trusted;
+            rig.reload().await;
+            for (is_over_tls, host, path, location) in cases {
+                let proto = if *is_over_tls { "https" } else { "http" };
+                let mut client = Client::connect(&rig).await;
+                let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Proto: {proto}\r\n\r\n");
+                client.send(head).await;
+                assert_eq!(client.answer().await.field("location").as_deref(), *location, "{proto} {host}{path}");
+            }
+            if cases.is_empty() {
+                let mut client = Client::connect(&rig).await;
+                client.send("GET / HTTP/1.1\r\nHost: b.example\r\nX-Forwarded-Proto: https\r\n\r\n").await;
+                assert_eq!(client.answer().await.status(), 308, "a stranger says so");
+            }
         }
     });
 }

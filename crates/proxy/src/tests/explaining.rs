@@ -6,11 +6,12 @@ use std::time::Duration;
 use evenkeel_balance::sessions::{ClientMark, Source};
 use evenkeel_model::State;
 use evenkeel_model::config::{
-    Carrier, CookieValue, HostPattern, Learn, LearnFrom, PathPattern, Sticky, StickyMethod, WhenDown,
+    Action, Carrier, CookieValue, HostPattern, Learn, LearnFrom, Network, PathPattern, Redirect, RedirectTo, Sticky,
+    StickyMethod, WhenDown,
 };
 use evenkeel_model::{ListenerName, PoolName, defaults};
 
-use super::rig::{Rig, run};
+use super::rig::{Rig, route, run};
 use super::sticky_forms::{by_cookie, rig, three};
 use crate::{Explanation, Outcome, Question};
 
@@ -131,5 +132,22 @@ fn what_a_pool_does_for_clients_of_a_dead_server_is_told() {
             assert_eq!((refusal, servers), (refused, may), "{state:?}: {session}");
             assert!(session.ends_with(end), "{state:?}: {session}");
         }
+    });
+}
+
+#[test]
+fn who_came_over_tls_goes_past_what_would_send_him_back() {
+    run(async {
+        let origins = three().await;
+        let mut rig = rig(&origins, Vec::new()).await;
+        let to = RedirectTo::Parts { scheme: Some("https".to_owned()), host: None, path: None };
+        let secure = route(PathPattern::Any, Action::Redirect(Redirect { status: 308, to }));
+        rig.config.listeners[0].sites[0].routes.insert(0, secure);
+        rig.config.listeners[0].trusted = vec![Network { addr: "127.0.0.0".parse().unwrap(), prefix: 8 }];
+        let head = "GET / HTTP/1.1\nHost: a.example";
+        assert!(matches!(explain(&mut rig, head).outcome, Outcome::Answered { status: 308, .. }));
+        let found = explain(&mut rig, &format!("{head}\nX-Forwarded-Proto: https"));
+        assert!(matches!(found.outcome, Outcome::Pool { .. }), "{found:?}");
+        assert_eq!(found.routes[0].misfit.as_deref(), Some("it came over TLS already"));
     });
 }

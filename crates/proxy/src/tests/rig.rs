@@ -490,7 +490,7 @@ impl Rig {
         for pool in &self.config.pools {
             token_keys.insert(pool.name.clone(), Arc::clone(&self.keys));
             for server in &pool.servers {
-                let id = ServerId { pool: pool.name.clone(), server: server.name.clone() };
+                let id = pool.id_of(server);
                 let Host::Ip(ip) = server.addr.host else { panic!("tests have addresses") };
                 let addr = SocketAddr::new(ip, server.addr.port);
                 let state = self.states.get(&id).copied().unwrap_or(State::Up);

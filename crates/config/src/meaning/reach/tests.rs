@@ -57,3 +57,13 @@ fn a_block_is_hidden_only_by_one_with_all_of_its_hosts() {
         assert_eq!(found, hidden, "{text}");
     }
 }
+
+#[test]
+fn a_route_below_redirect_https_is_reached_by_who_came_over_tls() {
+    for (redirect, is_hiding) in [("redirect=https", false), ("redirect=https://b.example/", true)] {
+        let text = format!("http :80 {{\n route * {redirect}\n route * respond=404\n}}\n");
+        let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+        assert!(loaded.config.is_some(), "{text} {:?}", loaded.diagnostics);
+        assert_eq!(loaded.diagnostics.iter().any(|found| found.code == Code::W502), is_hiding, "{redirect}");
+    }
+}

@@ -91,7 +91,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn add(&mut self, node: &Node, ready: &mut Ready) {
-        let mut entry = Entry {
+        let entry = Entry {
             zone: self.zone,
             live: self.numbers.get(&node.name).copied(),
             is_plain: !self.has_cuts || is_plain(self.served.zone(), node),
@@ -100,18 +100,15 @@ impl<'a> Compiler<'a> {
         };
         self.blobs.clear();
         self.bytes.clear();
-        // A type without an answer is answered as one that is not there, so that every set needs one.
-        entry.is_plain = entry.is_plain && self.answers(node, entry);
-        if !entry.is_plain {
-            self.blobs.clear();
+        if entry.is_plain {
+            self.answer_sets(node, entry);
         }
         let mut room = [0; NAME_BYTES];
         let name = lower(node.name.as_wire(), &mut room);
         ready.is_partial |= !ready.table.insert(name, entry, &self.blobs, &self.bytes);
     }
 
-    /// False where the answer of a set cannot be made ready: it is too large for a datagram.
-    fn answers(&mut self, node: &Node, entry: Entry) -> bool {
+    fn answer_sets(&mut self, node: &Node, entry: Entry) {
         if entry.is_alias {
             // A chain may lead to a name whose addresses are chosen, so that it is made ready only where the zone has
             // none.
@@ -120,7 +117,7 @@ impl<'a> Compiler<'a> {
                 let blob = once(&mut self.bytes, self.zones, &node.name, kind);
                 self.blobs.extend(blob.map(|blob| (kind, blob)));
             }
-            return true;
+            return;
         }
         let tail = self.tail.as_ref().filter(|tail| tail.fits(node));
         let is_chosen = |kind: Type| entry.live.is_some() && matches!(kind, Type::A | Type::AAAA);
@@ -128,10 +125,10 @@ impl<'a> Compiler<'a> {
             let blob = tail
                 .and_then(|tail| tail.answer(node, set, &mut self.bytes))
                 .or_else(|| once(&mut self.bytes, self.zones, &node.name, set.kind));
-            let Some(blob) = blob else { return false };
-            self.blobs.push((set.kind, blob));
+            // A type without an answer is answered as one that is not there, so that a set too large for a datagram needs
+            // one as well.
+            self.blobs.push((set.kind, blob.unwrap_or(Blob::LEFT)));
         }
-        true
     }
 }
 

@@ -43,6 +43,15 @@ struct Blob {
     length: u16,
 }
 
+impl Blob {
+    /// Stands for a set whose answer is left to `respond`, which cuts it.
+    const LEFT: Self = Self { flags: flag::TC, counts: [0; 3], at: 0, length: 0 };
+
+    fn is_left(self) -> bool {
+        self.flags & flag::TC != 0
+    }
+}
+
 /// A negative answer of a zone: its SOA, in which some places depend on where the zone's name stands in the question.
 #[derive(Debug, Clone, Default)]
 struct Negative {
@@ -133,6 +142,7 @@ impl Ready {
                 return write(query, &plain, (bytes, blob), patch, way, out).map(|written| written.of(entry.zone));
             }
             return match found.blob(plain.kind) {
+                Some((_, blob)) if blob.is_left() => None,
                 Some(ready) => write(query, &plain, ready, None, way, out).map(|written| written.of(entry.zone)),
                 None if entry.is_alias => None,
                 None => self.negative(query, &plain, entry.zone, Rcode::NoError, way, out),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use evenkeel_model::{PoolName, State};
 use proptest::prelude::{any, prop, proptest};
@@ -54,9 +55,21 @@ fn shop() -> PoolName {
     PoolName::new("shop").unwrap()
 }
 
+fn plain(origin: &str, text: &str) -> Served {
+    let loaded = load("z", text.as_bytes().to_vec(), &origin.parse().unwrap(), &mut NoSource);
+    Served::plain(loaded.zone.unwrap())
+}
+
+fn zones_of(all: impl IntoIterator<Item = Served>) -> Zones {
+    let mut zones = Zones::new();
+    for served in all {
+        assert!(zones.insert(served).is_none());
+    }
+    zones
+}
+
 fn zones() -> Zones {
-    let loaded = load("z", ZONE.as_bytes().to_vec(), &"example.org.".parse().unwrap(), &mut NoSource);
-    let mut served = Served::plain(loaded.zone.unwrap());
+    let mut served = plain("example.org.", ZONE);
     served.balance(&"www.example.org.".parse().unwrap(), balanced(Mode::Pool(shop()), Own::Fixed(vec![])));
     let own = OwnZone {
         name: "api.example.com.".parse().unwrap(),
@@ -67,10 +80,7 @@ fn zones() -> Zones {
         negative_ttl: 30,
         balanced: balanced(Mode::OwnAddress, Own::Arrival { else_use: vec!["2001:db8::77".parse().unwrap()] }),
     };
-    let mut zones = Zones::new();
-    zones.insert(served);
-    zones.insert(own.build().unwrap());
-    zones
+    zones_of([served, own.build().unwrap()])
 }
 
 fn pools() -> HashMap<PoolName, Vec<Member>> {
@@ -88,15 +98,20 @@ struct Both {
     zones: Zones,
     ready: Ready,
     live: Live,
+    own: State,
     pools: HashMap<PoolName, Vec<Member>>,
 }
 
 impl Both {
     fn new() -> Self {
-        let (zones, pools) = (zones(), pools());
+        Self::of(zones())
+    }
+
+    fn of(zones: Zones) -> Self {
+        let pools = pools();
         let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
         let live = Live::compile(&zones, &health);
-        Self { ready: Ready::compile(&zones), zones, live, pools }
+        Self { ready: Ready::compile(&zones), zones, live, own: State::Up, pools }
     }
 
     /// The ready answer and the composed one.
@@ -104,7 +119,7 @@ impl Both {
         let mut out = [0; 1232];
         let way = Way { arrived_at, luck, udp_bytes: 1232 };
         let ready = self.ready.answer(&self.live, query, &way, &mut out).map(|written| out[..written.length].to_vec());
-        let health = Health { ready: true, own: State::Up, peers: &[], pools: &self.pools, next_change: None };
+        let health = Health { ready: true, own: self.own, peers: &[], pools: &self.pools, next_change: None };
         let policy = Policy::default();
         let server = Server { zones: &self.zones, health: &health, policy: &policy, cookies: None };
         let from = "192.0.2.77:5353".parse().unwrap();
@@ -301,7 +316,7 @@ fn positive_answers_are_those_of_the_long_way_byte_for_byte() {
         let mut zones = Zones::new();
         zones.insert(Served::plain(load("z", text.into_bytes(), &origin, &mut NoSource).zone.unwrap()));
         let ready = Ready::compile(&zones);
-        let both = Both { zones, ready, live: Live::default(), pools: pools() };
+        let both = Both { zones, ready, live: Live::default(), own: State::Up, pools: pools() };
         let served = both.zones.all()[0];
         for (name, kind) in served.zone().nodes().iter().flat_map(|n| n.sets.iter().map(|set| (&n.name, set.kind))) {
             let query = write_query(9, &Question { name: name.clone(), kind, class: Class::IN }, true, Some(1232));
@@ -317,17 +332,157 @@ fn positive_answers_are_those_of_the_long_way_byte_for_byte() {
 #[test]
 fn a_set_too_large_for_a_datagram_is_cut_and_never_said_not_to_be_there() {
     let mut text = CLOSE.to_owned();
-    (0..100).for_each(|number| text.push_str(&format!("huge A 192.0.2.{number}\n")));
+    (0..100).for_each(|number| text.push_str(&format!("huge A 192.0.2.{number}\n@ TXT \"{number} {:060}\"\n", 0)));
     text.push_str("huge TXT small\n");
-    let mut zones = Zones::new();
-    zones.insert(Served::plain(
-        load("z", text.into_bytes(), &"example.org.".parse().unwrap(), &mut NoSource).zone.unwrap(),
-    ));
-    let both = Both { ready: Ready::compile(&zones), zones, live: Live::default(), pools: pools() };
-    for (kind, is_cut) in [(Type::A, true), (Type::TXT, false), (Type::AAAA, false)] {
-        let question = Question { name: "huge.example.org.".parse().unwrap(), kind, class: Class::IN };
+    let both = Both::of(zones_of([plain("example.org.", &text)]));
+    for (name, kind, is_cut) in [
+        ("huge.", Type::A, true),
+        ("huge.", Type::TXT, false),
+        ("huge.", Type::AAAA, false),
+        ("", Type::TXT, true),
+        ("", Type::MX, false),
+        ("", Type::NS, false),
+        ("", Type::SOA, false),
+        ("no.", Type::A, false),
+        ("no.such.", Type::TXT, false),
+    ] {
+        let name = format!("{name}example.org.").parse().unwrap();
+        let question = Question { name, kind, class: Class::IN };
         let (ready, composed) = both.ask(&write_query(1, &question, true, Some(1232)), None, 0);
-        let answer = Message::read(&ready.or(composed).unwrap()).unwrap();
-        assert_eq!(answer.is_truncated(), is_cut, "{kind}");
+        let (ready, composed) =
+            (ready.map(|bytes| Message::read(&bytes).unwrap()), Message::read(&composed.unwrap()).unwrap());
+        assert_eq!(composed.is_truncated(), is_cut, "{question:?}");
+        // One set is left to the long way, and nothing beside it.
+        assert_eq!(ready, (!is_cut).then_some(composed), "{question:?}");
     }
+}
+
+#[test]
+fn a_name_in_a_deeper_zone_of_ours_is_answered_from_there() {
+    let soa = "$TTL 300\n@ SOA ns hostmaster 7 3600 900 1209600 60\n@ NS ns\nns A 192.0.2.1\n";
+    let parent = format!("{soa}www.sub A 192.0.2.2\nonly.sub A 192.0.2.3\ninto CNAME www.sub\n");
+    let mut parent = plain("example.org.", &parent);
+    let own = Own::Fixed(vec!["198.51.100.9".parse().unwrap()]);
+    assert!(parent.balance(&"only.sub.example.org.".parse().unwrap(), balanced(Mode::OwnAddress, own)));
+    let mut child = plain("sub.example.org.", &format!("{soa}www A 192.0.2.4\n"));
+    let pool = balanced(Mode::Pool(shop()), Own::Fixed(vec![]));
+    assert!(child.balance(&"www.sub.example.org.".parse().unwrap(), pool));
+    let both = Both::of(zones_of([parent, child]));
+    for name in ["www.sub", "only.sub", "sub", "ns.sub", "no.sub", "ns", "no"] {
+        for kind in [Type::A, Type::TXT] {
+            let name = format!("{name}.example.org.").parse().unwrap();
+            let question = Question { name, kind, class: Class::IN };
+            let (ready, composed) = both.ask(&write_query(1, &question, true, Some(1232)), None, 3);
+            let ready = Message::read(&ready.unwrap_or_else(|| panic!("{question:?} is not ready")));
+            assert_eq!(ready, Message::read(&composed.unwrap()), "{question:?}");
+        }
+    }
+}
+
+/// Names under every kind of rule; each choice goes by the servers of the pool.
+fn rules() -> Vec<Balanced> {
+    let v4 = || Own::Fixed(vec!["198.51.100.9".parse().unwrap(), "2001:db8::9".parse().unwrap()]);
+    let arrival = || Own::Arrival { else_use: vec!["2001:db8::77".parse().unwrap()] };
+    let bare = || Own::Arrival { else_use: vec![] };
+    let modes = [
+        (Mode::Pool(shop()), v4()),
+        (Mode::OwnAddress, v4()),
+        (Mode::OwnAddress, arrival()),
+        (Mode::OwnAndPeers, v4()),
+        (Mode::OwnAndPeers, arrival()),
+        (Mode::OwnAndPeers, bare()),
+        (Mode::Peers, v4()),
+        (Mode::Peers, arrival()),
+        (Mode::Peers, bare()),
+    ];
+    let mut rules = Vec::new();
+    for (mode, own) in modes {
+        for (at_most, min_alive_percent, on_all_down) in
+            [(8, 0, OnAllDown::All), (1, 0, OnAllDown::All), (2, 60, OnAllDown::LastGood(vec![]))]
+        {
+            let rule = balanced(mode.clone(), own.clone());
+            rules.push(Balanced { peers: Some(shop()), at_most, min_alive_percent, on_all_down, ..rule });
+        }
+    }
+    rules
+}
+
+fn with_rules(rules: &[Balanced]) -> Zones {
+    let mut text = "$TTL 300\n@ SOA ns1 hostmaster 7 3600 900 1209600 60\n@ NS ns1\nns1 A 192.0.2.1\n".to_owned();
+    (0..rules.len()).for_each(|number| text.push_str(&format!("n{number} A 192.0.2.7\n")));
+    let mut served = plain("example.org.", &text);
+    for (number, rule) in rules.iter().enumerate() {
+        assert!(served.balance(&format!("n{number}.example.org.").parse().unwrap(), rule.clone()));
+    }
+    zones_of([served])
+}
+
+/// Servers of both families under some states: by the bits of a number.
+fn servers(states: usize) -> HashMap<PoolName, Vec<Member>> {
+    let addresses = ["198.51.100.1", "198.51.100.2", "198.51.100.2", "198.51.100.3", "2001:db8::1"];
+    let member = |(at, address): (usize, &&str)| Member {
+        address: address.parse().unwrap(),
+        state: [State::Up, State::Down, State::Maintenance][states / 3_usize.pow(u32::try_from(at).unwrap()) % 3],
+        tier: u8::from(at == 3),
+        weight: u16::try_from(at + 1).unwrap(),
+        was_good: at < 2,
+    };
+    HashMap::from([(shop(), addresses.iter().enumerate().map(member).collect())])
+}
+
+#[test]
+fn each_variant_of_a_choice_is_what_the_long_way_draws() {
+    let (rules, mut ready, mut left) = (rules(), 0, 0);
+    let zones = with_rules(&rules);
+    for states in (0..243).step_by(7) {
+        let pools = servers(states);
+        let health = |own| Health { ready: true, own, peers: &[], pools: &pools, next_change: None };
+        for own in [State::Up, State::Draining] {
+            let live = Live::compile(&zones, &health(own));
+            let both = Both { ready: Ready::compile(&zones), zones: zones.clone(), live, own, pools: pools.clone() };
+            for (number, kind) in (0..rules.len()).flat_map(|number| [(number, Type::A), (number, Type::AAAA)]) {
+                let name = format!("n{number}.example.org.").parse().unwrap();
+                let query = write_query(1, &Question { name, kind, class: Class::IN }, true, Some(1232));
+                for (arrival, luck) in
+                    [("192.0.2.50", 0), ("2001:db8::50", 0), ("192.0.2.50", 37), ("2001:db8::50", 22)]
+                {
+                    let (got, wanted) = both.ask(&query, Some(arrival.parse().unwrap()), luck);
+                    let Some(got) = got else {
+                        left += 1;
+                        continue;
+                    };
+                    ready += 1;
+                    assert_eq!(got, wanted.unwrap(), "{states} {own} {kind} {arrival} {luck} {:?}", rules[number]);
+                }
+            }
+        }
+    }
+    assert!(ready > left, "{ready} were ready and {left} were not");
+}
+
+#[test]
+fn choices_that_follow_a_change_are_those_made_anew_and_no_others_are_touched() {
+    let beside =
+        Balanced { peers: None, ..balanced(Mode::OwnAddress, Own::Fixed(vec!["198.51.100.9".parse().unwrap()])) };
+    let mut rules = rules();
+    rules.push(beside);
+    let zones = with_rules(&rules);
+    let mut live = Live::default();
+    let mut last = 0;
+    for states in [0, 1, 1, 9, 27, 242, 80, 0] {
+        let pools = servers(states);
+        let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
+        let next = live.following(&zones, &health);
+        let anew = Live::compile(&zones, &health);
+        let answers = |live: &Live| format!("{live:?}");
+        assert_eq!(answers(&next), answers(&anew), "{states}");
+        let kept = next.names.iter().zip(&live.names).filter(|(new, old)| Arc::ptr_eq(new, old)).count();
+        if !live.is_empty() {
+            assert_eq!(kept, if states == last { rules.len() } else { 1 }, "{states}");
+        }
+        (live, last) = (next, states);
+    }
+    let none = HashMap::new();
+    let unknown = Health { ready: false, own: State::Up, peers: &[], pools: &none, next_change: None };
+    assert!(live.following(&zones, &unknown).is_empty());
 }

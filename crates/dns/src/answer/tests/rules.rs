@@ -93,6 +93,28 @@ fn chains_end_in_the_zone_at_a_loop_or_at_a_bound() {
 }
 
 #[test]
+fn a_chain_into_a_deeper_zone_of_ours_ends_where_that_begins() {
+    let parent = "$TTL 300\n@ SOA a. b. 1 2 3 4 5\n@ NS a.\nwww CNAME api\nto CNAME www.api\ngone CNAME no.api\nold DNAME api\n\
+                  *.w CNAME api\nin CNAME www\ncut NS ns.cut\nns.cut A 192.0.2.3\nfar CNAME x.cut\n";
+    let mut zones = zones_of("example.", parent);
+    for child in ["api.example.", "cut.example."] {
+        let text = "$TTL 1\n@ SOA a. b. 9 2 3 4 5\n@ NS a.\n@ A 192.0.2.1\nwww A 192.0.2.2\n";
+        let loaded = load("z", text.as_bytes().to_vec(), &child.parse().unwrap(), &mut NoSource);
+        zones.insert(Served::plain(loaded.zone.unwrap()));
+    }
+    for (name, links) in
+        [("www", 1), ("to", 1), ("gone", 1), ("www.old", 2), ("no.old", 2), ("x.w", 1), ("in", 2), ("far", 1)]
+    {
+        for kind in [Type::A, Type::TXT] {
+            let got = ask(&zones, &format!("{name}.example."), kind);
+            assert_eq!((rcode(&got), got.is_authoritative()), ("NOERROR", true), "{name} {kind}");
+            assert_eq!((got.answer.len(), got.authority.len()), (links, 0), "{name} {kind}");
+        }
+    }
+    assert_eq!(ask(&zones, "www.api.example.", Type::A).answer.len(), 1);
+}
+
+#[test]
 fn a_dname_that_makes_a_name_too_long_is_yxdomain() {
     let label = "x".repeat(63);
     let zone = format!("$TTL 1\n@ SOA a. b. 1 2 3 4 5\n@ NS a.\nd DNAME {label}.{label}.{label}.e\n");

@@ -153,7 +153,7 @@ impl Board {
     pub(super) fn tell_proofs(&self) -> Option<u64> {
         let jobs = self.jobs.borrow();
         let mut proofs = Proofs::default();
-        for standing in jobs.values() {
+        for standing in jobs.values().filter(|_| !self.is_over.get()) {
             proofs.tokens.extend(standing.proofs.iter().cloned());
             proofs.texts.extend(standing.texts.iter().cloned());
             let digests = standing.challenges.iter().map(|(host, digest, _)| (host.clone(), digest.clone()));
@@ -206,12 +206,9 @@ impl Board {
 
     /// This node orders nothing any more: the others need not wait for it.
     pub(in crate::acme) fn quit(&self) {
-        // Nothing is told after this.
-        self.is_telling.set(true);
-        if let Some(fellows) = &mut *self.fellows.borrow_mut() {
-            fellows.show(Proofs::default());
-            fellows.tell_orders(std::iter::empty());
-        }
+        self.is_over.set(true);
+        self.tell_proofs();
+        self.tell_orders();
     }
 
     fn show_for_others(&self, changed: &Changed) -> ToShow {
@@ -248,6 +245,9 @@ impl Board {
 
     /// Says who orders, where that is news. Gives the time at which what is not known yet will be.
     fn follow_orderers(&self) -> Option<Duration> {
+        if self.is_over.get() {
+            return None;
+        }
         let (jobs, mut orderers) = (self.jobs.borrow(), self.orderers.borrow_mut());
         let mut known_at: Option<Duration> = None;
         orderers.retain(|key, _| jobs.contains_key(key));
@@ -273,7 +273,8 @@ impl Board {
     fn tell_orders(&self) {
         let jobs = self.jobs.borrow();
         let mut all = BTreeMap::new();
-        for standing in jobs.values() {
+        // After the end nothing is told: what is late tells of none, as the end did.
+        for standing in jobs.values().filter(|_| !self.is_over.get()) {
             // The first one of a subject is the one that orders.
             all.entry(&standing.subject).or_insert_with(|| {
                 let mut order = told(standing);
@@ -281,7 +282,7 @@ impl Board {
                 order
             });
         }
-        if let Some(fellows) = &*self.fellows.borrow() {
+        if let Some(fellows) = &mut *self.fellows.borrow_mut() {
             fellows.tell_orders(all.into_values());
         }
     }

@@ -10,7 +10,7 @@ fn cluster(nodes: &str) -> Cluster {
     loaded.config.unwrap().cluster.unwrap()
 }
 
-fn fellows(me: &str) -> Fellows {
+pub(in crate::acme) fn fellows(me: &str) -> Fellows {
     let cluster = cluster(" node lb1 10.0.0.1\n node lb2 10.0.0.2\n node lb3 10.0.0.3\n witness eye 10.0.0.4\n");
     let mut fellows = Fellows::of(&cluster, me).unwrap();
     // It has run for long.
@@ -24,7 +24,7 @@ fn subject(hosts: &[&str]) -> Subject {
 
 fn papers(hosts: &[&str]) -> Papers {
     let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-    let (chain, key) = Certificate::self_signed_pem(&hosts).unwrap();
+    let (chain, key) = Certificate::self_signed_pem(&hosts, clock::unix_now()).unwrap();
     Papers { chain, key }
 }
 
@@ -165,7 +165,7 @@ fn proofs_are_shown_for_others_and_each_says_so() {
     hear(&two, &mut lb1, bytes(&lb2));
     assert_eq!(lb1.late(number), Some(&two));
     let changed = hear(&one, &mut lb2, bytes(&lb1));
-    let hosts = ["a.example", "b.example"].map(str::to_owned).to_vec();
+    let hosts = BTreeSet::from(["a.example", "b.example"].map(str::to_owned));
     assert_eq!(changed, Changed { tokens: true, hosts, texts: false, number: Some(number) });
     assert_eq!(lb2.proofs().collect::<Vec<_>>(), [&proofs]);
     assert_eq!(
@@ -201,4 +201,60 @@ fn who_has_nobody_to_share_with_is_alone() {
     assert!(Fellows::of(&two, "eye").is_none() && Fellows::of(&two, "stranger").is_none());
     let one = cluster(" node lb1 10.0.0.1\n witness eye 10.0.0.4\n");
     assert!(Fellows::of(&one, "lb1").is_none());
+}
+
+#[test]
+fn what_is_said_to_be_shown_never_runs_ahead_of_what_is() {
+    let (mut lb1, mut lb2) = (fellows("lb1"), fellows("lb2"));
+    let one: Arc<str> = "lb1".into();
+    let token = |name: &str| (name.to_owned(), "proof".to_owned());
+    let first = Proofs { digests: vec![("a.example".to_owned(), vec![7; 32])], ..Proofs::default() };
+    let second = Proofs { tokens: vec![token("one")], ..first.clone() };
+    let mut tell = |proofs: &Proofs, lb2: &mut Fellows| {
+        let number = lb1.show(proofs.clone());
+        (number, lb2.hear_proofs(&one, &serde_json::to_vec(&lb1.own).unwrap()).unwrap())
+    };
+    let (early, changed) = tell(&first, &mut lb2);
+    assert!(!changed.tokens && changed.hosts.contains("a.example"));
+    // The next one comes while this is still on its way to the workers: it brings the listeners along.
+    let (late, changed) = tell(&second, &mut lb2);
+    assert!(changed.tokens && changed.hosts.contains("a.example") && changed.number == Some(late));
+    lb2.saw("lb1", early);
+    assert!(lb2.own.seen.is_empty());
+    lb2.saw("lb1", late);
+    lb2.saw("lb1", early);
+    assert_eq!(lb2.own.seen.get("lb1"), Some(&late));
+    // What is shown is not owed any more.
+    let third = Proofs { tokens: vec![token("two")], ..second };
+    let (last, changed) = tell(&third, &mut lb2);
+    assert_eq!(changed, Changed { tokens: true, number: Some(last), ..Changed::default() });
+    // What failed is owed with the one after it.
+    let (_, changed) = tell(&Proofs { texts: vec![token("a.example")], ..third }, &mut lb2);
+    assert!(changed.tokens && changed.texts);
+}
+
+#[test]
+fn orders_that_there_is_no_room_for_are_left_out_and_the_others_told() {
+    let (desk, watched) = Desk::new();
+    let mut lb1 = fellows("lb1");
+    lb1.take_desk(desk);
+    let told = || {
+        let papers = watched.borrow();
+        serde_json::from_slice::<Vec<ToldOrder>>(papers.get(&Topic::Certificates).unwrap()).unwrap()
+    };
+    lb1.tell_orders(std::iter::empty());
+    assert!(told().is_empty());
+    let large = |size: usize| ToldOrder {
+        papers: Some(Papers { chain: "c".repeat(size), key: String::new() }),
+        ..order(&["large.example"])
+    };
+    let small = order(&["small.example"]);
+    lb1.tell_orders([large(100), large(caps::SHARED_PAPER), small.clone()].into_iter());
+    assert!(told() == [large(100), small.clone()] && lb1.left_out == 1);
+    // Filled to the last byte.
+    let room = caps::SHARED_PAPER - serde_json::to_vec(&[large(0), small.clone()]).unwrap().len();
+    lb1.tell_orders([large(room), small.clone()].into_iter());
+    assert!(told() == [large(room), small.clone()] && lb1.left_out == 0);
+    lb1.tell_orders([large(room + 1), small].into_iter());
+    assert!(told() == [large(room + 1)] && lb1.left_out == 1);
 }

@@ -48,7 +48,7 @@ pub(crate) struct Paper {
 }
 
 /// The papers of this node, by topic.
-pub(super) type Papers = BTreeMap<Topic, Arc<[u8]>>;
+pub(crate) type Papers = BTreeMap<Topic, Arc<[u8]>>;
 
 /// Where this node's papers lie. Cheap to clone: clones are the same.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub(crate) struct Desk(watch::Sender<Papers>);
 
 impl Desk {
     /// An empty one, and who watches it.
-    pub(super) fn new() -> (Self, watch::Receiver<Papers>) {
+    pub(crate) fn new() -> (Self, watch::Receiver<Papers>) {
         let (desk, watched) = watch::channel(Papers::new());
         (Self(desk), watched)
     }
