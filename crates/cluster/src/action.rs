@@ -1,7 +1,7 @@
 //! What goes in and out of a node beside packets and time.
 //!
-//! The invariant: an action names its group and resource by their places in the settings, and whoever carries it out
-//! reports with the action's own number.
+//! The invariant: an action names its group and resource by their places in the settings as of the last
+//! [`Action::Arrange`] before it, and whoever carries it out reports with the action's own number.
 
 use crate::event::Event;
 
@@ -61,6 +61,11 @@ pub enum Action {
     Renew {
         /// Which group.
         group: usize,
+    },
+    /// Groups and resources are named by their places in other settings from the next action on. Nothing is reported.
+    Arrange {
+        /// For each group its place before, if it had one.
+        origins: Vec<Option<usize>>,
     },
     /// Tell what happened.
     Note(Event),

@@ -4,6 +4,7 @@
 //!   handle_packet(now, path, bytes) ─┐                        ┌─▶ Beat: send `heartbeat()` over every path
 //!   handle_timeout(now) ─────────────┼─▶ Node ─ poll_action() ┼─▶ Start, Stop: a resource of a group
 //!   apply(now, change) ──────────────┘      └ poll_timeout()  ├─▶ Withdraw, Restore, Announce, Renew: addresses
+//!                                                             ├─▶ Arrange: places are those of other settings
 //!                                                             └─▶ Note: what happened, in a sentence
 //! ```
 //!

@@ -202,19 +202,35 @@ impl Addresses {
     /// # Errors
     /// Where the kernel does not answer.
     pub fn place_by_route(&mut self, addr: IpAddr) -> io::Result<Option<Place>> {
-        let mut best: Option<(u8, u32, u32)> = None;
-        let mut request = RouteMessage::default();
-        request.header.address_family = family(addr);
-        self.kernel.ask(RouteNetlinkMessage::GetRoute(request), NLM_F_DUMP, |answer| {
-            let RouteNetlinkMessage::NewRoute(route) = answer else { return };
-            let Some((bits, metric, device)) = covering(&route, addr) else { return };
-            let is_closer = best.is_none_or(|(best, known, _)| bits > best || (bits == best && metric < known));
-            if is_closer {
-                best = Some((bits, metric, device));
-            }
-        })?;
-        let whole = if addr.is_ipv4() { 32 } else { 128 };
-        Ok(best.map(|(bits, _, device)| Place { addr, prefix: if bits == 0 { whole } else { bits }, device }))
+        Ok(self.places_by_route(&[addr])?.into_iter().next())
+    }
+
+    /// The same for several addresses, those without any route left out. The routes are read once for each family.
+    ///
+    /// # Errors
+    /// Where the kernel does not answer.
+    pub fn places_by_route(&mut self, addrs: &[IpAddr]) -> io::Result<Vec<Place>> {
+        let mut best: Vec<Option<(u8, u32, u32)>> = vec![None; addrs.len()];
+        for is_ipv4 in [true, false] {
+            let Some(one) = addrs.iter().find(|addr| addr.is_ipv4() == is_ipv4) else { continue };
+            let mut request = RouteMessage::default();
+            request.header.address_family = family(*one);
+            self.kernel.ask(RouteNetlinkMessage::GetRoute(request), NLM_F_DUMP, |answer| {
+                let RouteNetlinkMessage::NewRoute(route) = answer else { return };
+                for (addr, best) in addrs.iter().zip(&mut best).filter(|(addr, _)| addr.is_ipv4() == is_ipv4) {
+                    let Some((bits, metric, device)) = covering(&route, *addr) else { continue };
+                    let is_closer = best.is_none_or(|(best, known, _)| bits > best || (bits == best && metric < known));
+                    if is_closer {
+                        *best = Some((bits, metric, device));
+                    }
+                }
+            })?;
+        }
+        let place = |(addr, best): (&IpAddr, Option<(u8, u32, u32)>)| {
+            let whole = if addr.is_ipv4() { 32 } else { 128 };
+            best.map(|(bits, _, device)| Place { addr: *addr, prefix: if bits == 0 { whole } else { bits }, device })
+        };
+        Ok(addrs.iter().zip(best).filter_map(place).collect())
     }
 }
 

@@ -23,6 +23,7 @@ use crate::logs::{self, OpenedLogs};
 use crate::origin::{Loading, Origin, Texts};
 use crate::pages::{self, Pages};
 use crate::secrets::{self, OwnSecrets, TokenKeys};
+use crate::state::State;
 
 /// A configuration with everything that it needs, ready to be applied.
 pub(crate) struct Prepared {
@@ -105,6 +106,7 @@ pub(crate) struct Running<'a> {
     pub(crate) dns: &'a [dns::LoadedBlock],
     pub(crate) tls: &'a Tls,
     pub(crate) workers: usize,
+    pub(crate) state: &'a State,
     /// This node's name in its cluster, and what that runs by.
     pub(crate) cluster: Option<(&'a str, &'a Cluster)>,
 }
@@ -144,7 +146,8 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
     let resources = gather(&config, &known, &loaded)?;
     let dns_opened = dns::bind(&config, running.config, running.workers, &loaded)?;
     let clusters = running.cluster.zip(config.cluster.as_ref());
-    let cluster_news = clusters.map(|((me, now), next)| cluster::news(now, next, me)).transpose()?.flatten();
+    let cluster_news = clusters.map(|((me, now), next)| cluster::news(now, next, me, running.state));
+    let cluster_news = cluster_news.transpose()?.flatten();
     let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
     let dns_closed = dns::gone(running.config, &config);

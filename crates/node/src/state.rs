@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use evenkeel_model::config::{Cluster, Group};
 use evenkeel_net::process::User;
 use evenkeel_net::{clock, files, process, rng};
 
@@ -189,9 +190,11 @@ impl State {
         History::new(self.path(HISTORY))
     }
 
-    /// The highest claim to a cluster's group that was kept; 0 where none was.
-    pub(crate) fn claim(&self, cluster: &str, group: &str) -> u64 {
-        self.claims().get(&format!("{cluster}/{group}")).copied().unwrap_or(0)
+    /// For each group of a cluster the highest claim that was kept; 0 where none was.
+    pub(crate) fn claims(&self, cluster: &Cluster) -> Vec<u64> {
+        let kept = self.kept_claims();
+        let claim = |group: &Group| kept.get(&format!("{}/{}", cluster.name, group.name)).copied().unwrap_or(0);
+        cluster.groups.iter().map(claim).collect()
     }
 
     /// Keeps a claim to a group, so that this node knows after a restart that it was made. It may be called from several
@@ -199,7 +202,7 @@ impl State {
     pub(crate) fn save_claim(&self, cluster: &str, group: &str, claim: u64) {
         // Whoever panicked here has at worst not written its claim.
         let _alone = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut claims = self.claims();
+        let mut claims = self.kept_claims();
         let known = claims.entry(format!("{cluster}/{group}")).or_default();
         if *known >= claim {
             return;
@@ -210,7 +213,7 @@ impl State {
         }
     }
 
-    fn claims(&self) -> BTreeMap<String, u64> {
+    fn kept_claims(&self) -> BTreeMap<String, u64> {
         let text = self.read(CLAIMS);
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
@@ -354,7 +357,8 @@ mod tests {
         };
         let threads: Vec<_> = claims.into_iter().map(keep).collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        let kept: Vec<u64> = (0..8).map(|group| state.claim("edge", &format!("group{group}"))).collect();
+        let kept = state.kept_claims();
+        let kept: Vec<u64> = (0..8).filter_map(|group| kept.get(&format!("edge/group{group}")).copied()).collect();
         assert_eq!(kept, [5; 8]);
     }
 

@@ -68,6 +68,8 @@ pub(crate) struct Duty {
     pub(crate) failures: u32,
     /// No start before.
     pub(crate) paused_until: Duration,
+    /// Whether it is for want of its network that there is no start before.
+    pub(crate) is_cut_off: bool,
     /// Whether what is being stopped has failed.
     pub(crate) has_failed: bool,
     /// Since when nobody holds the group.
@@ -105,6 +107,7 @@ impl Duty {
             cause: Cause::Vacant,
             failures: 0,
             paused_until: Duration::ZERO,
+            is_cut_off: false,
             has_failed: false,
             vacant_since: None,
             last_holder: None,
@@ -130,6 +133,7 @@ impl Duty {
     /// It is owned here, all of it; for how long nobody owned it before.
     pub(crate) fn arrive(&mut self, now: Duration) -> Duration {
         let ownerless = now.saturating_sub(self.ownerless_since);
+        self.is_cut_off = false;
         if self.moves.len() >= caps::GROUP_MOVES {
             self.moves.pop_front();
         }

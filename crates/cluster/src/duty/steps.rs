@@ -40,6 +40,8 @@ struct Running {
 pub(crate) struct Steps {
     /// Resources before this one run, or may.
     up: usize,
+    /// Resources before this one may still run from before a reload, and have to be stopped on the way down.
+    reach: usize,
     running: Option<Running>,
     attempts: u8,
 }
@@ -53,7 +55,7 @@ impl Steps {
 
     /// The next step on the way down, if none runs.
     pub(crate) fn stop(&mut self, now: Duration, resources: &[Resource], number: u32) -> Option<Step> {
-        let last = self.up.checked_sub(1).filter(|_| self.running.is_none())?;
+        let last = self.up.max(self.reach).checked_sub(1).filter(|_| self.running.is_none())?;
         let timeout = resources.get(last).map_or(Duration::ZERO, |resource| resource.timeout);
         self.begin(Step::Stop(last), number, now + timeout + STOP_GRACE)
     }
@@ -91,7 +93,7 @@ impl Steps {
                 Progress::StartFailed(at)
             }
             (Step::Stop(at), Outcome::Ok) => {
-                (self.up, self.attempts) = (at, 0);
+                (self.up, self.reach, self.attempts) = (self.up.min(at), at, 0);
                 Progress::None
             }
             (Step::Stop(at), Outcome::Failed) => {
@@ -112,9 +114,10 @@ impl Steps {
         }
     }
 
-    /// Other resources from now on: what stands first in both, and runs, goes on.
+    /// Other resources from now on: what stands first in both, and runs, goes on. Of the others any may run by now.
     pub(crate) fn follow(&mut self, now: &[Resource], next: &[Resource]) {
         if now != next {
+            self.reach = if self.is_down() { 0 } else { next.len() };
             let running = now.iter().take(self.up);
             self.up = running.zip(next).take_while(|(one, other)| one == other).count();
             (self.running, self.attempts) = (None, 0);
@@ -133,7 +136,7 @@ impl Steps {
 
     /// Whether none runs.
     pub(crate) fn is_down(&self) -> bool {
-        self.running.is_none() && self.up == 0
+        self.running.is_none() && self.up == 0 && self.reach == 0
     }
 
     /// When a step counts as failed.

@@ -12,14 +12,15 @@ use crate::event::{Cause, Event};
 use crate::settings::Settings;
 
 impl Node {
-    /// Other settings from now on, and the highest claims that were written down for their groups. For each group its place
-    /// among the groups before, under its name; `None` where these settings cannot follow, and nothing has changed.
+    /// Other settings from now on, and the highest claims that were written down for their groups. Whether they follow;
+    /// where they cannot, nothing has changed.
     ///
-    /// Whoever carries out actions has to follow before the next one: it names the new places.
-    pub fn change_settings(&mut self, now: Duration, settings: Settings, claims: &[u64]) -> Option<Vec<Option<usize>>> {
-        let origins = self.settings.origins(&settings)?;
+    /// Actions name groups by their new places from [`Action::Arrange`] on, and changes do from this call on.
+    pub fn change_settings(&mut self, now: Duration, settings: Settings, claims: &[u64]) -> bool {
+        let Some(origins) = self.settings.origins(&settings) else { return false };
+        // What a pause has this node do concerns the groups as they were.
         self.wake(now);
-        self.arrange(now, settings, &origins);
+        self.arrange(now, settings, origins);
         for (group, claim) in claims.iter().enumerate() {
             self.remember_epoch(group, *claim);
         }
@@ -33,10 +34,10 @@ impl Node {
         self.duties.iter_mut().for_each(|duty| duty.renewed_at = Duration::ZERO);
         self.hurry(now);
         self.turn(now);
-        Some(origins)
+        true
     }
 
-    fn arrange(&mut self, now: Duration, settings: Settings, origins: &[Option<usize>]) {
+    fn arrange(&mut self, now: Duration, settings: Settings, origins: Vec<Option<usize>>) {
         let before = std::mem::replace(&mut self.settings, settings);
         let mut duties: Vec<Option<Duty>> = std::mem::take(&mut self.duties).into_iter().map(Some).collect();
         for (group, origin) in origins.iter().enumerate() {
@@ -47,12 +48,9 @@ impl Node {
                 continue;
             };
             duty.steps.follow(&known.resources, next);
-            // What is on its way down is not looked for where it stood before.
-            if known.resources != next && !duty.role.holds() {
-                self.actions.push_back(Action::Withdraw { group });
-            }
             self.duties.push(duty);
         }
+        self.actions.push_back(Action::Arrange { origins });
         for (group, duty) in before.groups.iter().zip(duties) {
             if duty.is_some_and(|duty| duty.role.holds()) {
                 self.note(Event::Stops(group.name.clone(), Cause::Unlisted));

@@ -22,7 +22,16 @@ impl Node {
             Role::Starting | Role::Owner | Role::Yielding | Role::Doubting => self.consider_holding(now, group),
             Role::Stopping => self.consider_stop(now, group),
             Role::Failed if now >= duty.paused_until => self.enter(now, group, Role::Idle),
-            Role::Failed | Role::Stuck => {}
+            Role::Failed | Role::Stuck => self.forget_target(now, group),
+        }
+    }
+
+    /// Whom the group was meant for counts until somebody has it.
+    fn forget_target(&mut self, now: Duration, group: usize) {
+        if self.holder(now, group).is_some_and(|(_, line)| line.role.holds())
+            && let Some(duty) = self.duties.get_mut(group)
+        {
+            duty.target = None;
         }
     }
 
@@ -136,8 +145,11 @@ impl Node {
 
     /// Goes on with stopping.
     pub(super) fn consider_stop(&mut self, now: Duration, group: usize) {
-        // Stopping may take long; where another owns the group already, the addresses do not wait for their turn.
-        if self.others(now, group).any(|(_, role, _)| matches!(role, Role::Owner | Role::Starting)) {
+        // Stopping may take long; where another owns the group already, or may by now, the addresses do not wait for their
+        // turn.
+        let may_be_elsewhere = self.is_safe(group) && self.lease_end(group).is_none_or(|end| end <= now);
+        let is_elsewhere = |(_, role, _)| matches!(role, Role::Owner | Role::Starting);
+        if may_be_elsewhere || self.others(now, group).any(is_elsewhere) {
             self.withdraw(group);
         }
         let Some(duty) = self.duties.get_mut(group) else { return };
@@ -189,15 +201,19 @@ impl Node {
     /// Every node that could own the group, this one included.
     pub(super) fn candidates(&self, now: Duration, group: usize) -> Candidates {
         let mut candidates = Candidates::default();
-        let id = self.settings.group_ids.get(group).copied().unwrap_or(0);
+        let group_id = self.settings.group_ids.get(group).copied().unwrap_or(0);
         let digest = self.settings.group_digests.get(group).copied().unwrap_or(0);
         let Some(duty) = self.duties.get(group) else { return candidates };
+        // As the others see it, or both would leave the first chance to the other one. Who owns it goes by merit: whoever
+        // meant it for somebody may be stuck since.
+        let is_meant = |member: usize, id: u32| {
+            duty.target == Some(member) || !duty.role.holds() && self.is_pointed_at(now, group_id, id)
+        };
         for (member, peer) in self.peers.iter().enumerate() {
             let place = self.settings.place(group, member);
             let Some(peer) = peer else {
                 let quality = Quality::of(self.score, self.reaches);
-                // As the others see it: or both would leave the first chance to the other one.
-                let is_target = duty.target == Some(member) || self.is_pointed_at(now, id, self.own.sender);
+                let is_target = is_meant(member, self.own.sender);
                 candidates.add(Candidate { member, is_target, is_away: duty.is_away || self.is_aside, quality, place });
                 continue;
             };
@@ -205,12 +221,12 @@ impl Node {
             let is_able = self.is_heard(now, member)
                 && matches!(peer.beat.phase, Phase::Active | Phase::Listening)
                 && self.settings.members.get(member).is_some_and(|member| !member.is_witness);
-            let line = peer.beat.line(id).filter(|line| {
+            let line = peer.beat.line(group_id).filter(|line| {
                 line.digest == digest && !matches!(line.role, Role::Failed | Role::Stuck | Role::Stopping)
             });
             if let Some(line) = line.filter(|_| is_able) {
                 let quality = Quality::of(peer.beat.score, peer.beat.reaches);
-                let is_target = duty.target == Some(member) || self.is_pointed_at(now, id, peer.id);
+                let is_target = is_meant(member, peer.id);
                 candidates.add(Candidate { member, is_target, is_away: line.is_away, quality, place });
             }
         }

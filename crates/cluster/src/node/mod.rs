@@ -22,7 +22,7 @@ use crate::action::Action;
 use crate::duty::Duty;
 use crate::event::Event;
 use crate::key::Keyring;
-use crate::packet::{Beat, BootId, LARGEST, Phase};
+use crate::packet::{Beat, BootId, LARGEST, Phase, Role};
 use crate::peer::Peer;
 use crate::sent::SendTimes;
 use crate::settings::{Mode, Settings};
@@ -263,7 +263,7 @@ impl Node {
 
     /// Until when most members stand by our claim on a safe group.
     fn lease_end(&self, group: usize) -> Option<Duration> {
-        let duty = self.duties.get(group).filter(|duty| duty.role.needs_votes())?;
+        let duty = self.duties.get(group).filter(|duty| duty.role.needs_votes() || duty.role == Role::Stopping)?;
         duty.tally.lease_end(self.settings.quorum(), self.settings.timing.dead).filter(|_| self.is_safe(group))
     }
 
@@ -279,7 +279,8 @@ impl Node {
         self.settings.members.get(member).map(|member| member.name.clone()).unwrap_or_default()
     }
 
-    fn group_name(&self, group: usize) -> Arc<str> {
+    /// The name of the group at that place; empty where there is none.
+    pub fn group_name(&self, group: usize) -> Arc<str> {
         self.settings.groups.get(group).map(|group| group.name.clone()).unwrap_or_default()
     }
 }

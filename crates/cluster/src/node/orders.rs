@@ -71,6 +71,8 @@ impl Node {
     /// Leaves the group to others, who may be heard over another network and have to know that it is of no use here.
     fn carrier_lost(&mut self, now: Duration, group: usize) {
         let Some(duty) = self.duties.get_mut(group) else { return };
+        // A longer pause has another cause, and lasts.
+        duty.is_cut_off |= duty.paused_until <= now + CUT_OFF;
         duty.paused_until = duty.paused_until.max(now + CUT_OFF);
         duty.has_failed = true;
         match duty.role {
@@ -91,9 +93,12 @@ impl Node {
     fn carrier_back(&mut self, now: Duration, group: usize) {
         let listens = now + self.settings.timing.dead;
         let Some(duty) = self.duties.get_mut(group) else { return };
-        duty.failures = 0;
+        let was_cut_off = std::mem::take(&mut duty.is_cut_off);
+        if was_cut_off {
+            duty.failures = 0;
+        }
         if !duty.role.holds() {
-            duty.paused_until = listens;
+            duty.paused_until = if was_cut_off { listens } else { duty.paused_until.max(listens) };
         }
     }
 

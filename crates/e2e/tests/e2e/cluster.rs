@@ -353,6 +353,35 @@ fn a_cable_that_is_pulled_moves_the_group() {
 }
 
 #[test]
+fn a_device_that_is_switched_off_counts_as_gone_although_its_routes_went_with_it() {
+    let name = "a_device_that_is_switched_off_counts_as_gone_although_its_routes_went_with_it";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let dead = Duration::from_secs(3);
+    let pair = Pair::start_by("beat dead=3s");
+    let claims = pair.report(1).unwrap()["groups"][0]["claim"].as_u64().unwrap();
+    // The standby, which found its place by the routes alone: it may not claim what it only cannot hear of.
+    pair.shell(2, "ip link set eth0 down");
+    await_for("lb2 to miss the network", PATIENCE, || (pair.report(2)?["groups"][0]["role"] == "failed").then_some(()));
+    std::thread::sleep(dead * 2);
+    pair.shell(2, "ip link set eth0 up");
+    await_for("lb2 to be back, and able to take over", PATIENCE, || {
+        let (own, other) = (pair.report(2)?, pair.report(1)?);
+        (own["groups"][0]["role"] == "idle" && other["groups"][0]["next"] == "lb2").then_some(())
+    });
+    assert_eq!(pair.network.owners(SERVICE), [1]);
+    assert_eq!(pair.report(1).unwrap()["groups"][0]["claim"], claims, "{}", pair.nodes[1].output());
+    // The owner.
+    pair.shell(1, "ip link set eth0 down");
+    await_for("lb2 to own it", PATIENCE, || (pair.report(2)?["groups"][0]["role"] == "owner").then_some(()));
+    pair.shell(1, "ip link set eth0 up");
+    pair.await_owner(2);
+    await_for("lb1 to be back", PATIENCE, || (pair.report(2)?["groups"][0]["next"] == "lb1").then_some(()));
+    assert_eq!(pair.report(2).unwrap()["groups"][0]["claim"], claims + 1, "{}", pair.nodes[0].output());
+}
+
+#[test]
 fn a_node_with_another_key_is_named_as_that() {
     if !is_root_or_skips("a_node_with_another_key_is_named_as_that", "for network namespaces") {
         return;

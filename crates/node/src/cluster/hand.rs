@@ -182,6 +182,11 @@ pub(crate) enum Report {
 
 impl Report {
     /// The group that it names.
+    pub(super) fn group(&self) -> Option<usize> {
+        self.clone().group_mut().copied()
+    }
+
+    /// The same, to be named anew.
     pub(super) fn group_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::Broken { group, .. }

@@ -126,8 +126,8 @@ pub(crate) fn ready(
         Refusal::plain(format!("cluster `{}`: the address guard does not start: {error}", cluster.name))
     })?;
     let mut node = Node::new(settings, keys, BootId(boot_id()), clock::now());
-    for (index, group) in cluster.groups.iter().enumerate() {
-        node.remember_epoch(index, state.claim(&cluster.name, &group.name));
+    for (index, claim) in state.claims(cluster).into_iter().enumerate() {
+        node.remember_epoch(index, claim);
     }
     let peers = routes.iter().map(|route| route.peers.iter().map(|peer| peer.ip().to_canonical()).collect()).collect();
     Ok(Ready {
@@ -226,20 +226,17 @@ impl Cluster {
         }
     }
 
-    /// What a reload changes of it. New groups go on from the claims that were written down.
-    pub(crate) fn follow(&mut self, keys: Option<Keyring>, news: Option<News>, state: &State) {
+    /// What a reload changes of it.
+    pub(crate) fn follow(&mut self, keys: Option<Keyring>, news: Option<News>) {
         keys.into_iter().for_each(|keys| self.change_keys(keys));
-        if let Some(mut news) = news {
-            let claim = |group: &config::Group| state.claim(&news.config.name, &group.name);
-            news.claims = news.config.groups.iter().map(claim).collect();
-            self.change_settings(news);
-        }
+        news.into_iter().for_each(|news| self.change_settings(news));
     }
 
     /// Other times, preferences, ping nodes and groups from now on.
     fn change_settings(&mut self, news: News) {
         let config = Arc::clone(&news.config);
         if self.line.tell(Command::Settings(Box::new(news))) {
+            self.leaving.retain(|group| config.groups.iter().any(|known| known.name == *group));
             self.config = config;
         } else {
             tracing::error!("the heartbeat thread takes no settings; it goes on with those that it has");

@@ -2,6 +2,8 @@
 //!
 //! The invariant: what cannot be is refused here, before anything has changed.
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use super::hand::Address;
 use super::thread::PingNode;
 use super::{addresses, lifetime, pings, settings};
 use crate::prepare::Refusal;
+use crate::state::State;
 
 /// What a reload may change.
 pub(crate) struct News {
@@ -35,7 +38,12 @@ pub(crate) struct News {
 /// # Errors
 /// Where the other nodes, which are reloaded before or after, would take this one for dead or it them, a ping node cannot be
 /// asked, or an address would have no place here.
-pub(crate) fn news(now: &config::Cluster, next: &config::Cluster, me: &str) -> Result<Option<News>, Refusal> {
+pub(crate) fn news(
+    now: &config::Cluster,
+    next: &config::Cluster,
+    me: &str,
+    state: &State,
+) -> Result<Option<News>, Refusal> {
     let rest = |cluster: &config::Cluster| config::Cluster {
         key: now.key.clone(),
         accept: now.accept.clone(),
@@ -56,32 +64,37 @@ pub(crate) fn news(now: &config::Cluster, next: &config::Cluster, me: &str) -> R
     }
     let is_witness = next.nodes.get(place).is_some_and(|node| node.is_witness);
     let known: Vec<&ServiceAddress> = now.service_addresses().collect();
-    for address in next.service_addresses().filter(|address| !is_witness && !known.contains(address)) {
-        let refused = |why: String| Refusal::plain(format!("cluster `{}`: `ip {}`: {why}", next.name, address.addr));
-        find(address).map_err(refused)?;
-    }
+    let added = next.service_addresses().filter(|address| !is_witness && !known.contains(address));
+    find(&added.collect::<Vec<_>>())
+        .map_err(|(address, why)| Refusal::plain(format!("cluster `{}`: `ip {}`: {why}", next.name, address)))?;
     let settings =
         settings(next, place).map_err(|error| Refusal::plain(format!("cluster `{}`: {error}", next.name)))?;
     let need = next.ping.as_ref().map_or(0, |ping| ping.need);
     let pings = (now.ping != next.ping).then(|| pings(next)).transpose()?.map(|pings| (pings, need));
     let (dead, lifetime) = (next.beat.dead, lifetime(next.beat.dead));
     let (config, addresses) = (Arc::new(next.clone()), addresses(next));
-    Ok(Some(News { config, settings, claims: Vec::new(), addresses, dead, lifetime, pings }))
+    Ok(Some(News { config, settings, claims: state.claims(next), addresses, dead, lifetime, pings }))
 }
 
-/// Sees whether an address has a place here. One that has none would take its whole group to another node.
-fn find(address: &ServiceAddress) -> Result<(), String> {
-    let mut kernel = Addresses::open().map_err(|error| error.to_string())?;
-    match &address.device {
-        Some(name) => {
-            let devices = kernel.devices().map_err(|error| error.to_string())?;
-            let is_there = devices.iter().any(|device| device.name == *name);
-            if is_there { Ok(()) } else { Err(format!("there is no device `{name}` here")) }
+/// Sees whether these addresses have a place here, or which one has none, and why. One that has none would take its
+/// whole group to another node.
+fn find(added: &[&ServiceAddress]) -> Result<(), (IpAddr, String)> {
+    let Some(first) = added.first() else { return Ok(()) };
+    let unanswered = |error: io::Error| (first.addr, error.to_string());
+    let mut kernel = Addresses::open().map_err(unanswered)?;
+    let devices = kernel.devices().map_err(unanswered)?;
+    let routed: Vec<IpAddr> = added.iter().filter(|it| it.device.is_none()).map(|it| it.addr).collect();
+    let places = kernel.places_by_route(&routed).map_err(unanswered)?;
+    for address in added {
+        match &address.device {
+            Some(name) if !devices.iter().any(|device| device.name == *name) => {
+                return Err((address.addr, format!("there is no device `{name}` here")));
+            }
+            None if !places.iter().any(|place| place.addr == address.addr) => {
+                return Err((address.addr, "no route leads to it here: name its device with `dev=`".to_owned()));
+            }
+            _ => {}
         }
-        None => match kernel.place_by_route(address.addr) {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err("no route leads to it here: name its device with `dev=`".to_owned()),
-            Err(error) => Err(error.to_string()),
-        },
     }
+    Ok(())
 }

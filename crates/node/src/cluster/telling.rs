@@ -79,7 +79,7 @@ fn weight(told: &Told) -> Weight {
         Told::GuardLost | Told::Left(_) => Weight::End,
         Told::Nodes(_) => Weight::Now,
         Told::Event(Event::Claimed(..)) => Weight::Claim,
-        Told::Event(_) | Told::Report(_) | Told::Unreadable(_) => Weight::News,
+        Told::Event(_) | Told::Report(..) | Told::Unreadable(_) => Weight::News,
     }
 }
 

@@ -74,8 +74,8 @@ impl Line {
 pub(crate) enum Told {
     /// Something that happened.
     Event(Event),
-    /// What the guard saw.
-    Report(Report),
+    /// What the guard saw, and the name of the group of which it did, if it was one.
+    Report(Report, Arc<str>),
     /// What the other nodes are held for, by their places in the configuration.
     Nodes(Held),
     /// The guard saw something, and what it was cannot be read.
@@ -122,6 +122,8 @@ struct Turn {
     leave_by: Option<Duration>,
     is_guard_lost: bool,
     held: Held,
+    /// The addresses of settings that were taken, for each arrangement that is still to be carried out.
+    addresses: VecDeque<Vec<Vec<Option<Address>>>>,
     /// Where groups went, by their places before, for each arrangement of which the guard has not reported.
     arranged: VecDeque<Vec<Option<usize>>>,
 }
@@ -228,10 +230,7 @@ impl Heart {
         while !turn.is_guard_lost {
             let length = match self.guard.tie.receive(buffer) {
                 Ok(None) => return,
-                Ok(Some(0)) | Err(_) => {
-                    turn.is_guard_lost = true;
-                    return self.teller.tell(Told::GuardLost);
-                }
+                Ok(Some(0)) | Err(_) => return self.lose_guard(turn),
                 Ok(Some(length)) => length,
             };
             let report = match serde_json::from_slice::<Report>(buffer.get(..length).unwrap_or_default()) {
@@ -261,7 +260,8 @@ impl Heart {
                 self.node.apply(clock::now(), change);
             }
             if !matches!(report, Report::Done { failed: None, .. }) {
-                self.teller.tell(Told::Report(report));
+                let group = report.group().map(|group| self.node.group_name(group)).unwrap_or_default();
+                self.teller.tell(Told::Report(report, group));
             }
         }
     }
@@ -289,12 +289,10 @@ impl Heart {
 
     fn change_settings(&mut self, news: News, turn: &mut Turn) {
         let News { settings, claims, addresses, dead, lifetime, pings, .. } = news;
-        // What was wanted before names groups by their places before.
-        self.act(turn);
-        let Some(origins) = self.node.change_settings(clock::now(), settings, &claims) else {
+        if !self.node.change_settings(clock::now(), settings, &claims) {
             return self.teller.tell(Told::Unreadable("other settings, which cannot follow those that run".to_owned()));
-        };
-        self.arrange(addresses, origins, turn);
+        }
+        turn.addresses.push_back(addresses);
         self.dead = dead;
         if let Some((pings, need)) = pings {
             (self.pings, self.need, turn.ping_due) = (pings, need, Duration::ZERO);
@@ -308,14 +306,26 @@ impl Heart {
     }
 
     /// Has the guard follow to other groups, where they are others.
-    fn arrange(&mut self, groups: Vec<Vec<Option<Address>>>, origins: Vec<Option<usize>>, turn: &mut Turn) {
-        if groups == self.addresses {
+    fn arrange(&mut self, origins: Vec<Option<usize>>, turn: &mut Turn) {
+        let Some(groups) = turn.addresses.pop_front() else { return };
+        let is_same = origins.iter().enumerate().all(|(at, origin)| *origin == Some(at));
+        if is_same && groups == self.addresses {
             return;
         }
         let now_at = |before: usize| origins.iter().position(|origin| *origin == Some(before));
         turn.arranged.push_back((0..self.addresses.len()).map(now_at).collect());
         self.addresses.clone_from(&groups);
-        self.say(turn, &Order::Arrange(Arrangement { groups, origins }));
+        Order::Arrange(Arrangement { groups, origins }).write(&mut turn.message);
+        // A guard that did not hear of it would take every later order for another group's.
+        if self.guard.tie.send(&turn.message).is_err() {
+            self.lose_guard(turn);
+        }
+    }
+
+    fn lose_guard(&mut self, turn: &mut Turn) {
+        if !std::mem::replace(&mut turn.is_guard_lost, true) {
+            self.teller.tell(Told::GuardLost);
+        }
     }
 
     fn ping(&mut self, now: Duration, turn: &mut Turn) {
@@ -369,6 +379,7 @@ impl Heart {
                 Action::Restore { group } => self.say_of(turn, group, |group| Order::Restore { group }),
                 Action::Announce { group } => self.say_of(turn, group, |group| Order::Announce { group }),
                 Action::Renew { group } => self.say_of(turn, group, |group| Order::Renew { group }),
+                Action::Arrange { origins } => self.arrange(origins, turn),
                 Action::Note(event) => self.teller.tell(Told::Event(event)),
             }
         }

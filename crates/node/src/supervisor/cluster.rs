@@ -97,7 +97,7 @@ impl Supervisor {
                 self.follow_leaving(&event);
                 self.note_cluster(&event);
             }
-            Told::Report(report) => self.note_report(report),
+            Told::Report(report, group) => self.note_report(report, &group),
             Told::Nodes(held) => {
                 self.others.held = held;
                 self.follow_health();
@@ -130,6 +130,13 @@ impl Supervisor {
             _ => false,
         };
         if has_changed {
+            self.show_leaving();
+        }
+    }
+
+    /// Which addresses go, or are gone, by the groups as they are now.
+    pub(super) fn show_leaving(&self) {
+        if let Some(cluster) = &self.cluster {
             let groups = cluster.config.groups.iter().filter(|group| cluster.leaving.contains(&group.name));
             let addrs = groups.flat_map(|group| &group.resources).filter_map(|resource| match &resource.kind {
                 ResourceKind::Address(address) => match address.addr {
@@ -181,38 +188,23 @@ impl Supervisor {
         }
     }
 
-    fn note_report(&mut self, report: Report) {
-        let group = |index: usize| {
-            let groups = self.cluster.as_ref().map(|cluster| cluster.config.groups.as_slice());
-            groups.and_then(|groups| groups.get(index)).map(|group| group.name.to_string()).unwrap_or_default()
-        };
+    fn note_report(&mut self, report: Report, group: &str) {
         let (subject, text) = match &report {
-            Report::Done { failed: Some(cause), .. } => (String::new(), format!("resource {cause}")),
+            Report::Done { failed: Some(cause), .. } => ("", format!("resource {cause}")),
             Report::Done { failed: None, .. } | Report::Arranged => return,
-            Report::Broken { group: at, why, .. } => {
-                (group(*at), format!("a resource of group {} is broken: {why}", group(*at)))
-            }
-            Report::CarrierLost { group: at } => {
-                (group(*at), format!("the network of group {} is gone here", group(*at)))
-            }
-            Report::CarrierBack { group: at } => {
-                (group(*at), format!("the network of group {} is back here", group(*at)))
-            }
-            Report::ForeignOwner { group: at, addr, mac } => {
+            Report::Broken { why, .. } => (group, format!("a resource of group {group} is broken: {why}")),
+            Report::CarrierLost { .. } => (group, format!("the network of group {group} is gone here")),
+            Report::CarrierBack { .. } => (group, format!("the network of group {group} is back here")),
+            Report::ForeignOwner { addr, mac, .. } => {
                 let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-                (group(*at), format!("{addr} of group {} is claimed by {mac} too; it is announced again", group(*at)))
+                (group, format!("{addr} of group {group} is claimed by {mac} too; it is announced again"))
             }
-            Report::Restored { group: at, addr } => {
-                let text = format!("{addr} of group {} was taken away by another program and is back", group(*at));
-                (group(*at), text)
+            Report::Restored { addr, .. } => {
+                (group, format!("{addr} of group {group} was taken away by another program and is back"))
             }
-            Report::Lost { group: at, addr, cause } => {
-                (group(*at), format!("{addr} of group {} cannot be kept: {cause}", group(*at)))
-            }
-            Report::Mute { device, cause: Some(cause) } => (String::new(), unannounced(device, cause)),
-            Report::Mute { device, cause: None } => {
-                (String::new(), format!("service addresses on {device} are announced again"))
-            }
+            Report::Lost { addr, cause, .. } => (group, format!("{addr} of group {group} cannot be kept: {cause}")),
+            Report::Mute { device, cause: Some(cause) } => ("", unannounced(device, cause)),
+            Report::Mute { device, cause: None } => ("", format!("service addresses on {device} are announced again")),
         };
         tracing::warn!("{text}");
         self.journal.note("cluster", subject, text);

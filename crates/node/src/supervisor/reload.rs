@@ -130,11 +130,11 @@ impl Supervisor {
         let (own_secrets, workers) = (self.own_secrets.clone(), self.crew.len());
         let (resolver, events) = (Rc::clone(&self.resolver), self.events.clone());
         let known: HashSet<String> = self.keeper.hosts().into_iter().collect();
-        let (file, history) = (self.origin.clone(), self.state.history());
+        let (file, state) = (self.origin.clone(), self.state.clone());
         tokio::task::spawn_local(async move {
             // Files and directories may be slow; probes and verdicts go on meanwhile.
             let reading = tokio::task::spawn_blocking(move || {
-                let origin = wanted.find(file, &history)?;
+                let origin = wanted.find(file, &state.history())?;
                 let running = prepare::Running {
                     config: &config,
                     first: &first,
@@ -146,6 +146,7 @@ impl Supervisor {
                     dns: &dns,
                     tls: &tls,
                     workers,
+                    state: &state,
                     cluster: cluster.as_ref().map(|(name, config)| (&**name, &**config)),
                 };
                 prepare::prepare(&origin, &running)
@@ -230,8 +231,9 @@ impl Supervisor {
         self.tell_config();
         self.follow_secrets(turn);
         if let Some(cluster) = &mut self.cluster {
-            cluster.follow(cluster_keys, cluster_news, &self.state);
+            cluster.follow(cluster_keys, cluster_news);
         }
+        self.show_leaving();
         let sinks = self.logs.sinks();
         let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);
         let acks = room.apply(&self.running.snapshot, opened, &closed);

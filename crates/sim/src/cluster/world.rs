@@ -300,7 +300,7 @@ impl World {
                 }
                 self.report(at, resource, number, fails);
             }
-            Action::Inherit { .. } | Action::Linger { .. } => {}
+            Action::Inherit { .. } | Action::Linger { .. } | Action::Arrange { .. } => {}
             Action::Withdraw { group } => host.addresses[group] = None,
             Action::Restore { group } | Action::Renew { group } => {
                 if host.running[group] > 0 {

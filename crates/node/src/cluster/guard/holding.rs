@@ -38,8 +38,8 @@ pub(super) struct Holding {
 
 struct Group {
     held: Vec<Option<Held>>,
-    /// The device whose carrier it lacks, as far as was reported.
-    cut_off: Option<String>,
+    /// Whether it lacks a device or its carrier, as far as was reported.
+    is_cut_off: bool,
     is_withdrawn: bool,
     sighted_at: Option<Duration>,
     /// The node that it comes from in good order.
@@ -50,6 +50,8 @@ struct Group {
 
 struct Held {
     configured: Address,
+    /// The device where it is or would go, as last found: when that goes, the routes that led there go with it.
+    home: Option<String>,
     /// Where it is, while it is started.
     place: Option<Place>,
     announcing: Announcing,
@@ -57,14 +59,15 @@ struct Held {
 
 impl Held {
     fn new(configured: Address) -> Self {
-        Self { configured, place: None, announcing: Announcing::default() }
+        let home = configured.device.clone();
+        Self { configured, home, place: None, announcing: Announcing::default() }
     }
 }
 
 impl Group {
     fn new(addresses: Vec<Option<Address>>) -> Self {
         let held = addresses.into_iter().map(|address| address.map(Held::new)).collect();
-        Self { held, cut_off: None, is_withdrawn: false, sighted_at: None, from: None, lingers: false }
+        Self { held, is_cut_off: false, is_withdrawn: false, sighted_at: None, from: None, lingers: false }
     }
 
     fn started(&self) -> impl Iterator<Item = Place> {
@@ -80,7 +83,7 @@ impl Holding {
             kernel.remove(place)?;
         }
         let devices = by_index(kernel.devices()?);
-        Ok(Self {
+        let mut holding = Self {
             kernel,
             devices,
             announcers: HashMap::new(),
@@ -92,7 +95,9 @@ impl Holding {
             is_silenced: false,
             nodes: setup.nodes,
             connections: Connections::new(Silence::begin(setup.note)),
-        })
+        };
+        holding.find_homes(None);
+        Ok(holding)
     }
 
     /// Other times, in milliseconds, from the next renewal on.
@@ -108,7 +113,7 @@ impl Holding {
         for (addresses, origin) in arrangement.groups.into_iter().zip(arrangement.origins) {
             let mut group = Group::new(addresses);
             let known = origin.and_then(|at| before.get_mut(at)?.take());
-            if let Some(Group { held, cut_off, is_withdrawn, sighted_at, from, lingers }) = known {
+            if let Some(Group { held, is_cut_off, is_withdrawn, sighted_at, from, lingers }) = known {
                 let mut known: Vec<Held> = held.into_iter().flatten().collect();
                 for held in group.held.iter_mut().flatten() {
                     if let Some(at) = known.iter().position(|known| known.configured == held.configured) {
@@ -116,7 +121,7 @@ impl Holding {
                     }
                 }
                 gone.extend(known);
-                group = Group { held: group.held, cut_off, is_withdrawn, sighted_at, from, lingers };
+                group = Group { held: group.held, is_cut_off, is_withdrawn, sighted_at, from, lingers };
             }
             self.groups.push(group);
         }
@@ -124,6 +129,32 @@ impl Holding {
         for place in gone.into_iter().filter_map(|held| held.place) {
             // What cannot be taken away is renewed no more, and dropped by the kernel.
             let _ = self.kernel.remove(place);
+        }
+        self.find_homes(None);
+    }
+
+    /// Notes where addresses that are not here would go by the routes: all of which nothing is known, and those that
+    /// would go to the device that has come.
+    fn find_homes(&mut self, come: Option<&str>) {
+        let all = || self.groups.iter().flat_map(|group| &group.held).flatten();
+        let is_sought = |held: &&Held| {
+            let is_open = held.home.is_none() || come.is_some() && held.home.as_deref() != come;
+            held.configured.device.is_none() && held.place.is_none() && is_open
+        };
+        let sought: Vec<IpAddr> = all().filter(is_sought).map(|held| held.configured.addr).collect();
+        if sought.is_empty() {
+            return;
+        }
+        // Of what the kernel does not tell nothing is known, and it is asked again.
+        let found = self.kernel.places_by_route(&sought).unwrap_or_default();
+        for place in found {
+            let Some(name) = self.devices.get(&place.device).map(|device| &device.name) else { continue };
+            let held = self.groups.iter_mut().flat_map(|group| &mut group.held).flatten();
+            for held in held.filter(|held| held.place.is_none() && held.configured.addr == place.addr) {
+                if held.home.is_none() || come == Some(name) {
+                    held.home = Some(name.clone());
+                }
+            }
         }
     }
 
@@ -152,8 +183,11 @@ impl Holding {
         let configured = configured.ok_or_else(|| "there is no such address".to_owned())?;
         let place = self.find(&configured)?;
         let device = self.devices.get(&place.device).cloned();
+        if let (Some(held), Some(device)) = (self.held_mut(group, resource), &device) {
+            held.home = Some(device.name.clone());
+        }
         if let Some(device) = device.filter(|device| !device.is_up) {
-            let lost = self.cut_off(&device.name, &[group]);
+            let lost = self.cut_off(&[group]);
             self.aside.extend(lost);
             return Err(format!("{} is down or has no carrier", device.name));
         }
@@ -347,7 +381,11 @@ impl Holding {
     /// A device is there, or has changed.
     pub(super) fn device(&mut self, now: Duration, device: Device) -> Vec<Report> {
         let (index, is_up, mac, name) = (device.index, device.is_up, device.mac, device.name.clone());
-        let was_up = self.devices.insert(index, device).is_some_and(|before| before.is_up);
+        let before = self.devices.insert(index, device);
+        let was_up = before.as_ref().is_some_and(|before| before.is_up);
+        if let Some(before) = before.filter(|before| before.name != name) {
+            self.rename(&before.name, &name);
+        }
         // Neighbours know the addresses by the Ethernet address that the device had before.
         let is_renamed = self.announcers.get(&index).is_some_and(|announcer| Some(announcer.mac()) != mac);
         if is_renamed {
@@ -356,47 +394,65 @@ impl Holding {
         if was_up && !is_up {
             return self.carrier_lost(index, &name);
         }
+        if is_up && !was_up {
+            self.find_homes(Some(&name));
+        }
         if is_up && (is_renamed || !was_up) {
             let back: Vec<usize> = self.groups_on(index).collect();
             back.into_iter().for_each(|group| self.announce(now, group));
         }
-        if is_up { self.carrier_back(&name) } else { Vec::new() }
+        if is_up { self.carrier_back() } else { Vec::new() }
+    }
+
+    fn rename(&mut self, before: &str, name: &str) {
+        let held = self.groups.iter_mut().flat_map(|group| &mut group.held).flatten();
+        let at_home = held.filter(|held| held.configured.device.is_none() && held.home.as_deref() == Some(before));
+        at_home.for_each(|held| held.home = Some(name.to_owned()));
     }
 
     pub(super) fn device_gone(&mut self, index: u32) -> Vec<Report> {
-        let name = self.devices.remove(&index).map(|device| device.name).unwrap_or_default();
+        let Some(device) = self.devices.remove(&index) else { return Vec::new() };
         self.announcers.remove(&index);
         self.mute.remove(&index);
-        self.carrier_lost(index, &name)
+        // One that was down before has been missed already.
+        if device.is_up { self.carrier_lost(index, &device.name) } else { Vec::new() }
     }
 
     /// Groups that are there, and those that would come there: they must not be claimed for want of news from others.
     fn carrier_lost(&mut self, index: u32, name: &str) -> Vec<Report> {
-        let mut lost: Vec<usize> = self.groups_on(index).collect();
-        for group in 0..self.groups.len() {
-            let addresses = self.groups.get(group).into_iter().flat_map(|group| group.held.iter().flatten());
-            let addresses: Vec<Address> = addresses.map(|held| held.configured.clone()).collect();
-            let goes_there = |address| self.find(address).is_ok_and(|place| place.device == index);
-            if !lost.contains(&group) && addresses.iter().any(goes_there) {
-                lost.push(group);
-            }
-        }
-        self.cut_off(name, &lost)
+        // Those that had no way when they were looked for last may have one that is listed still.
+        self.find_homes(None);
+        let is_there = |held: &Held| match held.place {
+            Some(place) => place.device == index,
+            None => held.home.as_deref() == Some(name),
+        };
+        let is_lost = |group: &Group| group.held.iter().flatten().any(is_there);
+        let groups = self.groups.iter().enumerate().filter(|(_, group)| is_lost(group));
+        let lost: Vec<usize> = groups.map(|(index, _)| index).collect();
+        self.cut_off(&lost)
     }
 
-    fn cut_off(&mut self, device: &str, groups: &[usize]) -> Vec<Report> {
+    fn cut_off(&mut self, groups: &[usize]) -> Vec<Report> {
         for group in groups {
             if let Some(group) = self.groups.get_mut(*group) {
-                group.cut_off = Some(device.to_owned());
+                group.is_cut_off = true;
             }
         }
         groups.iter().map(|group| Report::CarrierLost { group: *group }).collect()
     }
 
-    fn carrier_back(&mut self, device: &str) -> Vec<Report> {
-        let lacked = |group: &mut Group| group.cut_off.take_if(|name| name == device).is_some();
-        let groups = self.groups.iter_mut().enumerate();
-        groups.filter_map(|(index, group)| lacked(group).then_some(Report::CarrierBack { group: index })).collect()
+    /// Groups of which every device is up again.
+    fn carrier_back(&mut self) -> Vec<Report> {
+        let Self { devices, groups, .. } = self;
+        let is_up = |name: &String| devices.values().any(|device| device.is_up && device.name == *name);
+        let mut back = Vec::new();
+        for (index, group) in groups.iter_mut().enumerate().filter(|(_, group)| group.is_cut_off) {
+            if group.held.iter().flatten().filter_map(|held| held.home.as_ref()).all(is_up) {
+                group.is_cut_off = false;
+                back.push(Report::CarrierBack { group: index });
+            }
+        }
+        back
     }
 
     fn groups_on(&self, device: u32) -> impl Iterator<Item = usize> {

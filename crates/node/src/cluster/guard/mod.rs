@@ -206,7 +206,7 @@ impl Guard {
                 }
             }
             Some(Order::Times { lifetime, patience }) => self.holding.set_times(lifetime, patience),
-            Some(Order::Arrange(arrangement)) => self.arrange(arrangement),
+            Some(Order::Arrange(arrangement)) => return self.arrange(arrangement),
             Some(Order::Leave) => {
                 self.holding.withdraw_all();
                 self.services.stop_all();
@@ -219,9 +219,18 @@ impl Guard {
         true
     }
 
-    fn arrange(&mut self, arrangement: Arrangement) {
+    /// Names groups by other places from now on. Whether to go on.
+    fn arrange(&mut self, arrangement: Arrangement) -> bool {
+        // It names groups by their places before.
+        let aside = self.holding.aside();
+        self.report(aside);
         self.holding.arrange(arrangement);
-        self.report(vec![Report::Arranged]);
+        let is_told = self.send(&Report::Arranged);
+        if !is_told {
+            // The other side would name groups by their places before: it has to begin anew.
+            self.resign();
+        }
+        is_told
     }
 
     /// The process that served is dead: its addresses go, then what else moves is stopped. Its peers hear of both, so that
@@ -245,10 +254,12 @@ impl Guard {
 
     fn report(&self, reports: Vec<Report>) {
         for report in reports {
-            if let Ok(bytes) = serde_json::to_vec(&report) {
-                // A process that does not read is dying or hangs; its silence is seen elsewhere.
-                let _ = self.tie.send(&bytes);
-            }
+            // A process that does not read is dying or hangs; its silence is seen elsewhere.
+            let _ = self.send(&report);
         }
+    }
+
+    fn send(&self, report: &Report) -> bool {
+        serde_json::to_vec(report).is_ok_and(|bytes| self.tie.send(&bytes).is_ok())
     }
 }
