@@ -1,7 +1,7 @@
 //! What stands behind the answers of a zone's ordinary sets: who answers, with addresses.
 //!
 //! It is the same records behind each, so that they are composed once, by the long way, and copied; only the pointers in
-//! them go elsewhere. The invariant: what is written here is what the long way would write, byte for byte.
+//! them go elsewhere. The invariant: what is written here is the same message as the long way would write.
 
 use super::compile::once;
 use super::{Blob, OPT_BYTES};
