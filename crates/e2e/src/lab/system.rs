@@ -122,6 +122,10 @@ fn keepalived(network: &Network, scratch: &Scratch, host: u8, times: &str) -> Pr
     );
     let place = |what: &str| scratch.file(&format!("{what}{host}.pid")).display().to_string();
     let (file, main, vrrp) = (file.display().to_string(), place("main"), place("vrrp"));
+    // A machine that was switched off has lost what stood in `/run`: with these it takes itself for running.
+    for left in [&main, &vrrp] {
+        let _ = fs::remove_file(left);
+    }
     let words = ["/usr/sbin/keepalived", "-n", "-l", "-P", "-f", &file, "-p", &main, "-r", &vrrp];
     start(network, scratch, host, &words)
 }
