@@ -150,7 +150,7 @@ impl Name {
             return Ok(None);
         }
         let mut draft = Draft::new();
-        for label in suffixes(&self.wire).take_while(|suffix| suffix.len() > from.wire.len()).filter_map(first_label) {
+        for label in self.labels().take(self.label_count().saturating_sub(from.label_count())) {
             draft.put(label);
             draft.end_label()?;
         }
@@ -323,11 +323,6 @@ pub(crate) fn suffixes(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
         next = if length == 0 { None } else { current.get(length.saturating_add(1)..) };
         Some(current)
     })
-}
-
-/// The first label of a row of labels.
-fn first_label(wire: &[u8]) -> Option<&[u8]> {
-    Labels { rest: wire }.next()
 }
 
 /// Reads what follows a `\`: three digits or one character. Gives the byte meant and the rest.

@@ -199,7 +199,7 @@ impl<'z> Lookup<'_, 'z> {
     }
 
     fn positive_authority(&mut self) {
-        let apex = self.zone.node_at(self.zone.origin().to_lower().as_wire());
+        let apex = self.zone.node(self.zone.origin());
         if let Some(set) = apex.and_then(|node| node.set(Type::NS)) {
             let set = Set::of(Cow::Borrowed(self.zone.origin()), set, Need::May);
             self.additional_for(self.zone.origin(), &set.data, Type::NS);
@@ -247,12 +247,11 @@ fn any_answer<'z>(name: &Name) -> Set<'z> {
 
 /// Walks down from the apex.
 fn find<'z>(zone: &'z Zone, name: &Name, kind: Type) -> Found<'z> {
-    let lower = name.to_lower();
     let apex = zone.origin().as_wire().len();
-    let down: Vec<&[u8]> = suffixes(lower.as_wire()).take_while(|suffix| suffix.len() >= apex).collect();
+    let down: Vec<&[u8]> = suffixes(name.as_wire()).take_while(|suffix| suffix.len() >= apex).collect();
     let mut encloser: Option<&Node> = None;
     for suffix in down.into_iter().rev() {
-        let is_asked = suffix.len() == lower.as_wire().len();
+        let is_asked = suffix.len() == name.as_wire().len();
         let Some(node) = zone.node_at(suffix) else {
             return encloser.map_or(Found::Nothing, |node| wildcard(zone, node));
         };
@@ -275,6 +274,6 @@ fn find<'z>(zone: &'z Zone, name: &Name, kind: Type) -> Found<'z> {
 /// RFC 4592, 3.3.1: the wildcard directly below the closest encloser, and no other.
 fn wildcard<'z>(zone: &'z Zone, encloser: &'z Node) -> Found<'z> {
     let mut source = vec![1, b'*'];
-    source.extend_from_slice(encloser.name.to_lower().as_wire());
+    source.extend_from_slice(encloser.name.as_wire());
     zone.node_at(&source).map_or(Found::Nothing, Found::Wildcard)
 }

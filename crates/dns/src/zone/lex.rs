@@ -35,11 +35,6 @@ pub struct Token {
     pub end: usize,
 }
 
-/// Cuts text into tokens.
-pub fn lex(bytes: &[u8]) -> Vec<Token> {
-    Lexer::new(bytes).collect()
-}
-
 /// The tokens of a text, one after the other.
 #[derive(Debug, Clone)]
 pub(crate) struct Lexer<'a> {

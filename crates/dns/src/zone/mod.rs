@@ -15,7 +15,7 @@ mod problem;
 mod read;
 mod tree;
 
-pub use lex::{Token, TokenKind, lex};
+pub use lex::{Token, TokenKind};
 pub use lines::{Head, HeadError, Line, ZoneText};
 pub use problem::{File, Problem, Problems, Severity, Span};
 pub use read::{NoSource, Parsed, Record, Source, parse};

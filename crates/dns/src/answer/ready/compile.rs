@@ -1,4 +1,4 @@
-//! Zones to ready answers: each set is asked for once, by the long way.
+//! Zones to ready answers: each set with what stands behind all of its zone (`tail`), or asked for once by the long way.
 //!
 //! The invariant: what depends on health, on the client or on a name that is not in the table is not made ready.
 

@@ -1,10 +1,10 @@
 //! Answers made ready: what most queries get is copied, not composed.
 //!
-//! At each load every set of every name is answered once by [`respond`](super::respond()) and the records are kept; at
-//! each change of verdict the names whose addresses are chosen are answered anew ([`Live`]). A query is then a look at
+//! At each load the answer to every set of every name is made once, by [`respond`](super::respond()) or as it would be
+//! made there, and its records are kept; at each change of verdict the names whose addresses are chosen follow ([`Live`]). A query is then a look at
 //! its bytes, a look into a table, and three copies. Whatever is not plain (cookies, cuts, chains, wildcards,
-//! delegations, ANY) is left to `respond`: [`Ready::answer`] says `None`. The invariant: what is answered here is what
-//! `respond` would answer, but for how names are shortened in a negative answer.
+//! delegations, ANY) is left to `respond`: [`Ready::answer`] says `None`. The invariant: what is answered here is the message
+//! that `respond` would answer with; names in it may be shortened otherwise.
 
 mod ahead;
 mod asked;
@@ -102,7 +102,7 @@ impl Written {
 }
 
 impl Ready {
-    /// Answers every set of every name of the zones once.
+    /// Makes the answer to every set of every name of the zones.
     pub fn compile(zones: &Zones) -> Self {
         compile::compile(zones)
     }

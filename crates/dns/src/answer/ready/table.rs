@@ -1,12 +1,12 @@
-//! The table from names to what is ready for them: open addressing over one block of bytes.
+//! The table from names to what is ready for them: an index into one block of bytes.
 //!
 //! A large zone does not fit the processor's caches, so that a look-up costs what it touches: a slot, and the name's
 //! own stretch of bytes, where its answers stand behind it. Strangers choose what is looked up, never what is stored,
-//! so the hash needs no key: nobody can make a look-up longer than the stored names allow. The invariant: the table is
-//! at most half full, so that every search ends.
+//! so the hash needs no key: nobody can make a look-up longer than the stored names allow. The invariant: a name stands
+//! once.
 
 use super::Blob;
-use crate::hash::{hash, tag};
+use crate::hash::{Index, hash};
 use crate::kind::Type;
 
 /// Bytes before a name: zone, number, marks, length of the name, count of answers.
@@ -71,20 +71,11 @@ impl<'a> Found<'a> {
     }
 }
 
-/// A place of the table.
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    /// A part of the hash, so that another name is mostly told from it without being looked at.
-    tag: u32,
-    /// Where its stretch begins, and one more; 0 for none.
-    at: u32,
-}
-
 /// The table.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
-    /// Their number is a power of two.
-    slots: Vec<Slot>,
+    /// Where each name's stretch begins.
+    index: Index,
     names: usize,
     bytes: Vec<u8>,
 }
@@ -92,8 +83,7 @@ pub(super) struct Table {
 impl Table {
     /// A table with room for so many names.
     pub(super) fn with_room(count: usize) -> Self {
-        let slots = count.saturating_mul(2).max(2).checked_next_power_of_two().unwrap_or(2);
-        Self { slots: vec![Slot::default(); slots], names: 0, bytes: Vec::new() }
+        Self { index: Index::with_room(count), names: 0, bytes: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -102,7 +92,7 @@ impl Table {
 
     /// Whether it is too large to stay near the processor.
     pub(super) fn is_large(&self) -> bool {
-        self.bytes.len().saturating_add(self.slots.len().saturating_mul(size_of::<Slot>())) > LARGE_BYTES
+        self.bytes.len().saturating_add(self.index.memory().len()) > LARGE_BYTES
     }
 
     /// Gives back what growing has taken too much. Nothing is put in any more.
@@ -112,14 +102,13 @@ impl Table {
 
     /// Where it lies in memory.
     pub(super) fn memory(&self) -> [std::ops::Range<usize>; 2] {
-        let (slots, bytes) = (self.slots.as_ptr_range(), self.bytes.as_ptr_range());
-        [slots.start.addr()..slots.end.addr(), bytes.start.addr()..bytes.end.addr()]
+        let bytes = self.bytes.as_ptr_range();
+        [self.index.memory(), bytes.start.addr()..bytes.end.addr()]
     }
 
-    /// Where the stretch of the first slot for a hash begins; beyond everything where there is none.
+    /// Where the first stretch for a hash begins; beyond everything where there is none.
     pub(super) fn begins(&self, hash: u64) -> usize {
-        let at = self.slots.get(self.place(hash)).map_or(0, |slot| slot.at);
-        usize::try_from(at).unwrap_or(0).wrapping_sub(1)
+        self.index.first(hash).and_then(|at| usize::try_from(at).ok()).unwrap_or(usize::MAX)
     }
 
     /// The first byte of a stretch and one of the next line, where its answers stand.
@@ -131,10 +120,12 @@ impl Table {
     /// Puts in a name in wire form and lower case, with its answers, whose records lie in `bytes`. `false` where it is
     /// there already or there is no room.
     pub(super) fn insert(&mut self, name: &[u8], entry: Entry, blobs: &[(Type, Blob)], bytes: &[u8]) -> bool {
-        let end = self.bytes.len().checked_add(1).and_then(|end| u32::try_from(end).ok());
-        let (Some(at), false) = (end, self.names.saturating_mul(2) >= self.slots.len()) else { return false };
         let (Ok(name_bytes), Ok(count)) = (u8::try_from(name.len()), u16::try_from(blobs.len())) else { return false };
-        let Some(free) = self.free(name) else { return false };
+        let (hash, at) = (hash(name), u32::try_from(self.bytes.len()));
+        let (Ok(at), Err(free)) = (at, self.index.find(hash, |at| self.read(at, name))) else { return false };
+        if !self.index.put(free, hash, at) {
+            return false;
+        }
         let marks = [(PLAIN, entry.is_plain), (WILDCARD, entry.has_wildcard), (ALIAS, entry.is_alias)];
         let marks = marks.into_iter().filter(|(_, is_set)| *is_set).fold(0, |all, (mark, _)| all | mark);
         self.bytes.extend_from_slice(&entry.zone.to_le_bytes());
@@ -151,50 +142,18 @@ impl Table {
             }
             self.bytes.extend_from_slice(body);
         }
-        if let Some(slot) = self.slots.get_mut(free) {
-            *slot = Slot { tag: tag(hash(name)), at };
-        }
         self.names = self.names.saturating_add(1);
         true
     }
 
-    /// The slot for a name that is not there; `None` where it is.
-    fn free(&self, name: &[u8]) -> Option<usize> {
-        let hash = hash(name);
-        let mut at = self.place(hash);
-        loop {
-            let slot = self.slots.get(at)?;
-            if slot.at == 0 {
-                return Some(at);
-            }
-            if slot.tag == tag(hash) && self.read(*slot, name).is_some() {
-                return None;
-            }
-            at = self.next(at);
-        }
-    }
-
     /// What is known of a name in wire form and lower case.
     pub(super) fn find(&self, name: &[u8]) -> Option<Found<'_>> {
-        let hash = hash(name);
-        let mut at = self.place(hash);
-        loop {
-            let slot = *self.slots.get(at)?;
-            if slot.at == 0 {
-                return None;
-            }
-            if slot.tag == tag(hash)
-                && let Some(found) = self.read(slot, name)
-            {
-                return Some(found);
-            }
-            at = self.next(at);
-        }
+        self.index.find(hash(name), |at| self.read(at, name)).ok()
     }
 
-    /// The stretch of a slot, if it is this name's.
-    fn read(&self, slot: Slot, name: &[u8]) -> Option<Found<'_>> {
-        let start = usize::try_from(slot.at.checked_sub(1)?).ok()?;
+    /// What begins there, if it is this name's.
+    fn read(&self, at: u32, name: &[u8]) -> Option<Found<'_>> {
+        let start = usize::try_from(at).ok()?;
         let (head, rest) = self.bytes.get(start..)?.split_first_chunk::<HEAD_BYTES>()?;
         let [z0, z1, z2, z3, n0, n1, n2, n3, marks, name_bytes, count @ ..] = *head;
         let (stored, bytes) = rest.split_at_checked(usize::from(name_bytes))?;
@@ -209,13 +168,5 @@ impl Table {
             is_alias: marks & ALIAS != 0,
         };
         Some(Found { entry, blobs: u16::from_le_bytes(count), bytes })
-    }
-
-    fn place(&self, hash: u64) -> usize {
-        usize::try_from(hash >> 32).unwrap_or(0) & self.slots.len().saturating_sub(1)
-    }
-
-    fn next(&self, at: usize) -> usize {
-        at.wrapping_add(1) & self.slots.len().saturating_sub(1)
     }
 }

@@ -1,13 +1,13 @@
 //! What stands behind the answers of a zone's ordinary sets: who answers, with addresses.
 //!
 //! It is the same records behind each, so that they are composed once, by the long way, and copied; only the pointers in
-//! them go elsewhere. The invariant: what is written here is what the long way would write, byte for byte.
+//! them go elsewhere. The invariant: what is written here is the same message as the long way would write.
 
 use super::compile::once;
 use super::{Blob, OPT_BYTES};
 use crate::answer::{Served, Zones};
 use crate::kind::{Class, Type};
-use crate::name::{Name, is_same, suffixes};
+use crate::name::{Name, is_same};
 use crate::rdata::{Field, layout};
 use crate::wire::{HEADER_BYTES, flag};
 use crate::zone::{Node, RrSet};
@@ -119,11 +119,8 @@ impl Tail {
 
 /// The label directly below `origin` under which a name stands; `None` where it does not stand below.
 fn label_below<'a>(name: &'a Name, origin: &Name) -> Option<&'a [u8]> {
-    let length = origin.as_wire().len();
-    let suffix = suffixes(name.as_wire()).take_while(|suffix| suffix.len() > length).last()?;
-    let (label, end) = suffix.split_at_checked(suffix.len().checked_sub(length)?)?;
-    (is_same(end, origin.as_wire()) && label.first()? == &u8::try_from(label.len().checked_sub(1)?).ok()?)
-        .then_some(label)
+    let before = name.label_count().checked_sub(origin.label_count())?.checked_sub(1)?;
+    name.labels().nth(before).filter(|_| name.is_within(origin))
 }
 
 /// Where pointers stand in records that were written behind a question whose name ends at `question`, in which the zone's
