@@ -12,6 +12,7 @@ mod guard;
 mod hand;
 mod news;
 mod share;
+mod sighted;
 mod telling;
 mod thread;
 
@@ -44,6 +45,7 @@ use crate::tasks::{self, Ending};
 
 use hand::{Address, Order, Setup};
 use share::{Peer, SeedFile, Sharing};
+use sighted::Sighted;
 use telling::Teller;
 use thread::{Command, Heart, Line, PingNode};
 
@@ -90,6 +92,7 @@ pub(crate) struct Cluster {
     score: u8,
     /// Devices whose addresses are not announced, and why.
     pub(crate) mute: BTreeMap<String, String>,
+    pub(crate) sighted: Sighted,
     sharing: SharingThread,
     /// Groups that go, or are gone.
     pub(crate) leaving: BTreeSet<Arc<str>>,
@@ -169,6 +172,7 @@ impl Ready {
             sharing,
             leaving: BTreeSet::new(),
             mute: BTreeMap::new(),
+            sighted: Sighted::default(),
         })
     }
 

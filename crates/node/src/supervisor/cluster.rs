@@ -8,6 +8,7 @@ use std::time::Duration;
 use evenkeel_cluster::{Change, Event, View, name_id};
 use evenkeel_model::config::{Cluster, ClusterNode, Config, Host, Pool, ResourceKind, Server, Standing};
 use evenkeel_model::{ServerId, State};
+use evenkeel_net::clock;
 use tokio::sync::oneshot;
 
 use evenkeel_proxy::ServerView;
@@ -196,6 +197,9 @@ impl Supervisor {
             Report::CarrierLost { .. } => (group, format!("the network of group {group} is gone here")),
             Report::CarrierBack { .. } => (group, format!("the network of group {group} is back here")),
             Report::ForeignOwner { addr, mac, .. } => {
+                if !self.cluster.as_mut().is_some_and(|it| it.sighted.is_news(clock::now(), *addr, *mac)) {
+                    return;
+                }
                 let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
                 (group, format!("{addr} of group {group} is claimed by {mac} too; it is announced again"))
             }
