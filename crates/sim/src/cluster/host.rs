@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use evenkeel_cluster::{Change, Event, Node, Outcome};
 
+use super::guard::Guard;
+use super::layout::Layout;
+
 /// How the resources of a machine behave.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Habit {
@@ -30,10 +33,14 @@ pub struct Host {
     pub paused_until: Option<Duration>,
     /// How its resources behave.
     pub habit: Habit,
-    /// For each group: until when the kernel keeps its addresses, if nobody renews them.
-    pub(crate) addresses: Vec<Option<Duration>>,
-    /// For each group: how many of its resources run.
-    pub(crate) running: Vec<usize>,
+    /// What runs on it.
+    pub(crate) guard: Guard,
+    /// The file that it runs by,
+    pub(crate) layout: Layout,
+    /// those that its guard has not heard of yet,
+    pub(crate) arriving: VecDeque<Layout>,
+    /// and whether it is to read the file again when it goes on.
+    pub(crate) is_reload_due: bool,
     /// Reports that come: when, and what.
     pub(crate) reports: VecDeque<(Duration, u32, Outcome)>,
     /// What came while it stood still.
@@ -48,13 +55,15 @@ pub struct Host {
 const SOCKET: usize = 128;
 
 impl Host {
-    pub(crate) fn new(groups: usize) -> Self {
+    pub(crate) fn new(layout: Layout) -> Self {
         Self {
             node: None,
             paused_until: None,
             habit: Habit::Good,
-            addresses: vec![None; groups],
-            running: vec![0; groups],
+            guard: Guard::default(),
+            layout,
+            arriving: VecDeque::new(),
+            is_reload_due: false,
             reports: VecDeque::new(),
             waiting: VecDeque::new(),
             last_word: None,
@@ -62,9 +71,9 @@ impl Host {
         }
     }
 
-    /// Whether the machine has the group's addresses.
-    pub fn has_addresses(&self, now: Duration, group: usize) -> bool {
-        self.addresses.get(group).copied().flatten().is_some_and(|until| now < until)
+    /// Whether the machine has the address of that number.
+    pub fn has(&self, now: Duration, address: usize) -> bool {
+        self.guard.has(now, address)
     }
 
     /// Whether the process lives and runs.
@@ -80,13 +89,15 @@ impl Host {
         self.paused_until = None;
         self.reports.clear();
         self.waiting.clear();
+        self.arriving.clear();
+        self.is_reload_due = false;
     }
 
     /// What a starting process does first: it cleans up what a dead one left.
-    pub(crate) fn clean(&mut self) {
+    pub(crate) fn clean(&mut self, layout: Layout) {
         self.last_word = None;
-        self.addresses.iter_mut().for_each(|address| *address = None);
-        self.running.iter_mut().for_each(|running| *running = 0);
+        self.guard = Guard::new(&layout);
+        self.layout = layout;
     }
 
     pub(crate) fn queue(&mut self, bytes: Vec<u8>) {
@@ -106,7 +117,7 @@ impl Host {
     /// What a supervisor says now, when it has stopped what ran.
     pub(crate) fn take_last_word(&mut self, now: Duration) -> Option<Vec<u8>> {
         let (_, word) = self.last_word.take_if(|(at, _)| *at <= now)?;
-        self.running.iter_mut().for_each(|running| *running = 0);
+        self.guard.stop_all();
         Some(word)
     }
 

@@ -4,7 +4,9 @@
 //! [`World`] runs it, [`plan`] makes bad luck from a seed, [`watch`] says what must hold at every moment. The invariant: a
 //! run is a function of its seed, so that the number in a failure's message repeats it.
 
+mod guard;
 mod host;
+mod layout;
 mod links;
 pub mod plan;
 pub mod watch;

@@ -30,6 +30,7 @@ pub struct Finding {
 pub fn run(seed: u64) -> (World, Option<Finding>) {
     let mut chance = Chance::new(seed ^ 0xc1a5_7e12);
     let shape = shape(&mut chance);
+    let has_reloads = chance.below(4) == 0;
     let mut world = World::new(shape, seed);
     let end = world.now + world.shape.timing.dead * CHAOS;
     for host in 0..world.hosts.len() {
@@ -38,7 +39,10 @@ pub fn run(seed: u64) -> (World, Option<Finding>) {
         world.run(Duration::from_millis(part(&mut chance, 400)));
     }
     while world.now < end {
-        befall(&mut world, &mut chance);
+        match chance.below(if has_reloads { 3 } else { 1 }) {
+            0 => befall(&mut world, &mut chance),
+            _ => reload(&mut world, &mut chance),
+        }
         let pause = world.shape.timing.dead.mul_f64(part(&mut chance, 90) as f64 / 100.0);
         world.run(pause);
     }
@@ -73,10 +77,27 @@ fn shape(chance: &mut Chance) -> Shape {
     shape
 }
 
+/// Another file, or another machine that reads it: sometimes one that cannot have what is new in it.
+fn reload(world: &mut World, chance: &mut Chance) {
+    let size = world.hosts.len();
+    let host = chance.below(size);
+    if chance.below(3) > 0 {
+        world.edit();
+    }
+    match chance.below(4) {
+        0 => world.reload(host),
+        1 => {
+            world.hosts[host].habit = [Habit::Good, Habit::NoStart][chance.below(2)];
+            world.reload(host);
+        }
+        _ => (0..size).for_each(|host| world.reload(host)),
+    }
+}
+
 fn befall(world: &mut World, chance: &mut Chance) {
     let size = world.hosts.len();
     let (host, other) = (chance.below(size), chance.below(size));
-    let group = chance.below(world.shape.groups);
+    let group = chance.below(world.file.parts.len().max(1));
     match chance.below(22) {
         0 => world.crash(host),
         1 => {
@@ -120,15 +141,16 @@ fn mend(world: &mut World) {
         world.hosts[host].habit = Habit::Good;
         world.hosts[host].paused_until = None;
         world.start(host);
+        world.reload(host);
         world.run(Duration::from_millis(3));
         world.tell(host, Change::Score(100));
         world.tell(host, Change::Reaches(true));
-        (0..world.shape.groups).for_each(|group| world.tell(host, Change::Ready { group }));
+        (0..world.file.parts.len()).for_each(|group| world.tell(host, Change::Ready { group }));
     }
     // A step that hung is over after this; what failed in between is lifted again.
     world.run(Duration::from_secs(8));
     for host in 0..world.hosts.len() {
-        (0..world.shape.groups).for_each(|group| world.tell(host, Change::Ready { group }));
+        (0..world.file.parts.len()).for_each(|group| world.tell(host, Change::Ready { group }));
     }
 }
 
@@ -136,10 +158,10 @@ fn judge(world: &World, restful: Duration, moves: usize) -> Result<(), String> {
     if let Some((at, wrong)) = world.watch.wrongs.first() {
         return Err(format!("at {at:?}: {wrong} ({:?})", world.shape));
     }
-    for group in 0..world.shape.groups {
-        let owners = world.owners(group);
-        if owners.len() != 1 {
-            return Err(format!("group {group} is owned by {owners:?} after all was mended ({:?})", world.shape));
+    for address in 0..world.addresses() {
+        let owners = world.owners(address);
+        if owners.len() != usize::from(world.file.has(address)) {
+            return Err(format!("address {address} is owned by {owners:?} after all was mended ({:?})", world.shape));
         }
     }
     if world.watch.moves.len() > moves {

@@ -70,7 +70,7 @@ fn what_a_dead_process_ran_is_stopped_before_it_starts_elsewhere() {
         world.crash_supervised(0, stopping);
         let took = outage(&mut world);
         assert!(took >= stopping && took < stopping + ms(5), "{took:?} where it took {stopping:?} to stop it");
-        assert_eq!(world.hosts[0].running, [0]);
+        assert!(world.hosts[0].guard.is_stopped(0));
     }
     // The supervisor dies as well: its time and its grace are waited for, and the dead time.
     let mut world = settled(Shape { scripts: 1, ..Shape::pair() });

@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
-use evenkeel_cluster::{
-    Action, BootId, Change, Event, Group, Key, Keyring, Member, Mode, Node, Outcome, Resource, Settings, Timing,
-};
+use evenkeel_cluster::{Action, BootId, Change, Event, Key, Keyring, Member, Mode, Node, Outcome, Settings, Timing};
 
 use super::host::{Habit, Host};
+use super::layout::{self, Layout};
 use super::links::Links;
 use super::watch::Watch;
 use crate::chance::Chance;
@@ -56,27 +55,11 @@ impl Shape {
         }
     }
 
-    fn settings(&self, me: usize) -> Settings {
+    fn settings(&self, layout: &Layout, me: usize) -> Settings {
         let members = (0..self.nodes)
             .map(|at| Member { name: format!("lb{at}").into(), is_witness: self.has_witness && at + 1 == self.nodes });
-        let owners = if self.has_witness { self.nodes - 1 } else { self.nodes };
-        let groups = (0..self.groups).map(|at| Group {
-            name: format!("group{at}").into(),
-            prefer: vec![at % owners],
-            failback: self.failback,
-            mode: self.mode,
-            resources: self.resources(),
-        });
-        let made = Settings::new("edge", me, members.collect(), self.timing, groups.collect());
+        let made = Settings::new("edge", me, members.collect(), self.timing, layout.groups(self));
         made.expect("the shapes of the simulator are valid")
-    }
-
-    fn resources(&self) -> Vec<Resource> {
-        let timeout = Duration::from_millis(500);
-        let address = Resource { name: "address".into(), is_address: true, timeout };
-        let scripts =
-            (0..self.scripts).map(|at| Resource { name: format!("script{at}").into(), is_address: false, timeout });
-        std::iter::once(address).chain(scripts).collect()
     }
 }
 
@@ -93,6 +76,8 @@ pub struct World {
     pub links: Links,
     /// What has been seen.
     pub watch: Watch,
+    /// The file as it is written now, the same on every machine. Each runs by what it read last.
+    pub(crate) file: Layout,
     chance: Chance,
     keys: Keyring,
     boots: u64,
@@ -101,12 +86,14 @@ pub struct World {
 impl World {
     /// A world in which nothing runs yet.
     pub fn new(shape: Shape, seed: u64) -> Self {
+        let file = Layout::new(&shape);
         let key = Key::derive(b"a secret of the simulator").expect("the secret is long enough");
         Self {
             now: Duration::from_secs(100),
-            hosts: (0..shape.nodes).map(|_| Host::new(shape.groups)).collect(),
+            hosts: (0..shape.nodes).map(|_| Host::new(file.clone())).collect(),
             links: Links::new(shape.nodes),
             watch: Watch::new(&shape),
+            file,
             chance: Chance::new(seed),
             keys: Keyring::new(vec![key]).expect("one key is enough"),
             boots: seed,
@@ -131,8 +118,9 @@ impl World {
         let half = Chance::new(self.boots.wrapping_mul(0x9e37_79b9)).number();
         boot[..8].copy_from_slice(&half.to_be_bytes());
         boot[8..].copy_from_slice(&self.boots.to_be_bytes());
-        self.hosts[host].clean();
-        self.hosts[host].node = Some(Node::new(self.shape.settings(host), self.keys.clone(), BootId(boot), self.now));
+        self.hosts[host].clean(self.file.clone());
+        let settings = self.shape.settings(&self.file, host);
+        self.hosts[host].node = Some(Node::new(settings, self.keys.clone(), BootId(boot), self.now));
         self.settle(host);
     }
 
@@ -146,7 +134,7 @@ impl World {
     pub fn crash_supervised(&mut self, host: usize, stopping: Duration) {
         let Some(node) = self.hosts[host].node.take() else { return };
         self.hosts[host].crash();
-        self.hosts[host].addresses.iter_mut().for_each(|address| *address = None);
+        self.hosts[host].guard.withdraw_all();
         if node.notice().is_empty() {
             self.links.send(self.now, host, node.resignation(), &mut self.chance);
         } else {
@@ -169,6 +157,30 @@ impl World {
             }
             self.settle(host);
         }
+    }
+
+    /// Writes another file, which no machine has read yet.
+    pub fn edit(&mut self) {
+        self.file.edit(&self.shape, &mut self.chance);
+        self.watch.widen(self.shape.groups + layout::MORE);
+    }
+
+    /// How many addresses there may be.
+    pub fn addresses(&self) -> usize {
+        self.shape.groups + layout::MORE
+    }
+
+    /// Has a machine's process read the file again: now, or as soon as it goes on.
+    pub fn reload(&mut self, at: usize) {
+        let (now, is_running) = (self.now, self.hosts[at].is_running(self.now));
+        let host = &mut self.hosts[at];
+        host.is_reload_due = host.node.is_some() && !is_running;
+        let Some(node) = host.node.as_mut().filter(|_| is_running && host.layout != self.file) else { return };
+        let follows = node.change_settings(now, self.shape.settings(&self.file, at), &[]);
+        self.watch.order(now, at, follows, "a reload that does not follow");
+        host.arriving.push_back(self.file.clone());
+        host.layout = self.file.clone();
+        self.settle(at);
     }
 
     /// Sends recorded packets again.
@@ -200,9 +212,9 @@ impl World {
         holds(self)
     }
 
-    /// The machines that have the group's addresses.
-    pub fn owners(&self, group: usize) -> Vec<usize> {
-        (0..self.hosts.len()).filter(|host| self.hosts[*host].has_addresses(self.now, group)).collect()
+    /// The machines that have the address of that number.
+    pub fn owners(&self, address: usize) -> Vec<usize> {
+        (0..self.hosts.len()).filter(|host| self.hosts[*host].has(self.now, address)).collect()
     }
 
     /// Everything that nodes told, in its order.
@@ -216,8 +228,7 @@ impl World {
     }
 
     fn next_at(&self) -> Option<Duration> {
-        let expiries = self.hosts.iter().flat_map(|host| host.addresses.iter().flatten().copied());
-        let expiry = expiries.filter(|at| *at > self.now).min();
+        let expiry = self.hosts.iter().filter_map(|host| host.guard.next_end(self.now)).min();
         let hosts = self.hosts.iter().filter_map(Host::next_at).min();
         [expiry, hosts, self.links.next_at()].into_iter().flatten().min()
     }
@@ -246,6 +257,24 @@ impl World {
             return;
         }
         host.paused_until = None;
+        // What came first is read first, and that is either.
+        let is_reload_first = host.is_reload_due && self.chance.below(2) == 0;
+        if is_reload_first {
+            self.reload(at);
+        }
+        self.take_in(at);
+        if self.hosts[at].is_reload_due {
+            self.reload(at);
+        }
+        self.settle(at);
+        let until = now + self.lifetime();
+        self.hosts[at].guard.put_back(now, until);
+    }
+
+    /// Takes what has come for a machine's process: packets, reports, time.
+    fn take_in(&mut self, at: usize) {
+        let now = self.now;
+        let host = &mut self.hosts[at];
         while let Some(bytes) = host.waiting.pop_front() {
             if let Some(node) = &mut host.node {
                 // What is wrong with a packet the node itself tells.
@@ -260,7 +289,10 @@ impl World {
         if let Some(node) = host.node.as_mut().filter(|node| node.poll_timeout() <= now) {
             node.handle_timeout(now);
         }
-        self.settle(at);
+    }
+
+    fn lifetime(&self) -> Duration {
+        self.shape.timing.lifetime + KERNEL_SLACK
     }
 
     fn settle(&mut self, at: usize) {
@@ -270,8 +302,7 @@ impl World {
     }
 
     fn act(&mut self, at: usize, action: Action) {
-        let (now, lifetime) = (self.now, self.shape.timing.lifetime + KERNEL_SLACK);
-        let resources = self.shape.scripts + 1;
+        let (now, until) = (self.now, self.now + self.lifetime());
         let host = &mut self.hosts[at];
         match action {
             Action::Beat => {
@@ -279,50 +310,54 @@ impl World {
                 self.links.send(now, at, &bytes, &mut self.chance);
             }
             Action::Start { group, resource, number } => {
-                self.watch.order(now, at, resource == host.running[group], "start out of order");
-                if resource == 0 {
-                    host.addresses[group] = Some(now + lifetime);
-                    self.watch.taken(now, at, group);
+                let address = host.guard.address(group, resource);
+                // Those of the beginning always start.
+                let fails = host.habit == Habit::NoStart && address.is_none_or(|it| it >= self.shape.groups);
+                let is_next = host.guard.start(group, resource, Some(until).filter(|_| !fails));
+                self.watch.order(now, at, is_next, "start out of order");
+                if let Some(address) = address.filter(|_| !fails) {
+                    self.watch.taken(now, at, address);
                 }
-                let fails = resource > 0 && host.habit == Habit::NoStart;
-                host.running[group] = resource + 1;
-                self.report(at, resource, number, fails);
+                self.report(at, address.is_none(), number, fails);
             }
             Action::Stop { group, resource, number } => {
-                self.watch.order(now, at, resource < resources, "stop of what there is not");
-                self.watch.order(now, at, resource + 1 == host.running[group], "stop out of order");
-                if resource == 0 {
-                    host.addresses[group] = None;
-                }
-                let fails = resource > 0 && host.habit == Habit::NoStop;
-                if !fails && (resource == 0 || host.habit != Habit::Hangs) {
-                    host.running[group] = resource;
-                }
-                self.report(at, resource, number, fails);
+                let is_script = host.guard.address(group, resource).is_none();
+                let fails = is_script && host.habit == Habit::NoStop;
+                let stays = fails || is_script && host.habit == Habit::Hangs;
+                let is_last = host.guard.stop(group, resource, stays);
+                self.watch.order(now, at, is_last, "stop out of order");
+                self.report(at, is_script, number, fails);
             }
-            Action::Inherit { .. } | Action::Linger { .. } | Action::Arrange { .. } => {}
-            Action::Withdraw { group } => host.addresses[group] = None,
-            Action::Restore { group } | Action::Renew { group } => {
-                if host.running[group] > 0 {
-                    host.addresses[group] = Some(now + lifetime);
+            Action::Inherit { .. } | Action::Linger { .. } => {}
+            Action::Withdraw { group } => host.guard.withdraw(group),
+            Action::Restore { group } => host.guard.restore(group, until),
+            Action::Renew { group } => host.guard.renew(group, until),
+            Action::Arrange { origins } => {
+                if let Some(layout) = host.arriving.pop_front() {
+                    host.guard.arrange(&layout, &origins);
                 }
             }
-            Action::Announce { group } => self.watch.announced(now, at, group),
+            Action::Announce { .. } => self.watch.announced(now, at),
             Action::Note(event) => self.note(at, event),
         }
     }
 
     fn note(&mut self, at: usize, event: Event) {
         let now = self.now;
+        if let Event::Stopped(group) = &event {
+            let number = group.trim_start_matches("group").parse().ok();
+            let is_stopped = number.is_some_and(|number| self.hosts[at].guard.is_stopped(number));
+            self.watch.order(now, at, is_stopped, "something runs of what is said to be stopped");
+        }
         self.hosts[at].events.push((now, event));
     }
 
-    fn report(&mut self, at: usize, resource: usize, number: u32, fails: bool) {
+    fn report(&mut self, at: usize, is_script: bool, number: u32, fails: bool) {
         let host = &mut self.hosts[at];
-        if resource > 0 && host.habit == Habit::Hangs {
+        if is_script && host.habit == Habit::Hangs {
             return;
         }
-        let took = Duration::from_micros(if resource == 0 { 200 } else { 5_000 + self.chance.number() % 50_000 });
+        let took = Duration::from_micros(if is_script { 5_000 + self.chance.number() % 50_000 } else { 200 });
         let outcome = if fails { Outcome::Failed } else { Outcome::Ok };
         host.reports.push_back((self.now + took, number, outcome));
     }
