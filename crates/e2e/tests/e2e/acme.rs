@@ -272,7 +272,6 @@ fn who_is_not_the_authority_is_told_from_it() {
         // Another one signed what it shows.
         (order_of(&authority.directory(), stranger.ca(), ""), "ertificate"),
         (order_of(&format!("https://{}/nothing", authority.at()), authority.ca(), ""), "directory="),
-        (order_of(&authority.directory(), Path::new("/nonexistent/ca.pem"), ""), "/nonexistent/ca.pem"),
         (order_of(&authority.directory(), authority.ca(), ""), "authority says"),
     ] {
         let balancer = Balancer::start(&places.config(&scratch, HOST, &acme));
