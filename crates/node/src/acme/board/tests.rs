@@ -30,8 +30,9 @@ fn key() -> Key {
     }
 }
 
-pub(in crate::acme) fn made() -> (Papers, Arc<Certificate>) {
-    let (chain, key) = Certificate::self_signed_pem(&[HOST.to_owned()], clock::unix_now()).unwrap();
+/// A certificate that was made so long after now.
+pub(in crate::acme) fn made(after: Duration) -> (Papers, Arc<Certificate>) {
+    let (chain, key) = Certificate::self_signed_pem(&[HOST.to_owned()], clock::unix_now() + after).unwrap();
     let papers = Papers::new(chain, key);
     let certificate = papers.certificate().unwrap();
     (papers, certificate)
@@ -70,7 +71,7 @@ impl Node {
 #[tokio::test]
 async fn what_an_authority_said_of_a_certificate_is_not_told_of_the_one_after_it() {
     let tell = async {
-        let (old, new) = (made(), made());
+        let (old, new) = (made(Duration::ZERO), made(Duration::from_secs(60)));
         let (mut lb1, lb2) = (Node::start("lb1", &old), Node::start("lb2", &old));
         let bare = lb1.told(None).await;
         lb1.board.advise(&lb1.key, Some(7));
@@ -90,7 +91,7 @@ async fn what_an_authority_said_of_a_certificate_is_not_told_of_the_one_after_it
 #[tokio::test]
 async fn after_the_end_nothing_is_told_whatever_was_about_to_be() {
     let end = async {
-        let mut lb1 = Node::start("lb1", &made());
+        let mut lb1 = Node::start("lb1", &made(Duration::ZERO));
         let before = lb1.told(None).await;
         // Somebody has news, and the telling of it rests a moment.
         lb1.board.advise(&lb1.key, Some(7));

@@ -11,7 +11,7 @@ use crate::state::State;
 #[tokio::test]
 async fn who_waits_for_another_nodes_order_sleeps_again_where_the_certificate_is_not_due_any_more() {
     let wait = async {
-        let has = made();
+        let has = made(Duration::ZERO);
         let lb2 = Node::start("lb2", &has);
         let tell = |due: u64| {
             let told = serde_json::json!([{
