@@ -16,13 +16,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 
 use wire::{Conversation, family};
@@ -335,6 +335,12 @@ fn news_of(message: &RouteNetlinkMessage) -> Option<News> {
         }
         RouteNetlinkMessage::NewAddress(message) if is_duplicate(message) => {
             place_of(message).map(|place| News::Duplicate { addr: place.addr, device: place.device })
+        }
+        // A bridge tells of its ports by the same messages: one that leaves it is still a device.
+        RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message)
+            if message.header.interface_family != AddressFamily::Unspec =>
+        {
+            None
         }
         RouteNetlinkMessage::NewLink(message) => Some(News::Device(device_of(message))),
         RouteNetlinkMessage::DelLink(message) => Some(News::DeviceGone(message.header.index)),

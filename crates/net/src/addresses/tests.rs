@@ -95,3 +95,13 @@ fn the_closest_route_decides_over_device_and_prefix() {
     assert!(!wire::share_prefix("10.8.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap(), 0));
     assert!(wire::share_prefix("2001:db8::1".parse().unwrap(), "2001:db8::ffff".parse().unwrap(), 64));
 }
+
+#[test]
+fn a_port_that_leaves_a_bridge_is_still_a_device() {
+    let mut link = LinkMessage::default();
+    link.header.index = 7;
+    assert!(matches!(news_of(&RouteNetlinkMessage::DelLink(link.clone())), Some(News::DeviceGone(7))));
+    link.header.interface_family = AddressFamily::Bridge;
+    assert!(news_of(&RouteNetlinkMessage::DelLink(link.clone())).is_none());
+    assert!(news_of(&RouteNetlinkMessage::NewLink(link)).is_none());
+}
