@@ -224,7 +224,7 @@ impl Cluster {
 
     /// Seals with other keys from now on, and accepts what is sealed with them.
     fn change_keys(&self, keys: Keyring) {
-        self.sharing.change_keys(keys.clone());
+        self.sharing.change_keys(&keys);
         if !self.line.tell(Command::Keys(keys)) {
             tracing::error!("the heartbeat thread takes no keys; it goes on with those that it has");
         }

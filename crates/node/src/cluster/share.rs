@@ -32,6 +32,7 @@ use tokio::task::spawn_local;
 use crate::supervisor::Event;
 use crate::tasks;
 
+use line::Sides;
 use papers::Papers;
 pub(crate) use papers::{Desk, Paper, Topic};
 pub(crate) use seed::{Seed, SeedFile};
@@ -110,7 +111,7 @@ pub(crate) struct SharingThread {
     /// How the channels are.
     pub(crate) board: Board,
     config: watch::Sender<[u8; 8]>,
-    keys: watch::Sender<Keyring>,
+    sides: watch::Sender<Sides>,
     /// What this node tells the others.
     pub(crate) desk: Desk,
 }
@@ -125,9 +126,12 @@ pub(crate) enum Heard {
 }
 
 impl SharingThread {
-    /// New channels are sealed with these.
-    pub(crate) fn change_keys(&self, keys: Keyring) {
-        self.keys.send_replace(keys);
+    /// In new channels these are proven, and accepted.
+    pub(crate) fn change_keys(&self, keys: &Keyring) {
+        match line::sides(keys) {
+            Ok(sides) => drop(self.sides.send_replace(sides)),
+            Err(why) => tracing::error!("nodes share what they know by the keys of before: {why}"),
+        }
     }
 
     /// Tells the others which configuration this node runs.
@@ -138,7 +142,7 @@ impl SharingThread {
 
 /// What all channels of this node have in common.
 struct Common {
-    keys: watch::Receiver<Keyring>,
+    sides: watch::Receiver<Sides>,
     cluster: u32,
     me: u32,
     peers: Vec<Peer>,
@@ -156,7 +160,7 @@ impl Sharing {
     /// Starts the thread.
     ///
     /// # Errors
-    /// Where the system has no thread to give.
+    /// Where the keys cannot be used, or the system has no thread to give.
     pub(super) fn start(self, shared: &Arc<Shared>, events: &mpsc::Sender<Event>) -> io::Result<SharingThread> {
         let board = Board::default();
         let keys = self.keys.ok_or_else(|| io::Error::other("a channel needs the cluster's key"))?;
@@ -165,10 +169,10 @@ impl Sharing {
         }
         let (stop, stopped) = oneshot::channel();
         let (config, known) = watch::channel([0; 8]);
-        let (keys, known_keys) = watch::channel(keys);
+        let (sides, known_sides) = watch::channel(line::sides(&keys).map_err(io::Error::other)?);
         let (desk, papers) = Desk::new();
         let common = Common {
-            keys: known_keys,
+            sides: known_sides,
             cluster: self.cluster,
             me: self.me,
             peers: self.peers,
@@ -183,7 +187,7 @@ impl Sharing {
         };
         let (listeners, own) = (self.listeners, self.own);
         tasks::start_thread(tasks::SHARING, None, events, move || run(common, listeners, &own, stopped))?;
-        Ok(SharingThread { _stop: stop, board, config, keys, desk })
+        Ok(SharingThread { _stop: stop, board, config, sides, desk })
     }
 }
 

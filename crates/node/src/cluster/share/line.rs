@@ -12,10 +12,14 @@ use evenkeel_net::tls::{self, Acceptor, Connector, HandshakeError, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::{Common, Peer};
+use crate::origin::words;
 
 /// What is spoken within TLS, and its version (ALPN).
 const PROTOCOL: &[u8] = b"evenkeel-cluster/2";
 const ANOTHER_KEY: &str = "it has another key";
+
+/// As the node that calls, and as the one that is called.
+pub(super) type Sides = (Connector, Acceptor);
 
 /// A connection to another node.
 pub(super) struct Line {
@@ -38,7 +42,7 @@ struct Hello {
 
 /// Greets whoever has called, and says which node it is.
 pub(super) async fn greet_caller(common: &Common, stream: Stream) -> Result<(Line, Arc<str>), String> {
-    let acceptor = sides(&common.keys.borrow())?.1;
+    let acceptor = common.sides.borrow().1.clone();
     let stream = tls::accept(stream, &acceptor).await.map_err(|error| refused(&error))?;
     let (line, peer) = greet(common, stream).await?;
     Ok((line, Arc::clone(&peer.name)))
@@ -46,7 +50,7 @@ pub(super) async fn greet_caller(common: &Common, stream: Stream) -> Result<(Lin
 
 /// Greets the node that was called.
 pub(super) async fn greet_called(common: &Common, stream: Stream, peer: &Peer) -> Result<Line, String> {
-    let connector = sides(&common.keys.borrow())?.0;
+    let connector = common.sides.borrow().0.clone();
     let name = ServerName::from(stream.peer_addr().ip());
     let stream = tls::connect(stream, &connector, &name).await.map_err(|error| refused(&error))?;
     let (line, found) = greet(common, stream).await?;
@@ -56,7 +60,11 @@ pub(super) async fn greet_called(common: &Common, stream: Stream, peer: &Peer) -
     Ok(line)
 }
 
-fn sides(keys: &Keyring) -> Result<(Connector, Acceptor), String> {
+/// Both sides of TLS by these keys.
+///
+/// # Errors
+/// In a sentence, where they cannot be used.
+pub(super) fn sides(keys: &Keyring) -> Result<Sides, String> {
     tls::between_holders(&keys.channel_secrets(), PROTOCOL)
 }
 
@@ -122,10 +130,6 @@ fn refused(error: &HandshakeError) -> String {
             format!("what answers there is no node of ours, or of another version: {error}")
         }
     }
-}
-
-fn words(error: &io::Error) -> String {
-    crate::origin::words(error)
 }
 
 #[cfg(test)]
