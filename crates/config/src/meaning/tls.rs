@@ -55,6 +55,7 @@ pub(super) fn of_passages(building: &mut Building<'_>, group: &Group<'_>, block:
 
 fn of_blocks(building: &mut Building<'_>, group: &Group<'_>) -> ListenerTls {
     let (mut certificates, mut spans): (Vec<CertificateSource>, Vec<Span>) = (Vec::new(), Vec::new());
+    let mut ordered = Vec::new();
     for block in &group.blocks {
         for entry in block.all("cert") {
             let Some(source) = source(block, entry, building.out) else { continue };
@@ -63,9 +64,6 @@ fn of_blocks(building: &mut Building<'_>, group: &Group<'_>) -> ListenerTls {
                 spans.push(entry.values.first().map_or(entry.span, |argument| argument.word.span));
             }
         }
-    }
-    let mut ordered = Vec::new();
-    for block in &group.blocks {
         let Some(wanted) = acme::of_block(building, group.addr, block) else { continue };
         certificates.push(CertificateSource::StandIn { hosts: wanted.hosts.clone() });
         spans.push(block.entry("acme").map_or(block.span, |entry| entry.span));

@@ -122,10 +122,12 @@ fn the_certificate_for_everybody_else_is_the_first_as_written_whatever_an_author
     let default = mark(&tls, "elsewhere.example");
     tls.install(&name, installed.clone()).unwrap();
     assert_eq!((mark(&tls, "elsewhere.example"), mark(&tls, "b.example")), (default, *made.mark()));
-    // Where nothing else is written it is the authority's, in the place of what stood for it.
-    let mut alone = next(&Tls::new(None), acme).unwrap();
-    alone.install(&name, installed).unwrap();
-    assert_eq!(mark(&alone, "elsewhere.example"), *made.mark());
+    // Where nothing else is written, or only below, it is the authority's, in the place of what stood for it.
+    for below in ["", "https :443 z.example {\n cert self\n respond 200\n}\n"] {
+        let mut first = next(&Tls::new(None), &format!("{acme}{below}")).unwrap();
+        first.install(&name, installed.clone()).unwrap();
+        assert_eq!(mark(&first, "elsewhere.example"), *made.mark(), "{below}");
+    }
 }
 
 #[test]
