@@ -131,6 +131,23 @@ fn the_certificate_for_everybody_else_is_the_first_as_written_whatever_an_author
 }
 
 #[test]
+fn http_listeners_offer_what_they_speak_and_others_what_is_written() {
+    let text = |alpn: &str| {
+        format!(
+            "{SHOP}tcp :444 {{\n cert self\n {alpn}\n to 10.0.0.1:1\n}}\ntcp :445 {{\n cert self\n to 10.0.0.1:1\n}}\n"
+        )
+    };
+    let offered = |tls: &Tls, name: &str| {
+        let door = &tls.listeners[&ListenerName::of_address(name)];
+        door.protocols.iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let first = next(&Tls::new(None), &text("tls alpn=postgresql,h2")).unwrap();
+    assert_eq!([":443", ":444", ":445"].map(|name| offered(&first, name)), ["h2 http/1.1", "postgresql h2", ""]);
+    let other = next(&first, &text("tls alpn=h2")).unwrap();
+    assert_eq!(offered(&other, ":444"), "h2", "a reload changes it");
+}
+
+#[test]
 fn everything_that_cannot_be_used_is_told_at_once() {
     let text = "https :443 {\n cert /nonexistent/a.pem\n cert /nonexistent/b.pem\n tls client-ca=/nonexistent/c.pem\n route * to=p\n}\n\
                 https :444 a.example {\n acme ops@example.com ca=/nonexistent/e.pem\n route * to=p\n}\n\
