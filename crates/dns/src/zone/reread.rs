@@ -18,6 +18,9 @@ use super::tree::{Node, RrSet, Tree, Zone};
 use crate::kind::Type;
 use crate::name::Name;
 
+/// Names may be gone from a zone as many, however few it has, before it is read as a whole again.
+const MOST_GAPS: usize = 64;
+
 /// A zone read anew.
 #[derive(Debug)]
 pub struct Reread {
@@ -30,7 +33,8 @@ pub struct Reread {
 impl Zone {
     /// Reads another text of the zone with what this one was read from at hand. `None` where it has to be read as a whole.
     pub fn reread(&self, text: &Arc<Vec<u8>>) -> Option<Reread> {
-        if text.len() > caps::DNS_ZONE_BYTES {
+        let has_many_gaps = self.gaps() > (self.len() / 8).max(MOST_GAPS);
+        if text.len() > caps::DNS_ZONE_BYTES || has_many_gaps {
             return None;
         }
         let Difference { before, after, sheet } = self.sheet()?.difference(self.origin(), text)?;
@@ -132,6 +136,7 @@ impl Change<'_> {
             names.insert(node.name.clone());
             names.extend(self.tree.prune(place)?);
         }
+        self.tree.tidy();
         let above: Vec<Name> = names.iter().filter(|name| name.is_wildcard()).filter_map(Name::parent).collect();
         names.extend(above);
         Some((self.tree, names.into_iter().collect()))

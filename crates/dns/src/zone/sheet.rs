@@ -73,6 +73,10 @@ impl Sheet {
     /// reading it as a whole is as quick.
     pub(super) fn difference(&self, origin: &Name, text: &Arc<Vec<u8>>) -> Option<Difference> {
         let most = (self.records / 8).max(1024);
+        if self.marks.len() > most {
+            // Lines were added so often that marks stand close to one another.
+            return None;
+        }
         let mut walk = Walk { old: self, text, by_line: self.by_line(), at: 0, next: 0, marks: Vec::new() };
         let (mut before, mut after, mut context) = (Vec::new(), Vec::new(), Context::of(origin));
         loop {

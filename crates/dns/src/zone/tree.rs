@@ -126,15 +126,25 @@ impl Tree {
     /// Puts a set to a node that has none of its type yet.
     pub(crate) fn put(&mut self, place: usize, set: RrSet) -> Option<()> {
         let node = self.nodes.at_mut(place)?;
-        if leads_elsewhere(set.kind) || set.kind == Type::DNAME {
+        if leads_elsewhere(set.kind) {
             self.landmarks.leading.push(place);
-            self.landmarks.has_cuts |= set.kind == Type::DNAME || set.kind == Type::NS && node.name != self.origin;
         }
+        self.landmarks.has_cuts |= set.kind == Type::DNAME || set.kind == Type::NS && node.name != self.origin;
         // Most names have one set of one record: no room is kept for more.
         node.sets.reserve_exact(1);
         let at = node.sets.partition_point(|known| known.kind < set.kind);
         node.sets.insert(at, set);
         Some(())
+    }
+
+    /// Forgets places that lead elsewhere no longer, and those that are noted twice.
+    pub(super) fn tidy(&mut self) {
+        let Self { nodes, landmarks, .. } = self;
+        let leads =
+            |place: &usize| nodes.at(*place).is_some_and(|node| node.sets.iter().any(|set| leads_elsewhere(set.kind)));
+        landmarks.leading.retain(leads);
+        landmarks.leading.sort_unstable();
+        landmarks.leading.dedup();
     }
 
     /// The zone; `None` without a SOA at its apex.
@@ -206,6 +216,11 @@ impl Zone {
     /// A copy to be changed; what stays is shared.
     pub(super) fn to_tree(&self) -> Tree {
         Tree { origin: self.origin.clone(), nodes: self.nodes.clone(), landmarks: self.landmarks.clone() }
+    }
+
+    /// How many names have gone since it was read as a whole.
+    pub(super) fn gaps(&self) -> usize {
+        self.nodes.next_place().saturating_sub(self.nodes.len())
     }
 
     pub(crate) fn landmarks(&self) -> &Landmarks {

@@ -243,3 +243,26 @@ fn a_zone_about_which_something_was_said_is_read_as_a_whole() {
     let zone = load("z", large("$INCLUDE part\n").to_vec(), &origin(), &mut files).zone.unwrap();
     assert!(!zone.has_text() && zone.reread(&large("")).is_none());
 }
+
+#[test]
+fn what_is_kept_of_old_texts_is_bounded() {
+    let text = |step: usize| {
+        let added: String = (0..step).map(|number| format!("added{number} A 10.0.0.1\n")).collect();
+        large(&format!("alias CNAME h{step}\nold{step} A 192.0.2.1\n{added}"))
+    };
+    let mut zone = whole(&text(0)).zone.unwrap();
+    let (mut wholes, mut most_gaps) = (0, 0);
+    for step in 1..300 {
+        zone = match zone.reread(&text(step)) {
+            Some(Reread { zone, .. }) => zone,
+            None => {
+                wholes += 1;
+                whole(&text(step)).zone.unwrap()
+            }
+        };
+        most_gaps = most_gaps.max(zone.gaps());
+        // The apex leads to its name server, and the alias to a name.
+        assert_eq!(zone.leading().count(), 2);
+    }
+    assert!((1..3).contains(&wholes) && most_gaps > 200 && most_gaps < 400, "{wholes} wholes, {most_gaps} gaps");
+}
