@@ -96,11 +96,10 @@ impl Attendant {
     }
 
     async fn start(&self, deadline: Instant) -> Result<String, String> {
-        if let Service::Script { path, .. } = &self.managed.service {
-            script::check(path)?;
-            if let (Some(_), Found::Running(said)) = (self.managed.every, self.found(deadline).await) {
-                return Ok(said);
-            }
+        if let (Service::Script { .. }, Some(_)) = (&self.managed.service, self.managed.every)
+            && let Found::Running(said) = self.found(deadline).await
+        {
+            return Ok(said);
         }
         let ended = self.act(Action::Start, deadline).await?;
         if !ended.status.success() {
@@ -223,7 +222,11 @@ async fn found(managed: &Managed, systemctl: &str, deadline: Instant) -> Found {
 async fn run(managed: &Managed, systemctl: &str, action: Action, deadline: Instant) -> Result<Ended, String> {
     let invocation: Invocation = match &managed.service {
         Service::Unit(unit) => unit::invocation(systemctl, unit, action),
-        Service::Script { path, args } => script::invocation(path, args, action),
+        Service::Script { path, args } => {
+            // Each time: it may have been changed since it was started.
+            script::check(path)?;
+            script::invocation(path, args, action)
+        }
     };
     command::run(invocation, deadline.saturating_duration_since(Instant::now())).await
 }
