@@ -227,6 +227,8 @@ async fn assemble(
     reports: mpsc::Sender<TrafficReport>,
 ) -> Result<(Supervisor, Option<ControlSocket>), StartError> {
     let Handle { events, journal } = handle.clone();
+    // Before anything that takes time: whoever rotates logs, reloads or stops meanwhile is heard when all stands.
+    let signals = take_signals(ready.signals).map_err(StartError::System)?;
     let config = Arc::clone(&ready.config);
     let shared = Shared::new(max_conns(&config.process, ready.descriptors), reports);
     shared.set_buffers(buffers(&config.process, ready.workers));
@@ -276,7 +278,7 @@ async fn assemble(
     let control = ready.control.as_ref().map(ControlSocket::listener).transpose().map_err(StartError::System)?;
     let doors = Doors { control, admin: admin_now, log: logs.tail() };
     serve(&handle, doors, ready.service);
-    follow_signals(ready.signals, &events).map_err(StartError::System)?;
+    follow_signals(signals, &events);
     if !ready.is_last_good {
         ready.state.save_last_good(&running.texts);
     }
@@ -424,11 +426,14 @@ async fn open_doors(crew: &Crew, snapshot: &Arc<Snapshot>, opened: Vec<Opened>) 
     room.apply(snapshot, opened, &[]).all(FIRST_APPLY).await.map_err(silent)
 }
 
-fn follow_signals(use_of: SignalUse, events: &mpsc::Sender<Event>) -> io::Result<()> {
-    if use_of == SignalUse::Take {
-        tasks::start_task(tasks::SIGNALS, events, Signals::take()?.listen(events.clone()));
+fn take_signals(use_of: SignalUse) -> io::Result<Option<Signals>> {
+    (use_of == SignalUse::Take).then(Signals::take).transpose()
+}
+
+fn follow_signals(signals: Option<Signals>, events: &mpsc::Sender<Event>) {
+    if let Some(signals) = signals {
+        tasks::start_task(tasks::SIGNALS, events, signals.listen(events.clone()));
     }
-    Ok(())
 }
 
 /// Has the doors answered.
