@@ -7,12 +7,13 @@ mod own;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_balance::{Key, Keys, MethodKeys};
 use evenkeel_model::PoolName;
 use evenkeel_model::config::{Config, CookieValue, Pool, SecretRef, Sticky, StickyCookie};
+use evenkeel_net::process;
 
 use crate::origin::words;
 
@@ -242,7 +243,7 @@ pub(crate) fn read(secret: &SecretRef) -> Result<Vec<u8>, String> {
 /// [`read`] for a secret that is worth more than one client's session: a file that others can read is refused.
 pub(crate) fn read_private(secret: &SecretRef) -> Result<Vec<u8>, String> {
     if let SecretRef::File(path) = secret {
-        let fail = |error: std::io::Error| format!("`{}`: {}", path.display(), words(&error));
+        let fail = |error: std::io::Error| unreadable(path, &error);
         let mode = std::fs::metadata(path).map_err(fail)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             let path = path.display();
@@ -252,8 +253,21 @@ pub(crate) fn read_private(secret: &SecretRef) -> Result<Vec<u8>, String> {
     read(secret)
 }
 
-fn read_file(path: &PathBuf) -> Result<Vec<u8>, String> {
-    let fail = |error: std::io::Error| format!("`{}`: {}", path.display(), words(&error));
+/// Why a file cannot be read; where it may not be, for whom and what to do.
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    let (path, why) = (path.display(), words(error));
+    if error.kind() != std::io::ErrorKind::PermissionDenied {
+        return format!("`{path}`: {why}");
+    }
+    let user = process::uid();
+    format!(
+        "`{path}`: {why}: this process runs as user {user}: `chown {user} {path}`, and let that user into the folders above \
+         it; or hand it over by `LoadCredential=NAME:{path}` in the systemd unit, and say `cred:NAME`"
+    )
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let fail = |error: std::io::Error| unreadable(path, &error);
     let meta = std::fs::metadata(path).map_err(fail)?;
     let (size, mode) = (meta.len(), meta.permissions().mode() & 0o777);
     if mode & 0o007 != 0 {

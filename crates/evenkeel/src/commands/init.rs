@@ -28,7 +28,9 @@ pub(super) fn init(args: &ClusterInitArgs, secret: &str) -> Exit {
     };
     output::print(format!(
         "{said} {path}. On each other node, as root, it is this line that lets it in:\n\n  \
-         (umask 077 && mkdir -p {folder} && echo {secret} > {path})\n\n\
+         mkdir -p -m 755 {folder} && (umask 077 && echo {secret} > {path})\n\n\
+         Where evenkeel runs as a user of its own (`user` in the configuration, or the systemd unit), on all of them:\n\n  \
+         chown evenkeel {path}\n\n\
          And in the configuration of all of them, with their own addresses and the one that is to move:\n\n  \
          cluster edge key=file:{path} {{\n      node  {host}  192.168.1.1\n      node  lb2  192.168.1.2\n      \
          group web prefer={host} {{\n          ip  192.168.1.10/24\n      }}\n  }}\n\n\
