@@ -295,6 +295,11 @@ fn gravity(server: &ServerReport) -> Option<u8> {
 fn faults(report: &StatusReport) -> Vec<String> {
     let totals = &report.totals;
     let mut lines = Vec::new();
+    if let Some(index) = report.silent_worker {
+        lines.push(format!(
+            "worker {index} does not answer, and its part of the clients is not served: restart the process"
+        ));
+    }
     if totals.panics > 0 {
         lines.push(format!("{} lost to a fault of ours; please report it", count(totals.panics, "connection")));
     }
@@ -305,7 +310,7 @@ fn faults(report: &StatusReport) -> Vec<String> {
         ));
     }
     let intents = report.pools.iter().flat_map(|pool| &pool.servers).filter_map(|server| server.intent.as_ref());
-    if intents.clone().any(|intent| !intent.is_kept) {
+    if report.unkept || intents.clone().any(|intent| !intent.is_kept) {
         lines.push("a restart forgets what was ordered: the state directory cannot be written".to_owned());
     }
     lines

@@ -43,6 +43,9 @@ pub struct StatusReport {
     pub stopping: bool,
     /// Threads that carry traffic.
     pub workers: u64,
+    /// The worker that does not answer, if one does not: connections that it has or gets are not served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_worker: Option<u64>,
     /// What the process takes from the machine.
     #[serde(default)]
     pub process: ProcessReport,
@@ -67,6 +70,9 @@ pub struct StatusReport {
     /// By whom this node was drained and why, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained: Option<NodeDrainReport>,
+    /// Whether what was ordered last could not be written down, so that a restart forgets it.
+    #[serde(default)]
+    pub unkept: bool,
     /// The zone files that are kept in step, by block.
     #[serde(default)]
     pub zonefiles: Vec<ZonefileReport>,
@@ -434,6 +440,9 @@ pub struct AsideReport {
     /// By whom and why it was drained; absent where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained: Option<NodeDrainReport>,
+    /// Whether the order could not be written down, so that a restart forgets it.
+    #[serde(default)]
+    pub unkept: bool,
     /// Client connections that are open.
     pub connections: u64,
     /// Groups of the cluster that are here.

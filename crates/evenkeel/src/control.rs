@@ -218,6 +218,7 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
         node: status.name.clone(),
         stopping: status.phase == Phase::Draining,
         workers: number(status.workers),
+        silent_worker: status.silent_worker.map(number),
         process: ProcessReport {
             cpu_s: status.usage.cpu.as_secs_f64(),
             resident_bytes: status.usage.resident,
@@ -238,6 +239,7 @@ pub(crate) fn report(status: &NodeStatus) -> StatusReport {
             why: drain.why.clone(),
             since: drain.since,
         }),
+        unkept: status.is_unkept,
         zonefiles: status.zonefiles.iter().map(zonefiles::report).collect(),
         totals: totals(status),
         live: None,

@@ -160,6 +160,12 @@ impl Room {
 }
 
 impl Acks {
+    /// Those of workers in their order.
+    #[cfg(test)]
+    pub(crate) fn of(acks: Vec<oneshot::Receiver<()>>) -> Self {
+        Self(acks)
+    }
+
     /// Waits until every worker has answered.
     ///
     /// # Errors

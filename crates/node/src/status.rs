@@ -31,6 +31,8 @@ pub struct NodeStatus {
     pub uptime: Duration,
     /// How many workers carry traffic.
     pub workers: usize,
+    /// The worker that does not answer, if one does not.
+    pub silent_worker: Option<usize>,
     /// What it is doing.
     pub phase: Phase,
     /// The configuration.
@@ -45,6 +47,8 @@ pub struct NodeStatus {
     pub pools: Vec<PoolStatus>,
     /// By whom this node was drained and why, if it was.
     pub drained: Option<NodeDrain>,
+    /// Whether what operators ordered last could not be written down, so that a restart forgets it.
+    pub is_unkept: bool,
     /// The zone files that are kept in step, by block.
     pub zonefiles: Arc<Vec<ZonefileReport>>,
     /// The certificates that listeners show.

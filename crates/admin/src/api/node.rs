@@ -63,6 +63,7 @@ async fn aside(call: &Call<'_>) -> AsideReport {
     let groups = cluster.into_iter().flat_map(|report| report.groups).filter(|group| is_here(&group.role));
     AsideReport {
         drained: status.drained,
+        unkept: status.unkept,
         connections: status.totals.connections,
         groups: groups.map(|group| group.name).collect(),
     }

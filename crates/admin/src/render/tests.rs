@@ -128,8 +128,9 @@ fn what_is_wrong_comes_first_with_its_reason() {
     report.config.last_reload =
         Some(LastReload { ok: false, at: 1, error: Some("\n  error: unknown word `chek`\n more".to_owned()) });
     report.totals.log_lines_lost = 7;
+    report.silent_worker = Some(1);
     let text = status(&report, PLAIN);
-    let first: Vec<&str> = text.lines().take(5).collect();
+    let first: Vec<&str> = text.lines().take(6).collect();
     assert_eq!(
         first,
         [
@@ -137,6 +138,7 @@ fn what_is_wrong_comes_first_with_its_reason() {
             "  the last reload was refused, generation 4 serves: error: unknown word `chek`",
             "  shop/bb is down for 3m12s (connect-refused): 3 checks in a row were refused; \
              it last said: HTTP/1.1 503 Service Unavailable",
+            "  worker 1 does not answer, and its part of the clients is not served: restart the process",
             "  7 log lines lost: the log's disk or reader is too slow or full",
             "",
         ]

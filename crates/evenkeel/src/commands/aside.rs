@@ -41,8 +41,8 @@ pub(super) fn order(args: &HowArgs, drained: bool) -> Exit {
     } else {
         output::print(sentence(&report));
     }
-    let is_done = !drained || report.groups.is_empty() && (limit.is_none() || report.connections == 0);
-    if is_done { Exit::Done } else { Exit::Partial }
+    let is_empty = report.groups.is_empty() && (limit.is_none() || report.connections == 0);
+    if !report.unkept && (!drained || is_empty) { Exit::Done } else { Exit::Partial }
 }
 
 /// Looks until it is so, or the time is over.
@@ -68,6 +68,16 @@ fn wait(
 
 /// What holds now, in one line.
 fn sentence(report: &AsideReport) -> String {
+    let mut text = state(report);
+    if report.unkept {
+        text.push_str(
+            "; it could not be written down, and a restart forgets it: the state directory cannot be written",
+        );
+    }
+    text
+}
+
+fn state(report: &AsideReport) -> String {
     if report.drained.is_none() {
         return "this node is ready: groups come back as their `failback` says, or by `evenkeel cluster takeover`"
             .to_owned();

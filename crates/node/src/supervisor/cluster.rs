@@ -69,7 +69,11 @@ impl Supervisor {
             return;
         };
         let (name, node, view) = (config.name.to_string(), cluster.name.to_string(), cluster.view());
-        let troubles = cluster.mute.iter().map(|(device, cause)| unannounced(device, cause)).collect();
+        let silent = self.watchdog.silent().map(|index| {
+            format!("worker {index} does not answer: this node counts as one that cannot serve; restart it")
+        });
+        let mute = cluster.mute.iter().map(|(device, cause)| unannounced(device, cause));
+        let troubles = silent.into_iter().chain(mute).collect();
         let addrs = config.nodes.iter().map(|node| (Arc::clone(&node.name), node.addrs.clone())).collect();
         let (links, config, other_views) = (cluster.links(), self.config_digest(), self.other_views());
         tokio::task::spawn_local(async move {
@@ -239,8 +243,12 @@ impl Supervisor {
         let Some((own, cluster)) = self.cluster.as_ref().map(|own| (own, &own.config)) else { return HashMap::new() };
         let mut held = self.others.held;
         let me = cluster.node(&own.name).and_then(|place| held.get_mut(place));
-        if let Some(me) = me.filter(|_| self.dns.is_aside()) {
-            *me = Some(State::Draining);
+        if let Some(me) = me {
+            *me = match () {
+                () if self.dns.is_aside() => Some(State::Draining),
+                () if self.watchdog.silent().is_some() => Some(State::Down),
+                () => *me,
+            };
         }
         nodes_as_servers((&self.running.config, &self.running.views), cluster, &held)
     }
@@ -256,7 +264,9 @@ impl Supervisor {
     pub(super) fn grade(&mut self) {
         let Some(cluster) = &mut self.cluster else { return };
         let view = |id: &ServerId| self.running.views.get(id).map(|view| view.state);
-        cluster.grade(score(&self.running.config, view));
+        // A worker that hangs keeps its share of the clients waiting, and no server behind it can help.
+        let worth = if self.watchdog.silent().is_some() { 0 } else { score(&self.running.config, view) };
+        cluster.grade(worth);
     }
 
     /// Begins to leave the cluster before anything is drained: whether there is something to wait for.

@@ -61,7 +61,7 @@ use crate::secrets::{OwnSecrets, TokenKeys};
 use crate::sessions::{KeptSessions, SessionBook};
 use crate::state::State;
 use crate::status::{LastReload, NodeStatus, Phase, ReloadCounts};
-use crate::watchdog::Watchdog;
+use crate::watchdog::{Due, Watchdog};
 use crate::zonefile::{Zonefiles, pool_verdicts};
 
 pub use aside::NodeOrder;
@@ -258,7 +258,7 @@ impl Supervisor {
                 }
                 Some(report) = reports.recv() => self.take_report(&report, &mut turn),
                 () = tokio::time::sleep_until(wake) => {}
-                alive = self.watchdog.due() => self.watch(alive, &turn),
+                due = self.watchdog.due() => self.watch(due, &turn),
             }
             if turn.end_at.is_some_and(|end| end <= Instant::now()) {
                 break Ended { cut: self.shared.connections(), failed: None };
@@ -524,11 +524,14 @@ impl Supervisor {
     }
 
     /// Workers that drain end one by one, and are not asked any more.
-    fn watch(&mut self, alive: Result<(), Silent>, turn: &Turn) {
-        match alive {
+    fn watch(&mut self, due: Due, turn: &Turn) {
+        match due {
             _ if turn.end_at.is_some() => {}
-            Ok(()) => self.watchdog.ask(self.crew.ping(&self.running.snapshot)),
-            Err(silent) => self.watchdog.silent(silent),
+            Due::Question => self.watchdog.ask(self.crew.ping(&self.running.snapshot)),
+            Due::News => {
+                self.grade();
+                self.follow_health();
+            }
         }
     }
 
