@@ -161,6 +161,8 @@ pub enum GroupRefused {
     NoGroup,
     /// Nobody takes orders at the moment.
     Silent,
+    /// It cannot be followed at this moment, and why.
+    Refused(&'static str),
 }
 
 /// What has happened, and what happens.

@@ -142,6 +142,9 @@ codes! {
         "The configuration of this node has no `cluster` block: it stands alone."
     A307 NOT_FOUND "no such group"
         "The cluster has no group of that name. `evenkeel cluster status` lists them."
+    A308 CONFLICT "the group cannot move so"
+        "The node cannot follow the order at this moment, and nothing has changed: the detail says why. `evenkeel cluster status` \
+         shows how things are, `evenkeel cluster takeover --dry-run` what a takeover would do."
     A401 UNPROCESSABLE_ENTITY "the configuration is refused"
         "The file has errors, or names something that cannot be had. What ran before runs on, untouched; `evenkeel check` shows the \
          same errors."

@@ -37,6 +37,12 @@ pub enum Cause {
     Leaving,
     /// The configuration has no such group any more.
     Unlisted,
+    /// A resource does not stop: an operator is needed.
+    Stuck(Arc<str>),
+    /// Another node has it.
+    Elsewhere(Arc<str>),
+    /// The node that it was meant for did not take it.
+    Declined(Arc<str>),
 }
 
 impl fmt::Display for Cause {
@@ -54,6 +60,9 @@ impl fmt::Display for Cause {
             Self::Resource(name) => write!(f, "resource {name} failed"),
             Self::CarrierLost => write!(f, "the network of its addresses is gone here"),
             Self::Leaving => write!(f, "this node goes"),
+            Self::Stuck(name) => write!(f, "resource {name} does not stop: mend it, then `evenkeel cluster ready`"),
+            Self::Elsewhere(node) => write!(f, "{node} has it"),
+            Self::Declined(node) => write!(f, "{node} was to take it, and did not"),
             Self::Unlisted => write!(f, "the configuration has it no more"),
         }
     }
@@ -105,7 +114,7 @@ impl fmt::Display for Event {
             Self::PeerLeft(node) => write!(f, "node {node} has resigned"),
             Self::HearsUsNot(node) => write!(f, "node {node} is heard and does not hear this node"),
             Self::Trouble(node, path, error) => {
-                write!(f, "a packet of node {node} on path {path} was refused: {error}")
+                write!(f, "a packet of node {node} on path {} was refused: {error}", path + 1)
             }
             Self::Paused(late) => write!(f, "this node was paused for {late:?}: it asks before it goes on"),
             Self::Claimed(group, cause, epoch) => write!(f, "group {group} is claimed (claim {epoch}): {cause}"),
@@ -128,7 +137,7 @@ impl fmt::Display for Event {
             }
             Self::Stuck(group, resource) => write!(
                 f,
-                "resource {resource} of group {group} does not stop: its addresses are withdrawn; mend it, then say `ready`"
+                "resource {resource} of group {group} does not stop: its addresses are withdrawn; mend it, then `evenkeel cluster ready`"
             ),
             Self::Refused(group, why) => write!(f, "the order for group {group} is refused: {why}"),
         }

@@ -27,6 +27,7 @@ impl Cluster for Running {
                 own::GroupRefused::NoCluster => GroupRefused::NoCluster,
                 own::GroupRefused::NoGroup => GroupRefused::NoGroup,
                 own::GroupRefused::Deaf => GroupRefused::Silent,
+                own::GroupRefused::Refused(why) => GroupRefused::Refused(why),
             })
         })
     }
@@ -127,6 +128,7 @@ fn group(group: &GroupView) -> GroupReport {
         claim: group.epoch,
         why: group.cause.to_string(),
         standby: group.is_away,
+        moving: group.is_moving,
         next: group.next.as_ref().map(ToString::to_string),
         takeover: group.takeover.clone(),
         moves: group.moves.iter().map(moved).collect(),

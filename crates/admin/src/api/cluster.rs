@@ -26,11 +26,11 @@ pub(super) static OPERATIONS: &[Operation] = &[
         path: "/api/v1/cluster/groups/{group}",
         id: "orderGroup",
         noun: "cluster",
-        doc: "Orders a group here, away from here, or lifts that; answers with the cluster at that moment. What came of it shows a little later.",
+        doc: "Orders a group here, away from here, or lifts that; answers with the cluster at that moment. `moving` says whether it is under way.",
         needs: Needs::Role(Role::Operate),
         takes: Some(Shape::of::<GroupWish>()),
         gives: Gives::Json(Shape::of::<ClusterReport>()),
-        problems: &[Code::A306, Code::A307, Code::A403],
+        problems: &[Code::A306, Code::A307, Code::A308, Code::A403],
         run: |call| Box::pin(order(call)),
         ..ROW
     },
@@ -70,6 +70,9 @@ async fn order(call: Call<'_>) -> Reply {
     };
     let group = call.path("group").to_owned();
     match call.control.cluster().order(group.clone(), order, call.caller.name.clone()).await {
+        Err(GroupRefused::Refused(why)) => {
+            Err(Problem::new(Code::A308, format!("the order for group {group} is refused: {why}")))
+        }
         Ok(()) => cluster(&call).await.map(|report| json(&report)),
         Err(GroupRefused::NoCluster) => Err(Problem::new(Code::A306, "the configuration has no `cluster` block")),
         Err(GroupRefused::NoGroup) => {

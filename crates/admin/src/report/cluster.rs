@@ -127,6 +127,9 @@ pub struct GroupReport {
     pub why: String,
     /// Whether an operator sent it away from here.
     pub standby: bool,
+    /// Whether it is on its way from one node to another, or from rest, as far as is heard here.
+    #[serde(default)]
+    pub moving: bool,
     /// Who would own it if its owner died at this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

@@ -174,12 +174,15 @@ impl Node {
     pub(super) fn get_stuck(&mut self, now: Duration, group: usize, resource: usize) {
         self.withdraw(group);
         let resource = self.resource_name(group, resource);
+        if let Some(duty) = self.duties.get_mut(group) {
+            duty.cause = Cause::Stuck(resource.clone());
+        }
         self.note(Event::Stuck(self.group_name(group), resource));
         self.enter(now, group, Role::Stuck);
     }
 
     /// The living node on which resources of the group run, as far as we hear; or the dead one where they still do.
-    fn holder(&self, now: Duration, group: usize) -> Option<(usize, Line)> {
+    pub(super) fn holder(&self, now: Duration, group: usize) -> Option<(usize, Line)> {
         let id = self.settings.group_ids.get(group).copied()?;
         let overlaps = self.settings.groups.get(group).is_some_and(crate::Group::overlaps);
         (0..self.peers.len()).find_map(|member| {

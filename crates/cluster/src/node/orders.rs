@@ -99,14 +99,19 @@ impl Node {
     }
 
     fn foreign_owner(&mut self, group: usize) {
-        let is_ours = self.duties.get(group).is_some_and(|duty| duty.role == Role::Owner && !duty.is_withdrawn);
-        if is_ours {
+        if self.is_ours(group) {
             self.actions.push_back(Action::Announce { group });
         }
     }
 
+    /// Whether the group's addresses are this node's alone to announce. While it hands them over they are the next owner's
+    /// too.
+    pub fn is_ours(&self, group: usize) -> bool {
+        self.duties.get(group).is_some_and(|duty| duty.role == Role::Owner && !duty.is_withdrawn)
+    }
+
     fn takeover(&mut self, now: Duration, group: usize) {
-        if let Some(why) = self.refusal(group) {
+        if let Some(why) = self.takeover_refusal(group) {
             return self.note(Event::Refused(self.group_name(group), why));
         }
         let wait = self.settings.timing.dead * 3;
@@ -122,27 +127,41 @@ impl Node {
         self.hurry(now);
     }
 
+    /// Why an operator's order cannot be followed at this moment, if it cannot.
+    pub fn refusal(&self, now: Duration, order: Change) -> Option<&'static str> {
+        match order {
+            Change::Takeover { group } => self.takeover_refusal(group),
+            Change::Standby { group } => self.standby_refusal(now, group),
+            _ => None,
+        }
+    }
+
     /// Why a takeover is refused, if it is.
-    pub(super) fn refusal(&self, group: usize) -> Option<&'static str> {
+    pub(super) fn takeover_refusal(&self, group: usize) -> Option<&'static str> {
         let is_witness = self.settings.members.get(self.settings.me).is_some_and(|member| member.is_witness);
         match self.duties.get(group)?.role {
             _ if is_witness => Some("a witness owns nothing"),
             _ if self.is_leaving => Some("this node is leaving"),
             _ if self.is_aside => Some("this node is drained: order it ready first, by `evenkeel ready --node`"),
-            Role::Stuck => Some("a resource of it does not stop here: mend it, then say `ready`"),
+            Role::Stuck => Some("a resource of it does not stop here: mend it, then `evenkeel cluster ready`"),
             _ => None,
         }
     }
 
-    fn standby(&mut self, now: Duration, group: usize) {
+    fn standby_refusal(&self, now: Duration, group: usize) -> Option<&'static str> {
         let all = self.candidates(now, group);
         let is_possible = (0..self.peers.len())
             .any(|member| member != self.settings.me && all.get(member).is_some_and(|candidate| !candidate.is_away));
-        let name = self.group_name(group);
-        let Some(duty) = self.duties.get_mut(group) else { return };
-        if duty.role.holds() && !is_possible {
-            return self.note(Event::Refused(name, "no other node can take it at the moment"));
+        let is_here = self.duties.get(group).is_some_and(|duty| duty.role.holds());
+        (is_here && !is_possible)
+            .then_some("no other node can take it at the moment; `evenkeel cluster status` says why")
+    }
+
+    fn standby(&mut self, now: Duration, group: usize) {
+        if let Some(why) = self.standby_refusal(now, group) {
+            return self.note(Event::Refused(self.group_name(group), why));
         }
+        let Some(duty) = self.duties.get_mut(group) else { return };
         (duty.is_away, duty.wanted_until) = (true, None);
         self.hurry(now);
     }

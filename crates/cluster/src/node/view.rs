@@ -8,7 +8,7 @@ use std::time::Duration;
 use evenkeel_model::{State, caps};
 
 use super::{MoodState, Node};
-use crate::duty::Move;
+use crate::duty::{Duty, Move};
 use crate::event::Cause;
 use crate::packet::{PacketError, Phase, Role};
 use crate::peer::Path;
@@ -89,6 +89,8 @@ pub struct GroupView {
     pub cause: Cause,
     /// Whether the operator sent it away from here.
     pub is_away: bool,
+    /// Whether it is on its way from one node to another, or from rest, as far as is heard here.
+    pub is_moving: bool,
     /// Who would own it if the owner died at this moment.
     pub next: Option<Arc<str>>,
     /// What `takeover` would do here at this moment, in a sentence.
@@ -194,7 +196,7 @@ impl Node {
         let resources = self.settings.groups.get(group).map_or(&[][..], |group| &group.resources);
         let names: Vec<&str> = resources.iter().map(|resource| &*resource.name).collect();
         let (up, down) = (names.join(", "), names.iter().rev().copied().collect::<Vec<_>>().join(", "));
-        if let Some(why) = self.refusal(group) {
+        if let Some(why) = self.takeover_refusal(group) {
             return format!("it would be refused: {why}");
         }
         let Some(owner) = owners.first().copied() else {
@@ -215,6 +217,22 @@ impl Node {
         format!("{name} would stop {down}, and then this node would start {up}: nobody would serve it in between")
     }
 
+    /// Why this node's part is what it is: of what is elsewhere not why it was not here before.
+    fn shown_cause(&self, now: Duration, group: usize, duty: &Duty) -> Cause {
+        let declined = duty.declined.filter(|(_, until)| duty.is_away && now < *until);
+        match (duty.role, self.holder(now, group), declined) {
+            (Role::Idle, Some((member, _)), _) => Cause::Elsewhere(self.name(member)),
+            (Role::Owner, _, Some((member, _))) => Cause::Declined(self.name(member)),
+            _ => duty.cause.clone(),
+        }
+    }
+
+    fn is_moving(&self, now: Duration, group: usize, duty: &Duty) -> bool {
+        let is_under_way = |role| matches!(role, Role::Asking | Role::Starting | Role::Yielding | Role::Stopping);
+        let is_wanted = duty.wanted_until.is_some_and(|until| now < until) && !duty.role.holds();
+        is_wanted || is_under_way(duty.role) || self.others(now, group).any(|(_, role, _)| is_under_way(role))
+    }
+
     fn group_view(&self, now: Duration, group: usize) -> Option<GroupView> {
         let duty = self.duties.get(group)?;
         let owners = self.owners(now, group);
@@ -224,8 +242,9 @@ impl Node {
             since: now.saturating_sub(duty.since),
             owners: owners.iter().map(|member| self.name(*member)).collect(),
             epoch: duty.known_epoch(),
-            cause: duty.cause.clone(),
+            cause: self.shown_cause(now, group, duty),
             is_away: duty.is_away,
+            is_moving: self.is_moving(now, group, duty),
             next: self.next_owner(now, group, &owners),
             takeover: self.preview(now, group, &owners),
             moves: duty.moves.iter().rev().map(|it| Move { at: now.saturating_sub(it.at), ..it.clone() }).collect(),

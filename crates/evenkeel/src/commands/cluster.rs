@@ -14,8 +14,10 @@ use crate::output;
 
 /// How often a move that was ordered is looked at.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a move is waited for: as long as the node itself keeps the order, and some.
-const LOOKS: u32 = 400;
+/// Looks in a row at a group that does not move after which it is not waited for any more: five seconds.
+const STILL: u32 = 100;
+/// Looks at the most: the times of all that is in a group, if it is much.
+const LOOKS: u32 = 24_000;
 
 pub(crate) fn cluster(command: &ClusterCommand) -> Exit {
     match command {
@@ -55,15 +57,18 @@ fn order(args: &GroupArgs, wish: WishedMove) -> Exit {
     let mut exit = Exit::Done;
     for group in groups {
         match order_one(&client, &group, wish) {
-            Ok(report) if args.remote.json => {
-                print_json(&report);
-            }
             Ok(report) => {
-                output::print(sentence(&report));
-                if !is_there(&report, wish) {
+                if args.remote.json {
+                    print_json(&report);
+                } else {
+                    output::print(sentence(&report, wish));
+                }
+                if !is_there(&report, wish) && exit == Exit::Done {
                     exit = Exit::Partial;
                 }
             }
+            // Another group may well move.
+            Err(error @ ClientError::Refused(_)) => exit = failed(&error),
             Err(error) => return failed(&error),
         }
     }
@@ -106,8 +111,11 @@ fn groups(client: &Client, args: &GroupArgs) -> Result<Vec<String>, Exit> {
 fn order_one(client: &Client, name: &str, wish: WishedMove) -> Result<GroupReport, ClientError> {
     let find = |report: ClusterReport| report.groups.into_iter().find(|group| group.name == name).unwrap_or_default();
     let mut group = find(client.order_group(name, GroupWish { order: wish })?);
+    let mut still = 0;
     for _ in 0..LOOKS {
-        if is_there(&group, wish) {
+        still = if group.moving { 0 } else { still + 1 };
+        let is_over = is_there(&group, wish) || has_failed(&group, wish) || still > STILL;
+        if is_over {
             break;
         }
         let pause = async { tokio::time::sleep(LOOK).await };
@@ -127,10 +135,19 @@ fn is_there(group: &GroupReport, wish: WishedMove) -> bool {
     }
 }
 
-fn sentence(group: &GroupReport) -> String {
+/// Whether it will not come here, since something of it did not start here.
+fn has_failed(group: &GroupReport, wish: WishedMove) -> bool {
+    wish == WishedMove::Takeover && matches!(group.role.as_str(), "failed" | "stuck")
+}
+
+fn sentence(group: &GroupReport, wish: WishedMove) -> String {
     let owner = match group.owners.as_slice() {
         [] => "nobody owns it".to_owned(),
         owners => format!("owned by {}", owners.join(" and ")),
     };
-    format!("group {}: {owner}; here it is {}: {}", group.name, group.role, group.why)
+    let why = match (wish, group.role.as_str()) {
+        (WishedMove::Takeover, "idle") if !group.owners.is_empty() => "it was asked for, and not given",
+        _ => group.why.as_str(),
+    };
+    format!("group {}: {owner}; here it is {}: {why}", group.name, group.role)
 }

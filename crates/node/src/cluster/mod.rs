@@ -63,6 +63,10 @@ pub const GUARD_COMMAND: &str = "address-guard";
 /// How long the thread may take to say how things are.
 const VIEW_PATIENCE: Duration = Duration::from_secs(1);
 
+/// The heartbeat thread does not hear, or does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deaf;
+
 /// Everything that the cluster needs and that can be refused, had before the process gives its rights up.
 pub(crate) struct Ready {
     node: Node,
@@ -208,6 +212,18 @@ impl Cluster {
     /// Tells the node something. Whether it takes it.
     pub(crate) fn change(&self, change: Change) -> bool {
         self.line.tell(Command::Change(change))
+    }
+
+    /// Passes an operator's order on. `Err`: nobody hears of it; `Ok(Some)`: why it cannot be followed.
+    pub(crate) fn order(&self, order: Change) -> impl Future<Output = Result<Option<&'static str>, Deaf>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        let is_asked = self.line.tell(Command::Order { order, reply });
+        async move {
+            if !is_asked {
+                return Err(Deaf);
+            }
+            tokio::time::timeout(VIEW_PATIENCE, answer).await.map_err(|_| Deaf)?.map_err(|_| Deaf)
+        }
     }
 
     /// Tells what percent of its capacity this node can serve with.

@@ -43,6 +43,8 @@ const PINGS: u32 = 4;
 pub(crate) enum Command {
     /// A change, of health or by an operator or by the runner.
     Change(Change),
+    /// An operator's order; why it cannot be followed is answered, if it cannot.
+    Order { order: Change, reply: oneshot::Sender<Option<&'static str>> },
     /// Other keys from now on.
     Keys(Keyring),
     /// Other times, preferences, ping nodes and groups from now on.
@@ -271,7 +273,13 @@ impl Heart {
             if let Some(change) = change {
                 self.node.apply(clock::now(), change);
             }
-            if !matches!(report, Report::Done { failed: None, .. }) {
+            let is_told = match &report {
+                Report::Done { failed, .. } => failed.is_some(),
+                // The next owner, who was told to.
+                Report::ForeignOwner { group, .. } => self.node.is_ours(*group),
+                _ => true,
+            };
+            if is_told {
                 let group = group.map(|group| self.node.group_name(group)).unwrap_or_default();
                 self.teller.tell(Told::Report(report, group));
             }
@@ -283,6 +291,13 @@ impl Heart {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Change(change)) => self.node.apply(clock::now(), change),
+                Ok(Command::Order { order, reply }) => {
+                    let now = clock::now();
+                    let refused = self.node.refusal(now, order);
+                    self.node.apply(now, order);
+                    // Whoever ordered may have left.
+                    let _ = reply.send(refused);
+                }
                 Ok(Command::Keys(keys)) => self.node.change_keys(keys),
                 Ok(Command::Settings(news)) => self.change_settings(*news, turn),
                 Ok(Command::View { reply }) => {

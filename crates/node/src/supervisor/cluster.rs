@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use evenkeel_proxy::ServerView;
 
 use super::{OtherView, Supervisor, Turn};
-use crate::cluster::{Held, Link, Report, Told};
+use crate::cluster::{Deaf, Held, Link, Report, Told};
 use crate::dns::{peer_pools, serving};
 use crate::node::Ended;
 
@@ -38,6 +38,8 @@ pub enum GroupRefused {
     NoGroup,
     /// The heartbeat thread takes no orders.
     Deaf,
+    /// It cannot be followed at this moment, and why.
+    Refused(&'static str),
 }
 
 /// The cluster as this node sees it.
@@ -82,8 +84,35 @@ impl Supervisor {
         });
     }
 
-    /// Passes an order on. That it was taken does not say that it was followed: the view does.
-    pub(super) fn order_group(&self, group: &str, order: GroupOrder, by: &str) -> Result<(), GroupRefused> {
+    /// Passes an order on. That it was taken does not say that the group has moved: the view does.
+    pub(super) fn order_group(
+        &self,
+        group: &str,
+        order: GroupOrder,
+        by: &str,
+        reply: oneshot::Sender<Result<(), GroupRefused>>,
+    ) {
+        let asked = self.pass_on(group, order, by);
+        tokio::task::spawn_local(async move {
+            let outcome = match asked {
+                Ok(answer) => match answer.await {
+                    Ok(None) => Ok(()),
+                    Ok(Some(why)) => Err(GroupRefused::Refused(why)),
+                    Err(Deaf) => Err(GroupRefused::Deaf),
+                },
+                Err(refused) => Err(refused),
+            };
+            // Whoever ordered may have left.
+            let _ = reply.send(outcome);
+        });
+    }
+
+    fn pass_on(
+        &self,
+        group: &str,
+        order: GroupOrder,
+        by: &str,
+    ) -> Result<impl Future<Output = Result<Option<&'static str>, Deaf>> + use<>, GroupRefused> {
         let cluster = self.cluster.as_ref().ok_or(GroupRefused::NoCluster)?;
         let place =
             cluster.config.groups.iter().position(|known| &*known.name == group).ok_or(GroupRefused::NoGroup)?;
@@ -93,7 +122,7 @@ impl Supervisor {
             GroupOrder::Ready => (Change::Ready { group: place }, "to be ready here"),
         };
         self.journal.note("group", group, format!("{by} orders group {group} {words}"));
-        if cluster.change(change) { Ok(()) } else { Err(GroupRefused::Deaf) }
+        Ok(cluster.order(change))
     }
 
     pub(super) fn hear_cluster(&mut self, told: Told, turn: &mut Turn) -> Option<Ended> {

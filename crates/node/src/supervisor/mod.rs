@@ -317,8 +317,7 @@ impl Supervisor {
             }
             Event::Order(Order::Cluster { reply }) => self.tell_cluster(reply),
             Event::Order(Order::Group { group, order, by, reply }) => {
-                // Whoever ordered may have left.
-                let _ = reply.send(self.order_group(&group, order, &by));
+                self.order_group(&group, order, &by, reply);
             }
             Event::Order(Order::Node { order, reply }) => self.order_node(order, reply, turn),
             Event::Cluster(told) => return self.hear_cluster(*told, turn),
