@@ -251,7 +251,8 @@ pub(super) static ROWS: &[Directive] = &[
         otherwise: "none",
         doc: "A unit of systemd that runs where the group is.",
         more: "Started, stopped and looked at by `systemctl`. Do not enable it: a unit that runs on a node that does not own the group is stopped when \
-               evenkeel starts. One that ends by itself moves the group. It is stopped when evenkeel ends, also when it is killed.",
+               evenkeel starts. One that ends by itself moves the group, unless systemd starts it again by its own `Restart=`. One of `Type=oneshot` needs \
+               `RemainAfterExit=yes`. It is stopped when evenkeel ends, also when it is killed; one that does not stop in its time is killed.",
         example: "unit nginx.service timeout=30s",
         ..ROW
     },

@@ -54,6 +54,13 @@ impl Pair {
     }
 
     pub(crate) fn start_file(top: &str, more: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
+        let mut pair = Self::lay(top, more, lines);
+        pair.launch_both();
+        pair
+    }
+
+    /// Both machines with their file, and nothing that runs on them yet.
+    pub(crate) fn lay(top: &str, more: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
         let network = Network::new(CLIENT);
         let scratch = Scratch::new("cluster");
         let key = scratch.write("key", &"k".repeat(40));
@@ -66,13 +73,15 @@ impl Pair {
             key.display()
         );
         scratch.write("evenkeel.conf", &config);
-        let mut pair = Self { nodes: Vec::new(), network, scratch };
+        Self { nodes: Vec::new(), network, scratch }
+    }
+
+    fn launch_both(&mut self) {
         for node in 1..=2 {
-            let process = pair.launch(node);
-            pair.nodes.push(process);
+            let process = self.launch(node);
+            self.nodes.push(process);
         }
-        pair.await_owner(1);
-        pair
+        self.await_owner(1);
     }
 
     pub(crate) fn launch(&self, node: u8) -> Process {

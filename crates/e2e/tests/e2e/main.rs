@@ -46,6 +46,7 @@ mod sticky;
 mod tcp;
 mod tcp_tls;
 mod tls;
+mod units;
 mod vectors;
 mod views;
 mod zonefile;
