@@ -34,6 +34,7 @@ mod metrics;
 mod moving;
 mod night;
 mod papers;
+mod paths;
 mod proofs;
 mod protocol;
 mod reload;
