@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_net::stream::Stream;
-use evenkeel_net::tls::{self, Connector, ConnectorOptions, ServerName, TlsVersion, Trust};
+use evenkeel_net::tls::{self, Connector, ConnectorOptions, Opening, ServerName, TlsVersion, Trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -240,7 +240,8 @@ async fn load(addr: SocketAddr, work: Work, time: Duration) -> io::Result<(u64, 
 }
 
 async fn open(addr: SocketAddr, connector: &Connector) -> io::Result<Stream> {
-    tls::connect_to(addr, connector, &name()?, b"", PATIENCE).await.map_err(|error| io::Error::other(error.to_string()))
+    let connected = tls::connect_to(addr, connector, &name()?, Opening::default(), PATIENCE).await;
+    connected.map_err(|error| io::Error::other(error.to_string()))
 }
 
 /// Connects, asks once and closes, again and again.

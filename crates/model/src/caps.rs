@@ -362,6 +362,9 @@ pub const COMMAND_LINE_CHARS: usize = 200;
 /// written as six.
 pub const GUARD_REPORT_BYTES: usize = 64 * 1024;
 
+/// Other owners of one service address that are told of in a minute: who makes up Ethernet addresses fills no log.
+pub const OTHER_OWNERS: usize = 4;
+
 /// Orders that wait for one resource: the step that is under way, the one after it, and what came too late.
 pub const RESOURCE_ORDERS: usize = 8;
 

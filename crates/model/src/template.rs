@@ -93,6 +93,8 @@ variables! {
     SslCipher = "ssl_cipher", early;
     /// The host that the client asked for in its handshake (SNI).
     SslServerName = "ssl_server_name", early;
+    /// `h2`: the protocol inside of TLS that was agreed on with the client (ALPN).
+    SslAlpnProtocol = "ssl_alpn_protocol", early;
     /// `r` where the client resumed a session of TLS, `.` where it began one.
     SslSessionReused = "ssl_session_reused", early;
     /// `SUCCESS` where the client showed a certificate that was verified, `NONE` where it showed none.

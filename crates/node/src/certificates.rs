@@ -28,7 +28,7 @@ use crate::state::State;
 pub(crate) use judge::doubts;
 pub use judge::problems;
 
-/// The protocols that are spoken inside of TLS to clients (ALPN), the preferred first.
+/// The protocols that we speak ourselves inside of TLS to clients (ALPN), the preferred first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 /// HTTP/2, as ALPN calls it.
 const HTTP2: &[u8] = b"h2";
@@ -103,8 +103,8 @@ impl ShownCertificate {
 /// A listener's side, as far as files tell.
 #[derive(Clone)]
 struct Door {
-    /// Whether it speaks HTTP inside of TLS; what is else passed on has no protocol that we could choose.
-    speaks_http: bool,
+    /// The protocols that it offers inside of TLS, the preferred first.
+    protocols: Vec<Vec<u8>>,
     /// In written order, each with where it comes from.
     certificates: Vec<(CertificateSource, Arc<Certificate>)>,
     min: TlsMin,
@@ -329,8 +329,15 @@ impl Tls {
                 None
             }
         });
-        let speaks_http = listener.tcp.is_none();
-        if found.is_empty() { Ok(Door { speaks_http, certificates, min: tls.min, clients }) } else { Err(found) }
+        if !found.is_empty() {
+            return Err(found);
+        }
+        let protocols = match &listener.tcp {
+            None => PROTOCOLS.iter().map(|name| name.to_vec()).collect(),
+            // What is passed on has those that the operator knows its servers to speak.
+            Some(_) => tls.alpn.iter().map(|name| name.as_bytes().to_vec()).collect(),
+        };
+        Ok(Door { protocols, certificates, min: tls.min, clients })
     }
 
     fn certificate(
@@ -401,7 +408,7 @@ impl Tls {
             min: version(door.min),
             clients: door.clients.clone(),
             tickets: self.tickets.clone(),
-            protocols: PROTOCOLS.iter().filter(|_| door.speaks_http).map(|name| name.to_vec()).collect(),
+            protocols: door.protocols.clone(),
         })?;
         self.acceptors.insert(listener.clone(), Arc::new(acceptor));
         Ok(())

@@ -190,15 +190,15 @@ impl Secrets {
     /// The keys that are held, by these own secrets. What else they were made of stays: it is not read here.
     fn adapt(&self, mark: &Mark, held: &MethodKeys, marker: &RandomState) -> Result<(Mark, MethodKeys), String> {
         let mark = Mark { rest: mark.rest, ..self.mark(marker) };
-        let MethodKeys { token: Some(now), .. } = self.keys(None)? else { return Ok((mark, held.clone())) };
-        let Keys { current, mut previous } = now;
-        let before = held.token.iter().flat_map(|keys| keys.previous.iter().chain([&keys.current]));
-        for key in before {
-            if *key != current && !previous.contains(key) {
-                previous.push(key.clone());
+        let mut made = self.keys(None)?;
+        if let (Some(Keys { current, previous }), Some(before)) = (&mut made.token, &held.token) {
+            for key in before.previous.iter().chain([&before.current]) {
+                if key != current && !previous.contains(key) {
+                    previous.push(key.clone());
+                }
             }
         }
-        Ok((mark, MethodKeys { token: Some(Keys { current, previous }), hmac: held.hmac.clone() }))
+        Ok((mark, MethodKeys { hmac: held.hmac.clone(), ..made }))
     }
 
     /// The keys, with what was held before and whether its secret is another one: its key then opens tokens still.

@@ -3,8 +3,8 @@
 //! Not here: the rules of matching (`evenkeel_http::matching`) and what a route does. The first site whose hosts fit
 //! decides, then the first of its routes that fits; nothing else is looked at.
 
-use evenkeel_http::{matching, uri};
-use evenkeel_model::config::{Action, Listener, RequestId, Route, Site};
+use evenkeel_http::{authority, matching, uri};
+use evenkeel_model::config::{Action, Listener, RedirectTo, RequestId, Route, Site};
 
 use crate::buffer::Desk;
 use crate::error::Kind;
@@ -86,9 +86,13 @@ pub(crate) fn route_of(site: &Site, desk: &mut Desk, is_over_tls: bool) -> Optio
     found
 }
 
-/// Whether a route sends a request that came over TLS to the very place that it came to.
-pub(crate) fn leads_back(route: &Route, host: &[u8]) -> bool {
-    matches!(&route.action, Action::Redirect(redirect) if redirect.leads_back(host))
+/// Whether a route sends a request for that host, which came over TLS, to the very place that it came to. Ports play no part,
+/// as in the choice of sites and routes.
+pub(crate) fn leads_back(route: &Route, asked: &[u8]) -> bool {
+    let Action::Redirect(redirect) = &route.action else { return false };
+    let RedirectTo::Parts { host, .. } = &redirect.to else { return false };
+    let is_own = |host: &String| authority::host_of(host.as_bytes()).eq_ignore_ascii_case(asked);
+    redirect.only_secures() && host.as_ref().is_none_or(is_own)
 }
 
 /// The path in normal form: kept apart where it differs from the one in the request.

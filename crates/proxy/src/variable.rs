@@ -40,6 +40,7 @@ pub(crate) fn write_tls(tls: &TlsFacts, variable: &Variable, out: &mut Vec<u8>) 
         Variable::SslProtocol => bytes(out, Some(tls.protocol.as_bytes())),
         Variable::SslCipher => bytes(out, word(tls.cipher)),
         Variable::SslServerName => bytes(out, tls.server_name.as_ref().map(String::as_bytes)),
+        Variable::SslAlpnProtocol => bytes(out, tls.application.as_ref().map(String::as_bytes)),
         Variable::SslSessionReused => bytes(out, Some(if tls.is_resumed { b"r" } else { b"." })),
         Variable::SslClientVerify => bytes(out, Some(if client.is_some() { b"SUCCESS" } else { b"NONE" })),
         Variable::SslClientSubject => bytes(out, of_client(|it| &it.subject)),

@@ -75,9 +75,10 @@ pub(crate) struct Facts {
 /// A view as a whole document.
 pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
     let mut html = Html::default();
-    head(&mut html, asked, facts);
+    let standing = Standing::of(&facts.report);
+    head(&mut html, asked, facts, standing);
     html.raw("<body>\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n");
-    top(&mut html, facts);
+    top(&mut html, facts, standing);
     html.raw("<div class=\"frame\">\n");
     rail(&mut html, asked);
     html.raw("<main id=\"main\" tabindex=\"-1\">\n");
@@ -105,9 +106,8 @@ pub(crate) fn page(asked: &Asked, facts: &Facts) -> String {
     html.into_text()
 }
 
-fn head(html: &mut Html, asked: &Asked, facts: &Facts) {
+fn head(html: &mut Html, asked: &Asked, facts: &Facts, standing: Standing) {
     let title = VIEWS.iter().find(|(view, ..)| *view == asked.view).map_or("", |(.., title)| title);
-    let standing = Standing::of(&facts.report);
     html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
@@ -134,13 +134,13 @@ fn icon(html: &mut Html, colour: &'static str) {
     html.raw("'/%3E%3Cpath d='M7 1h2v4H7z' fill='%23888'/%3E%3C/svg%3E\">\n");
 }
 
-fn top(html: &mut Html, facts: &Facts) {
+fn top(html: &mut Html, facts: &Facts, standing: Standing) {
     let report = &facts.report;
     html.raw("<header class=\"top\">\n<a class=\"mark\" href=\"/\" aria-label=\"evenkeel, overview\">");
     html.raw("<svg viewBox=\"0 0 24 24\" aria-hidden=\"true\"><path class=\"hull\" d=\"M2 11h20c-1 6-5 9-10 9S3 17 2 11z\"/>");
     html.raw("<path class=\"mast\" d=\"M11 2h2v7h-2z\"/><path class=\"level\" d=\"M5 13h14v1.6H5z\"/></svg><b>evenkeel</b></a>\n");
     html.raw("<p class=\"node\">").text(&report.node).raw("</p>\n");
-    let (standing, (_, ordered)) = (Standing::of(report), parts::missing(report));
+    let (_, ordered) = parts::missing(report);
     let servers: usize = report.pools.iter().map(|pool| pool.servers.len()).sum();
     // It says so aloud when it changes, and is silent while only numbers do.
     html.raw("<p id=\"said\" role=\"status\" class=\"said ").raw(standing.look().0).raw("\">");

@@ -68,8 +68,8 @@ pub(crate) struct Duty {
     pub(crate) failures: u32,
     /// No start before.
     pub(crate) paused_until: Duration,
-    /// Whether it is for want of its network that there is no start before.
-    pub(crate) is_cut_off: bool,
+    /// The same but for the network that is gone, while it is.
+    pub(crate) pause_before: Option<Duration>,
     /// Whether what is being stopped has failed.
     pub(crate) has_failed: bool,
     /// Since when nobody holds the group.
@@ -107,7 +107,7 @@ impl Duty {
             cause: Cause::Vacant,
             failures: 0,
             paused_until: Duration::ZERO,
-            is_cut_off: false,
+            pause_before: None,
             has_failed: false,
             vacant_since: None,
             last_holder: None,
@@ -133,7 +133,7 @@ impl Duty {
     /// It is owned here, all of it; for how long nobody owned it before.
     pub(crate) fn arrive(&mut self, now: Duration) -> Duration {
         let ownerless = now.saturating_sub(self.ownerless_since);
-        self.is_cut_off = false;
+        self.pause_before = None;
         if self.moves.len() >= caps::GROUP_MOVES {
             self.moves.pop_front();
         }
@@ -146,9 +146,14 @@ impl Duty {
         let pause = FIRST_PAUSE * 2_u32.saturating_pow(self.failures.min(16));
         let pause = pause.min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
-        self.paused_until = now + pause;
+        (self.paused_until, self.pause_before) = (now + pause, None);
         self.has_failed = true;
         pause
+    }
+
+    /// An operator wants it tried again: what failed before counts no more.
+    pub(crate) fn forgive(&mut self, now: Duration) {
+        (self.failures, self.paused_until, self.pause_before) = (0, now, None);
     }
 
     /// The highest claim that others should hear of.

@@ -28,7 +28,7 @@ impl Node {
 
     /// Whom the group was meant for counts until somebody has it.
     fn forget_target(&mut self, now: Duration, group: usize) {
-        if self.holder(now, group).is_some_and(|(_, line)| line.role.holds())
+        if self.others(now, group).any(|(_, role, _)| role.holds())
             && let Some(duty) = self.duties.get_mut(group)
         {
             duty.target = None;

@@ -312,7 +312,9 @@ impl Node {
         for group in 0..self.duties.len() {
             let has_lease = !self.is_safe(group) || self.lease_end(group).is_some_and(|end| end > now);
             let Some(duty) = self.duties.get_mut(group) else { continue };
-            let is_due = duty.role.holds() && !duty.is_withdrawn && now.saturating_sub(duty.renewed_at) >= pause;
+            // What is being stopped is here until its turn comes, which may be long after a lifetime.
+            let is_here = (duty.role.holds() || duty.role == Role::Stopping) && !duty.is_withdrawn;
+            let is_due = is_here && now.saturating_sub(duty.renewed_at) >= pause;
             if is_due && has_lease && self.phase == Phase::Active {
                 duty.renewed_at = now;
                 self.actions.push_back(Action::Renew { group });

@@ -71,8 +71,7 @@ impl Node {
     /// Leaves the group to others, who may be heard over another network and have to know that it is of no use here.
     fn carrier_lost(&mut self, now: Duration, group: usize) {
         let Some(duty) = self.duties.get_mut(group) else { return };
-        // A longer pause has another cause, and lasts.
-        duty.is_cut_off |= duty.paused_until <= now + CUT_OFF;
+        duty.pause_before.get_or_insert(duty.paused_until);
         duty.paused_until = duty.paused_until.max(now + CUT_OFF);
         duty.has_failed = true;
         match duty.role {
@@ -93,12 +92,9 @@ impl Node {
     fn carrier_back(&mut self, now: Duration, group: usize) {
         let listens = now + self.settings.timing.dead;
         let Some(duty) = self.duties.get_mut(group) else { return };
-        let was_cut_off = std::mem::take(&mut duty.is_cut_off);
-        if was_cut_off {
-            duty.failures = 0;
-        }
+        let pause = duty.pause_before.take().unwrap_or(duty.paused_until);
         if !duty.role.holds() {
-            duty.paused_until = if was_cut_off { listens } else { duty.paused_until.max(listens) };
+            duty.paused_until = pause.max(listens);
         }
     }
 
@@ -115,7 +111,8 @@ impl Node {
         }
         let wait = self.settings.timing.dead * 3;
         let Some(duty) = self.duties.get_mut(group) else { return };
-        (duty.is_away, duty.failures, duty.paused_until) = (false, 0, now);
+        duty.is_away = false;
+        duty.forgive(now);
         if !duty.role.holds() {
             duty.wanted_until = Some(now + wait);
         }
@@ -152,8 +149,8 @@ impl Node {
 
     fn ready(&mut self, now: Duration, group: usize) {
         let Some(duty) = self.duties.get_mut(group) else { return };
-        (duty.is_away, duty.failures, duty.paused_until) = (false, 0, now);
-        (duty.has_failed, duty.declined) = (false, None);
+        (duty.is_away, duty.has_failed, duty.declined) = (false, false, None);
+        duty.forgive(now);
         match duty.role {
             Role::Stuck => self.stop(now, group, Cause::Order),
             Role::Failed => self.enter(now, group, Role::Idle),

@@ -188,23 +188,70 @@ fn who_is_alone_takes_the_group_again_soon_after_its_network_is_back() {
 
 #[test]
 fn a_network_that_is_back_does_not_lift_what_failed_for_another_cause() {
-    let mut alone = node(0, 1, &[b'k'; 32]);
-    let mut now = Duration::ZERO;
-    // Until the pauses after failures are longer than that for a network.
-    while now < DEAD * 400 {
-        now += DEAD / 20;
-        alone.handle_timeout(now);
-        carry_out_with(&mut alone, now, Outcome::Failed);
+    // Pauses after failures that are shorter than that for a network, and longer.
+    for failures in [1, 3, 8] {
+        let mut alone = node(0, 1, &[b'k'; 32]);
+        let mut now = Duration::ZERO;
+        while alone.duties[0].failures < failures {
+            assert!(now < DEAD * 2000, "{} failures", alone.duties[0].failures);
+            now += DEAD / 20;
+            alone.handle_timeout(now);
+            carry_out_with(&mut alone, now, Outcome::Failed);
+        }
+        let pause = alone.duties[0].paused_until;
+        assert!(pause > now + DEAD * 4, "{pause:?} at {now:?}");
+        for _ in 0..2 {
+            alone.apply(now, Change::CarrierLost { group: 0 });
+            alone.apply(now, Change::CarrierLost { group: 0 });
+            alone.apply(now, Change::CarrierBack { group: 0 });
+        }
+        assert_eq!((alone.duties[0].paused_until, alone.duties[0].failures), (pause, failures));
+        while now < pause - DEAD {
+            now += DEAD / 20;
+            alone.handle_timeout(now);
+            carry_out(&mut alone, now);
+            assert_eq!(alone.view(now).groups[0].role, Role::Failed, "at {now:?} of {pause:?}");
+        }
     }
-    let pause = alone.duties[0].paused_until;
-    assert!(pause > now + DEAD * 70, "{pause:?} at {now:?}");
-    alone.apply(now, Change::CarrierLost { group: 0 });
-    alone.apply(now, Change::CarrierBack { group: 0 });
-    while now < pause - DEAD {
-        now += DEAD / 20;
-        alone.handle_timeout(now);
-        carry_out(&mut alone, now);
-        assert_eq!(alone.view(now).groups[0].role, Role::Failed, "at {now:?} of {pause:?}");
+}
+
+#[test]
+fn an_address_lives_on_while_its_unit_stops_and_in_a_safe_group_no_longer_than_the_votes() {
+    for mode in [Mode::Available, Mode::Safe] {
+        let slow = |me: usize| {
+            let resource = |name: &str, is_address| Resource { name: name.into(), is_address, timeout: DEAD * 60 };
+            let resources = vec![resource("10.8.0.2", true), resource("data", false)];
+            let group = Group { name: "data".into(), prefer: vec![0], failback: None, mode, resources };
+            let members = ["lb1", "lb2", "lb3"].map(|name| Member { name: name.into(), is_witness: name == "lb3" });
+            let timing = settings(me, DEAD, Vec::new()).timing;
+            let settings = Settings::new("edge", me, members.to_vec(), timing, vec![group]).unwrap();
+            let keys = Keyring::new(vec![Key::derive(&[b'k'; 32]).unwrap()]).unwrap();
+            Node::new(settings, keys, BootId([u8::try_from(me).unwrap(); 16]), Duration::ZERO)
+        };
+        let (mut first, mut second, mut now) = settle(slow(0), slow(1));
+        first.apply(now, Change::Standby { group: 0 });
+        let (stops_at, mut renewed_at, mut withdrawn_at) = (now, now, None);
+        while now < stops_at + DEAD * 4 {
+            now += DEAD / 20;
+            first.handle_timeout(now);
+            // Nothing is heard of the stop.
+            while let Some(action) = first.poll_action() {
+                match action {
+                    Action::Beat => second.handle_packet(now, 0, first.heartbeat()).unwrap(),
+                    Action::Renew { group: 0 } => renewed_at = now,
+                    Action::Withdraw { group: 0 } => withdrawn_at = withdrawn_at.or(Some(now)),
+                    _ => {}
+                }
+            }
+            assert!(withdrawn_at.is_some() || now - renewed_at <= DEAD / 2, "{mode:?}: its lifetime ends at {now:?}");
+            second.handle_timeout(now);
+            for beat in carry_out(&mut second, now).0 {
+                first.handle_packet(now, 0, &beat).unwrap();
+            }
+        }
+        assert_eq!(first.view(now).groups[0].role, Role::Stopping, "{mode:?}");
+        let within = withdrawn_at.map(|at| at - stops_at <= DEAD);
+        assert_eq!(within, (mode == Mode::Safe).then_some(true), "{mode:?}");
     }
 }
 

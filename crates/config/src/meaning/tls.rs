@@ -35,13 +35,14 @@ pub(super) fn of_listener(building: &mut Building<'_>, group: &Group<'_>) -> Opt
         group.blocks.iter().for_each(|block| complain_of_words(block, building.out));
         return None;
     }
+    group.blocks.iter().for_each(|block| complain_of_protocols(block, building.out));
     Some(of_blocks(building, group))
 }
 
 /// TLS of a `tcp` block: where it has a certificate, TLS ends here.
 pub(super) fn of_passages(building: &mut Building<'_>, group: &Group<'_>, block: &Entry) -> Option<ListenerTls> {
     if block.entry("cert").is_some() {
-        return Some(of_blocks(building, group));
+        return Some(ListenerTls { alpn: protocols(block, building.out), ..of_blocks(building, group) });
     }
     if let Some(entry) = block.entries.iter().find(|entry| entry.directive.opens == Some(Context::ClientTls)) {
         building
@@ -54,6 +55,7 @@ pub(super) fn of_passages(building: &mut Building<'_>, group: &Group<'_>, block:
 
 fn of_blocks(building: &mut Building<'_>, group: &Group<'_>) -> ListenerTls {
     let (mut certificates, mut spans): (Vec<CertificateSource>, Vec<Span>) = (Vec::new(), Vec::new());
+    let mut ordered = Vec::new();
     for block in &group.blocks {
         for entry in block.all("cert") {
             let Some(source) = source(block, entry, building.out) else { continue };
@@ -62,9 +64,6 @@ fn of_blocks(building: &mut Building<'_>, group: &Group<'_>) -> ListenerTls {
                 spans.push(entry.values.first().map_or(entry.span, |argument| argument.word.span));
             }
         }
-    }
-    let mut ordered = Vec::new();
-    for block in &group.blocks {
         let Some(wanted) = acme::of_block(building, group.addr, block) else { continue };
         certificates.push(CertificateSource::StandIn { hosts: wanted.hosts.clone() });
         spans.push(block.entry("acme").map_or(block.span, |entry| entry.span));
@@ -81,7 +80,35 @@ fn of_blocks(building: &mut Building<'_>, group: &Group<'_>) -> ListenerTls {
     let shared = Shared { top: None, blocks: &group.blocks, word: "tls" };
     let min = min(shared.value("min", building.out).as_ref());
     let clients = clients(building, group, &shared);
-    ListenerTls { certificates, acme: ordered, min, clients }
+    ListenerTls { certificates, acme: ordered, min, clients, alpn: Vec::new() }
+}
+
+/// What a `tcp` block offers inside of TLS.
+fn protocols(block: &Entry, out: &mut Diagnostics) -> Vec<String> {
+    let mut protocols: Vec<String> = Vec::new();
+    let Some(entry) = block.entry("tls").and_then(|tls| tls.entry("alpn")) else { return protocols };
+    for argument in &entry.values {
+        let Some(Value::Text(name)) = &argument.value else { continue };
+        if protocols.contains(name) {
+            out.report(Code::E411, argument.word.span, format!("`{name}` is offered twice"))
+                .help("the first place counts: take this one out");
+            continue;
+        }
+        protocols.push(name.clone());
+    }
+    protocols
+}
+
+/// What an `https` block offers follows from what it speaks.
+fn complain_of_protocols(block: &Entry, out: &mut Diagnostics) {
+    if let Some(entry) = block.entry("tls").and_then(|tls| tls.entry("alpn")) {
+        out.report(
+            Code::E411,
+            entry.span,
+            "`alpn` in an `https` block, which offers what it speaks: `h2` and `http/1.1`",
+        )
+        .help("take it out; to pass another protocol on, write a `tcp` block with this `cert`");
+    }
 }
 
 fn complain_of_words(block: &Entry, out: &mut Diagnostics) {

@@ -107,6 +107,8 @@ pub enum Kind {
     LogFormat,
     /// A media type.
     MediaType,
+    /// The name of a protocol inside of TLS.
+    Protocol,
 }
 
 /// When a text is put together, which decides the variables that it may have.
@@ -183,6 +185,7 @@ impl Kind {
             }
             Self::LogFormat => "`json`, `combined`, `haproxy`, or a text with `$variables`",
             Self::MediaType => "a media type such as `text/plain`",
+            Self::Protocol => "a protocol as ALPN calls it, such as `h2`, `http/1.1` or `postgresql`",
         };
         fixed.to_owned()
     }

@@ -124,6 +124,10 @@ fn around_tcp(example: &str) -> String {
 
 /// A listener with TLS needs a certificate.
 fn around_tls(example: &str) -> String {
+    // What is offered inside of TLS is said where something else than HTTP is passed on.
+    if example.starts_with("tls alpn=") {
+        return around_tcp(example);
+    }
     let cert = if example.starts_with("cert") { "" } else { "cert self\n " };
     format!("https :443 shop.example.com {{\n {cert}{example}\n to 10.0.0.1:80\n}}\n")
 }

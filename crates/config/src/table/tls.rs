@@ -3,7 +3,7 @@
 use evenkeel_model::config::AcmeChallenge;
 use evenkeel_model::defaults;
 
-use super::{Context, Directive, Kind, ROW, Repeat, any, one};
+use super::{Context, Directive, Kind, ROW, Repeat, any, many, one};
 
 pub(super) static ROWS: &[Directive] = &[
     Directive {
@@ -162,6 +162,18 @@ pub(super) static ROWS: &[Directive] = &[
         doc: "Whether a client without a certificate is turned away.",
         more: "With `optional` it is let in, and `$ssl_client_verify` is `NONE`. A certificate that cannot be verified is refused either way.",
         example: "tls client-ca=/etc/ssl/staff-ca.pem verify=optional",
+        ..ROW
+    },
+    Directive {
+        name: "alpn",
+        within: &[Context::ClientTls],
+        args: &[many("PROTOCOL", Kind::Protocol)],
+        otherwise: "none is agreed on",
+        doc: "The protocols inside of TLS that a `tcp` block offers to its clients (ALPN), the preferred first.",
+        more: "Offer what the servers speak. A client that names only others is refused (`no_application_protocol`), one that names none is let in. \
+               Where the pool speaks `tls` its servers are offered the very one that was agreed on with the client, and with `proxy-protocol v2` \
+               they are told of it. In `https` blocks it follows from what they speak: `h2` and `http/1.1`.",
+        example: "tls alpn=h2,http/1.1",
         ..ROW
     },
     Directive {

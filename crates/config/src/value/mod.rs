@@ -134,6 +134,7 @@ pub(crate) fn read(kind: Kind, word: &Word, out: &mut Diagnostics) -> Option<Val
         Kind::LogTarget => Value::LogTarget(path::log_target(word, out)?),
         Kind::LogFormat => Value::LogFormat(template::log_format(word, out)?),
         Kind::MediaType => Value::Text(text::media_type(word, out)?),
+        Kind::Protocol => Value::Text(text::protocol(word, out)?),
     })
 }
 

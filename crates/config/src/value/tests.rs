@@ -21,6 +21,7 @@ fn reads(kind: Kind, text: &str) -> Option<super::Value> {
 #[test]
 fn what_is_right_is_read_and_what_is_wrong_is_reported_once() {
     let day = Duration::from_secs(86_400);
+    let endless = "x".repeat(256);
     let cases: &[(Kind, &[&str], &[&str])] = &[
         (
             Kind::Duration(Duration::ZERO, day),
@@ -72,6 +73,7 @@ fn what_is_right_is_read_and_what_is_wrong_is_reported_once() {
         ),
         (Kind::LogFormat, &["json", "combined", "haproxy", "$status"], &["jsno", "", "$nope", "$status\n$host"]),
         (Kind::MediaType, &["text/html", "text/html; charset=utf-8"], &["html", "", "text/", "a b/c"]),
+        (Kind::Protocol, &["h2", "http/1.1", "postgresql", "x"], &["", "a b", "ä", "h2,h3", &endless]),
         (Kind::Account, &["www-data", "_x"], &["-x", "", "a b"]),
         (Kind::Name, &["a", "a-1"], &["-a", "", "a/b"]),
         (Kind::FieldLine, &["X-A:", "X-A: b c"], &["X-A", ": b", "X A: b", "X-A: a\nb"]),

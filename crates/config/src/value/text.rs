@@ -169,6 +169,17 @@ fn escape<'a>(rest: &mut impl Iterator<Item = &'a u8>) -> Option<u8> {
     }
 }
 
+/// A protocol as ALPN calls it: bytes of any kind to TLS (RFC 7301 section 3.1), and printable ones wherever somebody named one.
+pub(super) fn protocol(word: &Word, out: &mut Diagnostics) -> Option<String> {
+    let text = word.text.as_str();
+    if (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b',') {
+        return Some(text.to_owned());
+    }
+    out.report(Code::E324, word.span, format!("`{}` cannot be the name of a protocol", text.escape_debug()))
+        .note("1 to 255 letters, digits and marks, as in `h2`, `http/1.1` and `postgresql`");
+    None
+}
+
 pub(super) fn media_type(word: &Word, out: &mut Diagnostics) -> Option<String> {
     let text = word.text.as_str();
     let essence = text.split(';').next().unwrap_or_default().trim();

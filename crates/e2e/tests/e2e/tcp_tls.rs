@@ -10,6 +10,7 @@ use evenkeel_e2e::database::Redis;
 use evenkeel_e2e::over::{self, Over};
 use evenkeel_e2e::place::{Scratch, free};
 use evenkeel_e2e::process::Process;
+use evenkeel_e2e::relay::Relay;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::setting::{echo, pool};
@@ -91,7 +92,7 @@ fn clients_of_three_kinds_speak_through_it() {
         let said = said_by_openssl(at, &ca, version);
         assert!(said.contains("hello"), "{version}: {said}");
     }
-    // No protocol of ours is offered inside: it is the servers' matter.
+    // No protocol is offered inside unless the file names some.
     let offered = run("openssl", &["s_client", "-connect", &at.to_string(), "-alpn", "h2,http/1.1"]);
     assert!(offered.contains("No ALPN negotiated"), "{offered}");
     let status = balancer.status();
@@ -164,6 +165,55 @@ fn tls_ends_here_and_begins_anew_to_servers() {
     assert_eq!(&back, b"olleh\n");
     let told = text(&balancer.run("route", &[&format!("https://x.outer.example:{}/", at.port())]));
     assert!(told.contains("*.outer.example") && told.contains('p'), "{told}");
+}
+
+#[test]
+fn the_protocol_inside_is_agreed_on_with_the_client_and_offered_to_the_server() {
+    let (scratch, [server, at]) = (Scratch::new("alpn"), [free(), free()]);
+    let (outer, inner) =
+        (Pair::make(&scratch, "outer", &["a.example"], "90"), Pair::make(&scratch, "inner", &["inner.example"], "90"));
+    // Over TLS it speaks HTTP/2 with nobody who did not agree on it so.
+    let lines = format!(
+        "server {{ listen {server} ssl http2; ssl_certificate {}; ssl_certificate_key {};\n\
+         location / {{ return 200 \"server: $server_protocol $ssl_alpn_protocol\\n\"; }} }}",
+        inner.cert.display(),
+        inner.key.display()
+    );
+    let _server = Relay::nginx(server, &lines);
+    let log = scratch.file("log");
+    let towards = format!("tls sni=inner.example ca={}\ncheck tcp every=200ms rise=1", inner.cert.display());
+    let config = format!(
+        "tcp {at} {{\n    {}\n    tls alpn=h2,http/1.1\n    route to=p\n    log {} {{\n        format \"$ssl_alpn_protocol $end\"\n    }}\n}}\n{}",
+        outer.line(),
+        log.display(),
+        pool("p", &towards, &[("a", server)])
+    );
+    let balancer = Balancer::start(&config);
+    balancer.await_state("p", "a", "up");
+    let (url, name) = (format!("https://a.example:{}/", at.port()), format!("a.example:{}:{}", at.port(), at.ip()));
+    let ask = |how: &str| {
+        let known = ["--silent", "--show-error", "--resolve", &name, "--cacert", outer.cert.to_str().unwrap()];
+        run("curl", &[&known[..], &[how, "--max-time", "20", &url]].concat())
+    };
+    assert_eq!(ask("--http2").trim(), "server: HTTP/2.0 h2");
+    assert_eq!(ask("--http1.1").trim(), "server: HTTP/1.1 http/1.1");
+    // Who names none is let in, and the server is offered none.
+    assert_eq!(ask("--no-alpn").trim(), "server: HTTP/1.1");
+    // The first of ours that the client has, whichever it likes better.
+    let connect = at.to_string();
+    let hello = |offer: &str| run("openssl", &["s_client", "-connect", &connect, "-alpn", offer]);
+    assert!(hello("http/1.1,x,h2").contains("ALPN protocol: h2"));
+    assert!(hello("x,smtp").contains("no application protocol"));
+    evenkeel_e2e::await_for("the refused handshake to be counted", PATIENCE, || {
+        (balancer.status()["totals"]["handshakes_failed"]["protocol"] == 1).then_some(())
+    });
+    evenkeel_e2e::await_for("the lines of the log", PATIENCE, || {
+        let lines = std::fs::read_to_string(&log).unwrap_or_default();
+        ["h2 ", "http/1.1 ", "- "].iter().all(|start| lines.lines().any(|line| line.starts_with(start))).then_some(())
+    });
+    let load = ["-n", "2000", "-c", "2", "-m", "20", &format!("https://{at}/")];
+    let told = run("h2load", &load);
+    assert!(told.contains("2000 succeeded, 0 failed") && told.contains("Application protocol: h2"), "{told}");
 }
 
 #[test]

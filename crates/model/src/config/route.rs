@@ -274,12 +274,6 @@ impl Redirect {
     pub fn only_secures(&self) -> bool {
         matches!(&self.to, RedirectTo::Parts { scheme: Some(scheme), path: None, .. } if scheme == "https")
     }
-
-    /// Whether a request for that host, which came over TLS, is sent to the very place that it came to.
-    pub fn leads_back(&self, asked: &[u8]) -> bool {
-        let RedirectTo::Parts { host, .. } = &self.to else { return false };
-        self.only_secures() && host.as_ref().is_none_or(|host| host.as_bytes().eq_ignore_ascii_case(asked))
-    }
 }
 
 /// Where a [`Redirect`] leads.

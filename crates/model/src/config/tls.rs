@@ -17,6 +17,9 @@ pub struct ListenerTls {
     pub min: TlsMin,
     /// The certificates that clients show. `None`: they are not asked for one.
     pub clients: Option<ClientCertificates>,
+    /// The protocols that are offered inside of it (ALPN), the preferred first, at a `tcp` listener; none: nothing is agreed
+    /// on. What is spoken at other listeners follows from them.
+    pub alpn: Vec<String>,
 }
 
 /// Where a certificate comes from.

@@ -96,12 +96,33 @@ pub async fn connect(
     connector: &Connector,
     name: &ServerName<'static>,
 ) -> Result<Stream, HandshakeError> {
-    let session =
-        ClientConnection::new(Arc::clone(connector.config()), name.clone()).map_err(|error| refused(&error, None))?;
-    shake(stream, Connection::Client(session), None).await
+    connect_for(stream, connector, name, None).await
 }
 
-/// Opens a connection to a server, says these first bytes in the clear, and agrees on TLS with it, all within the time.
+async fn connect_for(
+    stream: Stream,
+    connector: &Connector,
+    name: &ServerName<'static>,
+    protocol: Option<&[u8]>,
+) -> Result<Stream, HandshakeError> {
+    let (config, name) = (Arc::clone(connector.config()), name.clone());
+    let session = match protocol {
+        None => ClientConnection::new(config, name),
+        Some(protocol) => ClientConnection::new_with_alpn(config, name, vec![protocol.to_vec()]),
+    };
+    shake(stream, Connection::Client(session.map_err(|error| refused(&error, None))?), None).await
+}
+
+/// How a connection to a server begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Opening<'a> {
+    /// Bytes in the clear, before anything else.
+    pub words: &'a [u8],
+    /// The one protocol to offer inside of TLS (ALPN), in place of those that are always offered.
+    pub protocol: Option<&'a [u8]>,
+}
+
+/// Opens a connection to a server, begins it so, and agrees on TLS with it, all within the time.
 ///
 /// # Errors
 /// Why there is no stream, as the reason a verdict would give.
@@ -109,12 +130,12 @@ pub async fn connect_to(
     addr: SocketAddr,
     connector: &Connector,
     name: &ServerName<'static>,
-    first: &[u8],
+    opening: Opening<'_>,
     within: Duration,
 ) -> Result<Stream, ConnectError> {
     let deadline = Instant::now() + within;
-    let stream = stream::connect_saying(addr, first, within).await?;
-    match timeout_at(deadline, connect(stream, connector, name)).await {
+    let stream = stream::connect_saying(addr, opening.words, within).await?;
+    match timeout_at(deadline, connect_for(stream, connector, name, opening.protocol)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(HandshakeError::Gone)) => Err(failed(Reason::TlsFailed, "it went away during the handshake".to_owned())),
         Ok(Err(error)) => Err(failed(Reason::TlsFailed, error.to_string())),

@@ -25,7 +25,7 @@ pub use certificate::{Certificate, CertificateError, chain_of, is_key_of};
 pub use connector::{Connector, ConnectorOptions, Trust};
 pub use der::{CertificateFacts, Names};
 pub use facts::{ClientCertificate, TlsFacts};
-pub use handshake::{HandshakeError, accept, connect, connect_to};
+pub use handshake::{HandshakeError, Opening, accept, connect, connect_to};
 pub use holders::between_holders;
 pub use resolver::CertificateSet;
 pub use rustls::pki_types::{CertificateDer, ServerName};

@@ -351,7 +351,7 @@ async fn a_hello_in_single_bytes_is_a_hello() {
     let server = async { accept(stream::accept(&back).await.unwrap(), &acceptor).await.unwrap() };
     let client = async {
         let name = Connector::name_of("a.example").unwrap();
-        connect_to(front_addr, &connector, &name, b"", Duration::from_secs(20)).await.unwrap()
+        connect_to(front_addr, &connector, &name, Opening::default(), Duration::from_secs(20)).await.unwrap()
     };
     tokio::select! {
         () = middle => panic!("the way closed"),
@@ -359,6 +359,29 @@ async fn a_hello_in_single_bytes_is_a_hello() {
             assert_eq!(server.tls().unwrap().protocol, client.tls().unwrap().protocol);
         }
     }
+}
+
+#[tokio::test]
+async fn one_connection_may_offer_another_protocol_than_the_others() {
+    let own = certificate(&["a.example"]);
+    let protocols = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>();
+    let acceptor = AcceptorOptions { protocols: protocols(&["x", "h2"]), ..options(vec![own.clone()]) };
+    let acceptor = Acceptor::new(acceptor).unwrap();
+    let connector = Connector::new(ConnectorOptions { protocols: protocols(&["x"]), ..trusting(&own) }).unwrap();
+    let name = Connector::name_of("a.example").unwrap();
+    let agreed = async |protocol: Option<&[u8]>| {
+        let (listener, addr) = listen().await;
+        let opening = Opening { words: b"", protocol };
+        let (server, client) = tokio::join!(
+            async { accept(stream::accept(&listener).await.unwrap(), &acceptor).await },
+            connect_to(addr, &connector, &name, opening, Duration::from_secs(20))
+        );
+        let of = |stream: Stream| stream.tls().unwrap().application.clone().unwrap();
+        (server.map(of).map_err(|error| error.word()), client.map(of).map_err(|error| error.reason))
+    };
+    assert_eq!(agreed(None).await, (Ok("x".to_owned()), Ok("x".to_owned())));
+    assert_eq!(agreed(Some(b"h2")).await, (Ok("h2".to_owned()), Ok("h2".to_owned())));
+    assert_eq!(agreed(Some(b"smtp")).await, (Err("protocol"), Err(evenkeel_model::Reason::TlsFailed)));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use evenkeel_model::caps;
 use evenkeel_net::clock;
 use evenkeel_net::resolve::Resolver;
 use evenkeel_net::stream::Stream;
-use evenkeel_net::tls::{self, Connector};
+use evenkeel_net::tls::{self, Connector, Opening};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -142,7 +142,9 @@ impl Http {
         let found = self.resolver.lookup(host).await.map_err(|error| error.to_string())?;
         let mut last = format!("{host} has no address");
         for addr in found.addrs {
-            match tls::connect_to((addr, port).into(), &self.connector, &name, b"", CONNECT_PATIENCE).await {
+            match tls::connect_to((addr, port).into(), &self.connector, &name, Opening::default(), CONNECT_PATIENCE)
+                .await
+            {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = format!("{host} at {addr}, port {port}: {}", crate::origin::words(&error.source)),
             }

@@ -72,7 +72,7 @@ impl Orders {
     /// When the authority wants a certificate renewed; `None` where it does not say.
     pub(super) async fn advice(&self, certificate: &Certificate) -> Option<Advice> {
         let id = certificate.renewal_id()?;
-        let credentials = self.credentials()?;
+        let (credentials, _) = self.kept_account()?;
         let (asking, mut http) = client::pair(self.connector().ok()?, self.resolver.clone());
         let asked = async {
             let account = Account::builder_with_http(Box::new(asking)).from_credentials(credentials).await?;
@@ -143,9 +143,8 @@ impl Orders {
         asking: &Asking,
         unknown: Option<&[u8]>,
     ) -> Result<Option<(Account, Vec<u8>)>, String> {
-        let kept = kept::account(&self.state, &self.key).filter(|kept| Some(kept.as_slice()) != unknown);
-        let read = kept.and_then(|kept| Some((serde_json::from_slice::<AccountCredentials>(&kept).ok()?, kept)));
-        let Some((credentials, kept)) = read else { return Ok(None) };
+        let known = self.kept_account().filter(|(_, kept)| Some(kept.as_slice()) != unknown);
+        let Some((credentials, kept)) = known else { return Ok(None) };
         let builder = Account::builder_with_http(Box::new(asking.clone()));
         let account = builder.from_credentials(credentials).await.map_err(|error| words(&error))?;
         Ok(Some((account, kept)))
@@ -166,8 +165,10 @@ impl Orders {
         Ok((account, bytes))
     }
 
-    fn credentials(&self) -> Option<AccountCredentials> {
-        serde_json::from_slice(&kept::account(&self.state, &self.key)?).ok()
+    /// The account that is kept, read and as it stands there.
+    fn kept_account(&self) -> Option<(AccountCredentials, Vec<u8>)> {
+        let kept = kept::account(&self.state, &self.key)?;
+        Some((serde_json::from_slice(&kept).ok()?, kept))
     }
 
     /// Begins the order, and says which certificate it replaces, where the authority wants to know.

@@ -122,10 +122,29 @@ fn the_certificate_for_everybody_else_is_the_first_as_written_whatever_an_author
     let default = mark(&tls, "elsewhere.example");
     tls.install(&name, installed.clone()).unwrap();
     assert_eq!((mark(&tls, "elsewhere.example"), mark(&tls, "b.example")), (default, *made.mark()));
-    // Where nothing else is written it is the authority's, in the place of what stood for it.
-    let mut alone = next(&Tls::new(None), acme).unwrap();
-    alone.install(&name, installed).unwrap();
-    assert_eq!(mark(&alone, "elsewhere.example"), *made.mark());
+    // Where nothing else is written, or only below, it is the authority's, in the place of what stood for it.
+    for below in ["", "https :443 z.example {\n cert self\n respond 200\n}\n"] {
+        let mut first = next(&Tls::new(None), &format!("{acme}{below}")).unwrap();
+        first.install(&name, installed.clone()).unwrap();
+        assert_eq!(mark(&first, "elsewhere.example"), *made.mark(), "{below}");
+    }
+}
+
+#[test]
+fn http_listeners_offer_what_they_speak_and_others_what_is_written() {
+    let text = |alpn: &str| {
+        format!(
+            "{SHOP}tcp :444 {{\n cert self\n {alpn}\n to 10.0.0.1:1\n}}\ntcp :445 {{\n cert self\n to 10.0.0.1:1\n}}\n"
+        )
+    };
+    let offered = |tls: &Tls, name: &str| {
+        let door = &tls.listeners[&ListenerName::of_address(name)];
+        door.protocols.iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let first = next(&Tls::new(None), &text("tls alpn=postgresql,h2")).unwrap();
+    assert_eq!([":443", ":444", ":445"].map(|name| offered(&first, name)), ["h2 http/1.1", "postgresql h2", ""]);
+    let other = next(&first, &text("tls alpn=h2")).unwrap();
+    assert_eq!(offered(&other, ":444"), "h2", "a reload changes it");
 }
 
 #[test]

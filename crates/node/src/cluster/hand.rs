@@ -181,12 +181,7 @@ pub(crate) enum Report {
 }
 
 impl Report {
-    /// The group that it names.
-    pub(super) fn group(&self) -> Option<usize> {
-        self.clone().group_mut().copied()
-    }
-
-    /// The same, to be named anew.
+    /// The group that it names, to be named anew.
     pub(super) fn group_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::Broken { group, .. }

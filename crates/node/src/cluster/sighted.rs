@@ -6,20 +6,25 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use evenkeel_model::caps;
+
 /// What goes on is told again after this time.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// By address: whom it was last told of, and when.
+/// By address: of whom was told, and since when they are remembered.
 #[derive(Debug, Default)]
-pub(crate) struct Sighted(BTreeMap<IpAddr, ([u8; 6], Duration)>);
+pub(crate) struct Sighted(BTreeMap<IpAddr, (Duration, Vec<[u8; 6]>)>);
 
 impl Sighted {
     /// Whether it is to be told that the one with that Ethernet address has this address of ours, too.
     pub(crate) fn is_news(&mut self, now: Duration, addr: IpAddr, mac: [u8; 6]) -> bool {
-        let is_told = |(told, at): &([u8; 6], Duration)| *told == mac && now.saturating_sub(*at) < AGAIN;
-        let is_news = !self.0.get(&addr).is_some_and(is_told);
+        let (since, told) = self.0.entry(addr).or_insert((now, Vec::new()));
+        if now.saturating_sub(*since) >= AGAIN {
+            (*since, *told) = (now, Vec::new());
+        }
+        let is_news = told.len() < caps::OTHER_OWNERS && !told.contains(&mac);
         if is_news {
-            self.0.insert(addr, (mac, now));
+            told.push(mac);
         }
         is_news
     }
@@ -38,5 +43,10 @@ mod tests {
         assert!(sighted.is_news(second * 61, one, [1; 6]));
         assert!(sighted.is_news(second * 62, one, [2; 6]));
         assert!(sighted.is_news(second * 62, other, [2; 6]));
+        // Two in turn, and one that makes up an Ethernet address each time.
+        assert!((63..=120).all(|at| !sighted.is_news(second * at, one, [u8::from(at % 2 == 0) + 1; 6])));
+        let made_up = (0..100).filter(|made_up| sighted.is_news(second * 120, one, [100 + made_up; 6])).count();
+        assert_eq!(made_up, caps::OTHER_OWNERS - 2);
+        assert!(sighted.is_news(second * 121, one, [1; 6]));
     }
 }

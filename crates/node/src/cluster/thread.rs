@@ -131,13 +131,12 @@ struct Turn {
 }
 
 impl Turn {
-    /// Names a report's group by its place now; `None` where there is no such group any more.
-    fn place(&self, mut report: Report) -> Option<Report> {
-        if let Some(group) = report.group_mut() {
-            let now = self.arranged.iter().try_fold(*group, |at, arranged| *arranged.get(at)?);
-            *group = now?;
-        }
-        Some(report)
+    /// Names a report's group, if it has one, by its place now; `None` where there is no such group any more.
+    fn place(&self, mut report: Report) -> Option<(Report, Option<usize>)> {
+        let Some(group) = report.group_mut() else { return Some((report, None)) };
+        let now = self.arranged.iter().try_fold(*group, |at, arranged| *arranged.get(at)?)?;
+        *group = now;
+        Some((report, Some(now)))
     }
 }
 
@@ -176,7 +175,7 @@ impl Heart {
     fn end(mut self, turn: &mut Turn) {
         // Of an end that is not orderly the peers have to hear: then the guard is told nothing, and the tie's end has
         // it give up what is held in our name, with a last word.
-        let guard = if self.node.has_left() {
+        let guard = if self.node.has_left() && !turn.is_guard_lost {
             self.say(turn, &Order::Leave);
             // It goes on for connections that are open, until the process ends or their time is over.
             Some(self.guard)
@@ -246,7 +245,7 @@ impl Heart {
                 turn.arranged.pop_front();
                 continue;
             }
-            let Some(report) = turn.place(report) else { continue };
+            let Some((report, group)) = turn.place(report) else { continue };
             let change = match &report {
                 Report::Done { number, failed } => {
                     let outcome = if failed.is_none() { Outcome::Ok } else { Outcome::Failed };
@@ -262,7 +261,7 @@ impl Heart {
                 self.node.apply(clock::now(), change);
             }
             if !matches!(report, Report::Done { failed: None, .. }) {
-                let group = report.group().map(|group| self.node.group_name(group)).unwrap_or_default();
+                let group = group.map(|group| self.node.group_name(group)).unwrap_or_default();
                 self.teller.tell(Told::Report(report, group));
             }
         }
@@ -318,7 +317,6 @@ impl Heart {
         turn.arranged.push_back((0..self.addresses.len()).map(now_at).collect());
         self.addresses.clone_from(&groups);
         Order::Arrange(Arrangement { groups, origins }).write(&mut turn.message);
-        // A guard that did not hear of it would take every later order for another group's.
         if self.guard.tie.send(&turn.message).is_err() {
             self.lose_guard(turn);
         }
@@ -408,6 +406,10 @@ impl Heart {
     }
 
     fn send(&self, turn: &Turn) {
+        // One that did not hear of an arrangement would take every later order for another group's.
+        if turn.is_guard_lost {
+            return;
+        }
         // It fails when the guard is gone, which is heard of, or does not read, which the kernel's lifetime ends.
         let _ = self.guard.tie.send(&turn.message);
     }

@@ -17,7 +17,7 @@ use evenkeel_http::preface::proxy::{Facts, write_v1, write_v2};
 use evenkeel_model::config::{Check, CheckKind, Config, Host, HttpCheck, Pool, ProxyVersion, Server};
 use evenkeel_model::{PoolName, Reason, ServerId};
 use evenkeel_net::stream::{self, Stream};
-use evenkeel_net::tls::{self, Connector, ServerName};
+use evenkeel_net::tls::{self, Connector, Opening, ServerName};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -225,7 +225,10 @@ pub(crate) async fn probe(
     let deadline = Instant::now() + check.timeout;
     let connected = match secure {
         None => stream::connect_saying(addr, &first, check.timeout).await,
-        Some(Secure { connector, name }) => tls::connect_to(addr, connector, name, &first, check.timeout).await,
+        Some(Secure { connector, name }) => {
+            let opening = Opening { words: &first, protocol: None };
+            tls::connect_to(addr, connector, name, opening, check.timeout).await
+        }
     };
     let mut stream = match connected {
         Ok(stream) => stream,

@@ -125,8 +125,12 @@ impl Supervisor {
     /// Has connections to addresses that go end with their answers: their clients come again, to the next owner.
     fn follow_leaving(&mut self, event: &Event) {
         let Some(cluster) = &mut self.cluster else { return };
+        let is_known = |group: &Arc<str>| cluster.config.groups.iter().any(|known| known.name == *group);
         let has_changed = match event {
-            Event::Yields(group, ..) | Event::Stops(group, _) => cluster.leaving.insert(Arc::clone(group)),
+            // One that goes because a reload has taken it out of the file does not come back.
+            Event::Yields(group, ..) | Event::Stops(group, _) => {
+                is_known(group) && cluster.leaving.insert(Arc::clone(group))
+            }
             Event::Claimed(group, ..) | Event::Keeps(group, _) => cluster.leaving.remove(group),
             _ => false,
         };

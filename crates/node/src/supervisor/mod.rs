@@ -466,8 +466,9 @@ impl Supervisor {
         let keeper = self.keeper.next_timeout().map(|due| Instant::now() + due.saturating_sub(now));
         let patience = self.about.started + DNS_PATIENCE;
         let first_view = (!self.dns.is_ready()).then(|| Instant::now() + patience.saturating_sub(now));
-        let due = [keeper, self.intents_due(turn), turn.publish_at, turn.end_at, first_view, self.others.tell_at];
-        let due = due.into_iter().flatten().min();
+        let own = [turn.publish_at, turn.end_at, turn.renew_own_at];
+        let due = [keeper, self.intents_due(turn), first_view, self.others.tell_at].into_iter().chain(own);
+        let due = due.flatten().min();
         // An hour is as good as never: any event wakes us.
         due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }

@@ -34,6 +34,9 @@ use crate::{record, serve};
 /// Bytes that are read at a time of a TLS hello: most are one piece.
 const HEARING: usize = 2048;
 
+/// The longest name of a protocol inside of TLS (RFC 7301 section 3.1).
+const ALPN_BYTES: usize = 255;
+
 /// How long a connection whose other end broke still stands, so that what was written on it leaves before the reset.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -49,6 +52,8 @@ pub(crate) struct Passage {
     pub(crate) facts: Facts,
     /// What is known of the client's TLS, where it ends here.
     pub(crate) tls: Option<Arc<TlsFacts>>,
+    /// The protocol inside of TLS that was agreed on with the client (ALPN), here or in front of us.
+    agreed: Option<Vec<u8>>,
     pub(crate) route: Option<usize>,
     pub(crate) pool: Option<PoolHold>,
     pub(crate) server: Option<ServerIndex>,
@@ -103,6 +108,8 @@ impl Passage {
         Some(Self {
             timer: Timer::new(now + head),
             peer: stream.peer_addr(),
+            // What a client merely offers inside of TLS that passes is between it and the server.
+            agreed: facts.alpn.clone().filter(|name| name.len() <= ALPN_BYTES),
             facts,
             tls,
             worker,
@@ -225,9 +232,9 @@ impl Passage {
     async fn connect(&mut self, client: &Stream, pool: &PoolHold, index: ServerIndex) -> Result<Stream, ProxyError> {
         let server = pool.server(index).ok_or(Kind::NoServer)?;
         let begun = Instant::now();
-        let dialled =
-            unless_broken(client, dial(&self.worker, server, pool.config.timeouts.connect, (client, &self.facts)))
-                .await;
+        let within = pool.config.timeouts.connect;
+        let dialling = dial(&self.worker, server, within, (client, &self.facts), self.agreed.as_deref());
+        let dialled = unless_broken(client, dialling).await;
         let took = begun.elapsed();
         self.times.connect = Some(took);
         let Some(dialled) = dialled else { return Err(Kind::ClientGone.into()) };

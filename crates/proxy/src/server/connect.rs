@@ -10,7 +10,7 @@ use evenkeel_http::preface::proxy::{Ends, Facts, write_v1, write_v2};
 use evenkeel_http::retry::{Replay, survives_reuse};
 use evenkeel_model::config::{ProxyVersion, Reuse, ServerProtocol};
 use evenkeel_net::stream::{self, ConnectError};
-use evenkeel_net::tls;
+use evenkeel_net::tls::{self, Opening};
 use tokio::time::Instant;
 
 use crate::error::{Kind, ProxyError};
@@ -57,7 +57,8 @@ pub(crate) async fn obtain(
     let within = attempt.pool.config.timeouts.connect;
     let facts = if server.proxy == Some(ProxyVersion::V2) { facts(&client.stream) } else { Facts::default() };
     let connected =
-        Box::pin(unless_broken(&client.stream, dial(&client.worker, server, within, (&client.stream, &facts)))).await;
+        Box::pin(unless_broken(&client.stream, dial(&client.worker, server, within, (&client.stream, &facts), None)))
+            .await;
     exchange.times.connect = Some(begun.elapsed());
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
     record::connect((attempt.pool, attempt.index), connected.is_ok());
@@ -117,12 +118,14 @@ fn ends(client: &Stream) -> Ends {
     Ends { source: client.peer_addr(), destination: client.local_addr() }
 }
 
-/// A connection on which the server knows whose it is, where it is to know.
+/// A connection on which the server knows whose it is, where it is to know, and is offered the protocol inside of TLS that
+/// was agreed on with the client.
 pub(crate) async fn dial(
     worker: &Worker,
     server: &ServerPart,
     within: Duration,
     (client, facts): (&Stream, &Facts),
+    protocol: Option<&[u8]>,
 ) -> Result<Stream, ConnectError> {
     let mut header = Vec::new();
     match server.proxy {
@@ -130,7 +133,7 @@ pub(crate) async fn dial(
         Some(ProxyVersion::V1) => write_v1(&mut header, Some(&ends(client))),
         Some(ProxyVersion::V2) => write_v2(&mut header, Some(&ends(client)), facts),
     }
-    connect(worker, server, within, &header).await
+    connect(worker, server, within, Opening { words: &header, protocol }).await
 }
 
 /// Tries the server's addresses one after the other, beginning at one by chance so that all carry traffic.
@@ -138,7 +141,7 @@ pub(super) async fn connect(
     worker: &Worker,
     server: &ServerPart,
     within: Duration,
-    words: &[u8],
+    opening: Opening<'_>,
 ) -> Result<Stream, ConnectError> {
     let count = server.addrs.len().max(1);
     let first = usize::try_from(worker.chance() >> 33).unwrap_or(0) % count;
@@ -146,7 +149,7 @@ pub(super) async fn connect(
     let mut failed =
         ConnectError { reason: evenkeel_model::Reason::Dns, source: std::io::ErrorKind::NotFound.into(), local: false };
     for addr in turned.copied().collect::<Vec<SocketAddr>>() {
-        match connect_to(server, addr, within, words).await {
+        match connect_to(server, addr, within, opening).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
@@ -159,11 +162,11 @@ async fn connect_to(
     server: &ServerPart,
     addr: SocketAddr,
     within: Duration,
-    first: &[u8],
+    opening: Opening<'_>,
 ) -> Result<Stream, ConnectError> {
     match &server.way {
-        Way::Plain => stream::connect_saying(addr, first, within).await,
-        Way::Tls(connector, name) => tls::connect_to(addr, connector, name, first, within).await,
+        Way::Plain => stream::connect_saying(addr, opening.words, within).await,
+        Way::Tls(connector, name) => tls::connect_to(addr, connector, name, opening, within).await,
         Way::Closed => Err(ConnectError {
             reason: evenkeel_model::Reason::TlsFailed,
             source: std::io::Error::other("TLS with this server cannot be had"),

@@ -149,6 +149,7 @@ fn who_came_over_tls_is_not_sent_to_where_it_is() {
         config.listeners[0].sites[0].routes = vec![
             route(PathPattern::Exact("/moved".into()), to(None, Some("b.example"))),
             route(PathPattern::Exact("/www".into()), to(Some("https"), Some("b.example"))),
+            route(PathPattern::Exact("/port".into()), to(Some("https"), Some("b.example:8443"))),
             route(PathPattern::Any, to(Some("https"), None)),
             route(PathPattern::Any, shop),
         ];
@@ -162,7 +163,9 @@ fn who_came_over_tls_is_not_sent_to_where_it_is() {
         let cases = [
             (true, "b.example", "/", None),
             (true, "B.example", "/www", None),
+            (true, "b.example:8443", "/port", None),
             (true, "a.example", "/www", Some("https://b.example/www")),
+            (true, "a.example", "/port", Some("https://b.example:8443/port")),
             (true, "a.example", "/moved", Some("https://b.example/moved")),
             (false, "a.example", "/moved", Some("http://b.example/moved")),
             (false, "b.example", "/", Some("https://b.example/")),

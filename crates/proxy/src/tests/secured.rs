@@ -44,6 +44,7 @@ fn with_tls(mut config: Config) -> Config {
         acme: Vec::new(),
         min: TlsMin::Tls12,
         clients: None,
+        alpn: Vec::new(),
     });
     config
 }
@@ -134,14 +135,14 @@ fn the_name_of_the_handshake_chooses_the_route_and_servers_hear_of_it() {
         config.pools.push(rest);
         let rig = secured(config, &[certificate(&["shop.example"]), certificate(&["x.example"])]).await;
         assert_eq!(say(&mut client(rig.addr, "shop.example", &[]).await, b"1").await.unwrap(), "shop:1");
-        let mut stream = client(rig.addr, "x.example", &[]).await;
+        let mut stream = client(rig.addr, "x.example", &[b"x", b"http/1.1"]).await;
         let (source, cipher) = (stream.local_addr(), stream.tls().unwrap().cipher);
         let own = OwnTls { version: "TLSv1.3", cipher, has_certificate: false, common_name: None };
         let facts = Facts {
             authority: Some("x.example".to_owned()),
             is_over_tls: true,
             own_tls: Some(Box::new(own)),
-            alpn: None,
+            alpn: Some(b"http/1.1".to_vec()),
         };
         let mut expected = Vec::new();
         write_v2(&mut expected, Some(&Ends { source, destination: rig.addr }), &facts);

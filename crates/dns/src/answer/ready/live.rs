@@ -108,11 +108,6 @@ impl Live {
         Self { names: self.names.iter().map(follow).collect() }
     }
 
-    /// Whether it has the choices of no name: nothing is chosen, or what is healthy is not known yet.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
-
     /// The answer for a name's number.
     pub(super) fn pick(&self, number: u32, kind: Type, way: &Way) -> Option<(&[u8], Blob, Patch)> {
         let Chosen { choices: [v4, v6], bytes, .. } = self.names.get(usize::try_from(number).ok()?)?.as_ref();

@@ -131,6 +131,9 @@ impl Holding {
             let _ = self.kernel.remove(place);
         }
         self.find_homes(None);
+        // What lacked a device may have others now.
+        let back = self.carrier_back();
+        self.aside.extend(back);
     }
 
     /// Notes where addresses that are not here would go by the routes: all of which nothing is known, and those that
@@ -151,7 +154,9 @@ impl Holding {
             let Some(name) = self.devices.get(&place.device).map(|device| &device.name) else { continue };
             let held = self.groups.iter_mut().flat_map(|group| &mut group.held).flatten();
             for held in held.filter(|held| held.place.is_none() && held.configured.addr == place.addr) {
-                if held.home.is_none() || come == Some(name) {
+                // Where nothing but the default route leads, it does because the route of its network went with its device.
+                let is_nearer = come == Some(name) && place.prefix < whole(place.addr);
+                if held.home.is_none() || is_nearer {
                     held.home = Some(name.clone());
                 }
             }
@@ -491,9 +496,9 @@ impl Holding {
                 .map(|place| place.device)
                 .ok_or_else(|| format!("no route leads to {}: name its device with `dev=`", address.addr))?,
         };
-        let whole = if address.addr.is_ipv4() { 32 } else { 128 };
         let routed = by_route.filter(|place| place.device == device).map(|place| place.prefix);
-        Ok(Place { addr: address.addr, prefix: address.prefix.or(routed).unwrap_or(whole), device })
+        let prefix = address.prefix.or(routed).unwrap_or_else(|| whole(address.addr));
+        Ok(Place { addr: address.addr, prefix, device })
     }
 
     fn device_named(&mut self, name: &str) -> Result<u32, String> {
@@ -536,6 +541,11 @@ impl Holding {
     fn held_mut(&mut self, group: usize, resource: usize) -> Option<&mut Held> {
         self.groups.get_mut(group)?.held.get_mut(resource)?.as_mut()
     }
+}
+
+/// The prefix of an address that has no network.
+fn whole(addr: IpAddr) -> u8 {
+    if addr.is_ipv4() { 32 } else { 128 }
 }
 
 fn refused(error: &io::Error) -> String {

@@ -184,6 +184,9 @@ impl Guard {
                     self.report(taken);
                 } else {
                     let failed = self.holding.start(now, group.into(), resource.into()).err();
+                    // Told first: a network that is gone is no failure of the address.
+                    let aside = self.holding.aside();
+                    self.report(aside);
                     let failed = failed.map(|cause| self.holding.sentence(group.into(), resource.into(), &cause));
                     self.report(vec![Report::Done { number, failed }]);
                 }

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use evenkeel_model::config::ServerProtocol;
 use evenkeel_model::{Reason, ServerId, caps};
 use evenkeel_net::duplex;
+use evenkeel_net::tls::Opening;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -140,7 +141,8 @@ async fn open(
     server: &ServerPart,
 ) -> Result<Rc<Link>, ProxyError> {
     let timeouts = &attempt.pool.config.timeouts;
-    let connected = unless_broken(&client.stream, connect(&client.worker, server, timeouts.connect, b"")).await;
+    let connected =
+        unless_broken(&client.stream, connect(&client.worker, server, timeouts.connect, Opening::default())).await;
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
     record::connect((attempt.pool, attempt.index), connected.is_ok());
     match connected {
