@@ -61,6 +61,7 @@ pub struct Sentry {
     /// Since when the peer owes the rest of a block of fields.
     in_block: Option<Duration>,
     greeting: Greeting,
+    is_leaving: bool,
 }
 
 /// Where the first frame stands, which is the peer's SETTINGS (RFC 9113 section 3.4).
@@ -116,6 +117,7 @@ impl Sentry {
             credit: caps::HTTP2_RESETS_UNANSWERED,
             in_block: None,
             greeting: Greeting::Awaited,
+            is_leaving: false,
         }
     }
 
@@ -160,6 +162,11 @@ impl Sentry {
         self.greeting == Greeting::Passed
     }
 
+    /// Whether the peer said that it takes no further streams (GOAWAY, RFC 9113 section 6.8).
+    pub fn is_leaving(&self) -> bool {
+        self.is_leaving
+    }
+
     /// Since when the peer owes the rest of a block of fields, if it does.
     pub fn owes_fields_since(&self) -> Option<Duration> {
         self.in_block
@@ -200,7 +207,11 @@ impl Sentry {
                 return Ok(());
             }
             kind::DATA if is_empty_data() => (&mut counts.empty, caps::HTTP2_EMPTY_DATA_RATE, Flood::EmptyData),
-            kind::DATA | kind::GOAWAY => return Ok(()),
+            kind::DATA => return Ok(()),
+            kind::GOAWAY => {
+                self.is_leaving = true;
+                return Ok(());
+            }
             kind::RESET => {
                 self.credit = self.credit.checked_sub(1).ok_or(Flood::Resets)?;
                 (&mut counts.resets, caps::HTTP2_RESET_RATE, Flood::Resets)

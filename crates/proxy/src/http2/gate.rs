@@ -133,6 +133,11 @@ impl Wire {
         self.sentry.borrow().has_greeted()
     }
 
+    /// Whether the peer said that it takes no further streams.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.sentry.borrow().is_leaving()
+    }
+
     /// Since when the peer owes the rest of a head.
     pub(crate) fn owes_fields_since(&self) -> Option<Instant> {
         self.sentry.borrow().owes_fields_since().map(|since| self.begun + since)

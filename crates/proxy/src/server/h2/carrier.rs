@@ -1,7 +1,8 @@
 //! One request on its way to a server over HTTP/2: text becomes a stream, and the stream's answer text again.
 //!
 //! The other end of the connection in memory is where `server::h1` writes the request and reads the answer. The
-//! invariant: the stream ends when that end is dropped; and what the server refused unseen is told from what broke.
+//! invariant: the stream ends when that end is dropped; and what the server refused unseen, or left behind with its
+//! connection, is told from what broke.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -68,21 +69,21 @@ enum Out {
 async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
     let asked = read_head(near, seat.link.is_secured).await?;
     let mut requests = seat.link.requests();
-    let refused = |_| {
-        // It takes no further streams, and did not take this one.
+    let not_taken = |_| {
+        // The connection takes no further streams, and did not take this one.
         seat.link.leave();
-        io::ErrorKind::ConnectionRefused
+        io::ErrorKind::NotConnected
     };
     poll_fn(|cx| match near.poll_broken(cx) {
         Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::ConnectionReset)),
-        Poll::Pending => requests.poll_ready(cx).map_err(refused),
+        Poll::Pending => requests.poll_ready(cx).map_err(not_taken),
     })
     .await?;
     if matches!(asked.outflow, Out::Tunnel) && !takes_tunnels(seat, near, &requests).await? {
         return Err(io::ErrorKind::Unsupported);
     }
     let is_whole = matches!(asked.outflow, Out::Nothing);
-    let (response, send) = requests.send_request(asked.request, is_whole).map_err(refused)?;
+    let (response, send) = requests.send_request(asked.request, is_whole).map_err(not_taken)?;
     let mut carrier = Carrier {
         outflow: match asked.outflow {
             Out::Nothing => None,
@@ -97,7 +98,7 @@ async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
     let sent = Instant::now();
     let carried = poll_fn(|cx| carrier.poll(cx, near)).await;
     match (&carried, &mut carrier.stage) {
-        (Err(io::ErrorKind::ConnectionRefused), _) => seat.link.leave(),
+        (Err(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected), _) => seat.link.leave(),
         // Given up before the server said a word.
         (Err(_), Stage::Head(_)) => seat.link.suspect(sent),
         // Its reader had all of it and left before the stream's end came: resetting the stream now would look like abuse.
@@ -277,11 +278,12 @@ fn interim_text(interim: &Response<()>) -> Result<Vec<u8>, StreamError> {
     Ok(head.finish(End::Here, false)?.0)
 }
 
-/// How the other end learns of what became of the stream: refused unseen (RFC 9113 section 8.7), given up by a server that
-/// is there, not HTTP/2, or lost with its connection.
+/// How the other end learns of what became of the stream: behind the last one that a server took before it leaves (RFC 9113
+/// section 6.8), refused unseen (section 8.7), given up by a server that is there, not HTTP/2, or lost with its connection.
 fn kind_of(error: &h2::Error) -> io::ErrorKind {
-    let is_refused = error.reason() == Some(h2::Reason::REFUSED_STREAM) || error.is_go_away() && error.is_remote();
-    if is_refused {
+    if error.is_go_away() && error.is_remote() {
+        io::ErrorKind::NotConnected
+    } else if error.reason() == Some(h2::Reason::REFUSED_STREAM) {
         io::ErrorKind::ConnectionRefused
     } else if error.is_reset() && error.is_remote() {
         io::ErrorKind::ConnectionAborted

@@ -87,7 +87,7 @@ impl Link {
 
     /// Whether it gets no further streams.
     pub(super) fn is_over(&self) -> bool {
-        self.is_over.get()
+        self.is_over.get() || self.wire.is_leaving()
     }
 
     /// Gives it no further streams; those on it finish.
