@@ -5,10 +5,10 @@
 
 use super::Field;
 use crate::ServerIndex;
-use crate::sticky::QUIET;
 use crate::hashing::distance;
 use crate::plan::{Active, FULL_RAMP, Table};
 use crate::rng::scatter;
+use crate::sticky::QUIET;
 
 /// How often a key may meet a server that cannot take it before the table is left for a look at all servers. With
 /// half of the servers out, one key in 65536 gets that far.

@@ -222,6 +222,45 @@ async fn leaving(most: usize, all: usize) -> (SocketAddr, Rc<Cell<usize>>, Rc<Ce
 }
 
 #[test]
+fn answers_that_a_client_does_not_take_leave_their_connection_to_others() {
+    run(async {
+        let streams = Streams::serving(|_, (request, mut respond)| {
+            Box::pin(async move {
+                if request.uri().path() != "/large" {
+                    return ok("small", &mut respond);
+                }
+                let mut send = respond.send_response(Response::new(()), false).unwrap();
+                super::http2::send_all(&mut send, Bytes::from(vec![b'x'; 1 << 20]), true).await;
+            })
+        })
+        .await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        // It has no window for any body.
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(0);
+        let stream = tokio::net::TcpStream::connect(rig.addr).await.unwrap();
+        let (mut requests, connection) = builder.handshake::<_, Bytes>(stream).await.unwrap();
+        tokio::task::spawn_local(connection);
+        let mut waiting = Vec::new();
+        for _ in 0..12 {
+            requests = requests.ready().await.unwrap();
+            waiting.push(requests.send_request(request("GET", "/large"), true).unwrap());
+        }
+        let mut taken = Vec::new();
+        for (answer, _) in waiting {
+            taken.push(answer.await.unwrap());
+        }
+        // As many as are enough for the first ones to take all that there is.
+        let mut other = Client::connect(&rig).await;
+        for _ in 0..20 {
+            assert_eq!(other.get("/").await.text(), "5\r\nsmall\r\n0\r\n\r\n");
+        }
+        assert_eq!(streams.connections.get(), 1);
+        assert!(taken.iter().all(|answer| !answer.body().is_end_stream()));
+    });
+}
+
+#[test]
 fn what_a_server_left_behind_with_its_connection_goes_to_the_same_server_over_a_new_one() {
     run(async {
         let (addr, connections, taken) = leaving(4, 18).await;

@@ -23,6 +23,7 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use tokio::time::Instant;
 
 use super::link::{Link, Seat};
+use crate::buffer::Charge;
 use crate::http2::inflow::Inflow;
 use crate::http2::outflow::Outflow;
 use crate::http2::{STREAM_HELD, append, join};
@@ -40,8 +41,9 @@ pub(super) fn begin(worker: &Rc<Worker>, link: &Rc<Link>, near: Half) {
     let seat = Seat::take(link);
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        let _charge = worker.free.hold(STREAM_HELD);
-        if let Err(kind) = carry(&seat, &near).await {
+        // Before its head tells how long the answer is, it may be any.
+        let mut charge = worker.free.hold(STREAM_HELD + u64::from(caps::HTTP2_SERVER_WINDOW));
+        if let Err(kind) = carry(&seat, &near, &mut charge).await {
             near.break_off(kind);
         }
     });
@@ -66,7 +68,7 @@ enum Out {
 
 /// Carries one request and its answer; an error says how the other end is broken off: `Unsupported` where the fault is in
 /// what was asked, and the server saw none of it.
-async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
+async fn carry(seat: &Seat, near: &Half, charge: &mut Charge) -> Result<(), io::ErrorKind> {
     let asked = read_head(near, seat.link.is_secured).await?;
     let mut requests = seat.link.requests();
     let not_taken = |_| {
@@ -96,7 +98,7 @@ async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
         text: Bytes::new(),
     };
     let sent = Instant::now();
-    let carried = poll_fn(|cx| carrier.poll(cx, near)).await;
+    let carried = poll_fn(|cx| carrier.poll(cx, near, charge)).await;
     match (&carried, &mut carrier.stage) {
         (Err(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected), _) => seat.link.leave(),
         // Given up before the server said a word.
@@ -214,7 +216,7 @@ enum Stage {
 }
 
 impl Carrier {
-    fn poll(&mut self, cx: &mut Context<'_>, near: &Half) -> Poll<Result<(), io::ErrorKind>> {
+    fn poll(&mut self, cx: &mut Context<'_>, near: &Half, charge: &mut Charge) -> Poll<Result<(), io::ErrorKind>> {
         if near.poll_broken(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset));
         }
@@ -248,6 +250,7 @@ impl Carrier {
                     let answered = ready!(Pin::new(response).poll(cx)).map_err(|error| kind_of(&error))?;
                     let (text, inflow) = self.begin(answered).map_err(|_| io::ErrorKind::InvalidData)?;
                     self.text = Bytes::from(text);
+                    charge.set(STREAM_HELD + inflow.most().min(u64::from(caps::HTTP2_SERVER_WINDOW)));
                     self.stage = Stage::Body(inflow);
                 }
             }
