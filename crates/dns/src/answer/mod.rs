@@ -45,6 +45,11 @@ impl Served {
         Self { zone, balanced: HashMap::new() }
     }
 
+    /// The same choices in another state of the zone, which has the same names with choices.
+    pub fn following(&self, zone: Zone) -> Self {
+        Self { zone, balanced: self.balanced.clone() }
+    }
+
     /// The zone.
     pub fn zone(&self) -> &Zone {
         &self.zone

@@ -196,7 +196,7 @@ impl Supervisor {
     fn note_report(&mut self, report: Report, group: &str) {
         let (subject, text) = match &report {
             Report::Done { failed: Some(cause), .. } => ("", format!("resource {cause}")),
-            Report::Done { failed: None, .. } | Report::Arranged => return,
+            Report::Done { failed: None, .. } | Report::Arranged | Report::Alive => return,
             Report::Broken { why, .. } => (group, format!("a resource of group {group} is broken: {why}")),
             Report::CarrierLost { .. } => (group, format!("the network of group {group} is gone here")),
             Report::CarrierBack { .. } => (group, format!("the network of group {group} is back here")),
