@@ -5,6 +5,7 @@ use evenkeel_model::State;
 
 use super::*;
 use crate::action::{Change, Outcome};
+use crate::event::Cause;
 use crate::key::Key;
 use crate::packet::Role;
 use crate::settings::{Group, Member, Resource, Timing};
@@ -515,4 +516,75 @@ fn groups_that_differ_do_not_move_between_their_nodes() {
     go_on(&mut first, &mut second, &mut now);
     let roles = |node: &Node| node.view(now).groups.iter().map(|group| group.role).collect::<Vec<_>>();
     assert_eq!((roles(&first), roles(&second)), (vec![Role::Idle, Role::Owner], vec![Role::Owner, Role::Idle]));
+}
+
+#[test]
+fn an_order_that_cannot_be_followed_says_why_and_a_view_where_the_group_is() {
+    let (mut first, mut second, mut now) = settled();
+    let (takeover, standby) = (Change::Takeover { group: 0 }, Change::Standby { group: 0 });
+    let elsewhere = second.view(now).groups[0].clone();
+    assert_eq!((elsewhere.cause, elsewhere.is_moving), (Cause::Elsewhere("lb1".into()), false));
+
+    let hear = |first: &mut Node, second: &mut Node, now: &mut Duration| {
+        for _ in 0..8 {
+            *now += DEAD / 20;
+            step(first, second, *now, Outcome::Ok);
+        }
+    };
+    second.apply(now, Change::Aside(true));
+    assert!(second.refusal(now, takeover).is_some_and(|why| why.contains("drained")));
+    hear(&mut first, &mut second, &mut now);
+    assert!(first.refusal(now, standby).is_some_and(|why| why.contains("no other node")));
+    second.apply(now, Change::Aside(false));
+    hear(&mut first, &mut second, &mut now);
+    assert_eq!((first.refusal(now, standby), second.refusal(now, takeover)), (None, None));
+
+    second.apply(now, takeover);
+    assert!(second.view(now).groups[0].is_moving);
+    let until = now + DEAD * 3;
+    while second.view(now).groups[0].role != Role::Owner {
+        now += DEAD / 20;
+        assert!(now < until);
+        step(&mut first, &mut second, now, Outcome::Ok);
+    }
+    hear(&mut first, &mut second, &mut now);
+    assert_eq!(first.view(now).groups[0].cause, Cause::Elsewhere("lb2".into()));
+}
+
+#[test]
+fn the_next_owner_is_no_stranger_while_a_group_goes_there() {
+    let (mut first, mut second, mut now) = settled();
+    let announces = |node: &mut Node, now| {
+        node.apply(now, Change::ForeignOwner { group: 0 });
+        carry_out(node, now).1.contains(&Action::Announce { group: 0 })
+    };
+    assert!(first.is_ours(0) && announces(&mut first, now));
+    second.apply(now, Change::Takeover { group: 0 });
+    let until = now + DEAD * 3;
+    while first.view(now).groups[0].role == Role::Owner {
+        now += DEAD / 20;
+        assert!(now < until);
+        step(&mut first, &mut second, now, Outcome::Ok);
+    }
+    assert!(!first.is_ours(0) && !announces(&mut first, now));
+}
+
+#[test]
+fn what_is_stuck_says_what_does_not_stop() {
+    let (mut first, _, mut now) = settled();
+    first.apply(now, Change::CarrierLost { group: 0 });
+    let until = now + DEAD * 30;
+    while first.view(now).groups[0].role != Role::Stuck {
+        while let Some(action) = first.poll_action() {
+            if let Action::Stop { number, .. } = action {
+                first.apply(now, Change::Done { number, outcome: Outcome::Failed });
+            }
+        }
+        now += DEAD / 20;
+        assert!(now < until);
+        first.handle_timeout(now);
+    }
+    let cause = first.view(now).groups[0].cause.clone();
+    assert_eq!(cause, Cause::Stuck("10.8.0.1".into()));
+    assert!(cause.to_string().contains("evenkeel cluster ready"));
 }
