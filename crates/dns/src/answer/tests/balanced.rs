@@ -146,6 +146,42 @@ fn a_pool_that_is_not_in_the_view_fails_rather_than_vanishes() {
 }
 
 #[test]
+fn no_answer_carries_the_files_addresses_of_a_name_that_health_chooses() {
+    let zone = "$TTL 300\n@ SOA a. b. 1 2 3 4 5\n@ NS www\n@ MX 10 www\nwww A 192.0.2.10\nwww HTTPS 1 . alpn=h2\n\
+                srv SRV 0 0 80 www\nsub NS www\nown NS ns.own\nns.own A 192.0.2.10\n";
+    let loaded = load("z", zone.as_bytes().to_vec(), &"bal.test.".parse().unwrap(), &mut NoSource);
+    let mut served = Served::plain(loaded.zone.unwrap());
+    assert!(served.balance(&"www.bal.test.".parse().unwrap(), balanced(shop())));
+    assert!(served.balance(&"ns.own.bal.test.".parse().unwrap(), balanced(shop())));
+    let mut zones = Zones::new();
+    zones.insert(served);
+    let world = World::pool(&[member("127.0.0.1", State::Up), member("127.0.0.2", State::Down)]);
+    let health = world.health();
+    let server = Server { zones: &zones, health: &health, policy: &Policy::default(), cookies: None };
+    let ask = |name, kind| {
+        let bytes = write_query(7, &question(name, kind), false, None);
+        let from = "192.0.2.77:5353".parse().unwrap();
+        let asked = Asked { bytes: &bytes, from, arrived_at: None, over: Transport::Udp, luck: 1, reserve: 0 };
+        Message::read(&respond(server, asked).unwrap().bytes).unwrap()
+    };
+    for (name, kind) in [
+        ("bal.test.", Type::NS),
+        ("bal.test.", Type::MX),
+        ("srv.bal.test.", Type::SRV),
+        ("www.bal.test.", Type::HTTPS),
+        ("q.sub.bal.test.", Type::A),
+        ("www.bal.test.", Type::A),
+    ] {
+        let got = ask(name, kind);
+        assert!(!got.answer.is_empty() || !got.authority.is_empty(), "{name} {kind}");
+        assert!(lines(&got.additional).is_empty(), "{name} {kind}: {:?}", lines(&got.additional));
+    }
+    assert_eq!(lines(&ask("www.bal.test.", Type::A).answer), ["www.bal.test. 30 IN A 127.0.0.1"]);
+    let glue = ask("q.own.bal.test.", Type::A);
+    assert_eq!(lines(&glue.additional), ["ns.own.bal.test. 30 IN A 127.0.0.1"], "nobody gets on without it");
+}
+
+#[test]
 fn weights_decide_how_often_a_server_is_first() {
     let mut members =
         vec![member("192.0.2.1", State::Up), member("192.0.2.2", State::Up), member("192.0.2.3", State::Up)];
