@@ -97,6 +97,32 @@ fn each_mode_answers_its_addresses() {
 }
 
 #[test]
+fn a_node_that_is_one_of_its_own_peers_is_what_it_knows_of_itself() {
+    use State::{Down, Draining, Up};
+    // Its own check, 192.0.2.1, passes all the time: a node that drains still serves.
+    let peers = |other| [member("192.0.2.1", Up), member("192.0.2.2", other)];
+    let cases: [(Mode, State, State, &[&str]); 9] = [
+        (Mode::OwnAddress, Up, Up, &["192.0.2.1"]),
+        (Mode::OwnAddress, Draining, Up, &["192.0.2.2"]),
+        (Mode::OwnAddress, Down, Up, &["192.0.2.2"]),
+        (Mode::OwnAddress, Draining, Down, &["192.0.2.2"]),
+        (Mode::OwnAndPeers, Up, Up, &["192.0.2.1", "192.0.2.2"]),
+        (Mode::OwnAndPeers, Draining, Up, &["192.0.2.2"]),
+        (Mode::OwnAndPeers, Down, Down, &["192.0.2.1", "192.0.2.2"]),
+        (Mode::Peers, Up, Up, &["192.0.2.2"]),
+        (Mode::Peers, Up, Down, &["192.0.2.2"]),
+    ];
+    for (mode, own, other, wanted) in cases {
+        let world = World::new(own, &peers(other));
+        assert_eq!(world.pick(&balanced(mode.clone()), Type::A, 1), wanted, "{mode:?} {own} {other}");
+        let fixed = Balanced { own: Own::Fixed(vec![ip("192.0.2.1")]), ..balanced(mode.clone()) };
+        assert_eq!(world.pick(&fixed, Type::A, 1), wanted, "{mode:?} {own} {other}, by its configured address");
+    }
+    let alone = World::new(Draining, &[member("192.0.2.1", Up)]);
+    assert_eq!(alone.pick(&balanced(Mode::OwnAddress), Type::A, 1), ["192.0.2.1"], "there is nobody else");
+}
+
+#[test]
 fn the_family_that_the_query_did_not_arrive_by_is_configured() {
     let world = World::new(State::Up, &[]);
     assert_eq!(world.pick(&balanced(Mode::OwnAddress), Type::AAAA, 1), ["2001:db8::1"]);
