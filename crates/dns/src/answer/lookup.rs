@@ -18,13 +18,20 @@ use crate::rdata::Rdata;
 use crate::wire::{Need, Question, Response, Set};
 use crate::zone::{Node, Zone};
 
-/// Answers a question of class IN.
-pub fn answer<'z>(question: &Question, zones: &'z Zones, health: &Health<'_>, asker: &Asker) -> Response<'z> {
+/// Answers a question of class IN; whoever understands DNSSEC (`dnssec_ok`) gets what belongs to it as well.
+pub fn answer<'z>(
+    question: &Question,
+    dnssec_ok: bool,
+    zones: &'z Zones,
+    health: &Health<'_>,
+    asker: &Asker,
+) -> Response<'z> {
     let Some(served) = zones.find(&question.name, question.kind) else {
         return Response::bare(Rcode::Refused, Some(ExtendedError::NotAuthoritative));
     };
     let response = Response { authoritative: true, ..Response::bare(Rcode::NoError, None) };
-    let mut lookup = Lookup { zones, served, zone: &served.zone, kind: question.kind, health, asker, response };
+    let (zone, kind) = (&served.zone, question.kind);
+    let mut lookup = Lookup { zones, served, zone, kind, dnssec_ok, health, asker, response };
     lookup.run(&question.name);
     lookup.response
 }
@@ -56,6 +63,7 @@ struct Lookup<'a, 'z> {
     served: &'z Served,
     zone: &'z Zone,
     kind: Type,
+    dnssec_ok: bool,
     health: &'a Health<'a>,
     asker: &'a Asker,
     response: Response<'z>,
@@ -181,7 +189,8 @@ impl<'z> Lookup<'_, 'z> {
             self.response.authoritative = false;
         }
         self.response.authority.push(Set::of(Cow::Borrowed(&node.name), set, Need::Must));
-        if let Some(ds) = node.set(Type::DS) {
+        // RFC 4035, 3.1: nobody else is sent it unasked.
+        if let Some(ds) = node.set(Type::DS).filter(|_| self.dnssec_ok) {
             self.response.authority.push(Set::of(Cow::Borrowed(&node.name), ds, Need::May));
         }
         for target in set.data.iter().filter_map(|data| data.target(Type::NS)) {

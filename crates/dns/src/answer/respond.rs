@@ -203,7 +203,9 @@ fn judge<'a>(server: Server<'a>, texts: &Texts, asked: Asked<'_>, query: &Query,
         }
         (Class::IN, _) => {
             let asker = Asker { client: asked.from.ip(), arrived_at: asked.arrived_at, luck: asked.luck };
-            texts.amend(question, server.zones, lookup::answer(question, server.zones, server.health, &asker))
+            let dnssec_ok = query.edns.as_ref().is_some_and(|edns| edns.dnssec_ok);
+            let found = lookup::answer(question, dnssec_ok, server.zones, server.health, &asker);
+            texts.amend(question, server.zones, found)
         }
         (Class::CH, Type::TXT) => chaos(server.policy, question),
         _ => Response::bare(Rcode::Refused, Some(ExtendedError::NotSupported)),

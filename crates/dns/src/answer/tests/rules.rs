@@ -129,7 +129,13 @@ fn a_delegation_refers_and_ds_is_the_parents() {
     let zones = zones();
     let got = ask(&zones, "x.sub.example.", Type::A);
     assert!(!got.is_authoritative() && got.answer.is_empty());
-    assert_eq!(got.authority.len(), 3, "two NS and the DS");
+    assert_eq!(got.authority.len(), 2, "who knows no DNSSEC is sent no DS");
+    let mut query = write_query(7, &question("x.sub.example.", Type::A), false, Some(1232));
+    // The flags of OPT stand before the length of its data.
+    let flags = query.len() - 4;
+    query[flags] |= 0x80;
+    let signed = Message::read(&ask_bytes(&zones, &query).unwrap().bytes).unwrap();
+    assert_eq!(signed.authority.len(), 3, "two NS and the DS");
     assert_eq!(lines(&got.additional), ["ns.sub.example. 300 IN A 192.0.2.54"]);
     let ds = ask(&zones, "sub.example.", Type::DS);
     assert!(ds.is_authoritative());
