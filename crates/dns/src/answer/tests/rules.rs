@@ -300,6 +300,31 @@ fn cookies_are_made_judged_and_demanded() {
 }
 
 #[test]
+fn a_message_without_a_question_gets_a_cookie() {
+    let greet = |cookie: &[u8]| {
+        let mut bytes = with_option(10, cookie);
+        let question = b"\x03web\x07example\x00\x00\x01\x00\x01";
+        bytes.drain(12..12 + question.len());
+        bytes[5] = 0;
+        bytes
+    };
+    let jar = Jar { demanded: false };
+    for (cookie, rcode) in [
+        (&b"clientpt"[..], Rcode::NoError),
+        (b"clientptgoodgood", Rcode::NoError),
+        (b"clientptbadbadba", Rcode::BadCookie),
+    ] {
+        let (reply, encoded) = respond_with(&Policy::default(), &jar, &greet(cookie));
+        assert_eq!(reply.rcode, rcode);
+        let message = Message::read(&encoded.bytes).unwrap();
+        assert_eq!((message.rcode(), message.questions.len()), (rcode.code(), 0));
+        assert!(encoded.bytes.ends_with(b"\x00\x0a\x00\x10clientptgoodgood"));
+    }
+    let without = ask_bytes(&zones(), &greet(b"clientpt")).unwrap();
+    assert_eq!(without.rcode, Rcode::FormErr, "there are no cookies here");
+}
+
+#[test]
 fn identifier_and_version_are_told_only_where_the_policy_says_so() {
     let open = Policy { identifier: Some("lb1".into()), version: Some("1.0".into()), ..Policy::default() };
     let jar = Jar { demanded: false };
