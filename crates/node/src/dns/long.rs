@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_dns::answer::{
-    Asked, CookieJar, Cookies, Reply, Served, Server, Transfer, Transport, client_serial, cut, is_current,
+    Asked, Asker, CookieJar, Cookies, Reply, Served, Server, Transfer, Transport, client_serial, cut, is_current,
     respond_beside, transferred,
 };
 use evenkeel_dns::tsig::{Fault, Key, Rejected, Stream, sign_response, verify_request};
@@ -120,8 +120,12 @@ fn transfer<'a>(
         (Transport::Udp, _) => Err(alone(served, query)),
         (Transport::Tcp, _) if has_it => Ok(Transfer::current(served, query)),
         (Transport::Tcp, _) => {
+            let asker = Asker { client, arrived_at: asked.arrived_at, luck: asked.luck };
+            let Some(transfer) = Transfer::whole(served, &answers.health.borrow(), &asker, query.clone()) else {
+                return Some(Err(refusal(&query, Rcode::ServFail, Some(ExtendedError::NotReady))));
+            };
             tracing::info!("`{name}`, serial {serial}, is transferred to {client}");
-            Ok(Transfer::whole(served, &answers.health.borrow(), query))
+            Ok(transfer)
         }
     })
 }
