@@ -333,11 +333,21 @@ fn it_says_what_it_would_answer_and_why() {
         let asked = DnsAsked::read(name, kind, (None, Some(at))).unwrap();
         runtime.block_on(handle.dns_query(asked)).unwrap()
     };
+    let by_itself = |kind: &str| {
+        let asked = DnsAsked::read("api.example.com", kind, (None, None)).unwrap();
+        runtime.block_on(handle.dns_query(asked)).unwrap()
+    };
     eventually("health is known", || query("api.example.com", "A").rcode == "NOERROR");
     let answered = query("api.example.com", "A");
     assert_eq!(answered.zone.as_deref(), Some("api.example.com."));
     assert_eq!(answered.answer, ["api.example.com. 30 A 198.51.100.7"]);
     assert!(answered.why.iter().any(|why| why.contains("pool `shop` is up")), "{:?}", answered.why);
+    let listened_at = by_itself("A");
+    assert_eq!(listened_at.answer, ["api.example.com. 30 A 127.0.0.1"], "{:?}", listened_at.why);
+    assert_eq!(by_itself("AAAA").rcode, "NOERROR");
+    running.reload(&config(port, &[server.port()], OWN).replace("dns 127.0.0.1:", "dns :")).unwrap();
+    assert_eq!(by_itself("A").answer, ["api.example.com. 30 A the address that is asked"]);
+    running.reload(&config(port, &[server.port()], OWN)).unwrap();
     assert_eq!(query("elsewhere.example", "A").rcode, "REFUSED");
     assert!(DnsAsked::read("api.example.com", "NOTYPE", (None, None)).is_err());
     let zones = runtime.block_on(handle.dns_zones()).unwrap();
