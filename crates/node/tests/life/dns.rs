@@ -291,6 +291,27 @@ fn signed_answers_fit_their_client_and_refusals_are_signed_too() {
 }
 
 #[test]
+fn a_zone_or_a_name_in_two_spellings_is_refused() {
+    let scratch = Scratch::new("spellings");
+    let path = scratch.path().join("zone");
+    fs::write(&path, "$TTL 60\n@ SOA ns h 5 1 1 1 1\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.2\n").unwrap();
+    let (server, port) = (Server::start("one"), free_port());
+    let zone = |name: &str, names: &[&str]| {
+        let names: String = names.iter().map(|name| format!("        name {name} answer=pool pool=shop\n")).collect();
+        format!("    zone {name} file={} {{\n{names}    }}\n", path.display())
+    };
+    let text = |zones: &[String]| config(port, &[server.port()], &zones.concat());
+    let running = Running::start(&text(&[zone("a.example", &["www"])]));
+    for (zones, said) in [
+        (vec![zone("a.example", &["www"]), zone("A.Example.", &[])], "`a.example.` is there already"),
+        (vec![zone("a.example", &["www", "WWW.a.example."])], "the addresses of `www.a.example.` are chosen already"),
+    ] {
+        let refused = running.reload(&text(&zones)).unwrap_err();
+        assert!(refused.contains("E427") && refused.contains(said), "{refused}");
+    }
+}
+
+#[test]
 fn two_keys_of_one_name_are_refused_and_both_places_shown() {
     let scratch = Scratch::new("keys");
     let file = |name: &str, text: &str| {
