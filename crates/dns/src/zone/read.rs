@@ -231,6 +231,8 @@ impl Reader<'_> {
         let errors = self.parsed.problems.errors();
         let template = input.tokens.get(2).zip(input.tokens.last());
         let template = template.and_then(|(first, last)| input.bytes.get(first.start..last.end)).unwrap_or_default();
+        let unquoted = unquoted(input, template);
+        let template = unquoted.as_deref().unwrap_or(template);
         let owner = self.context.owner.clone();
         for number in range.numbers() {
             let line = match fill(template, number) {
@@ -329,4 +331,32 @@ impl Reader<'_> {
         Name::from_text(word.text, Some(&self.context.origin))
             .map_err(|error| format!("`{}`: {error}", lossy(word.text)))
     }
+}
+
+/// The template of a `$GENERATE` line whose data is one word in quotes, without those: as in BIND they only hold it
+/// together, and what is in them is read as any data. A quote of its own is written `\"`.
+fn unquoted(input: &Input<'_>, template: &[u8]) -> Option<Vec<u8>> {
+    let words = input.words.get(2..)?;
+    let head = Head::read(words, false).ok()?;
+    let data = words.get(head.data).filter(|word| word.quoted && head.data.saturating_add(1) == words.len())?;
+    let before = template.len().checked_sub(data.text.len().checked_add(2)?)?;
+    let mut made = template.get(..before)?.to_vec();
+    let mut rest = data.text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        match (byte, tail.split_first()) {
+            (b'\\', Some((b'"', after))) => {
+                made.push(b'"');
+                rest = after;
+            }
+            (b'\\', Some((&next, after))) => {
+                made.extend_from_slice(&[byte, next]);
+                rest = after;
+            }
+            _ => {
+                made.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    Some(made)
 }

@@ -90,6 +90,27 @@ fn generate_makes_its_records() {
 }
 
 #[test]
+fn generate_reads_quoted_data_and_nibbles_as_bind_does() {
+    let cases: [(&str, &[&str]); 9] = [
+        ("1-1 h$ MX \"0 .\"", &["h1.example. 3600 MX 0 ."]),
+        ("1-1 h$ SRV \"0 0 80 s$\"", &["h1.example. 3600 SRV 0 0 80 s1.example."]),
+        ("1-1 h$ TXT \"a b $\"", &["h1.example. 3600 TXT \"a\" \"b\" \"1\""]),
+        ("1-1 h$ 5 IN TXT \"\\\"a b $\\\" c\"", &["h1.example. 5 TXT \"a b 1\" \"c\""]),
+        // BIND does not take several words without quotes; here they are as in any record.
+        ("1-1 h$ MX 10 m$", &["h1.example. 3600 MX 10 m1.example."]),
+        ("1-1 h$ TXT a \"b c\"", &["h1.example. 3600 TXT \"a\" \"b c\""]),
+        ("3-3 ${0,8,n}z PTR h", &["3.0.0.0.z.example. 3600 PTR h.example."]),
+        ("258-258 ${0,3,n}.z PTR h", &["2.0.1.z.example. 3600 PTR h.example."]),
+        ("255-255 ${0,4,n}z PTR h", &["f.f.z.example. 3600 PTR h.example."]),
+    ];
+    for (line, wanted) in cases {
+        assert_eq!(records(&format!("{TOP}$GENERATE {line}\n")), wanted, "{line}");
+    }
+    let empty = load_text(&format!("{TOP}$GENERATE 0-3 ${{0,8,n}}.z PTR h\n"));
+    assert!(empty.zone.is_none(), "a label between two dots is empty");
+}
+
+#[test]
 fn a_wrong_generate_is_one_error() {
     for line in [
         "5-1 a$ A 1.2.3.4",
