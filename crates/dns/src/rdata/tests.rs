@@ -10,6 +10,7 @@ fn read(kind: Type, text: &str) -> Result<Rdata, RdataError> {
     parse(kind, &words, Some(&origin))
 }
 
+// long: a table of types.
 #[test]
 fn every_type_is_read_and_shown() {
     let cases = [
@@ -45,6 +46,8 @@ fn every_type_is_read_and_shown() {
             "1 . mandatory=alpn,port alpn=h3,h2 no-default-alpn port=8443 ipv4hint=192.0.2.1,192.0.2.2 ipv6hint=2001:db8::1",
         ),
         (Type::SVCB, "16 foo ech=AAEC key667=hello", "16 foo.example.com. ech=AAEC key667=\\104\\101\\108\\108\\111"),
+        (Type::HTTPS, "1 . key1=\\002h2 key3=\\000\\080", "1 . alpn=h2 port=80"),
+        (Type::HTTPS, "1 . key5=AQ key0=\\000\\005", "1 . mandatory=ech ech=QVE="),
         (Type(65280), "\\# 3 abcd ef", "\\# 3 ABCDEF"),
         (Type(65280), "\\# 0", "\\# 0"),
         (Type::A, "\\# 4 c0000201", "192.0.2.1"),
@@ -85,6 +88,11 @@ fn what_does_not_fit_its_type_is_refused_at_its_word() {
         (Type::HTTPS, "1 . mandatory=alpn", Some(2)),
         (Type::HTTPS, "0 . port=1", Some(0)),
         (Type::HTTPS, "1 . colour=red", Some(2)),
+        (Type::HTTPS, "1 . key1=h2", Some(2)),
+        (Type::HTTPS, "1 . ALPN=h2", Some(2)),
+        (Type::HTTPS, "1 . Key99=h2", Some(2)),
+        (Type::HTTPS, "1 . key099=h2", Some(2)),
+        (Type::HTTPS, "1 . port=+443", Some(2)),
     ];
     for (kind, text, word) in cases {
         let error = read(kind, text).unwrap_err();
