@@ -5,7 +5,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::base64;
-use super::text::{Word, decode_text, lossy};
+use super::text::{Word, decode_text, holds_quotes, lossy};
 
 const MANDATORY: u16 = 0;
 const ALPN: u16 = 1;
@@ -83,6 +83,9 @@ fn alpn_ids(mut value: &[u8]) -> Option<Vec<&[u8]>> {
 pub(super) fn parse(words: &[Word<'_>]) -> Result<Vec<u8>, (usize, String)> {
     let mut params: Vec<(u16, Vec<u8>)> = Vec::with_capacity(words.len());
     for (at, word) in words.iter().enumerate() {
+        if word.quoted {
+            return Err((at, "a parameter stands in quotes; write quotes around its value only".to_owned()));
+        }
         let (name, raw) = match word.text.iter().position(|b| *b == b'=') {
             Some(cut) => (word.text.get(..cut).unwrap_or_default(), word.text.get(cut.saturating_add(1)..)),
             None => (word.text, None),
@@ -96,6 +99,7 @@ pub(super) fn parse(words: &[Word<'_>]) -> Result<Vec<u8>, (usize, String)> {
         // RFC 9460, 2.1: behind `keyN` stands the value as it is sent, also of a key that has a name.
         let value = if name.starts_with(b"key") { decode_text(raw) } else { read_value(key, raw) };
         let value = value
+            .filter(|_| !holds_quotes(raw))
             .filter(|value| value_fits(key, value))
             .ok_or_else(|| (at, format!("`{}` does not hold a value for `{}`", lossy(word.text), key_name(key))))?;
         params.push((key, value));
@@ -114,16 +118,6 @@ pub(super) fn parse(words: &[Word<'_>]) -> Result<Vec<u8>, (usize, String)> {
         bytes.extend_from_slice(value);
     }
     Ok(bytes)
-}
-
-/// RFC 9460, 2.4.2: alias mode (priority 0) takes no parameters of use; we refuse them as a mistake.
-pub(super) fn check_alias(bytes: &[u8]) -> Result<(), String> {
-    let Some((priority, rest)) = bytes.split_first_chunk::<2>() else { return Ok(()) };
-    let target = super::name_length(rest).unwrap_or(rest.len());
-    if *priority == [0, 0] && rest.len() > target {
-        return Err("priority 0 makes an alias, which takes no parameters; use priority 1 or drop them".to_owned());
-    }
-    Ok(())
 }
 
 fn unquote(raw: &[u8]) -> &[u8] {

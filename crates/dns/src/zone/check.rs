@@ -79,11 +79,7 @@ impl Gathered {
             !self.large.entry((place, kind)).or_insert_with(all).insert(data.folded(kind))
         };
         if stands_twice {
-            if kind == Type::SOA {
-                problems.error("zone-soa", span, "the zone has two SOA records; keep one");
-            } else {
-                problems.warn("zone-duplicate", span, format!("the same {kind} record of `{owner}` stands twice"));
-            }
+            problems.warn("zone-duplicate", span, format!("the same {kind} record of `{owner}` stands twice"));
             return;
         }
         if set.ttl != ttl {
@@ -171,6 +167,13 @@ impl Rules<'_> {
             match set.kind {
                 Type::NS => self.check_servers(name, set, problems),
                 Type::MX | Type::SRV => self.check_targets(name, set, problems),
+                Type::SVCB | Type::HTTPS if set.data.iter().any(|data| data.has_idle_parameters(set.kind)) => {
+                    let text = format!(
+                        "the {} record of `{name}` is an alias (priority 0), whose parameters nobody looks at",
+                        set.kind
+                    );
+                    problems.warn("zone-idle-parameters", self.span(name, set.kind), text);
+                }
                 _ => {}
             }
         }

@@ -155,6 +155,13 @@ impl Reader<'_> {
             let inherits = line.inherits_owner();
             let input = Input { bytes, tokens: &tokens, words: &words, inherits, file, fixed: None };
             match tokens.first().map(|first| first.of(bytes).starts_with(b"$")) {
+                Some(true) if inherits => {
+                    let text = format!(
+                        "`{}` stands behind a blank; a directive begins its line",
+                        lossy(tokens.first().map_or(&[], |first| first.of(bytes)))
+                    );
+                    self.parsed.problems.error("zone-directive", input.span(0), text);
+                }
                 Some(true) => self.directive(&input),
                 Some(false) => self.record(&input),
                 None => {}
@@ -165,6 +172,11 @@ impl Reader<'_> {
     fn directive(&mut self, input: &Input<'_>) {
         let (Some(first), rest) = (input.words.first(), input.words.get(1..).unwrap_or_default()) else { return };
         match (first.text.to_ascii_uppercase().as_slice(), rest) {
+            (b"$ORIGIN" | b"$TTL", [value]) if value.quoted => {
+                let text = format!("`{}` stands in quotes; write it without them", lossy(value.text));
+                let code = if first.text.eq_ignore_ascii_case(b"$TTL") { "zone-ttl" } else { "zone-name" };
+                self.parsed.problems.error(code, input.span(1), text);
+            }
             (b"$ORIGIN", [name]) => match self.name(*name) {
                 Ok(name) => self.context.origin = name,
                 Err(text) => self.parsed.problems.error("zone-name", input.span(1), text),

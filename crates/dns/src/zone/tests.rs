@@ -111,6 +111,47 @@ fn generate_reads_quoted_data_and_nibbles_as_bind_does() {
 }
 
 #[test]
+fn what_named_and_knot_refuse_is_refused() {
+    for (line, code) in [
+        (" $ORIGIN sub", "zone-directive"),
+        ("\t$TTL 60", "zone-directive"),
+        ("$ORIGIN \"sub\"", "zone-name"),
+        ("$TTL \"60\"", "zone-ttl"),
+        ("www A \"192.0.2.1\"", "zone-data"),
+        ("www \"60\" A 192.0.2.1", "zone-record"),
+        ("www \"IN\" A 192.0.2.1", "zone-record"),
+        ("w\"w\"w A 192.0.2.1", "zone-name"),
+        ("\\[x1/8].x A 192.0.2.1", "zone-name"),
+        ("sub DS 1 8 2 abcd", "zone-data"),
+    ] {
+        let loaded = load_text(&format!("{TOP}{line}\n"));
+        let codes: Vec<_> = loaded.problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, [code], "{line}: {:?}", loaded.report());
+    }
+}
+
+#[test]
+fn what_is_only_odd_is_taken_with_a_warning() {
+    let soa = TOP.lines().nth(1).unwrap();
+    for (line, code) in [(soa, "zone-duplicate"), ("www HTTPS 0 other. alpn=h2", "zone-idle-parameters")] {
+        let loaded = load_text(&format!("{TOP}{line}\n"));
+        let codes: Vec<_> = loaded.problems.iter().map(|problem| problem.code).collect();
+        assert!(loaded.zone.is_some() && codes == [code], "{line}: {:?}", loaded.report());
+    }
+}
+
+#[test]
+fn a_type_that_has_no_text_here_is_said_to_be_carried() {
+    let loaded = load_text(&format!("{TOP}www loc 51 30 12 N 0 7 39 W 0m\n"));
+    assert!(
+        loaded.report()[0].contains("`loc` is not read as text; write `TYPE29 \\# LENGTH HEX`"),
+        "{:?}",
+        loaded.report()
+    );
+    assert_eq!(records(&format!("{TOP}www TYPE29 \\# 1 ff\n")), ["www.example. 3600 TYPE29 \\# 1 FF"]);
+}
+
+#[test]
 fn a_wrong_generate_is_one_error() {
     for line in [
         "5-1 a$ A 1.2.3.4",

@@ -29,7 +29,7 @@ gone CNAME nowhere
 e.n.t A 192.0.2.9
 sub NS ns.sub
 sub NS ns.other.
-sub DS 1 13 2 aabb
+sub DS 1 13 2 2bb183af5f22588179a53b0a98631fad1a2921182bb183af5f22588179a53b0a
 ns.sub A 192.0.2.54
 old DNAME new
 a.new A 192.0.2.66
