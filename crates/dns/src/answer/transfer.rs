@@ -190,6 +190,30 @@ mod tests {
     }
 
     #[test]
+    fn a_transfer_keeps_each_name_as_it_is_written() {
+        let text = "$TTL 60\n@ SOA NS1 h 5 1 1 1 1\n@ NS ns1\nns1 A 192.0.2.1\nFoo A 192.0.2.2\nx.fOO A 192.0.2.3\n\
+                    y.FOO CNAME X.foo\nz PTR FOO.case.TEST.\n";
+        let origin: Name = "case.test.".parse().unwrap();
+        let served = Served::plain(load("z", text.into(), &origin, &mut NoSource).zone.unwrap());
+        let question = Question { name: "CASE.test.".parse().unwrap(), kind: Type::AXFR, class: Class::IN };
+        let Incoming::Query(query) = read_query(&write_query(9, &question, false, None)) else { panic!() };
+        let pools = HashMap::new();
+        let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
+        let mut transfer = Transfer::whole(&served, &health, &nobody(), query).unwrap();
+        let message = Message::read(&transfer.next_message().unwrap()).unwrap();
+        let shown: Vec<_> = message.answer.iter().map(|r| format!("{} {}", r.owner, r.data.show(r.kind))).collect();
+        for wanted in [
+            "case.test. ns1.case.test.",
+            "Foo.case.test. 192.0.2.2",
+            "x.fOO.case.test. 192.0.2.3",
+            "y.FOO.case.test. X.foo.case.test.",
+            "z.case.test. FOO.case.TEST.",
+        ] {
+            assert!(shown.iter().any(|line| line == wanted), "{wanted}: {shown:?}");
+        }
+    }
+
+    #[test]
     fn serials_are_compared_in_a_circle() {
         assert!(is_current(5, 5) && is_current(5, 6) && !is_current(5, 4) && is_current(u32::MAX, 0));
     }

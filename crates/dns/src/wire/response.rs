@@ -123,7 +123,8 @@ fn flags(query: &Query, response: &Response<'_>) -> u16 {
 
 /// The header, its counts still empty, and the question.
 fn begin(query: &Query, response: &Response<'_>, limit: usize) -> Writer {
-    let mut writer = Writer::new(limit);
+    let is_transfer = matches!(query.question.kind, Type::AXFR | Type::IXFR);
+    let mut writer = if is_transfer { Writer::keeping_case(limit) } else { Writer::new(limit) };
     for value in [query.id, flags(query, response), 1, 0, 0, 0] {
         writer.u16(value);
     }
