@@ -308,6 +308,13 @@ fn served(config: &Config, zone: &DnsZone, loaded: &Loaded, beside: &mut Beside)
         if served.balanced(&owner).is_some() {
             return Err(Box::new(twice(loaded, &zone.name, &format!("the addresses of `{owner}` are chosen already"))));
         }
+        if let Some(why) = served.is_out_of_reach(&owner) {
+            let mut diagnostic = unusable(&format!("`{owner}`, whose addresses are to be chosen by health, {why}"));
+            diagnostic.help(
+                "take that record out of the file, or choose the addresses of the name that is asked for in the end",
+            );
+            return Err(diagnostic);
+        }
         if !served.balance(&owner, balanced(config, (&line.name, false), &line.answer)) {
             let mut diagnostic = unusable(&format!("it has no `{owner}`, whose addresses are to be chosen by health"));
             diagnostic.help(format!("give the file a record of it, such as `{owner} TXT \"chosen by health\"`"));

@@ -291,10 +291,10 @@ fn signed_answers_fit_their_client_and_refusals_are_signed_too() {
 }
 
 #[test]
-fn a_zone_or_a_name_in_two_spellings_is_refused() {
+fn a_name_twice_or_out_of_reach_is_refused() {
     let scratch = Scratch::new("spellings");
     let path = scratch.path().join("zone");
-    fs::write(&path, "$TTL 60\n@ SOA ns h 5 1 1 1 1\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.2\n").unwrap();
+    fs::write(&path, "$TTL 60\n@ SOA ns h 5 1 1 1 1\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.2\nal CNAME www\nsub NS ns.sub\nns.sub A 192.0.2.3\n").unwrap();
     let (server, port) = (Server::start("one"), free_port());
     let zone = |name: &str, names: &[&str]| {
         let names: String = names.iter().map(|name| format!("        name {name} answer=pool pool=shop\n")).collect();
@@ -305,6 +305,9 @@ fn a_zone_or_a_name_in_two_spellings_is_refused() {
     for (zones, said) in [
         (vec![zone("a.example", &["www"]), zone("A.Example.", &[])], "`a.example.` is there already"),
         (vec![zone("a.example", &["www", "WWW.a.example."])], "the addresses of `www.a.example.` are chosen already"),
+        (vec![zone("a.example", &["al"])], "`al.a.example.`, whose addresses are to be chosen by health, is an alias"),
+        (vec![zone("a.example", &["sub"])], "is delegated"),
+        (vec![zone("a.example", &["ns.sub"])], "is delegated"),
     ] {
         let refused = running.reload(&text(&zones)).unwrap_err();
         assert!(refused.contains("E427") && refused.contains(said), "{refused}");
