@@ -133,6 +133,15 @@ fn what_named_and_knot_refuse_is_refused() {
 }
 
 #[test]
+fn a_set_that_no_message_holds_is_refused() {
+    let text = |count: usize| (0..count).fold(TOP.to_owned(), |text, n| format!("{text}big TXT {n:0>250}\n"));
+    assert!(load_text(&text(200)).zone.is_some());
+    let loaded = load_text(&text(260));
+    let codes: Vec<_> = loaded.problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["zone-set-too-large"], "{:?}", loaded.report());
+}
+
+#[test]
 fn what_is_only_odd_is_taken_with_a_warning() {
     let soa = TOP.lines().nth(1).unwrap();
     for (line, code) in [(soa, "zone-duplicate"), ("www HTTPS 0 other. alpn=h2", "zone-idle-parameters")] {
