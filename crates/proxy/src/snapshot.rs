@@ -16,7 +16,7 @@ use evenkeel_model::config::{
     AccessLog, Action, Balance, Config, HashKey, Host, Listener, LogFormat, LogTarget, Pool, ProxyVersion, Route,
     Server, Site, StickyMethod,
 };
-use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable, defaults};
+use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable};
 use evenkeel_net::tls::{Acceptor, Connector, ServerName, TlsFacts};
 
 use crate::guard;

@@ -555,7 +555,7 @@ fn a_node_that_is_killed_while_it_is_silent_answers_again_after_its_next_start()
 }
 
 /// The process that a node has started.
-fn guard_of(node: u32) -> u32 {
+pub(crate) fn guard_of(node: u32) -> u32 {
     let children = std::fs::read_to_string(format!("/proc/{node}/task/{node}/children")).unwrap();
     children.split_whitespace().next().expect("a node has a guard").parse().unwrap()
 }

@@ -97,12 +97,12 @@ impl Attendant {
 
     async fn start(&self, deadline: Instant) -> Result<String, String> {
         match &self.managed.service {
-            Service::Script { path, .. } => {
-                script::check(path)?;
-                if let (Some(_), Found::Running(said)) = (self.managed.every, self.found(deadline).await) {
+            Service::Script { .. } if self.managed.every.is_some() => {
+                if let Found::Running(said) = self.found(deadline).await {
                     return Ok(said);
                 }
             }
+            Service::Script { .. } => {}
             Service::Unit(unit) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 // One that was not loaded has nothing to be forgiven, and is refused.
@@ -237,7 +237,11 @@ async fn found(managed: &Managed, systemctl: &str, deadline: Instant) -> Found {
 async fn run(managed: &Managed, systemctl: &str, action: Action, deadline: Instant) -> Result<Ended, String> {
     let invocation: Invocation = match &managed.service {
         Service::Unit(unit) => unit::invocation(systemctl, unit, action),
-        Service::Script { path, args } => script::invocation(path, args, action),
+        Service::Script { path, args } => {
+            // Each time: it may have been changed since it was started.
+            script::check(path)?;
+            script::invocation(path, args, action)
+        }
     };
     command::run(invocation, deadline.saturating_duration_since(Instant::now())).await
 }

@@ -15,6 +15,7 @@
 
 mod announcing;
 mod connections;
+mod heirs;
 mod holding;
 mod services;
 mod silence;
@@ -217,6 +218,7 @@ impl Guard {
                     kept.clear();
                     kept.extend_from_slice(word);
                 }
+                self.report(vec![Report::Alive]);
             }
             Some(Order::Times { lifetime, patience }) => self.holding.set_times(lifetime, patience),
             Some(Order::Arrange(arrangement)) => return self.arrange(arrangement),
