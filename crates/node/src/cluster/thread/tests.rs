@@ -42,7 +42,7 @@ fn news(groups: Groups<'_>) -> News {
                 group web {\n        ip 10.8.0.1/24\n    }\n}\n";
     let origin = crate::Origin::Text { name: "test".to_owned(), text: text.to_owned() };
     let loaded = origin.load(&evenkeel_config::Options::default()).loaded.config.unwrap();
-    let config: config::Cluster = loaded.cluster.clone().unwrap();
+    let config: config::Cluster = loaded.cluster.unwrap();
     News {
         config: Arc::new(config),
         settings: settings(groups),
@@ -119,7 +119,7 @@ fn a_report_that_was_on_its_way_names_its_group_where_that_is_now() {
     let (mut heart, _told) = heart(dir.path(), &[("web", 1), ("mail", 2), ("old", 3)]);
     let mut turn = Turn::default();
     heart.act(&mut turn);
-    let place = |turn: &Turn, group| turn.place(Report::CarrierLost { group }).map(|(report, at)| (report, at));
+    let place = |turn: &Turn, group| turn.place(Report::CarrierLost { group });
     let at = |group| Some((Report::CarrierLost { group }, Some(group)));
     assert_eq!(place(&turn, 2), at(2));
     // Two reloads, of which the guard has not heard yet.
