@@ -201,7 +201,7 @@ impl Checker {
         let undo = self.block.then.as_ref().map(|then| debts.owe(then, &zone, &file));
         let outcome = files::replace(&sheet.path, &sheet.bytes, after);
         if let (Some(undo), false) = (undo, matches!(outcome, Ok(Replaced::Done))) {
-            debts.undo(&undo);
+            debts.undo(undo);
         }
         outcome.map_err(|error| format!("it cannot be written: {}", words(&error)))
     }
