@@ -13,7 +13,7 @@ use super::{Event, Running, Supervisor, Turn};
 use crate::certificates::Tls;
 use crate::compare::Sources;
 use crate::crew::{Acks, Opened, Silent};
-use crate::dns;
+use crate::dns::{self, ZoneNews};
 use crate::history::History;
 use crate::names::{self, Answer};
 use crate::node::{buffers, max_conns};
@@ -183,10 +183,13 @@ impl Supervisor {
     /// The one step. What can fail comes first.
     async fn apply(
         &mut self,
-        prepared: Prepared,
+        mut prepared: Prepared,
         answers: &BTreeMap<String, Answer>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
+        let ZoneNews { changes, warnings } = dns::news(&self.dns.blocks(), &prepared.resources.dns);
+        prepared.changes.extend(changes);
+        prepared.warnings.extend(warnings);
         let room = self.crew.room(ROOM_PATIENCE).await.map_err(|Silent(index)| {
             Refusal::plain(format!("worker {index} takes no commands; `evenkeel status` and a restart may help"))
         })?;
@@ -308,6 +311,7 @@ impl Supervisor {
                 let changes: Vec<String> = reloaded.changes.iter().map(ToString::to_string).collect();
                 let changes = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
                 tracing::info!("configuration {} is in use: {changes}", reloaded.generation);
+                reloaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 Ok(reloaded)
             }
             // It has the command and will follow; only the promise that traffic sees it cannot be given.
