@@ -167,7 +167,12 @@ impl Supervisor {
 
     pub(super) async fn prepared(&mut self, outcome: Readied, turn: &mut Turn) {
         let applied = match outcome {
-            Ok((prepared, answers)) if turn.end_at.is_none() => self.apply(prepared, &answers, turn).await,
+            Ok((mut prepared, answers)) if turn.end_at.is_none() => {
+                let ZoneNews { changes, warnings } = dns::news(&self.dns.blocks(), &prepared.resources.dns);
+                prepared.changes.extend(changes);
+                prepared.warnings.extend(warnings);
+                self.apply(prepared, &answers, turn).await
+            }
             Ok(_) => Err(Refusal::plain("the process is stopping and takes no configuration any more")),
             Err(refusal) => Err(refusal),
         };
@@ -183,13 +188,10 @@ impl Supervisor {
     /// The one step. What can fail comes first.
     async fn apply(
         &mut self,
-        mut prepared: Prepared,
+        prepared: Prepared,
         answers: &BTreeMap<String, Answer>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
-        let ZoneNews { changes, warnings } = dns::news(&self.dns.blocks(), &prepared.resources.dns);
-        prepared.changes.extend(changes);
-        prepared.warnings.extend(warnings);
         let room = self.crew.room(ROOM_PATIENCE).await.map_err(|Silent(index)| {
             Refusal::plain(format!("worker {index} takes no commands; `evenkeel status` and a restart may help"))
         })?;
