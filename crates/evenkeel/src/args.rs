@@ -214,7 +214,7 @@ pub(crate) struct ZonefileFixArgs {
     #[command(flatten)]
     pub(crate) round: ZonefileArgs,
     /// Run this after a change, words split at blanks; {zone} and {file} stand for what was changed
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", conflicts_with = "update")]
     pub(crate) then: Option<String>,
     /// How long the command may run
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = patience)]

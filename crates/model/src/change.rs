@@ -31,6 +31,17 @@ pub enum Change {
     ServerChanged(ServerId),
     /// Where DNS is answered, or what, differs: queries that come after the reload get the new answers.
     DnsChanged,
+    /// A zone's contents differ, with its serial before and now.
+    ZoneChanged {
+        /// The zone, as in the configuration.
+        zone: String,
+        /// The serial that it had.
+        before: u32,
+        /// The serial that it has.
+        after: u32,
+    },
+    /// So many more zones have other contents.
+    MoreZonesChanged(usize),
     /// A word of the process as a whole differs. Where it holds a reason, it needs a restart to take effect.
     ProcessChanged {
         /// The word in the configuration (`limits.workers`).
@@ -54,6 +65,12 @@ impl fmt::Display for Change {
             Self::ServerMoved(id) => write!(f, "server {id} has another address"),
             Self::ServerChanged(id) => write!(f, "server {id} changed"),
             Self::DnsChanged => f.write_str("dns changed"),
+            Self::ZoneChanged { zone, before, after } if before == after => {
+                write!(f, "zone {zone} changed, serial still {after}")
+            }
+            Self::ZoneChanged { zone, before, after } => write!(f, "zone {zone} changed, serial {before} -> {after}"),
+            Self::MoreZonesChanged(1) => f.write_str("1 more zone changed"),
+            Self::MoreZonesChanged(count) => write!(f, "{count} more zones changed"),
             Self::ProcessChanged { word, needs_restart: false } => write!(f, "`{word}` changed"),
             Self::ProcessChanged { word, needs_restart: true } => {
                 write!(f, "`{word}` changed, and takes effect at the next start")

@@ -169,7 +169,19 @@ pub fn read_bounded(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 /// As of [`read_bounded`], and where it is no regular file (`InvalidInput`).
 pub fn read_regular(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    read_if_regular(OpenOptions::new().read(true).custom_flags(flags).open(path)?, most)
+}
+
+/// The same where links are followed: for files that an operator names, among which a pipe or a device would be a slip.
+///
+/// # Errors
+/// As of [`read_bounded`], and where it is no regular file (`InvalidInput`).
+pub fn read_plain(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    read_if_regular(OpenOptions::new().read(true).custom_flags(flags).open(path)?, most)
+}
+
+fn read_if_regular(file: File, most: usize) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }

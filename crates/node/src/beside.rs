@@ -3,12 +3,18 @@
 
 use std::future::Future;
 use std::io;
+use std::process::Command;
 
 use tokio::runtime::{Builder, LocalOptions};
 
 /// 32 bytes that nobody can guess.
 pub fn chance() -> [u8; 32] {
     evenkeel_net::rng::seed()
+}
+
+/// Has what `command` starts killed when this process ends, however it does. Start it on the first thread.
+pub fn end_with_us(command: &mut Command) {
+    evenkeel_net::process::end_with_us(command);
 }
 
 /// Runs a program to its end, on the calling thread. Tasks that it started end with it.

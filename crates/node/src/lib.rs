@@ -54,7 +54,7 @@ pub mod zonefile;
 mod scratch;
 
 pub use acme::AcmeStatus;
-pub use beside::{chance, run_beside};
+pub use beside::{chance, end_with_us, run_beside};
 pub use certificates::{ShownCertificate, problems as tls_problems};
 pub use compare::{Comparison, NoSuch, Which};
 pub use dns::{

@@ -24,6 +24,12 @@ pub(super) fn block(building: &mut Building<'_>, entry: &Entry) {
     }
     zonefile.then = entry.entry("then").map(then);
     zonefile.update = entry.entry("update").and_then(|update| self::update(update, building.out));
+    if let (Some(then), Some(_)) = (entry.entry("then"), entry.entry("update")) {
+        building
+            .out
+            .report(Code::E411, then.span, "`then` follows a change of a file, and with `update` none is ever changed")
+            .help("take `then` out: the server that takes an update answers by it and tells its secondaries itself");
+    }
     if let Some(named) = entry.entry("pool")
         && let Some(Value::Text(name)) = named.value(0)
         && let (Ok(name), Some(argument)) = (PoolName::new(name), named.values.first())

@@ -242,7 +242,8 @@ pub(super) static ROWS: &[Directive] = &[
         repeat: Repeat::Many,
         otherwise: "nobody",
         doc: "Secondary servers that are told when the zone's serial has changed.",
-        more: "Told at the start and after a reload that brought another serial, again until they answer.",
+        more: "Told at the start and after a reload that brought another serial, again until they answer. They take the zone where the serial is newer; the reload warns where it is not. The serial of a zone without a file is \
+               made of its lines, and as often older as newer after a change.",
         example: "notify 192.0.2.53 key=cred:xfer",
         ..ROW
     },

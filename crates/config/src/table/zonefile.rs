@@ -95,7 +95,7 @@ pub(super) static ROWS: &[Directive] = &[
         otherwise: "nothing is run",
         doc: "The command to run after a file was changed.",
         more: "No shell reads it; quote words that hold `=`. With `{zone}` or `{file}` in it, it runs once for each changed file. It is tried again until it succeeds, also after a \
-               restart.",
+               restart; once it is written otherwise, the new one is run for the same files. Not beside `update`, which changes no file.",
         example: "then rndc reload",
         ..ROW
     },

@@ -15,6 +15,9 @@ use crate::name::Name;
 use crate::rdata::{self, Rdata, Word};
 use crate::zone::{Head, Line, Problem, Problems, Severity, Span, Token, TokenKind, ZoneText};
 
+/// The code of the warning that there is no serial to raise.
+const NO_SERIAL: &str = "checker-no-serial";
+
 /// How a target is probed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Check {
@@ -125,6 +128,12 @@ impl Survey {
     /// Whether an error was found.
     pub fn is_broken(&self) -> bool {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Leaves the serial alone: the file is read for its sets and never written.
+    pub fn without_serial(&mut self) {
+        self.serial = None;
+        self.problems.retain(|problem| problem.code != NO_SERIAL);
     }
 
     /// Warnings for sets whose records are kept longer by resolvers than a change of verdict takes: parking a
@@ -509,7 +518,7 @@ impl<'a> Reader<'a> {
             [] if self.sets.is_empty() => None,
             [] => {
                 let text = "the file has no SOA; the serial of the file that includes it is not bumped, so secondaries will not follow";
-                self.problems.warn("checker-serial", nowhere, text);
+                self.problems.warn(NO_SERIAL, nowhere, text);
                 None
             }
             _ => {

@@ -181,6 +181,8 @@ fn the_demo_of_dns_moves_its_client_away_from_what_is_dead() {
     assert!(total.contains("; 0 failed; ") && total.contains("look-ups, 0 failed"), "{said}");
     let house = said.split("--control ").nth(1).and_then(|rest| rest.split("/lb1.sock").next()).unwrap();
     assert!(!Path::new(house).exists(), "{house}");
+    // One after the other: two demos at the same time would look for the same ports.
+    ends_with_its_nodes("--dns", &[Signal::TERM, Signal::HUP, Signal::INT, Signal::KILL]);
 }
 
 #[test]
@@ -209,6 +211,37 @@ fn the_demo_of_failover_moves_the_address_away_from_what_is_dead_or_stands_still
     assert!(total.contains(" by lb1") && total.contains(" by lb2"), "{said}");
     let house = said.split("--control ").nth(1).and_then(|rest| rest.split("/lb1.sock").next()).unwrap();
     assert!(!Path::new(house).exists(), "{house}");
+    ends_with_its_nodes("--ha", &[Signal::TERM, Signal::KILL]);
+}
+
+/// Ends a demo of two nodes by these signals in turn, and waits until no process of it is left.
+fn ends_with_its_nodes(kind: &str, signals: &[Signal]) {
+    let scratch = Scratch::new("demo-ends");
+    let room = scratch.path().display().to_string();
+    // Its files lie there, so that the command lines of its nodes name it.
+    let environment = [("TMPDIR", room.as_str())];
+    let left = || {
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = all.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
+        lines.filter(|line| line.contains(&room)).collect::<Vec<_>>()
+    };
+    for signal in signals {
+        let (arguments, output) = (["demo", kind], scratch.file("output"));
+        let program = Path::new(program());
+        let mut demo = Process::start_with("evenkeel demo", program, &arguments, scratch.path(), output, &environment);
+        await_for("the demo's first words", PATIENCE, || {
+            demo.expect_running();
+            demo.output().contains("any command").then_some(())
+        });
+        assert!(left().len() >= 2, "{:?}", left());
+        demo.signal(*signal);
+        let status = demo.end(PATIENCE);
+        assert_eq!(status.success(), *signal != Signal::KILL, "{signal:?}: {status}");
+        await_for("its nodes to be gone", PATIENCE, || left().is_empty().then_some(()));
+        let folders = std::fs::read_dir(scratch.path()).unwrap().flatten().filter(|entry| entry.path().is_dir());
+        // Whoever is killed tidies nothing up.
+        assert_eq!(folders.count() == 0, *signal != Signal::KILL, "{signal:?}");
+    }
 }
 
 #[test]

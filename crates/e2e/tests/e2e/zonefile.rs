@@ -202,6 +202,26 @@ fn updates_keep_a_live_bind_in_step() {
 }
 
 #[test]
+fn updates_make_a_set_where_only_a_wildcard_answers() {
+    let (scratch, targets, at) = (Scratch::new("zonefile-wildcard"), pair(), free_at_home());
+    let server = NameServer::bind(at, Role::Dynamic, &format!("{}*\tA 192.0.2.77\n", zone(&targets, at)));
+    let [one, two] = targets;
+    let records = format!(";; BALANCED_AUTOCHECK::{}\nnew 60 A {}\nnew 60 A {}\n", one.port(), one.ip(), two.ip());
+    let path = scratch.write("balanced.example.org", &records);
+    let key = scratch.write("key", KEY);
+    let (file, key, at) = (path.to_str().unwrap(), key.to_str().unwrap(), server.at.to_string());
+    let words = ["zonefile", "fix", "--timeout", "300ms", "--update", &at, "--key", key, "--zone", ZONE, file];
+    assert_eq!(server.dig("new.example.org", "A"), ["192.0.2.77"]);
+    let _alive = TcpListener::bind(one).unwrap();
+    for _ in 0..2 {
+        let output = run(&scratch, &words);
+        assert!(output.status.success() && !text(&output).contains("SOA"), "{}", text(&output));
+        assert_eq!(server.dig("new.example.org", "A"), [one.ip().to_string()]);
+    }
+    assert_eq!(server.dig("other.example.org", "A"), ["192.0.2.77"]);
+}
+
+#[test]
 fn updates_keep_a_live_knot_in_step() {
     let targets = pair();
     updates_follow(&NameServer::knot(&zone(&targets, targets[0])), &targets);

@@ -5,6 +5,7 @@
 //! node knows that it is a demo.
 
 mod dns;
+mod ending;
 mod ha;
 mod house;
 mod keys;
@@ -18,6 +19,7 @@ mod toy;
 use crate::args::{DemoArgs, LogLevel};
 use crate::exit::Exit;
 use crate::{logging, output};
+use ending::Ending;
 use play::Meanings;
 use stage::Stage;
 
@@ -36,13 +38,18 @@ pub(crate) fn demo(args: &DemoArgs) -> Exit {
 }
 
 async fn show(args: &DemoArgs) -> Exit {
-    let mut stage = match Stage::set(args.port).await {
-        Ok(stage) => stage,
-        Err(cause) => return output::fail(cause),
+    let mut ending = match Ending::listen() {
+        Ok(ending) => ending,
+        Err(error) => return output::fail(error),
+    };
+    let mut stage = match ending.or(Stage::set(args.port)).await {
+        Some(Ok(stage)) => stage,
+        Some(Err(cause)) => return output::fail(cause),
+        None => return Exit::Done,
     };
     output::print(stage.welcome());
     let meanings = Meanings { help: keys::HELP, of: |key| keys::meaning(key).map(|act| (None, act)) };
-    let played = play::play(&mut stage, args, tour::tour(), meanings).await;
+    let played = play::play(&mut stage, (args, &mut ending), tour::tour(), meanings).await;
     let total = stage.total();
     let ended = stage.close().await;
     output::print(format_args!("\nin all: {total}"));

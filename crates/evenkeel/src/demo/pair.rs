@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinHandle;
 
+use super::ending::Ending;
 use super::play::{Meanings, Show, Tour, play};
 use crate::args::DemoArgs;
 use crate::exit::Exit;
@@ -26,17 +27,22 @@ pub(super) trait Stage: Show {
 
 /// Shows a demo from its first words to its last.
 pub(super) async fn show<S: Stage>(
-    set: Result<S, String>,
+    set: impl Future<Output = Result<S, String>>,
     args: &DemoArgs,
     tour: Tour<S::Act>,
     meanings: Meanings<S::Act>,
 ) -> Exit {
-    let mut stage = match set {
-        Ok(stage) => stage,
-        Err(cause) => return output::fail(cause),
+    let mut ending = match Ending::listen() {
+        Ok(ending) => ending,
+        Err(error) => return output::fail(error),
+    };
+    let mut stage = match ending.or(set).await {
+        Some(Ok(stage)) => stage,
+        Some(Err(cause)) => return output::fail(cause),
+        None => return Exit::Done,
     };
     output::print(stage.welcome());
-    let played = play(&mut stage, args, tour, meanings).await;
+    let played = play(&mut stage, (args, &mut ending), tour, meanings).await;
     output::print(format_args!("\nin all: {}", stage.total()));
     match played {
         Ok(()) => Exit::Done,

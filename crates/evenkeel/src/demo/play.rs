@@ -1,6 +1,6 @@
 //! How a demo goes on: acts on cue, from keys or from a script, and what is told meanwhile.
 //!
-//! What is shown and how is the matter of each demo. The invariant: it ends, with its script, with its keys, or by Ctrl-C.
+//! What is shown and how is the matter of each demo. The invariant: it ends, with its script, with its keys, or by an order to end.
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{self, Instant, MissedTickBehavior};
 
+use super::ending::Ending;
 use super::keys::Keys;
 use crate::args::DemoArgs;
 use crate::output;
@@ -71,7 +72,7 @@ impl<A> Cue<A> {
 /// Plays it: without a terminal by the tour, since there are no keys.
 pub(super) async fn play<S: Show>(
     show: &mut S,
-    args: &DemoArgs,
+    (args, ending): (&DemoArgs, &mut Ending),
     tour: Tour<S::Act>,
     meanings: Meanings<S::Act>,
 ) -> Result<(), String> {
@@ -86,8 +87,6 @@ pub(super) async fn play<S: Show>(
     let (mut beat, mut look) = (time::interval_at(begun + BEAT, BEAT), time::interval(S::LOOK));
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
     loop {
         let said = tokio::select! {
             act = cue.next(begun) => match act {
@@ -99,7 +98,7 @@ pub(super) async fn play<S: Show>(
                 output::print(format_args!("         {}", show.recent()));
                 Vec::new()
             }
-            _ = &mut interrupted => return Ok(()),
+            () = ending.ordered() => return Ok(()),
         };
         for line in said {
             output::print(format_args!("{:>5.1} s  {line}", begun.elapsed().as_secs_f64()));

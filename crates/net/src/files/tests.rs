@@ -123,5 +123,7 @@ fn reading_has_a_bound() {
     for no_file in [&pipe, scratch.as_ref()] {
         assert_eq!(read_regular(no_file, 5).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
+    assert_eq!(read_plain(&link, 5).unwrap(), b"12345");
+    assert_eq!(read_plain(&pipe, 5).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     assert!(read_regular(&link, 5).is_err());
 }

@@ -101,3 +101,20 @@ fn the_machine_has_a_name_and_a_core() {
     assert!(!host_name().is_empty());
     assert!(core_count().get() >= 1);
 }
+
+#[test]
+fn what_is_tied_to_us_is_killed_when_its_thread_is_gone() {
+    let start = || {
+        let mut command = std::process::Command::new("sleep");
+        end_with_us(command.arg("600"));
+        command.spawn().unwrap()
+    };
+    let mut child = std::thread::spawn(start).join().unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGKILL), "{status}");
+    // As long as the thread lives, so does the child.
+    let mut child = start();
+    assert_eq!(child.try_wait().unwrap(), None);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

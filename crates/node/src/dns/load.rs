@@ -20,7 +20,7 @@ use evenkeel_model::config::{
     SecretRef, ZoneSource,
 };
 use evenkeel_model::{ListenerName, PoolName};
-use evenkeel_net::memory;
+use evenkeel_net::{files, memory};
 
 use super::delegation::Delegation;
 use super::needs;
@@ -63,13 +63,20 @@ struct MadeOf {
     needs: Vec<Vec<PoolName>>,
     /// Every file that was read for a zone that does not keep its text, with a digest of what it held.
     files: Vec<(PathBuf, u64)>,
+    /// A digest of everything that was read for each zone of a file, by its name in the configuration.
+    contents: HashMap<String, u64>,
 }
 
 impl MadeOf {
     /// Whether the files hold what they held.
     fn is_unchanged(&self) -> bool {
-        self.files.iter().all(|(path, digest)| std::fs::read(path).is_ok_and(|bytes| digest_of(&bytes) == *digest))
+        self.files.iter().all(|(path, digest)| read_file(path).is_ok_and(|bytes| digest_of(&bytes) == *digest))
     }
+}
+
+/// A file of a zone. A pipe in its place would hold up whoever reads it, for ever.
+fn read_file(path: impl AsRef<Path>) -> std::io::Result<Vec<u8>> {
+    files::read_plain(path.as_ref(), usize::MAX)
 }
 
 /// Tells two contents of a file from one another; nobody gains by making two that are the same.
@@ -131,6 +138,7 @@ fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Res
         return Ok(read);
     }
     let (mut found, mut zones, mut beside) = (Vec::new(), Zones::new(), Beside::default());
+    let mut contents = HashMap::new();
     for zone in &dns.zones {
         match served(config, zone, loaded, &mut beside) {
             Ok(served) => {
@@ -141,12 +149,13 @@ fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Res
             }
             Err(wrong) => found.push(*wrong),
         }
+        contents.extend(beside.held.take().map(|held| (zone.name.clone(), held)));
     }
     if !found.is_empty() {
         return Err(found);
     }
     let ready = compiled(&zones);
-    Ok((Arc::new(zones), ready, MadeOf { zones: dns.zones.clone(), needs, files: beside.files }))
+    Ok((Arc::new(zones), ready, MadeOf { zones: dns.zones.clone(), needs, files: beside.files, contents }))
 }
 
 /// All answers of zones made ready.
@@ -165,7 +174,7 @@ fn block(
     let mut found = Vec::new();
     let read = zones(config, dns, (loaded, kept)).unwrap_or_else(|wrong| {
         found = wrong;
-        let made_of = MadeOf { zones: Vec::new(), needs: Vec::new(), files: Vec::new() };
+        let made_of = MadeOf { zones: Vec::new(), needs: Vec::new(), files: Vec::new(), contents: HashMap::new() };
         (Arc::default(), Arc::default(), made_of)
     });
     let (zones, ready, made_of) = read;
@@ -343,7 +352,7 @@ fn file(
     beside: &mut Beside,
 ) -> Result<Served, Box<Diagnostic>> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = read_file(path).map_err(|error| {
         let mut diagnostic = unusable(&format!("{shown}: {}", words(&error)));
         diagnostic.help("check the path, and that the user that the program becomes may read it");
         diagnostic
@@ -374,18 +383,22 @@ fn file(
 #[derive(Default)]
 struct Beside {
     files: Vec<(PathBuf, u64)>,
+    /// A digest of what was read for the zone that is being read.
+    held: Option<u64>,
 }
 
 impl Beside {
     fn note(&mut self, path: &Path, bytes: &[u8]) {
-        self.files.push((path.to_owned(), digest_of(bytes)));
+        let digest = digest_of(bytes);
+        self.files.push((path.to_owned(), digest));
+        self.held = Some(self.held.map_or(digest, |held| held.rotate_left(1) ^ digest));
     }
 }
 
 impl Source for Beside {
     fn read(&mut self, from: &str, file: &str) -> Result<(String, Vec<u8>), String> {
         let path = Path::new(from).parent().unwrap_or(Path::new("/")).join(file);
-        let bytes = std::fs::read(&path).map_err(|error| words(&error))?;
+        let bytes = read_file(&path).map_err(|error| words(&error))?;
         self.note(&path, &bytes);
         Ok((path.display().to_string(), bytes))
     }
@@ -463,26 +476,37 @@ impl Block {
             return None;
         }
         let mut changed = Vec::new();
-        let mut next = None;
-        for zone in &self.made_of.zones {
-            let ZoneSource::File(path) = &zone.source else { continue };
-            let served = self.zones.get(&name(&zone.name).ok()?)?;
+        let (mut next, mut made_of) = (None, self.made_of.clone());
+        for line in &self.made_of.zones {
+            let ZoneSource::File(path) = &line.source else { continue };
+            let served = self.zones.get(&name(&line.name).ok()?)?;
             if !served.zone().has_text() {
                 continue;
             }
-            let text = Arc::new(std::fs::read(path).ok()?);
+            let text = Arc::new(read_file(path).ok()?);
             if !served.zone().is_read_from(&text) {
                 let Reread { zone, changed: names } = served.zone().reread(&text)?;
                 changed.extend(names);
+                made_of.contents.insert(line.name.clone(), digest_of(&text));
                 let served = served.following(zone)?;
                 next.get_or_insert_with(|| (*self.zones).clone()).insert(served);
             }
         }
         let Some(zones) = next else {
-            return Some((Arc::clone(&self.zones), Arc::clone(&self.ready), self.made_of.clone()));
+            return Some((Arc::clone(&self.zones), Arc::clone(&self.ready), made_of));
         };
         let ready = self.ready.following(&zones, &changed).map_or_else(|| compiled(&zones), Arc::new);
-        Some((Arc::new(zones), ready, self.made_of.clone()))
+        Some((Arc::new(zones), ready, made_of))
+    }
+
+    /// The zones as the configuration has them.
+    pub(super) fn lines(&self) -> &[DnsZone] {
+        &self.made_of.zones
+    }
+
+    /// What tells the contents of a zone's files from others; `None` for one that is made.
+    pub(super) fn contents(&self, zone: &str) -> Option<u64> {
+        self.made_of.contents.get(zone).copied()
     }
 
     /// Has the queries of each zone counted under its own number, the same as before the reload.

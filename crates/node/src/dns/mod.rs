@@ -1,7 +1,7 @@
 //! DNS on the wire: threads that answer, what they answer with, and how that follows the configuration and verdicts.
 //!
 //! [`load`] makes zones of a configuration, `needs` says which pools their names go by; [`view`] puts them together with what is healthy; [`worker`] is a thread
-//! that answers datagrams, `stream` the thread for TCP with its `errands`: `notice` tells secondaries of changes, `delegation` looks what the parent
+//! that answers datagrams, `stream` the thread for TCP with its `seats` and `errands`: `notice` tells secondaries of changes, `news` an operator, `delegation` looks what the parent
 //! zone says. `long` is the way of what is not common. The invariant: every thread answers from one [`View`], which is swapped whole; sockets stay
 //! open over a reload that keeps their address.
 
@@ -13,7 +13,9 @@ mod errands;
 mod load;
 mod long;
 mod needs;
+mod news;
 mod notice;
+mod seats;
 mod stream;
 mod tally;
 mod view;
@@ -48,6 +50,7 @@ pub(crate) use load::Block as LoadedBlock;
 pub(crate) use load::load;
 pub use load::problems;
 pub(crate) use needs::every as serving;
+pub(crate) use news::{ZoneNews, news};
 pub use tally::DnsTotals;
 pub(crate) use view::peer_pools;
 

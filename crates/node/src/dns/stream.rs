@@ -1,7 +1,7 @@
 //! The thread that answers over TCP (RFC 7766): many queries on one connection, and transfers.
 //!
-//! Queries of one connection are answered in their order; those of others meanwhile. The invariants: a client has at
-//! most its share of connections; a connection that says nothing, or takes nothing, is closed in time.
+//! Queries of one connection are answered in their order; those of others meanwhile. Who has a place is the matter of
+//! `seats`. The invariant: a connection that says nothing, or takes nothing, is closed in time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -11,18 +11,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel_balance::Rng;
 use evenkeel_dns::answer::{Reply, Transport};
 use evenkeel_model::{ListenerName, caps};
-use evenkeel_net::clock;
+use evenkeel_net::{clock, rng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::errands::Errands;
 use super::long::{self, Outcome};
+use super::seats::{Given, Seats};
 use super::tally::Tally;
 use super::view::{Answers, View};
 use super::worker::write_line;
@@ -101,10 +103,8 @@ impl Streams {
 /// What the connections of the thread share.
 struct Shared {
     view: RefCell<Arc<View>>,
-    /// Connections by client.
-    clients: RefCell<HashMap<IpAddr, u32>>,
-    count: Cell<u32>,
-    luck: Cell<u64>,
+    seats: RefCell<Seats>,
+    rng: RefCell<Rng>,
     tally: Arc<Tally>,
     /// Refused transfers that no line was written of.
     refused: RefCell<Complaint>,
@@ -127,11 +127,11 @@ impl Shared {
 
 async fn serve(mut commands: mpsc::Receiver<Command>, (tally, errands): (Arc<Tally>, Arc<Errands>)) {
     tokio::task::spawn_local(errands.run());
+    let [a, b, c, d, e, f, g, h, ..] = rng::seed();
     let shared = Rc::new(Shared {
         view: RefCell::new(Arc::new(View::default())),
-        clients: RefCell::new(HashMap::new()),
-        count: Cell::new(0),
-        luck: Cell::new(0),
+        seats: RefCell::default(),
+        rng: RefCell::new(Rng::new(u64::from_le_bytes([a, b, c, d, e, f, g, h]))),
         tally,
         refused: RefCell::default(),
     });
@@ -168,7 +168,7 @@ async fn accept(name: ListenerName, listener: TcpListener, shared: Rc<Shared>) {
         match listener.accept().await {
             Ok((stream, from)) => {
                 if let Some(place) = Place::take(&shared, &name, from) {
-                    tokio::task::spawn_local(converse(stream, from, name.clone(), Rc::clone(&shared), place));
+                    tokio::task::spawn_local(converse(stream, from, name.clone(), place));
                 }
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -179,38 +179,27 @@ async fn accept(name: ListenerName, listener: TcpListener, shared: Rc<Shared>) {
 /// A connection's place among those of its client and of all; given back when it ends.
 struct Place {
     shared: Rc<Shared>,
-    client: IpAddr,
+    number: Cell<u64>,
+    leave: Rc<Notify>,
 }
 
 impl Place {
     /// `None` where there is no place left: the connection is closed.
     fn take(shared: &Rc<Shared>, name: &ListenerName, from: SocketAddr) -> Option<Self> {
         let bounds = shared.view.borrow().by_listener.get(name)?.block()?.tcp;
-        let client = client_of(from.ip());
-        let mut clients = shared.clients.borrow_mut();
-        let own = clients.entry(client).or_insert(0);
-        if *own >= bounds.per_client || shared.count.get() >= bounds.conns {
-            if *own == 0 {
-                clients.remove(&client);
-            }
-            return None;
-        }
-        *own = own.saturating_add(1);
-        shared.count.set(shared.count.get().saturating_add(1));
-        Some(Self { shared: Rc::clone(shared), client })
+        let Given { number, leave } = shared.seats.borrow_mut().take(client_of(from.ip()), &bounds)?;
+        Some(Self { shared: Rc::clone(shared), number: Cell::new(number), leave })
+    }
+
+    /// Notes that a message came or went.
+    fn heard(&self) {
+        self.number.set(self.shared.seats.borrow_mut().heard(self.number.get()));
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut clients = self.shared.clients.borrow_mut();
-        if let Some(own) = clients.get_mut(&self.client) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                clients.remove(&self.client);
-            }
-        }
-        self.shared.count.set(self.shared.count.get().saturating_sub(1));
+        self.shared.seats.borrow_mut().leave(self.number.get());
     }
 }
 
@@ -222,8 +211,17 @@ fn client_of(addr: IpAddr) -> IpAddr {
     }
 }
 
+/// One connection, until another one gets its place, or it ends.
+async fn converse(stream: TcpStream, from: SocketAddr, name: ListenerName, place: Place) {
+    tokio::select! {
+        () = place.leave.notified() => {}
+        () = talk(stream, from, name, &place) => {}
+    }
+}
+
 /// One connection, until it is quiet for too long, ends, or breaks a rule.
-async fn converse(mut stream: TcpStream, from: SocketAddr, name: ListenerName, shared: Rc<Shared>, _place: Place) {
+async fn talk(mut stream: TcpStream, from: SocketAddr, name: ListenerName, place: &Place) {
+    let shared = &place.shared;
     // The peer being gone is found by the first read.
     let _ = stream.set_nodelay(true);
     let arrived_at = stream.local_addr().ok().map(|addr| addr.ip().to_canonical());
@@ -233,10 +231,12 @@ async fn converse(mut stream: TcpStream, from: SocketAddr, name: ListenerName, s
         let Some(answers) = shared.view.borrow().by_listener.get(&name).cloned() else { return };
         let Some(idle) = answers.block().map(|block| block.tcp.idle) else { return };
         let Ok(Some(message)) = timeout(idle, read(&mut stream)).await else { return };
+        place.heard();
         let Some(answers) = shared.view.borrow().by_listener.get(&name).cloned() else { return };
-        if !answer(&mut stream, &answers, &message, (from, arrived_at), &shared).await {
+        if !answer(&mut stream, &answers, &message, (from, arrived_at), place).await {
             return;
         }
+        place.heard();
     }
 }
 
@@ -262,11 +262,11 @@ async fn answer(
     answers: &Arc<Answers>,
     message: &[u8],
     (from, arrived_at): (SocketAddr, Option<IpAddr>),
-    shared: &Rc<Shared>,
+    place: &Place,
 ) -> bool {
+    let shared = &place.shared;
     shared.tally.query();
-    let luck = shared.luck.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-    shared.luck.set(luck);
+    let luck = shared.rng.borrow_mut().next_u64();
     match long::answer(answers, message, from, arrived_at, Transport::Tcp, luck) {
         Outcome::Silence => {
             shared.tally.dropped();
@@ -279,7 +279,9 @@ async fn answer(
             }
             let asked = reply.question.as_ref().zip(answers.block());
             shared.tally.zone(asked.and_then(|(asked, block)| block.number_of(&asked.name, asked.kind)));
-            if let Some((sink, _)) = &answers.log {
+            if let Some((sink, percent)) = &answers.log
+                && shared.rng.borrow_mut().below(100) < u32::from(*percent)
+            {
                 let mut line = Vec::new();
                 write_line(&mut line, from, "tcp", &long::shown(message), (reply.rcode, reply.bytes.len()));
                 sink.send(line);
@@ -295,8 +297,12 @@ async fn answer(
                 if !write(stream, &message).await {
                     return false;
                 }
+                place.heard();
             }
             true
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

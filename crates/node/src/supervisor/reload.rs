@@ -13,7 +13,7 @@ use super::{Event, Running, Supervisor, Turn};
 use crate::certificates::Tls;
 use crate::compare::Sources;
 use crate::crew::{Acks, Opened, Silent};
-use crate::dns;
+use crate::dns::{self, ZoneNews};
 use crate::history::History;
 use crate::names::{self, Answer};
 use crate::node::{buffers, max_conns};
@@ -167,7 +167,12 @@ impl Supervisor {
 
     pub(super) async fn prepared(&mut self, outcome: Readied, turn: &mut Turn) {
         let applied = match outcome {
-            Ok((prepared, answers)) if turn.end_at.is_none() => self.apply(prepared, &answers, turn).await,
+            Ok((mut prepared, answers)) if turn.end_at.is_none() => {
+                let ZoneNews { changes, warnings } = dns::news(&self.dns.blocks(), &prepared.resources.dns);
+                prepared.changes.extend(changes);
+                prepared.warnings.extend(warnings);
+                self.apply(prepared, &answers, turn).await
+            }
             Ok(_) => Err(Refusal::plain("the process is stopping and takes no configuration any more")),
             Err(refusal) => Err(refusal),
         };
@@ -308,6 +313,7 @@ impl Supervisor {
                 let changes: Vec<String> = reloaded.changes.iter().map(ToString::to_string).collect();
                 let changes = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
                 tracing::info!("configuration {} is in use: {changes}", reloaded.generation);
+                reloaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 Ok(reloaded)
             }
             // It has the command and will follow; only the promise that traffic sees it cannot be given.

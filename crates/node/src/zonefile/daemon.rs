@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_model::caps;
-use evenkeel_model::config::{Config, Then, Zonefile};
+use evenkeel_model::config::{Config, Zonefile};
 use evenkeel_net::clock;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::judge::PoolVerdicts;
 use super::report::{Outcome, ZonefileReport};
 use super::round::{Checker, Mode};
-use super::then::Debts;
+use super::then::{Debts, Strange};
 use crate::journal::Journal;
 use crate::supervisor::Event;
 use crate::tasks;
@@ -157,12 +157,11 @@ impl Work {
             self.checkers
                 .push(scheduled.unwrap_or_else(|| Scheduled { checker: Checker::new(block), next: Instant::now() }));
         }
-        let configured: Vec<&Then> =
-            self.checkers.iter().filter_map(|scheduled| scheduled.checker.block.then.as_ref()).collect();
+        let blocks: Vec<&Zonefile> = self.checkers.iter().map(|scheduled| &scheduled.checker.block).collect();
         if is_first {
-            self.debts = Debts::load(self.place.clone(), &configured);
+            self.debts = Debts::load(self.place.clone(), &blocks, Strange::Drop);
         } else {
-            self.debts.keep(&configured);
+            self.debts.keep(&blocks);
         }
         self.publish();
     }

@@ -21,7 +21,12 @@ pub(super) struct Found {
 pub(super) fn find(patterns: &[PathBuf]) -> (Vec<Found>, Vec<String>) {
     let mut walk = Walk { found: Vec::new(), problems: Vec::new() };
     for pattern in patterns {
-        if pattern.is_dir() {
+        if is_wild_above(pattern) && !pattern.exists() {
+            let shown = pattern.display();
+            walk.problems.push(format!(
+                "{shown}: `*` and `?` stand for names of files, not of directories; name the directory above, or each one"
+            ));
+        } else if pattern.is_dir() {
             walk.directory(pattern, 0);
         } else if pattern.file_name().is_some_and(|name| name.to_string_lossy().contains(['*', '?']))
             && !pattern.exists()
@@ -95,6 +100,28 @@ impl Walk {
     }
 }
 
+/// Whether a directory of the path has a wildcard in its name.
+fn is_wild_above(path: &Path) -> bool {
+    path.parent().is_some_and(|parent| parent.to_string_lossy().contains(['*', '?']))
+}
+
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn a_wildcard_stands_for_files_and_says_so_elsewhere() {
+        let dir = Scratch::new();
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        std::fs::write(dir.path().join("a/one.db"), "").unwrap();
+        let (found, problems) = find(&[dir.path().join("a/*.db")]);
+        assert_eq!((found.len(), problems.len()), (1, 0));
+        let (found, problems) = find(&[dir.path().join("*/one.db")]);
+        assert!(found.is_empty() && problems[0].contains("not of directories"), "{problems:?}");
+    }
 }

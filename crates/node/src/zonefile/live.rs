@@ -97,8 +97,9 @@ impl Server {
         mode: Mode,
         lines: &mut Vec<String>,
     ) -> Result<bool, String> {
+        let mut is_made_up = false;
         for _ in 0..caps::ZONEFILE_REPLANS {
-            let now = self.read(set).await?;
+            let now = if is_made_up { LiveSet::default() } else { self.read(set).await? };
             let update = plan(set, now, verdicts);
             if update.is_empty() {
                 return Ok(false);
@@ -109,7 +110,12 @@ impl Server {
             if mode == Mode::Fix {
                 match self.send(&update).await? {
                     Verdict::Done => {}
-                    Verdict::Outdated => continue,
+                    // What was read may stand nowhere: a wildcard answers for names that are not there (RFC 4592), and no
+                    // set is ours to change then. Where that is not so, this is refused as well, and it is read anew.
+                    Verdict::Outdated => {
+                        is_made_up = !is_made_up && !update.expected.addresses.is_empty();
+                        continue;
+                    }
                     Verdict::Refused(rcode) => return Err(update::refusal_text(rcode)),
                 }
             }

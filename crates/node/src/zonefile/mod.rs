@@ -29,7 +29,7 @@ pub use round::Mode;
 pub use whole::{ZoneJudgement, is_zone, judge_zone};
 
 use round::Checker;
-use then::Debts;
+use then::{Debts, Strange};
 
 /// How long one round of a command may ask before it decides by what it has.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,10 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Where the system has no descriptor to give.
 pub fn once(block: Zonefile, mode: Mode, place: Option<PathBuf>) -> std::io::Result<ZonefileReport> {
     crate::run_beside(async move {
-        let configured: Vec<_> = block.then.iter().cloned().collect();
-        let configured: Vec<_> = configured.iter().collect();
         let place = place.filter(|_| mode == Mode::Fix);
-        let mut debts = Debts::load(place, &configured);
+        let mut debts = Debts::load(place, &[&block], Strange::Leave);
         let mut checker = Checker::new(block);
         checker.round(mode, &PoolVerdicts::new(), PATIENCE, &mut debts).await;
         if mode == Mode::Fix {

@@ -95,7 +95,9 @@ impl Checker {
         let verdicts = self.judge.judge(&self.block, &sheets, pools, patience).await;
         let usable = || sheets.iter().filter(|sheet| sheet.is_usable());
         let blind = checker::is_blind(usable().map(|sheet| &sheet.survey), &verdicts);
-        self.tell_blindness(blind);
+        let watches = usable().any(|sheet| !sheet.survey.sets.is_empty());
+        self.tell_blindness(blind, watches);
+        self.tell_troubles(&problems, &reports);
         for sheet in &sheets {
             let (sheet, done) = self.settle(sheet, &verdicts, blind, mode, debts).await;
             reports.push(self.describe(&sheet, done));
@@ -107,14 +109,32 @@ impl Checker {
         self.report.sheets = reports;
     }
 
-    fn tell_blindness(&self, blind: bool) {
+    fn tell_blindness(&self, blind: bool, watches: bool) {
+        let watched = self.report.rounds == 0 || self.report.sheets.iter().any(|sheet| !sheet.sets.is_empty());
+        if !watches && watched {
+            let files = self.report.files.join(" ");
+            tracing::warn!("no file of {files} holds a balanced set that can be kept; nothing is checked");
+        }
         match (self.report.blind, blind) {
             (false, true) => tracing::warn!(
                 "every target of {} fails; the checker holds itself for cut off and changes nothing",
                 self.report.files.join(" ")
             ),
-            (true, false) => tracing::info!("targets of {} answer again", self.report.files.join(" ")),
+            (true, false) if watches => tracing::info!("targets of {} answer again", self.report.files.join(" ")),
             _ => {}
+        }
+    }
+
+    /// Says what keeps files from being looked at, once each.
+    fn tell_troubles(&self, problems: &[String], unread: &[SheetReport]) {
+        for problem in problems.iter().filter(|problem| !self.report.problems.contains(problem)) {
+            tracing::warn!("zone files: {problem}");
+        }
+        for sheet in unread {
+            let before = self.report.sheets.iter().find(|before| before.file == sheet.file);
+            if before.is_none_or(|before| before.problems != sheet.problems) {
+                tracing::warn!("{} cannot be read: {}", sheet.file, sheet.problems.join("; "));
+            }
         }
     }
 
@@ -201,7 +221,7 @@ impl Checker {
         let undo = self.block.then.as_ref().map(|then| debts.owe(then, &zone, &file));
         let outcome = files::replace(&sheet.path, &sheet.bytes, after);
         if let (Some(undo), false) = (undo, matches!(outcome, Ok(Replaced::Done))) {
-            debts.undo(&undo);
+            debts.undo(undo);
         }
         outcome.map_err(|error| format!("it cannot be written: {}", words(&error)))
     }

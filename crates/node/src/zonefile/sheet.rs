@@ -29,7 +29,7 @@ const ENDS: [&str; 5] = [".db", ".zone", ".hosts", ".master", ".txt"];
 
 /// Reads a file. `None` where it is none of the checker's business.
 pub(super) fn read(found: &Found, block: &Zonefile) -> Option<Result<Sheet, String>> {
-    let read = files::read_bounded(&found.path, caps::ZONEFILE_BYTES);
+    let read = files::read_plain(&found.path, caps::ZONEFILE_BYTES);
     let bytes = match read {
         Ok(bytes) => bytes,
         Err(error) => return Some(Err(words(&error))),
@@ -53,7 +53,10 @@ pub(super) fn of_bytes(path: &Path, bytes: Vec<u8>, block: &Zonefile) -> Sheet {
         (Some(zone), None) => Some(zone.clone()),
         _ => guessed,
     };
-    let survey = zone.as_ref().map_or(plain, |zone| checker::survey_with(&bytes, Some(zone), &options));
+    let mut survey = zone.as_ref().map_or(plain, |zone| checker::survey_with(&bytes, Some(zone), &options));
+    if block.update.is_some() {
+        survey.without_serial();
+    }
     let refusal = refusal(path, &name, &bytes, &survey, block);
     Sheet { path: path.to_owned(), bytes, survey, zone, refusal }
 }
@@ -92,6 +95,8 @@ fn beside(path: &Path, name: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_model::config::{SecretRef, Update};
+
     use super::*;
 
     #[test]
@@ -106,6 +111,20 @@ mod tests {
         for (file, zone) in cases {
             assert_eq!(zone_in(file), zone, "{file}");
         }
+    }
+
+    #[test]
+    fn a_file_for_updates_needs_no_serial() {
+        let text = "$TTL 60\n;; BALANCED_AUTOCHECK::80\nwww A 192.0.2.1\n";
+        let update = Update { server: ([127, 0, 0, 1], 53).into(), zone: None, key: SecretRef::File("key".into()) };
+        let path = Path::new("/z/db.example.org");
+        let mut block = Zonefile::new(Vec::new());
+        let edited = of_bytes(path, text.into(), &block).survey.problems;
+        assert!(edited.iter().any(|problem| problem.text.contains("no SOA")), "{edited:?}");
+        block.update = Some(update);
+        assert_eq!(of_bytes(path, text.into(), &block).survey.problems, []);
+        let twice = format!("@ SOA ns root x 1 1 1 1\n{text}");
+        assert!(of_bytes(path, twice.into(), &block).survey.is_broken(), "what is wrong is told all the same");
     }
 
     #[test]

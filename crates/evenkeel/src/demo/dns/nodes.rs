@@ -1,6 +1,6 @@
 //! The two nodes of `demo --dns`: processes of this program, with a configuration each.
 //!
-//! The invariant: they end with the demo.
+//! The invariant: they end with the demo, however that ends.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -102,17 +102,11 @@ impl Nodes {
 impl Node {
     fn begin(&mut self) -> Result<(), String> {
         let program = std::env::current_exe().map_err(|error| format!("this program is not found: {error}"))?;
-        let child = Command::new(program)
-            .arg("run")
-            .arg(&self.file)
-            .arg("--control")
-            .arg(&self.socket)
-            .args(["--log-level", "error"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn();
+        let mut command = Command::new(program);
+        command.arg("run").arg(&self.file).arg("--control").arg(&self.socket).args(["--log-level", "error"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0).kill_on_drop(true);
+        evenkeel_node::end_with_us(command.as_std_mut());
+        let child = command.spawn();
         self.child = Some(child.map_err(|error| format!("{} does not start: {error}", self.name))?);
         Ok(())
     }

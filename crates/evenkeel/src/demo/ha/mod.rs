@@ -60,7 +60,7 @@ const END: Duration = Duration::from_secs(27);
 
 pub(super) async fn show(args: &DemoArgs) -> Exit {
     let steps = TOUR.into_iter().map(|(at, act)| (Duration::from_secs(at), act)).collect();
-    pair::show(Stage::set().await, args, Tour { steps, end: END }, Meanings { help: HELP, of: meaning }).await
+    pair::show(Stage::set(), args, Tour { steps, end: END }, Meanings { help: HELP, of: meaning }).await
 }
 
 fn meaning(key: u8) -> Option<Act> {

@@ -1,6 +1,6 @@
 //! The two nodes of `demo --ha`: processes of this program, with the same cluster in both files.
 //!
-//! The invariant: they end with the demo, those that stand still as well.
+//! The invariant: they end with the demo, however that ends, those that stand still as well.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -136,7 +136,8 @@ impl Node {
         let mut command = Command::new(program()?);
         command.arg("run").arg(&self.file).args(["--node", self.name, "--log-level", "error", "--control"]);
         command.arg(&self.socket).current_dir(&self.folder);
-        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        evenkeel_node::end_with_us(command.as_std_mut());
         let child = command.process_group(0).kill_on_drop(true).spawn();
         self.child = Some(child.map_err(|error| format!("{} does not start: {error}", self.name))?);
         Ok(())

@@ -5,6 +5,7 @@ use evenkeel_dns::answer::{Live, Way};
 use evenkeel_dns::wire::{Question, write_query};
 use evenkeel_dns::{Class, Rcode};
 
+use super::super::{ZoneNews, news};
 use super::*;
 use crate::scratch::Scratch;
 
@@ -99,6 +100,77 @@ fn a_file_that_a_zone_includes_is_looked_at_too() {
     files.write("b", 2, "www TXT y\n");
     let next = files.load(&next).expect("they are sound");
     assert_eq!((serial_of(&next[0], "b.example."), ask(&next[0], "in.a.example.").1), (2, vec![192, 0, 2, 2]));
+}
+
+/// What a reload tells of the blocks, as the operator reads it.
+fn told(before: &[Block], after: &[Block]) -> (Vec<String>, Vec<String>) {
+    let ZoneNews { changes, warnings } = news(before, after);
+    (changes.iter().map(ToString::to_string).collect(), warnings)
+}
+
+/// As [`Files`], with zones that secondaries have from us: that of the first file, and the one that is made.
+fn with_secondaries(server: &str) -> Files {
+    let scratch = Scratch::new();
+    let text = format!(
+        "dns 127.0.0.1:5300 {{\n    zone a.example file={0}/a {{\n        transfer 192.0.2.53\n    }}\n    \
+         zone b.example file={0}/b\n    zone c.example {{\n        ns {server}\n        transfer 192.0.2.53\n    }}\n}}\n\
+         http 127.0.0.1:8080 {{\n    to 127.0.0.1:1\n}}\n",
+        scratch.path().display(),
+    );
+    let files =
+        Files { scratch, loaded: load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default()) };
+    files.write("a", 1, "w A 192.0.2.1\n");
+    files.write("b", 1, "w A 192.0.2.1\n");
+    files
+}
+
+#[test]
+fn a_reload_names_zones_that_changed_and_warns_where_no_secondary_will_notice() {
+    let files = with_secondaries("lb1.example.com");
+    let first = files.load(&[]).expect("they are sound");
+    assert_eq!(told(&[], &first), (vec![], vec![]));
+    let same = files.load(&first).expect("they are sound");
+    assert_eq!(told(&first, &same), (vec![], vec![]));
+
+    // A line alone, with the serial left as it was; nobody has the other zone from us.
+    files.write("a", 1, "w A 192.0.2.2\n");
+    files.write("b", 1, "w A 192.0.2.2\n");
+    let still = files.load(&same).expect("they are sound");
+    let (changes, warnings) = told(&same, &still);
+    assert_eq!(changes, ["zone a.example changed, serial still 1", "zone b.example changed, serial still 1"]);
+    assert!(
+        matches!(&*warnings, [one] if one.contains("`a.example`") && one.contains("write 2 or a later one")),
+        "{warnings:?}"
+    );
+
+    // The whole file, since what it includes may change beside it.
+    files.write("a", 0, "$INCLUDE part\n");
+    fs::write(files.scratch.path().join("part"), "v A 192.0.2.1\n").unwrap();
+    let back = files.load(&still).expect("they are sound");
+    let (changes, warnings) = told(&still, &back);
+    assert_eq!(changes, ["zone a.example changed, serial 1 -> 0"]);
+    assert!(warnings.len() == 1 && warnings[0].contains("went back from 1 to 0"), "{warnings:?}");
+    fs::write(files.scratch.path().join("part"), "v A 192.0.2.2\n").unwrap();
+    let part = files.load(&back).expect("they are sound");
+    assert_eq!(told(&back, &part).0, ["zone a.example changed, serial still 0"]);
+    files.write("a", 2, "$INCLUDE part\n");
+    let good = files.load(&part).expect("they are sound");
+    assert_eq!(told(&part, &good), (vec!["zone a.example changed, serial 0 -> 2".to_owned()], vec![]));
+}
+
+#[test]
+fn a_made_zone_whose_serial_is_older_by_chance_is_warned_of() {
+    let (one, other) = (with_secondaries("lb1.example.com"), with_secondaries("lb2.example.com"));
+    let here = one.load(&[]).expect("they are sound");
+    let there = other.load(&[]).expect("they are sound");
+    let told = [told(&here, &there), told(&there, &here)];
+    assert!(
+        told.iter().all(|(changes, _)| matches!(&**changes, [one] if one.starts_with("zone c.example changed"))),
+        "{told:?}"
+    );
+    // Of two opposite changes one leads to an older serial.
+    let warnings: Vec<&String> = told.iter().flat_map(|(_, warnings)| warnings).collect();
+    assert!(matches!(&*warnings, [one] if one.contains("rndc retransfer c.example")), "{warnings:?}");
 }
 
 #[test]
