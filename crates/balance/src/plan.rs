@@ -76,7 +76,7 @@ pub(crate) enum Rule {
     RoundRobin,
     LeastConn,
     TwoChoices,
-    Hash { bound: u16 },
+    Hash { bound: Option<u16> },
 }
 
 /// Servers of equal preference. Never empty.

@@ -19,6 +19,7 @@ mod tests;
 pub use bond::{Answered, app_session};
 pub use census::{Census, Counted};
 pub use dated::Dated;
+pub(crate) use load::QUIET;
 pub use load::is_over;
 pub use rate::Rate;
 pub use values::{Known, Values};

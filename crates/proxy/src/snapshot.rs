@@ -16,7 +16,7 @@ use evenkeel_model::config::{
     AccessLog, Action, Balance, Config, HashKey, Host, Listener, LogFormat, LogTarget, Pool, ProxyVersion, Route,
     Server, Site, StickyMethod,
 };
-use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable, defaults};
+use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable};
 use evenkeel_net::tls::{Acceptor, Connector, ServerName, TlsFacts};
 
 use crate::guard;
@@ -347,7 +347,8 @@ fn pool_of(
 ) -> Arc<PoolPart> {
     let pool = &*config;
     let is_by_client = pool.sticky.iter().any(|sticky| sticky.method == StickyMethod::Client);
-    let by_client = Balance::Hash { key: HashKey::Client, bound: defaults::HASH_BOUND };
+    // A session stays where it is, however busy that server.
+    let by_client = Balance::Hash { key: HashKey::Client, bound: None };
     let same = previous.filter(|old| Arc::ptr_eq(&old.config, &config));
     let pool_shared = shared.pool(&pool.name);
     Arc::new(PoolPart {

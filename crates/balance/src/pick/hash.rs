@@ -8,12 +8,13 @@ use crate::ServerIndex;
 use crate::hashing::distance;
 use crate::plan::{Active, FULL_RAMP, Table};
 use crate::rng::scatter;
+use crate::sticky::QUIET;
 
 /// How often a key may meet a server that cannot take it before the table is left for a look at all servers. With
 /// half of the servers out, one key in 65536 gets that far.
 const ATTEMPTS: u64 = 16;
 
-pub(super) fn pick(field: &Field<'_>, key: u64, bound: u16) -> Option<ServerIndex> {
+pub(super) fn pick(field: &Field<'_>, key: u64, bound: Option<u16>) -> Option<ServerIndex> {
     let mut limit = Limit { field, bound, sums: None };
     match &field.tier.table {
         Some(table) => by_table(field, table, key, &mut limit),
@@ -60,7 +61,7 @@ fn is_ramped_for(active: &Active, key: u64) -> bool {
 /// included (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2018).
 struct Limit<'a> {
     field: &'a Field<'a>,
-    bound: u16,
+    bound: Option<u16>,
     /// Requests in flight on the tier and the sum of its shares, once they are needed.
     sums: Option<(u64, u64)>,
 }
@@ -68,11 +69,11 @@ struct Limit<'a> {
 impl Limit<'_> {
     fn admits(&mut self, active: &Active) -> bool {
         let load = u64::from(self.field.in_flight(active));
-        // An idle server is within any bound of at least 100 percent; quiet pools never need the sums.
-        load == 0 || load < self.most(active)
+        // A client with two requests at a time does not change servers for it; quiet pools never need the sums.
+        self.bound.is_none_or(|bound| load < QUIET || load < self.most(active, bound))
     }
 
-    fn most(&mut self, active: &Active) -> u64 {
+    fn most(&mut self, active: &Active, bound: u16) -> u64 {
         let field = self.field;
         let (in_flight, shares) = *self.sums.get_or_insert_with(|| {
             let all = field.tier.active.iter();
@@ -80,7 +81,7 @@ impl Limit<'_> {
                 (load + u64::from(field.in_flight(active)), shares + u64::from(active.share))
             })
         });
-        let even = u128::from(in_flight + 1) * u128::from(active.share) * u128::from(self.bound);
+        let even = u128::from(in_flight + 1) * u128::from(active.share) * u128::from(bound);
         let most = even.div_ceil(u128::from(shares.max(1)) * 100);
         u64::try_from(most).unwrap_or(u64::MAX)
     }

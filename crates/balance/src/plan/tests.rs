@@ -10,7 +10,7 @@ use crate::{ServerIndex, ServerUid};
 
 use State::{Down, Draining, Maintenance, Unknown, Up};
 
-const HASH: Balance = Balance::Hash { key: HashKey::Client, bound: 200 };
+const HASH: Balance = Balance::Hash { key: HashKey::Client, bound: Some(200) };
 const SEED: [u8; 16] = [7; 16];
 
 fn member(name: usize, state: State) -> Member {

@@ -5,7 +5,7 @@ use crate::{Plan, ServerIndex};
 
 /// Requests in flight up to which no server counts as loaded too much: the six connections of a few browsers on a quiet
 /// site are no flood, and sending one of them elsewhere would cost its user the session.
-const QUIET: u64 = 32;
+pub(crate) const QUIET: u64 = 32;
 
 /// Whether the server carries more than `percent` of its share of all that the pool carries. A server that takes no new
 /// sessions has no share to compare with, and is never over.

@@ -16,8 +16,8 @@ CPU is the server's alone, all its processes and threads, by the scheduler's own
 core; the load has the other: eight sockets with sixteen queries each under way. All have the same zone, no log and no limit on answers.
 The order of the servers turns with each round. A ratio is that of two runs of one round; tables have medians, and in brackets the least
 and the most. *Lost* are queries without an answer within 50 ms, over all rounds; *wrong* are answers that are neither NOERROR nor
-NXDOMAIN. In the row with reloads the zone file is replaced once a second by one with another serial, and read anew in each server's own
-way; what that costs is in the figure. Flapping health moves a verdict of evenkeel about ten times a second; the others have no health and answer as ever.
+NXDOMAIN. In the row with reloads the zone file is replaced once a second by one with another serial and other addresses of twenty names all
+over it, and read anew in each server's own way; what that costs is in the figure. Flapping health moves a verdict of evenkeel about ten times a second; the others have no health and answer as ever.
 
 ";
 

@@ -95,6 +95,9 @@ pub(crate) struct Place<'a> {
     pub(crate) flapping: Option<SocketAddr>,
 }
 
+/// Of so many names one has another address with the next serial.
+const CHANGING: u32 = 10_000;
+
 /// The zone with so many names. It is put in place whole, as an editor or a script does it.
 pub(crate) fn write_zone(dir: &Path, names: u32, serial: u32) -> io::Result<()> {
     use std::fmt::Write as _;
@@ -103,7 +106,8 @@ pub(crate) fn write_zone(dir: &Path, names: u32, serial: u32) -> io::Result<()> 
     );
     for number in 0..names {
         let [_, high, middle, low] = number.to_be_bytes();
-        let _ = writeln!(text, "h{number} A 10.{high}.{middle}.{low}");
+        let first = if number % CHANGING == serial % CHANGING { 11 } else { 10 };
+        let _ = writeln!(text, "h{number} A {first}.{high}.{middle}.{low}");
     }
     std::fs::create_dir_all(dir.join("zones"))?;
     // Beside the folder, since gdnsd reads every file in it.

@@ -42,7 +42,7 @@ fn four_lines_are_a_balancer_with_every_default() {
 #[test]
 fn words_of_a_pool_are_read() {
     assert_eq!(pool("balance least-conn").balance, Balance::LeastConn);
-    let hashed = Balance::Hash { key: HashKey::Field("x-user".to_owned()), bound: 150 };
+    let hashed = Balance::Hash { key: HashKey::Field("x-user".to_owned()), bound: Some(150) };
     assert_eq!(pool("balance hash header X-User bound=150%").balance, hashed);
     let sticky = pool("sticky cookie SRV key=cred:sticky idle=5m").sticky;
     let cookie = sticky[0].cookie().unwrap();

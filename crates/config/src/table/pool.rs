@@ -123,7 +123,7 @@ pub(super) static ROWS: &[Directive] = &[
         args: &[one("PERCENT", Kind::Percent(100, 1000))],
         default: Some(|| format!("{}%", defaults::HASH_BOUND)),
         doc: "With `hash`: the most load of one server, in percent of the average.",
-        more: "Past it the key's next server is taken, so that one busy key does not drown one server.",
+        more: "Past it, and above 32 requests at one time, the key's next server is taken, so that one busy key does not drown one server.",
         example: "balance hash cookie user bound=150%",
         ..ROW
     },

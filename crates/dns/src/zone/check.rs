@@ -30,6 +30,17 @@ pub(super) fn check(origin: &Name, records: Vec<Record>, problems: &mut Problems
     tree.into_zone()
 }
 
+/// Judges what may be otherwise in a sound zone of which these names have changed, none of them in its delegations. What
+/// is found has no place.
+pub(super) fn check_again(tree: &Tree, changed: &[Name], problems: &mut Problems) {
+    let rules = Rules { tree, places: &Places::default() };
+    rules.check_apex(problems);
+    let leading = tree.landmarks.leading.iter().filter_map(|place| tree.nodes.at(*place));
+    for node in changed.iter().filter_map(|name| rules.get(name)).chain(leading) {
+        rules.check_node(node, problems);
+    }
+}
+
 /// Where each set stands, for messages: most zones need none of it, so that it is put in order when it is first asked for.
 #[derive(Default)]
 struct Places {
@@ -46,7 +57,7 @@ impl Places {
 }
 
 /// Records put together to sets.
-struct Gathered {
+pub(super) struct Gathered {
     tree: Tree,
     places: Places,
     /// The owner of the record before, and the place of its node: the next record often has the same.
@@ -56,20 +67,23 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn new(origin: &Name, records: usize) -> Self {
+    pub(super) fn new(origin: &Name, records: usize) -> Self {
         let tree = Tree::new(origin, records);
         Self { tree, places: Places::default(), last: None, large: HashMap::new() }
     }
 
-    fn take(&mut self, record: Record, problems: &mut Problems) {
+    pub(super) fn into_tree(self) -> Tree {
+        self.tree
+    }
+
+    pub(super) fn take(&mut self, record: Record, problems: &mut Problems) {
         let Record { owner, ttl, kind, data, span } = record;
         let Some(place) = self.place(&owner, span, problems) else { return };
-        let Some(node) = self.tree.nodes.get_mut(place) else { return };
+        let Some(node) = self.tree.nodes.at_mut(place) else { return };
         let Some(set) = node.sets.iter_mut().find(|set| set.kind == kind) else {
-            // Most names have one set of one record: no room is kept for more.
-            node.sets.reserve_exact(1);
-            node.sets.push(RrSet { kind, ttl, data: vec![data] });
             self.places.written.push((place, kind, span));
+            // The node is there.
+            self.tree.put(place, RrSet { kind, ttl, data: vec![data] });
             return;
         };
         let stands_twice = if set.data.len() < LARGE_SET {

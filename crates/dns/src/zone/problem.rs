@@ -2,6 +2,8 @@
 //!
 //! The invariant: a problem names its cause, the value, and the next step; its span lies in one of the files read.
 
+use std::sync::Arc;
+
 use evenkeel_model::caps;
 
 /// A place in one of the files that were read: bytes `start..end`.
@@ -43,7 +45,7 @@ pub struct File {
     /// What messages call it.
     pub name: String,
     /// Its bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<Vec<u8>>,
 }
 
 impl File {
@@ -93,6 +95,11 @@ impl Problems {
     /// How many errors were noted, those past the cap too.
     pub fn errors(&self) -> usize {
         self.errors
+    }
+
+    /// Whether nothing was noted.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     /// The problems in the order of their places.

@@ -3,15 +3,21 @@
 //! Not a judge of the records together (see `check`). The invariant: reading goes on after an error, so that all
 //! of them are reported at once.
 
+use std::sync::Arc;
+
 use evenkeel_model::caps;
 
 use super::generate::{Range, fill};
 use super::lex::Token;
 use super::lines::{Head, Line, Lines, read_ttl};
 use super::problem::{File, Problems, Span};
+use super::sheet::Mark;
 use crate::kind::{Class, Type};
 use crate::name::Name;
 use crate::rdata::{self, Rdata, Word, lossy};
+
+/// Lines between two marks, or a few more.
+const STRETCH: usize = 64;
 
 /// Where `$INCLUDE`d files come from.
 pub trait Source {
@@ -56,37 +62,59 @@ pub struct Parsed {
     pub problems: Problems,
     /// The files.
     pub files: Vec<File>,
+    /// Places of the first file, but for its beginning, at which it can be read again.
+    pub(super) marks: Vec<Mark>,
+    /// What a line at its end would inherit.
+    pub(super) end: Context,
 }
 
 /// Reads a zone file with everything it includes.
 pub fn parse(name: &str, bytes: Vec<u8>, origin: &Name, source: &mut dyn Source) -> Parsed {
-    let mut reader = Reader {
-        source,
-        parsed: Parsed { records: Vec::new(), problems: Problems::default(), files: Vec::new() },
-        open: Vec::new(),
-        bytes: 0,
-        context: Context { origin: origin.clone(), owner: None, default_ttl: None, last_ttl: None },
-    };
-    reader.file(name.to_owned(), bytes);
-    reader.parsed
+    let mut reader = Reader::new(source, Context::of(origin));
+    reader.file(name.to_owned(), &Arc::new(bytes));
+    reader.finish()
 }
 
 /// What lines inherit from those before them.
 #[derive(Debug, Clone)]
-struct Context {
+pub(super) struct Context {
     origin: Name,
     owner: Option<Name>,
     default_ttl: Option<u32>,
     last_ttl: Option<u32>,
 }
 
-struct Reader<'s> {
+impl Context {
+    /// That of a zone's first line.
+    pub(super) fn of(origin: &Name) -> Self {
+        Self { origin: origin.clone(), owner: None, default_ttl: None, last_ttl: None }
+    }
+
+    /// Whether lines are the same records under it, the case of their names included.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let owners = self.owner.as_ref().map(Name::as_wire) == other.owner.as_ref().map(Name::as_wire);
+        let ttls = (self.default_ttl, self.last_ttl) == (other.default_ttl, other.last_ttl);
+        owners && ttls && self.origin.as_wire() == other.origin.as_wire()
+    }
+}
+
+/// Reads lines one after the other.
+pub(super) struct Reader<'s> {
     source: &'s mut dyn Source,
     parsed: Parsed,
     /// The files being read, innermost last.
     open: Vec<usize>,
     bytes: usize,
     context: Context,
+    /// How many lines may follow before a place is marked again.
+    unmarked: usize,
+}
+
+/// The memory for one line, which is that for all.
+#[derive(Default)]
+pub(super) struct Scratch<'a> {
+    tokens: Vec<Token>,
+    words: Vec<Word<'a>>,
 }
 
 /// A line with its bytes: of a file, or made by `$GENERATE`.
@@ -120,45 +148,83 @@ impl Input<'_> {
     }
 }
 
-impl Reader<'_> {
-    fn file(&mut self, name: String, bytes: Vec<u8>) {
+impl<'s> Reader<'s> {
+    pub(super) fn new(source: &'s mut dyn Source, context: Context) -> Self {
+        let (records, problems, files, marks) = (Vec::new(), Problems::default(), Vec::new(), Vec::new());
+        let parsed = Parsed { records, problems, files, marks, end: context.clone() };
+        Self { source, parsed, open: Vec::new(), bytes: 0, context, unmarked: STRETCH }
+    }
+
+    pub(super) fn finish(self) -> Parsed {
+        Parsed { end: self.context, ..self.parsed }
+    }
+
+    /// What the next line inherits.
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// What was read so far.
+    pub(super) fn parsed(&self) -> &Parsed {
+        &self.parsed
+    }
+
+    fn file(&mut self, name: String, bytes: &Arc<Vec<u8>>) {
         let file = self.parsed.files.len();
         self.bytes = self.bytes.saturating_add(bytes.len());
-        self.parsed.files.push(File { name, bytes: Vec::new() });
+        self.parsed.files.push(File { name, bytes: Arc::clone(bytes) });
         self.open.push(file);
         if self.bytes > caps::DNS_ZONE_BYTES {
             let text = format!("the zone's files have more than {} bytes together", caps::DNS_ZONE_BYTES);
             self.parsed.problems.error("zone-too-large", Span { file, start: 0, end: 0 }, text);
         } else {
-            self.lines(file, &bytes);
+            self.lines(file, bytes);
         }
         self.open.pop();
-        if let Some(slot) = self.parsed.files.get_mut(file) {
-            slot.bytes = bytes;
+    }
+
+    fn lines(&mut self, file: usize, bytes: &[u8]) {
+        let (mut lines, mut line, mut scratch) = (Lines::new(bytes), Line::default(), Scratch::default());
+        while lines.read(&mut line) {
+            if file == 0 {
+                self.marked_line(bytes, &line, &mut scratch);
+            } else {
+                self.line(file, bytes, &line, &mut scratch);
+            }
         }
     }
 
-    /// The memory for one line is that for all.
-    fn lines(&mut self, file: usize, bytes: &[u8]) {
-        let (mut lines, mut line) = (Lines::new(bytes), Line::default());
-        let (mut tokens, mut words) = (Vec::new(), Vec::new());
-        while lines.read(&mut line) {
-            if let Some((token, text)) = line.fault {
-                let span = Span { file, start: token.start, end: token.end };
-                self.parsed.problems.error("zone-unbalanced", span, text);
-                continue;
+    /// Reads a line of the first file, and marks its place where it is time to.
+    pub(super) fn marked_line<'a>(&mut self, bytes: &'a [u8], line: &Line, scratch: &mut Scratch<'a>) {
+        let Some(left) = self.unmarked.checked_sub(1) else {
+            let before = self.context.clone();
+            self.line(0, bytes, line, scratch);
+            // The records of one owner mostly stand together, and are best read together.
+            if before.owner.as_ref().map(Name::as_wire) != self.context.owner.as_ref().map(Name::as_wire) {
+                self.parsed.marks.push(Mark::new(bytes, line.start, before));
+                self.unmarked = STRETCH;
             }
-            tokens.clear();
-            tokens.extend(line.words());
-            words.clear();
-            words.extend(tokens.iter().map(|token: &Token| token.word(bytes)));
-            let inherits = line.inherits_owner();
-            let input = Input { bytes, tokens: &tokens, words: &words, inherits, file, fixed: None };
-            match tokens.first().map(|first| first.of(bytes).starts_with(b"$")) {
-                Some(true) => self.directive(&input),
-                Some(false) => self.record(&input),
-                None => {}
-            }
+            return;
+        };
+        self.unmarked = left;
+        self.line(0, bytes, line, scratch);
+    }
+
+    fn line<'a>(&mut self, file: usize, bytes: &'a [u8], line: &Line, scratch: &mut Scratch<'a>) {
+        if let Some((token, text)) = line.fault {
+            let span = Span { file, start: token.start, end: token.end };
+            return self.parsed.problems.error("zone-unbalanced", span, text);
+        }
+        let Scratch { tokens, words } = scratch;
+        tokens.clear();
+        tokens.extend(line.words());
+        words.clear();
+        words.extend(tokens.iter().map(|token: &Token| token.word(bytes)));
+        let input = Input { bytes, tokens, words, inherits: line.inherits_owner(), file, fixed: None };
+        match tokens.first().map(|first| first.of(bytes).starts_with(b"$")) {
+            Some(true) => self.directive(&input),
+            Some(false) => self.record(&input),
+            None => {}
         }
     }
 
@@ -208,7 +274,7 @@ impl Reader<'_> {
             Ok((name, bytes)) => {
                 let outer = self.context.clone();
                 self.context.origin = origin.unwrap_or_else(|| outer.origin.clone());
-                self.file(name, bytes);
+                self.file(name, &Arc::new(bytes));
                 self.context =
                     Context { last_ttl: self.context.last_ttl, default_ttl: self.context.default_ttl, ..outer };
             }

@@ -3,6 +3,8 @@ use std::collections::HashMap;
 use proptest::prelude::{any, prop, proptest};
 use serde_json::Value;
 
+mod reread;
+
 use super::*;
 use crate::kind::Type;
 use crate::tests::recorded::{cases, text};

@@ -4,13 +4,14 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
 use std::time::Duration;
 
 use evenkeel_e2e::lab::owners::Owners;
 use evenkeel_e2e::process::Process;
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{CLIENT, Pair, SERVICE};
+use crate::cluster::{CLIENT, Pair, SERVICE, guard_of};
 
 /// The address of IPv6 that moves with the other one.
 const SIXTH: &str = "fd77::50";
@@ -106,7 +107,7 @@ fn a_full_disk_and_a_log_that_nobody_reads_keep_no_node_from_its_group() {
     let inside = ["-t", &pair.nodes[1].id().to_string(), "-m", "sh", "-c"].map(str::to_owned);
     let fill =
         format!("cat /dev/zero > {state}/fill; timeout 2 sh -c 'cat /dev/zero > {log}'; df {state} | grep -q 100%");
-    let filled = std::process::Command::new("nsenter").args(inside).arg(&fill).output().unwrap();
+    let filled = Command::new("nsenter").args(inside).arg(&fill).output().unwrap();
     assert!(filled.status.success(), "{}", String::from_utf8_lossy(&filled.stderr));
     assert!(pair.order(2, &["takeover", "web"]));
     pair.await_owner(2);
@@ -139,4 +140,41 @@ fn a_safe_group_has_never_two_owners_where_its_owner_is_cut_off() {
     let seen = owners.end();
     assert_eq!((seen.two, seen.moves, seen.now), (Duration::ZERO, 1, vec![2]), "{}", pair.nodes[0].output());
     drop(witness);
+}
+
+#[test]
+fn the_machines_own_address_stays_where_the_service_address_came_before_it_and_goes() {
+    let name = "the_machines_own_address_stays_where_the_service_address_came_before_it_and_goes";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    // As by a restart of the machine's network: of two addresses of one network the older one is the primary one.
+    pair.shell(1, "ip address del 10.77.0.1/24 dev eth0 && ip address add 10.77.0.1/24 dev eth0");
+    pair.await_owner(1);
+    pair.shell(1, "ip -4 address show dev eth0 | grep -q '10.77.0.1/24.*secondary'");
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
+    pair.shell(1, "ip -4 address show dev eth0 | grep -q 10.77.0.1/24");
+    await_for("lb1 to be heard", PATIENCE, || (pair.report(2)?["groups"][0]["next"] == "lb1").then_some(()));
+}
+
+#[test]
+fn a_guard_that_hangs_costs_its_node_the_group() {
+    if !is_root_or_skips("a_guard_that_hangs_costs_its_node_the_group", "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    let guard = guard_of(pair.nodes[0].id());
+    let stopped = Command::new("kill").args(["-STOP", &guard.to_string()]).status().unwrap();
+    assert!(stopped.success());
+    pair.await_owner(2);
+    assert!(!pair.node(1).end(PATIENCE).success());
+    let told = pair.nodes[0].output();
+    assert!(told.contains("the address guard has not answered for"), "{told}");
+    assert!(!std::fs::exists(format!("/proc/{guard}")).unwrap(), "nobody else ends it");
+    let again = pair.launch(1);
+    pair.nodes[0] = again;
+    await_for("lb1 to be back", PATIENCE, || (pair.report(2)?["groups"][0]["next"] == "lb1").then_some(()));
+    pair.await_owner(2);
 }

@@ -149,8 +149,8 @@ pub enum Balance {
     Hash {
         /// What is hashed.
         key: HashKey,
-        /// A server above this many percent of the average load passes to the next one, 100 to 1000.
-        bound: u16,
+        /// A server above this many percent of the average load passes to the next one, 100 to 1000. `None`: none does.
+        bound: Option<u16>,
     },
 }
 

@@ -94,6 +94,12 @@ impl Companion {
         self.child.id()
     }
 
+    /// Ends it at once, also where it is stopped: the tie's end tells when.
+    pub fn kill(&mut self) {
+        // One that has ended already is what was wanted.
+        let _ = self.child.kill();
+    }
+
     /// Lets go of the tie and waits for its end.
     pub fn finish(self) {
         let Self { tie, mut child } = self;

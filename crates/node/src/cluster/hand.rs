@@ -178,6 +178,8 @@ pub(crate) enum Report {
     Mute { device: String, cause: Option<String> },
     /// Groups are named by their new places from now on.
     Arranged,
+    /// A sign of life, for each that was heard.
+    Alive,
 }
 
 impl Report {
@@ -190,7 +192,7 @@ impl Report {
             | Self::ForeignOwner { group, .. }
             | Self::Restored { group, .. }
             | Self::Lost { group, .. } => Some(group),
-            Self::Done { .. } | Self::Mute { .. } | Self::Arranged => None,
+            Self::Done { .. } | Self::Mute { .. } | Self::Arranged | Self::Alive => None,
         }
     }
 }

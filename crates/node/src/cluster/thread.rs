@@ -20,6 +20,7 @@ use evenkeel_net::process::{Companion, be_urgent};
 use tokio::sync::oneshot;
 
 use super::hand::{Address, Arrangement, Order, Report};
+use super::multicast::Keeping;
 use super::news::News;
 use super::telling::Teller;
 use crate::tasks::Token;
@@ -32,6 +33,10 @@ const DATAGRAM: usize = 2048;
 const AGAIN: Duration = Duration::from_millis(10);
 /// How long the end of the thread waits for room for its last words.
 const LAST: Duration = Duration::from_millis(500);
+/// How long the guard may be silent at least: a busy machine is no broken one.
+const GUARD_PATIENCE: Duration = Duration::from_secs(2);
+/// As many signs of life at least have to be unanswered then: who was stopped together with it has sent one.
+const GUARD_MISSED: u32 = 4;
 /// The pause between echo requests to a ping node, as a part of the dead time.
 const PINGS: u32 = 4;
 
@@ -110,6 +115,7 @@ pub(super) struct Heart {
     pub(super) commands: Receiver<Command>,
     pub(super) bell: Arc<Bell>,
     pub(super) teller: Teller,
+    pub(super) _keeping: Option<Keeping>,
     pub(super) _token: Token,
 }
 
@@ -121,6 +127,8 @@ struct Turn {
     reaches: bool,
     leave_by: Option<Duration>,
     is_guard_lost: bool,
+    /// The signs of life that the guard has not answered, and when the first of them went out.
+    unanswered: (u32, Duration),
     held: Held,
     /// The addresses of settings that were taken, for each arrangement that is still to be carried out.
     addresses: VecDeque<Vec<Vec<Option<Address>>>>,
@@ -154,6 +162,7 @@ impl Heart {
                 break;
             }
             let now = clock::now();
+            self.miss_guard(now, &mut turn);
             self.ping(now, &mut turn);
             if now >= self.node.poll_timeout() {
                 self.node.handle_timeout(now);
@@ -239,9 +248,14 @@ impl Heart {
                     continue;
                 }
             };
-            if report == Report::Arranged {
-                turn.arranged.pop_front();
-                continue;
+            turn.unanswered = (0, Duration::ZERO);
+            match report {
+                Report::Alive => continue,
+                Report::Arranged => {
+                    turn.arranged.pop_front();
+                    continue;
+                }
+                _ => {}
             }
             let Some((report, group)) = turn.place(report) else { continue };
             let change = match &report {
@@ -253,7 +267,8 @@ impl Heart {
                 Report::CarrierLost { group } => Some(Change::CarrierLost { group: *group }),
                 Report::CarrierBack { group } => Some(Change::CarrierBack { group: *group }),
                 Report::ForeignOwner { group, .. } => Some(Change::ForeignOwner { group: *group }),
-                Report::Restored { .. } | Report::Lost { .. } | Report::Mute { .. } | Report::Arranged => None,
+                Report::Restored { .. } | Report::Lost { .. } | Report::Mute { .. } => None,
+                Report::Arranged | Report::Alive => None,
             };
             if let Some(change) = change {
                 self.node.apply(clock::now(), change);
@@ -320,6 +335,18 @@ impl Heart {
         }
     }
 
+    /// Ends a guard that hangs. The kernel has dropped its addresses by now, and nobody has them as long as this node goes on
+    /// to say that they are here.
+    fn miss_guard(&mut self, now: Duration, turn: &mut Turn) {
+        let (missed, since) = turn.unanswered;
+        let patience = GUARD_PATIENCE.max(self.dead * 2);
+        if !turn.is_guard_lost && missed >= GUARD_MISSED && now.saturating_sub(since) >= patience {
+            tracing::error!("the address guard has not answered for {} ms, and is ended", (now - since).as_millis());
+            self.guard.kill();
+            self.lose_guard(turn);
+        }
+    }
+
     fn lose_guard(&mut self, turn: &mut Turn) {
         if !std::mem::replace(&mut turn.is_guard_lost, true) {
             self.teller.tell(Told::GuardLost);
@@ -357,6 +384,10 @@ impl Heart {
                     Order::LastWords { notice, resignation }.write(&mut message);
                     turn.message = message;
                     self.send(turn);
+                    turn.unanswered = match turn.unanswered {
+                        (0, _) => (1, clock::now()),
+                        (missed, since) => (missed.saturating_add(1), since),
+                    };
                 }
                 Action::Start { group, resource, number } => {
                     if let (Ok(group), Ok(resource)) = (u8::try_from(group), u8::try_from(resource)) {

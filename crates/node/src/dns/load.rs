@@ -13,7 +13,7 @@ use evenkeel_dns::answer::{
     Balanced, CookieJar, Mode, OnAllDown, Own, OwnZone, Policy, RateRules, Ready, Served, Spread, Zones,
 };
 use evenkeel_dns::tsig::Key;
-use evenkeel_dns::zone::{Source, load as load_zone};
+use evenkeel_dns::zone::{Reread, Source, load as load_zone};
 use evenkeel_dns::{Name, Type};
 use evenkeel_model::config::{
     Config, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsLog, DnsMode, DnsSpread, DnsTcp, DnsZone, MadeZone, Network,
@@ -56,12 +56,12 @@ pub(crate) struct Block {
 }
 
 /// What the zones of a block are made of. Where it is the same, they are.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 struct MadeOf {
     zones: Vec<DnsZone>,
     /// The pools that names go by which do not say.
     needs: Vec<Vec<PoolName>>,
-    /// Every file that was read, with a digest of what it held.
+    /// Every file that was read for a zone that does not keep its text, with a digest of what it held.
     files: Vec<(PathBuf, u64)>,
 }
 
@@ -123,13 +123,12 @@ pub(crate) fn load(
 /// The zones of a block, and what is ready of them.
 type Read = (Arc<Zones>, Arc<Ready>, MadeOf);
 
-/// Reads the zones of a block, or takes over those that answer now.
+/// Reads the zones of a block, or takes over what has not changed of those that answer now.
 fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Result<Read, Vec<Diagnostic>> {
     let needs = needs::of_block(config, dns);
     let same = |block: &&Block| block.made_of.zones == dns.zones && block.made_of.needs == needs;
-    if let Some(block) = kept.iter().find(same).filter(|block| block.made_of.is_unchanged()) {
-        let made_of = MadeOf { zones: dns.zones.clone(), needs, files: block.made_of.files.clone() };
-        return Ok((Arc::clone(&block.zones), Arc::clone(&block.ready), made_of));
+    if let Some(read) = kept.iter().find(same).and_then(Block::read_on) {
+        return Ok(read);
     }
     let (mut found, mut zones, mut beside) = (Vec::new(), Zones::new(), Beside::default());
     for zone in &dns.zones {
@@ -141,9 +140,15 @@ fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Res
     if !found.is_empty() {
         return Err(found);
     }
-    let ready = Arc::new(Ready::compile(&zones));
-    ready.memory().into_iter().for_each(memory::keep_in_large_pages);
+    let ready = compiled(&zones);
     Ok((Arc::new(zones), ready, MadeOf { zones: dns.zones.clone(), needs, files: beside.files }))
+}
+
+/// All answers of zones made ready.
+fn compiled(zones: &Zones) -> Arc<Ready> {
+    let ready = Arc::new(Ready::compile(zones));
+    ready.memory().into_iter().for_each(memory::keep_in_large_pages);
+    ready
 }
 
 fn block(
@@ -321,11 +326,15 @@ fn file(
         diagnostic.help("check the path, and that the user that the program becomes may read it");
         diagnostic
     })?;
+    let noted = beside.files.len();
     beside.note(path, &bytes);
     let zone = load_zone(&shown, bytes, origin, beside);
     let report = zone.report();
     match zone.zone {
         Some(good) => {
+            if good.has_text() {
+                beside.files.truncate(noted);
+            }
             report.iter().for_each(|line| tracing::warn!("{line}"));
             Ok(Served::plain(good))
         }
@@ -426,6 +435,34 @@ fn balanced(config: &Config, name: (&str, bool), answer: &DnsAnswer) -> Balanced
 }
 
 impl Block {
+    /// The zones with what has changed in their files; `None` where one of them has to be read as a whole.
+    fn read_on(&self) -> Option<Read> {
+        if !self.made_of.is_unchanged() {
+            return None;
+        }
+        let mut changed = Vec::new();
+        let mut next = None;
+        for zone in &self.made_of.zones {
+            let ZoneSource::File(path) = &zone.source else { continue };
+            let served = self.zones.get(&name(&zone.name).ok()?)?;
+            if !served.zone().has_text() {
+                continue;
+            }
+            let text = Arc::new(std::fs::read(path).ok()?);
+            if !served.zone().is_read_from(&text) {
+                let Reread { zone, changed: names } = served.zone().reread(&text)?;
+                changed.extend(names);
+                let served = served.following(zone)?;
+                next.get_or_insert_with(|| (*self.zones).clone()).insert(served);
+            }
+        }
+        let Some(zones) = next else {
+            return Some((Arc::clone(&self.zones), Arc::clone(&self.ready), self.made_of.clone()));
+        };
+        let ready = self.ready.following(&zones, &changed).map_or_else(|| compiled(&zones), Arc::new);
+        Some((Arc::new(zones), ready, self.made_of.clone()))
+    }
+
     /// Has the queries of each zone counted under its own number, the same as before the reload.
     pub(super) fn number_zones(&mut self, numbers: &mut ZoneNumbers) {
         let all = self.zones.all();
@@ -455,3 +492,6 @@ impl Block {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! The invariant: a file is written only if its plan was made of the bytes that it holds at that moment.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_dns::checker::{self, Change, Plan, Refusal, Target, When};
@@ -214,7 +215,7 @@ impl Checker {
         let is_changed = done.outcome == Outcome::Changed;
         let last_change = if is_changed { Some(now) } else { before.and_then(|before| before.last_change) };
         let mut problems = done.problems;
-        let source = [File { name: file.clone(), bytes: sheet.bytes.clone() }];
+        let source = [File { name: file.clone(), bytes: Arc::new(sheet.bytes.clone()) }];
         problems.extend(sheet.survey.problems.iter().map(|problem| problem.show(&source)));
         let horizon = self.block.every.as_secs().saturating_add(self.block.timeout.as_secs());
         problems.extend(sheet.survey.ttl_warnings(u32::try_from(horizon.max(60)).unwrap_or(u32::MAX)));

@@ -15,7 +15,7 @@ pub(super) fn balance(entry: &Entry, out: &mut Diagnostics) -> Option<Balance> {
             Some(Value::Percent(bound)) => *bound,
             _ => defaults::HASH_BOUND,
         };
-        return Some(Balance::Hash { key, bound });
+        return Some(Balance::Hash { key, bound: Some(bound) });
     }
     if let Some(extra) = entry.values.get(1) {
         out.report(Code::E206, extra.word.span, format!("`balance {method}` takes no key"))

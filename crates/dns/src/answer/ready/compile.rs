@@ -2,8 +2,9 @@
 //!
 //! The invariant: what depends on health, on the client or on a name that is not in the table is not made ready.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use evenkeel_model::{State, caps};
 
@@ -12,36 +13,86 @@ use super::tail::Tail;
 use super::{Blob, Negative, OPT_BYTES, Ready};
 use crate::answer::balanced::Health;
 use crate::answer::{Asked, Policy, Served, Server, Transport, Zones, respond};
+use crate::hash::hash;
 use crate::kind::{Class, Type};
 use crate::name::{NAME_BYTES, Name, lower, suffixes};
 use crate::wire::{HEADER_BYTES, Question, write_query};
 use crate::zone::{Node, Zone};
 
+/// So many changed names are looked at first, however few there are in all.
+const LATER_NAMES: usize = 256;
+
 /// Makes everything ready.
 pub(super) fn compile(zones: &Zones) -> Ready {
-    let all = zones.all();
-    let count = all.iter().map(|served| served.zone().len()).sum();
-    let mut ready = Ready { table: Table::with_room(count), ..Ready::default() };
-    let above = above(&all);
-    let mut live = 0_u32;
-    for (number, served) in all.into_iter().enumerate() {
-        ready.negatives.push(negative(served.zone()));
-        let Ok(zone) = u32::try_from(number) else { break };
-        // A name that lies in a deeper zone of ours is that zone's to answer.
-        let has_deeper = above.contains(served.zone().origin());
-        let is_ours =
-            |name: &Name| !has_deeper || zones.find(name, Type::A).is_some_and(|found| std::ptr::eq(found, served));
-        // Names whose addresses are chosen are numbered in their order.
-        let chosen = served.chosen().into_iter().map(|(name, _)| name).filter(|name| is_ours(name));
-        let numbers: HashMap<&Name, u32> = chosen.zip(live..).collect();
-        live = live.saturating_add(u32::try_from(numbers.len()).unwrap_or(u32::MAX));
-        let mut compiler = Compiler::of(zones, served, zone, numbers);
-        for node in served.zone().nodes_unsorted().iter().filter(|node| is_ours(&node.name)) {
-            compiler.add(node, &mut ready);
+    let count = zones.zones.values().map(|served| served.zone().len()).sum();
+    let (mut table, mut is_partial, mut compilers) = (Table::with_room(count), false, compilers(zones));
+    for compiler in &mut compilers {
+        for node in compiler.served.zone().nodes_unsorted() {
+            is_partial |= !compiler.add(node, &mut table);
         }
     }
-    ready.table.finish();
-    ready
+    table.finish();
+    let negatives = compilers.iter().map(|compiler| negative(compiler.served.zone())).collect();
+    let tails = compilers.into_iter().map(|compiler| compiler.tail).collect();
+    Ready { table: Arc::new(table), later: Table::default(), changed: Vec::new(), negatives, tails, is_partial }
+}
+
+/// Makes ready what has changed since `known` was made, with what leads to other names: it may lead to these.
+pub(super) fn follow(known: &Ready, zones: &Zones, changed: &[Name]) -> Option<Ready> {
+    let mut compilers = compilers(zones);
+    if known.is_partial || !compilers.iter().map(|compiler| &compiler.tail).eq(&known.tails) {
+        return None;
+    }
+    let changed: BTreeSet<&Name> = known.changed.iter().chain(changed).collect();
+    let again: Vec<Vec<&Node>> = compilers.iter().map(|compiler| again(compiler.served.zone(), &changed)).collect();
+    let count = again.iter().map(Vec::len).sum::<usize>().saturating_add(changed.len());
+    // What has changed is looked at first, which is of use as long as it is little.
+    if count > (known.table.len() / 8).max(LATER_NAMES) {
+        return None;
+    }
+    let mut later = Table::with_room(count);
+    let mut all = compilers.iter_mut().zip(again);
+    if !all.all(|(compiler, nodes)| nodes.into_iter().all(|node| compiler.add(node, &mut later))) {
+        return None;
+    }
+    // What is no longer anybody's is still in the table.
+    for name in &changed {
+        let lower = name.to_lower();
+        if later.find(lower.as_wire(), hash(lower.as_wire())).is_none() {
+            let gone = Entry { is_gone: true, ..Entry::default() };
+            later.insert(lower.as_wire(), gone, &[], &[]).then_some(())?;
+        }
+    }
+    let negatives = compilers.iter().map(|compiler| negative(compiler.served.zone())).collect();
+    let changed = changed.into_iter().cloned().collect();
+    Some(Ready {
+        table: Arc::clone(&known.table),
+        later,
+        changed,
+        negatives,
+        tails: known.tails.clone(),
+        is_partial: false,
+    })
+}
+
+/// The nodes of a zone that have changed or lead to other names, each once.
+fn again<'a>(zone: &'a Zone, changed: &BTreeSet<&Name>) -> Vec<&'a Node> {
+    let nodes = changed.iter().filter_map(|name| zone.node(name)).chain(zone.leading());
+    let by_name: BTreeMap<&Name, &Node> = nodes.map(|node| (&node.name, node)).collect();
+    by_name.into_values().collect()
+}
+
+/// What makes each zone ready, in the order of [`Zones::all`].
+fn compilers(zones: &Zones) -> Vec<Compiler<'_>> {
+    let all = zones.all();
+    let above = above(&all);
+    let (mut live, mut compilers) = (0_u32, Vec::new());
+    for (number, served) in (0..).zip(all) {
+        let compiler = Compiler::of(zones, served, number, above.contains(served.zone().origin()), live);
+        live = live.saturating_add(u32::try_from(compiler.numbers.len()).unwrap_or(u32::MAX));
+        compilers.push(compiler);
+    }
+    compilers
 }
 
 /// The names of zones below which another zone of ours lies.
@@ -57,46 +108,54 @@ struct Compiler<'a> {
     zones: &'a Zones,
     served: &'a Served,
     zone: u32,
+    /// Whether a deeper zone of ours lies in it.
+    has_deeper: bool,
     /// The numbers of names whose addresses are chosen.
     numbers: HashMap<&'a Name, u32>,
     /// What ordinary answers end with.
     tail: Option<Tail>,
-    /// Whether any name is a delegation or has a DNAME: most zones have none.
-    has_cuts: bool,
-    /// The names directly below which a wildcard stands.
-    wildcards: HashSet<Name>,
     /// The answers of one name: the memory is that for all.
     blobs: Vec<(Type, Blob)>,
     bytes: Vec<u8>,
 }
 
 impl<'a> Compiler<'a> {
-    fn of(zones: &'a Zones, served: &'a Served, zone: u32, numbers: HashMap<&'a Name, u32>) -> Self {
-        let nodes = served.zone().nodes_unsorted();
-        let origin = served.zone().origin();
-        let is_cut = |node: &Node| {
-            node.sets.iter().any(|set| set.kind == Type::DNAME || set.kind == Type::NS && node.name != *origin)
-        };
-        Self {
+    fn of(zones: &'a Zones, served: &'a Served, zone: u32, has_deeper: bool, first_live: u32) -> Self {
+        let mut compiler = Self {
             zones,
             served,
             zone,
-            numbers,
+            has_deeper,
+            numbers: HashMap::new(),
             tail: Tail::of(zones, served),
-            has_cuts: nodes.iter().any(is_cut),
-            wildcards: nodes.iter().filter(|node| node.name.is_wildcard()).filter_map(|n| n.name.parent()).collect(),
             blobs: Vec::new(),
             bytes: Vec::new(),
-        }
+        };
+        // Names whose addresses are chosen are numbered in their order.
+        let chosen = served.chosen().into_iter().map(|(name, _)| name).filter(|name| compiler.is_ours(name));
+        compiler.numbers = chosen.zip(first_live..).collect();
+        compiler
     }
 
-    fn add(&mut self, node: &Node, ready: &mut Ready) {
+    /// A name that lies in a deeper zone of ours is that zone's to answer.
+    fn is_ours(&self, name: &Name) -> bool {
+        let served = || self.zones.find(name, Type::A);
+        !self.has_deeper || served().is_some_and(|found| std::ptr::eq(found, self.served))
+    }
+
+    /// Makes a name ready. `false` where the table has no room for it.
+    fn add(&mut self, node: &Node, table: &mut Table) -> bool {
+        if !self.is_ours(&node.name) {
+            return true;
+        }
+        let (zone, landmarks) = (self.served.zone(), self.served.zone().landmarks());
         let entry = Entry {
             zone: self.zone,
             live: self.numbers.get(&node.name).copied(),
-            is_plain: !self.has_cuts || is_plain(self.served.zone(), node),
-            has_wildcard: self.wildcards.contains(&node.name),
+            is_plain: !landmarks.has_cuts || is_plain(zone, node),
+            has_wildcard: landmarks.has_wildcards && has_wildcard(zone, node),
             is_alias: node.set(Type::CNAME).is_some(),
+            is_gone: false,
         };
         self.blobs.clear();
         self.bytes.clear();
@@ -105,7 +164,7 @@ impl<'a> Compiler<'a> {
         }
         let mut room = [0; NAME_BYTES];
         let name = lower(node.name.as_wire(), &mut room);
-        ready.is_partial |= !ready.table.insert(name, entry, &self.blobs, &self.bytes);
+        table.insert(name, entry, &self.blobs, &self.bytes)
     }
 
     fn answer_sets(&mut self, node: &Node, entry: Entry) {
@@ -130,6 +189,16 @@ impl<'a> Compiler<'a> {
             self.blobs.push((set.kind, blob.unwrap_or(Blob::LEFT)));
         }
     }
+}
+
+/// Whether a wildcard stands directly below the node.
+fn has_wildcard(zone: &Zone, node: &Node) -> bool {
+    let (mut room, name) = ([0; NAME_BYTES], node.name.as_wire());
+    let Some((room, _)) = room.split_at_mut_checked(name.len().saturating_add(2)) else { return false };
+    let [length, star, below @ ..] = &mut *room else { return false };
+    (*length, *star) = (1, b'*');
+    below.copy_from_slice(name);
+    zone.node_at(room).is_some()
 }
 
 /// Whether no delegation and no DNAME stands at the node or above it.

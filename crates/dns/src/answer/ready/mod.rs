@@ -14,15 +14,19 @@ mod table;
 mod tail;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use asked::Plain;
 use table::{Found, Table};
+use tail::Tail;
 
 pub use ahead::Ahead;
 pub use live::{Live, VARIANTS};
 
 use super::Zones;
+use crate::hash::hash;
 use crate::kind::{ExtendedError, Rcode, Type};
+use crate::name::Name;
 use crate::wire::{HEADER_BYTES, flag};
 
 /// Bytes of an OPT record without options.
@@ -65,8 +69,13 @@ struct Negative {
 /// The answers of a set of zones, as far as they do not depend on health.
 #[derive(Debug, Clone, Default)]
 pub struct Ready {
-    table: Table,
+    table: Arc<Table>,
+    /// Names that have changed since the table was made; they are looked up here first.
+    later: Table,
+    changed: Vec<Name>,
     negatives: Vec<Negative>,
+    /// What ordinary answers of each zone end with.
+    tails: Vec<Option<Tail>>,
     /// Whether there was no room for some name, so that what is not in the table may be in a zone all the same.
     is_partial: bool,
 }
@@ -107,9 +116,22 @@ impl Ready {
         compile::compile(zones)
     }
 
+    /// What is ready where the zones have changed by no more than these names: the rest is shared.
+    /// `None` where the change reaches farther, or so much has changed since all was made ready that it is better made anew.
+    pub fn following(&self, zones: &Zones, changed: &[Name]) -> Option<Self> {
+        compile::follow(self, zones, changed)
+    }
+
     /// How many names have answers ready.
     pub fn len(&self) -> usize {
-        self.table.len()
+        let mut count = self.table.len();
+        for name in &self.changed {
+            let (lower, was) = (name.to_lower(), |found: &Found<'_>| !found.entry.is_gone);
+            let (name, hash) = (lower.as_wire(), hash(lower.as_wire()));
+            count = count.saturating_add(usize::from(self.later.find(name, hash).filter(was).is_some()));
+            count = count.saturating_sub(usize::from(self.table.find(name, hash).is_some()));
+        }
+        count
     }
 
     /// Where its table lies in memory, as addresses: for who wants to say how that is to be kept.
@@ -119,7 +141,7 @@ impl Ready {
 
     /// Whether no name has.
     pub fn is_empty(&self) -> bool {
-        self.table.len() == 0
+        self.len() == 0
     }
 
     /// Writes the answer to a datagram into `out`; `None` where it is left to `respond`.
@@ -130,7 +152,7 @@ impl Ready {
         let mut lower = [0_u8; 256];
         let plain = Plain::read(query, &mut lower)?;
         let name = lower.get(..plain.name_bytes)?;
-        if let Some(found) = self.table.find(name) {
+        if let Some(found) = self.find(name) {
             let entry = found.entry;
             if !entry.is_plain {
                 return None;
@@ -154,12 +176,23 @@ impl Ready {
                 break;
             }
             rest = tail.get(usize::from(length)..)?;
-            if let Some(Found { entry, .. }) = self.table.find(rest) {
+            if let Some(Found { entry, .. }) = self.find(rest) {
                 let is_bare = entry.is_plain && !entry.has_wildcard;
                 return is_bare.then(|| self.negative(query, &plain, entry.zone, Rcode::NxDomain, way, out))?;
             }
         }
         refuse(query, &plain, out)
+    }
+
+    /// What is ready for a name in wire form and lower case.
+    fn find(&self, name: &[u8]) -> Option<Found<'_>> {
+        let hash = hash(name);
+        if self.later.len() > 0
+            && let Some(found) = self.later.find(name, hash)
+        {
+            return (!found.entry.is_gone).then_some(found);
+        }
+        self.table.find(name, hash)
     }
 
     fn negative(

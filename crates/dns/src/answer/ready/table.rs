@@ -26,6 +26,7 @@ const PLAIN: u8 = 1;
 const WILDCARD: u8 = 2;
 const ALIAS: u8 = 4;
 const LIVE: u8 = 8;
+const GONE: u8 = 16;
 
 /// What is known of a name, but for its answers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +41,8 @@ pub(super) struct Entry {
     pub(super) has_wildcard: bool,
     /// Whether it has a CNAME.
     pub(super) is_alias: bool,
+    /// Whether it was a name and is none any more.
+    pub(super) is_gone: bool,
 }
 
 /// A name that was found.
@@ -126,7 +129,8 @@ impl Table {
         if !self.index.put(free, hash, at) {
             return false;
         }
-        let marks = [(PLAIN, entry.is_plain), (WILDCARD, entry.has_wildcard), (ALIAS, entry.is_alias)];
+        let marks =
+            [(PLAIN, entry.is_plain), (WILDCARD, entry.has_wildcard), (ALIAS, entry.is_alias), (GONE, entry.is_gone)];
         let marks = marks.into_iter().filter(|(_, is_set)| *is_set).fold(0, |all, (mark, _)| all | mark);
         self.bytes.extend_from_slice(&entry.zone.to_le_bytes());
         self.bytes.extend_from_slice(&entry.live.unwrap_or(0).to_le_bytes());
@@ -146,9 +150,9 @@ impl Table {
         true
     }
 
-    /// What is known of a name in wire form and lower case.
-    pub(super) fn find(&self, name: &[u8]) -> Option<Found<'_>> {
-        self.index.find(hash(name), |at| self.read(at, name)).ok()
+    /// What is known of a name in wire form and lower case, which has that hash.
+    pub(super) fn find(&self, name: &[u8], hash: u64) -> Option<Found<'_>> {
+        self.index.find(hash, |at| self.read(at, name)).ok()
     }
 
     /// What begins there, if it is this name's.
@@ -166,6 +170,7 @@ impl Table {
             is_plain: marks & PLAIN != 0,
             has_wildcard: marks & WILDCARD != 0,
             is_alias: marks & ALIAS != 0,
+            is_gone: marks & GONE != 0,
         };
         Some(Found { entry, blobs: u16::from_le_bytes(count), bytes })
     }

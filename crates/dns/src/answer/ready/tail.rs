@@ -19,6 +19,7 @@ const POINTER: u16 = 0xc000;
 const QUESTION_BYTES: usize = 4;
 
 /// The records behind the answers of one zone.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tail {
     bytes: Vec<u8>,
     /// How many of them say who answers, and how many are addresses.
@@ -31,13 +32,13 @@ pub(super) struct Tail {
 }
 
 /// A place in the records where a name goes on elsewhere.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Pointer {
     at: usize,
     to: Place,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
     /// In the question, so many bytes behind the beginning of the zone's name.
     Origin(usize),

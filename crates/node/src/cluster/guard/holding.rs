@@ -15,6 +15,7 @@ use evenkeel_net::announce::Announcer;
 use super::super::hand::{Address, Arrangement, Report, Setup};
 use super::announcing::Announcing;
 use super::connections::Connections;
+use super::heirs;
 use super::silence::Silence;
 
 /// The shortest time between two reports of foreign owners of a group: a neighbour at war with us is loud.
@@ -79,10 +80,11 @@ impl Holding {
     /// Begins with a clean machine: what a dead process left is taken away.
     pub(super) fn new(setup: Setup) -> io::Result<Self> {
         let mut kernel = Addresses::open()?;
+        let devices = by_index(kernel.devices()?);
         for place in kernel.tagged()? {
+            keep_heirs(&devices, place);
             kernel.remove(place)?;
         }
-        let devices = by_index(kernel.devices()?);
         let mut holding = Self {
             kernel,
             devices,
@@ -198,6 +200,7 @@ impl Holding {
         }
         self.connections.come_back(&mut self.kernel, place.addr);
         self.keep_connections(now, group, place);
+        keep_heirs(&self.devices, place);
         self.kernel.hold(place, self.lifetime).map_err(|error| refused(&error))?;
         if let Some(group) = self.groups.get_mut(group) {
             (group.is_withdrawn, group.lingers) = (false, false);
@@ -540,6 +543,18 @@ impl Holding {
 
     fn held_mut(&mut self, group: usize, resource: usize) -> Option<&mut Held> {
         self.groups.get_mut(group)?.held.get_mut(resource)?.as_mut()
+    }
+}
+
+/// Has the machine keep its other addresses when the service address goes.
+fn keep_heirs(devices: &HashMap<u32, Device>, place: Place) {
+    let Some(device) = devices.get(&place.device).filter(|_| place.addr.is_ipv4()) else { return };
+    if let Err(error) = heirs::keep(&device.name) {
+        tracing::warn!(
+            "the machine's own address on {} may go together with {}: `promote_secondaries` cannot be set: {error}",
+            device.name,
+            place.addr
+        );
     }
 }
 

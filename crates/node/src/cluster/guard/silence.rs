@@ -13,7 +13,7 @@ use evenkeel_net::files;
 /// How a device answers ARP, and with which of its addresses it asks (ip-sysctl): not for or with those of others.
 const SILENT: [(&str, &str); 2] = [("arp_ignore", "1"), ("arp_announce", "2")];
 /// Where devices have their settings.
-const SETTINGS: &str = "/proc/sys/net/ipv4/conf";
+pub(super) const SETTINGS: &str = "/proc/sys/net/ipv4/conf";
 /// Bytes of a note: two lines for each of more devices than a machine has.
 const NOTE_BYTES: usize = 64 * 1024;
 /// Bytes of a device's name (`IFNAMSIZ`, its last byte left out).

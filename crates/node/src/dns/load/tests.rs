@@ -1,0 +1,117 @@
+use std::fs;
+
+use evenkeel_config::{MemorySource, Options, load_text};
+use evenkeel_dns::answer::{Live, Way};
+use evenkeel_dns::wire::{Question, write_query};
+use evenkeel_dns::{Class, Rcode};
+
+use super::*;
+use crate::scratch::Scratch;
+
+/// A block with two zone files and one that is made.
+struct Files {
+    scratch: Scratch,
+    loaded: Loaded,
+}
+
+impl Files {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let files = ["a", "b"].map(|zone| scratch.path().join(zone));
+        let text = format!(
+            "dns 127.0.0.1:5300 {{\n    zone a.example file={}\n    zone b.example file={} {{\n        name www answer=self address=192.0.2.9\n    }}\n    \
+             zone c.example {{\n        ns lb1.example.com\n    }}\n}}\nhttp 127.0.0.1:8080 {{\n    to 127.0.0.1:1\n}}\n",
+            files[0].display(),
+            files[1].display()
+        );
+        let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+        assert!(loaded.config.is_some(), "{:?}", loaded.diagnostics);
+        Self { scratch, loaded }
+    }
+
+    fn write(&self, zone: &str, serial: u32, more: &str) {
+        let hosts: String = (0..500).map(|number| format!("h{number} A 10.0.0.1\n")).collect();
+        let text = format!("$TTL 300\n@ SOA ns.other. root {serial} 2 3 4 5\n@ NS ns.other.\n{hosts}{more}");
+        fs::write(self.scratch.path().join(zone), text).unwrap();
+    }
+
+    fn load(&self, kept: &[Block]) -> Result<Vec<Block>, Vec<Diagnostic>> {
+        load(self.loaded.config.as_ref().unwrap(), b"", &self.loaded, kept)
+    }
+}
+
+/// What an A query is answered with from what is ready: the code, and the last four bytes.
+fn ask(block: &Block, name: &str) -> (Rcode, Vec<u8>) {
+    let question = Question { name: name.parse().unwrap(), kind: Type::A, class: Class::IN };
+    let (query, mut out) = (write_query(1, &question, false, None), [0; 1232]);
+    let way = Way { arrived_at: None, luck: 0, udp_bytes: 1232 };
+    let written = block.ready.answer(&Live::default(), &query, &way, &mut out).expect("it is ready");
+    let address = out.windows(2 + 2 + 2 + 4 + 2).position(|head| head == [0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4]);
+    (written.rcode, address.map_or_else(Vec::new, |at| out[at + 12..at + 16].to_vec()))
+}
+
+fn serial_of(block: &Block, zone: &str) -> u32 {
+    block.zones.get(&zone.parse().unwrap()).unwrap().zone().soa().serial
+}
+
+#[test]
+fn a_reload_answers_with_what_has_changed_in_files_and_keeps_the_rest() {
+    let files = Files::new();
+    files.write("a", 1, "old A 192.0.2.1\n");
+    files.write("b", 1, "x A 192.0.2.2\nwww TXT x\n");
+    let first = files.load(&[]).expect("they are sound");
+    let same = files.load(&first).expect("they are sound");
+    assert!(Arc::ptr_eq(&first[0].zones, &same[0].zones) && Arc::ptr_eq(&first[0].ready, &same[0].ready));
+
+    files.write("a", 2, "new A 192.0.2.3\n");
+    let next = files.load(&same).expect("they are sound");
+    assert_eq!((serial_of(&next[0], "a.example."), serial_of(&next[0], "b.example.")), (2, 1));
+    assert_eq!(ask(&next[0], "new.a.example."), (Rcode::NoError, vec![192, 0, 2, 3]));
+    assert_eq!(ask(&next[0], "h7.a.example."), (Rcode::NoError, vec![10, 0, 0, 1]));
+    assert_eq!(ask(&next[0], "x.b.example."), (Rcode::NoError, vec![192, 0, 2, 2]));
+    assert_eq!(ask(&next[0], "old.a.example.").0, Rcode::NxDomain);
+    assert_eq!(ask(&first[0], "old.a.example."), (Rcode::NoError, vec![192, 0, 2, 1]), "who has the old one, has it");
+    assert_eq!(next[0].ready.memory(), first[0].ready.memory(), "the table is shared");
+
+    // A change that reaches farther is taken all the same, and a wrong one refused.
+    files.write("b", 2, "sub NS ns.other.\ny A 192.0.2.4\nwww TXT x\n");
+    let last = files.load(&next).expect("they are sound");
+    assert_eq!(ask(&last[0], "y.b.example."), (Rcode::NoError, vec![192, 0, 2, 4]));
+    assert_eq!(ask(&last[0], "new.a.example."), (Rcode::NoError, vec![192, 0, 2, 3]));
+    files.write("a", 3, "new A 192.0.2.300\n");
+    let wrong = files.load(&last).err().expect("it is wrong");
+    assert!(format!("{wrong:?}").contains("192.0.2.300"), "{wrong:?}");
+}
+
+#[test]
+fn a_file_that_a_zone_includes_is_looked_at_too() {
+    let files = Files::new();
+    files.write("b", 1, "www TXT x\n");
+    files.write("a", 1, "$INCLUDE part\n");
+    fs::write(files.scratch.path().join("part"), "in A 192.0.2.1\n").unwrap();
+    let first = files.load(&[]).expect("they are sound");
+    let same = files.load(&first).expect("they are sound");
+    assert!(Arc::ptr_eq(&first[0].ready, &same[0].ready));
+    fs::write(files.scratch.path().join("part"), "in A 192.0.2.2\n").unwrap();
+    let next = files.load(&same).expect("they are sound");
+    assert_eq!(ask(&next[0], "in.a.example."), (Rcode::NoError, vec![192, 0, 2, 2]));
+    // Beside it another zone may change.
+    files.write("b", 2, "www TXT y\n");
+    let next = files.load(&next).expect("they are sound");
+    assert_eq!((serial_of(&next[0], "b.example."), ask(&next[0], "in.a.example.").1), (2, vec![192, 0, 2, 2]));
+}
+
+#[test]
+fn a_name_that_is_chosen_by_health_may_not_go_from_its_file() {
+    let files = Files::new();
+    files.write("a", 1, "");
+    files.write("b", 1, "www TXT x\n");
+    let first = files.load(&[]).expect("they are sound");
+    files.write("b", 2, "");
+    let wrong = files.load(&first).err().expect("the name is missing");
+    assert!(format!("{wrong:?}").contains("www.b.example."), "{wrong:?}");
+    files.write("b", 3, "www TXT y\n");
+    let next = files.load(&first).expect("they are sound");
+    assert_eq!(serial_of(&next[0], "b.example."), 3);
+    assert!(next[0].zones.get(&"b.example.".parse().unwrap()).unwrap().has_balanced());
+}
