@@ -206,6 +206,16 @@ impl Half {
         outbound.wake_reader();
     }
 
+    /// Lends room to what comes in first: its bytes are forgotten. It comes back with what [`Self::poll_take`] takes out.
+    pub fn lend(&self, mut room: BytesMut) {
+        let mut lanes = self.lanes.borrow_mut();
+        let (inbound, _) = lanes.of(self.side);
+        if inbound.bytes.is_empty() {
+            room.clear();
+            inbound.bytes = room;
+        }
+    }
+
     /// Ready once there is something to read: bytes, an end, or a break.
     pub fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let mut lanes = self.lanes.borrow_mut();

@@ -3,7 +3,7 @@
 //! Not here: the thread and its runtime; the composition root makes them. A worker takes commands one by one and
 //! answers each when traffic sees its effect. What it remembers between requests (turns of balancing, kept
 //! connections, free buffers, unfinished log batches) is its own and needs no lock. Its tasks are one for each socket
-//! that it accepts on and one for each client connection; all end with it.
+//! that it accepts on, one for each client connection, and hands for the streams of HTTP/2; all end with it.
 
 use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
@@ -23,6 +23,7 @@ use crate::counts::WorkerCounts;
 use crate::hold::{HeldPool, Hold};
 use crate::listen::Door;
 use crate::log::Batches;
+use crate::serve::h2::Hands;
 use crate::serve::room::Rooms;
 use crate::server::h2::Links;
 use crate::server::pool::IdlePool;
@@ -87,6 +88,8 @@ pub(crate) struct Worker {
     /// Connections in a handshake of TLS.
     pub(crate) handshakes: Sleepers,
     pub(crate) rooms: Rooms,
+    /// Who serves streams of HTTP/2.
+    pub(crate) hands: Hands,
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// Woken when idle connections and tunnels must look whether they still may stand.
     pub(crate) turn: Notify,
@@ -189,6 +192,7 @@ impl Worker {
             sleepers: Sleepers::default(),
             handshakes: Sleepers::default(),
             rooms: Rooms::default(),
+            hands: Hands::default(),
             scratch: RefCell::new(vec![0; evenkeel_model::caps::BODY_BUFFER].into_boxed_slice()),
             turn: Notify::new(),
             applied: Notify::new(),

@@ -113,3 +113,20 @@ fn a_broken_end_says_why_and_what_it_wrote_is_lost() {
     assert_eq!(read(&there), Err(io::ErrorKind::ConnectionRefused));
     assert_eq!(write(&there, b"x"), Err(io::ErrorKind::BrokenPipe));
 }
+
+#[test]
+fn room_that_is_lent_comes_back_with_the_bytes_and_never_hides_any() {
+    let (here, there) = pair(64);
+    let mut room = BytesMut::with_capacity(32);
+    room.extend_from_slice(b"of somebody else");
+    let at = room.as_ptr();
+    here.lend(room);
+    assert_eq!(read(&here), Err(io::ErrorKind::WouldBlock));
+    assert_eq!(write(&there, b"hello"), Ok(5));
+    here.lend(BytesMut::from(&b"too late"[..]));
+    let (_, waker) = bell();
+    let Poll::Ready(Ok(taken)) = here.poll_take(&Context::from_waker(&waker), usize::MAX) else {
+        panic!("nothing came")
+    };
+    assert_eq!((&taken[..], taken.as_ptr()), (&b"hello"[..], at));
+}

@@ -17,6 +17,9 @@ use tokio::time::Instant;
 
 use crate::wire::{Stream, Wire as _};
 
+/// Room that a connection without streams keeps for its next small answer.
+const KEPT: usize = 2048;
+
 /// The socket with what was read of it before, and what waits to be sent.
 struct Way {
     stream: Stream,
@@ -45,7 +48,7 @@ impl Way {
 
     /// Gives room back where nothing waits.
     fn shrink(&mut self) {
-        if self.out.is_empty() {
+        if self.out.is_empty() && self.out.capacity() > KEPT {
             self.out = Vec::new();
         }
     }

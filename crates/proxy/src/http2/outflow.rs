@@ -36,6 +36,8 @@ pub(crate) struct Outflow {
     ready: Bytes,
     /// Whether they are the last.
     is_last: bool,
+    /// Whether more came than there was at first.
+    is_refilled: bool,
     outcome: Option<Outcome>,
 }
 
@@ -47,7 +49,7 @@ impl Outflow {
 
     /// A tunnel, of which `have` is there already.
     pub(crate) fn tunnel(send: SendStream<Bytes>, have: BytesMut) -> Self {
-        Self { send, decoder: None, have, ready: Bytes::new(), is_last: false, outcome: None }
+        Self { send, decoder: None, have, ready: Bytes::new(), is_last: false, is_refilled: false, outcome: None }
     }
 
     /// Whether bytes pass as they come.
@@ -58,6 +60,11 @@ impl Outflow {
     /// Bytes that wait for the peer alone.
     pub(crate) fn waiting(&self) -> usize {
         self.ready.len().saturating_add(self.have.len())
+    }
+
+    /// The room of what was there at first, once it is over; `None` where that was not all.
+    pub(crate) fn take_room(&mut self) -> Option<BytesMut> {
+        (!self.is_refilled).then(|| std::mem::take(&mut self.have))
     }
 
     /// Gives the stream up, whatever was sent of it.
@@ -86,7 +93,10 @@ impl Outflow {
     /// Takes what came, or the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>, from: &Half) -> Poll<()> {
         match ready!(from.poll_take(cx, usize::MAX)) {
-            Ok(fresh) if !fresh.is_empty() => join(&mut self.have, fresh),
+            Ok(fresh) if !fresh.is_empty() => {
+                self.is_refilled = true;
+                join(&mut self.have, fresh);
+            }
             Ok(_) if self.is_tunnel() => self.finish(None),
             // It ended amid its body.
             Ok(_) | Err(_) => self.reset(Reason::INTERNAL_ERROR),
@@ -153,7 +163,10 @@ impl Outflow {
     fn end(&mut self, outcome: Outcome) -> Outcome {
         self.outcome = Some(outcome);
         self.ready = Bytes::new();
-        self.have = BytesMut::new();
+        match self.is_refilled {
+            true => self.have = BytesMut::new(),
+            false => self.have.clear(),
+        }
         outcome
     }
 }

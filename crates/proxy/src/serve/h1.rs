@@ -63,6 +63,9 @@ pub(crate) struct Branch {
     pub(crate) opened: Instant,
     /// Requests before this one.
     pub(crate) requests: u32,
+    pub(crate) timer: Timer,
+    /// The connection's, which falls silent for all of its streams.
+    pub(crate) bed: Rc<Bed>,
 }
 
 /// What an idle connection was woken by.
@@ -107,14 +110,16 @@ pub(crate) fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Str
     }
 }
 
-/// Serves the one request of a stream, and ends the stream as the answer wants.
-pub(crate) async fn one(client: Client) {
+/// Serves the one request of a stream, and ends the stream as the answer wants. Gives the timer back, which the next one may
+/// have.
+pub(crate) async fn one(client: Client) -> Timer {
     let worker = Rc::clone(&client.worker);
-    let (client, desk, next) = worker.rooms.serve(client, worker.free.desk()).await;
+    let (Client { stream, timer, .. }, desk, next) = worker.rooms.serve(client, worker.free.desk()).await;
     worker.free.return_desk(desk);
     if next == Next::Reset {
-        client.stream.reset();
+        stream.reset();
     }
+    timer
 }
 
 /// Serves requests as long as bytes are in hand.
@@ -151,7 +156,7 @@ impl Client {
     pub(crate) fn of_stream(stream: Stream, branch: Branch) -> Self {
         let place = branch.hold.listener_place(&branch.listener).unwrap_or(usize::MAX);
         Self {
-            timer: Timer::new(Instant::now() + branch.timeouts.head),
+            timer: branch.timer,
             peer: stream.peer_addr().ip(),
             timeouts: branch.timeouts,
             limits: branch.limits,
@@ -162,7 +167,7 @@ impl Client {
             requests: branch.requests,
             is_stream: true,
             opened: branch.opened,
-            bed: Rc::default(),
+            bed: branch.bed,
             hold: Some(branch.hold),
             silent_since: None,
         }

@@ -124,6 +124,58 @@ fn streams_of_one_connection_are_requests_like_any_other() {
     });
 }
 
+/// What serves a stream serves others before and after it, and lends them what it has.
+#[test]
+fn nothing_of_a_stream_is_in_the_next_one() {
+    run(async {
+        let origin = Origin::answering(|seen| {
+            let number: usize = seen.field("x-number").unwrap().parse().unwrap();
+            let text = number.to_string();
+            match number % 5 {
+                0 => format!("HTTP/1.1 204 No Content\r\nX-Number: {text}\r\n\r\n").into_bytes(),
+                1 => ok(&text),
+                2 => ok(&text.repeat(40_000)),
+                3 => ok(&text.repeat(number)),
+                _ => format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\n{number:02}\r\n0\r\nX-Sum: {text}\r\n\r\n").into_bytes(),
+            }
+        })
+        .await;
+        let rig = Rig::start(config(pool(&[&origin]))).await;
+        let mut client = Http2::connect(&rig).await;
+        let numbered = |number: usize| {
+            let mut asked = request("GET", "/");
+            asked.headers_mut().insert("x-number", number.into());
+            asked
+        };
+        for round in 0..10_usize {
+            let mut answers = Vec::new();
+            for number in round * 10..round * 10 + 10 {
+                // All are read at once: who leaves one unread keeps the connection's window from the others.
+                let answer = client.send(numbered(number), true).await.0;
+                answers.push((number, tokio::task::spawn_local(answer.whole())));
+                if number % 7 == 0 {
+                    client.send(numbered(number), true).await.1.send_reset(Reason::CANCEL);
+                }
+            }
+            for (number, answer) in answers {
+                let got = answer.await.unwrap().unwrap();
+                let text = number.to_string();
+                let body = match number % 5 {
+                    0 => String::new(),
+                    1 => text.clone(),
+                    2 => text.repeat(40_000),
+                    3 => text.repeat(number),
+                    _ => format!("{number:02}"),
+                };
+                assert_eq!(got.fields.contains_key("x-number"), number % 5 == 0, "{number}: {:?}", got.fields);
+                assert!(got.body == body.as_bytes(), "{number}: {} bytes", got.body.len());
+                let sum = got.trailers.as_ref().and_then(|trailers| trailers.get("x-sum"));
+                assert_eq!(sum.map(|sum| sum.as_bytes()), (number % 5 == 4).then_some(text.as_bytes()));
+            }
+        }
+    });
+}
+
 #[test]
 fn a_connection_that_begins_in_pieces_is_understood_and_one_that_only_looks_so_is_not() {
     run(async {

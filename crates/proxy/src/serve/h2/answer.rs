@@ -12,13 +12,17 @@ use evenkeel_model::caps;
 use evenkeel_net::duplex::Half;
 use h2::Reason;
 use h2::server::SendResponse;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
+use super::hands::Kit;
 use crate::http2::outflow::{Outcome, Outflow};
 use crate::http2::{append, join};
 
 /// What an answer of ours may be: what a server may send, and what we add.
 const LIMITS: Limits = Limits { head: 2 * caps::SERVER_HEAD_BYTES, fields: 2 * caps::SERVER_FIELDS, target: 0 };
+
+/// What an answer takes whose room the next one has. Most are not larger, and hands that rest are many.
+const ROOM: usize = 4096;
 
 /// A stream's answer.
 pub(super) struct Answer {
@@ -29,6 +33,8 @@ pub(super) struct Answer {
     proof: Option<Vec<u8>>,
     have: BytesMut,
     head: ResponseHead,
+    /// Bytes that came so far, up to the head's end.
+    came: usize,
 }
 
 /// Where the answer stands.
@@ -42,8 +48,24 @@ enum Stage {
 }
 
 impl Answer {
-    pub(super) fn new(respond: SendResponse<Bytes>, facts: RequestFacts, proof: Option<Vec<u8>>) -> Self {
-        Self { respond, stage: Stage::Head, facts, proof, have: BytesMut::new(), head: ResponseHead::new() }
+    pub(super) fn new(
+        respond: SendResponse<Bytes>,
+        facts: RequestFacts,
+        proof: Option<Vec<u8>>,
+        head: ResponseHead,
+    ) -> Self {
+        Self { respond, stage: Stage::Head, facts, proof, have: BytesMut::new(), head, came: 0 }
+    }
+
+    /// Gives back what the next one may have. Room that a large answer took is let go.
+    pub(super) fn leave(&mut self, kit: &mut Kit) {
+        self.head.clear();
+        kit.head = std::mem::take(&mut self.head);
+        let room = match &mut self.stage {
+            Stage::Rest(rest) => rest.take_room(),
+            Stage::Head | Stage::Over(_) => Some(std::mem::take(&mut self.have)),
+        };
+        kit.room = room.filter(|_| self.came <= ROOM).unwrap_or_default();
     }
 
     /// Whether the server has agreed to a tunnel.
@@ -94,7 +116,10 @@ impl Answer {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, from: &Half) -> Poll<()> {
         match ready!(from.poll_take(cx, usize::MAX)) {
-            Ok(fresh) if !fresh.is_empty() => join(&mut self.have, fresh),
+            Ok(fresh) if !fresh.is_empty() => {
+                self.came += fresh.len();
+                join(&mut self.have, fresh);
+            }
             // The exchange ended without an answer.
             Ok(_) | Err(_) => self.reset(Reason::INTERNAL_ERROR),
         }
@@ -141,11 +166,11 @@ impl Answer {
             return;
         };
         self.have.advance(length.min(self.have.len()));
-        let have = std::mem::take(&mut self.have);
+        let mut have = || std::mem::take(&mut self.have);
         self.stage = match (is_whole, is_tunnel) {
             (true, _) => Stage::Over(Outcome::Sent),
-            (false, true) => Stage::Rest(Outflow::tunnel(send, have)),
-            (false, false) => Stage::Rest(Outflow::body(send, framing, have)),
+            (false, true) => Stage::Rest(Outflow::tunnel(send, have())),
+            (false, false) => Stage::Rest(Outflow::body(send, framing, have())),
         };
     }
 
@@ -153,6 +178,7 @@ impl Answer {
     fn response(&self, status: u16) -> Response<()> {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+        *response.headers_mut() = HeaderMap::with_capacity(self.head.fields().len());
         let fields = upgrade::answer_fields(&self.head, &self.have);
         fields.for_each(|(name, value)| append(response.headers_mut(), name, value));
         response

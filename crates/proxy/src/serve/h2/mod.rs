@@ -10,6 +10,7 @@
 //! told before (GOAWAY in two steps, RFC 9113 section 6.8), so that no request is lost in between.
 
 mod answer;
+mod hands;
 mod stream;
 mod trunk;
 
@@ -26,6 +27,7 @@ use h2::server::Connection;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
+pub(crate) use self::hands::Hands;
 use self::trunk::Trunk;
 use crate::http2::gate::Gate;
 use crate::serve::h1::Client;

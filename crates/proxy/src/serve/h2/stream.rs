@@ -24,11 +24,14 @@ use tokio::time::Instant;
 
 use super::FAREWELL;
 use super::answer::Answer;
+use super::hands::Kit;
 use super::trunk::{LargeBody, Place, Trunk};
+use crate::hold::Hold;
 use crate::http2::inflow::{Broken, Inflow};
 use crate::http2::outflow::Outcome;
 use crate::serve::h1::{self, Branch, Client};
 use crate::timer::Timer;
+use crate::worker::Worker;
 
 /// A request as it goes on from its stream.
 struct Text {
@@ -62,27 +65,19 @@ pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond
     };
     let (near, far) = duplex::pair(caps::HTTP2_STREAM_BUFFER);
     near.begin_with(BytesMut::from(Bytes::from(text.head)));
-    let client = Client::of_stream(
-        trunk.branch(far),
-        Branch {
-            worker: Rc::clone(&trunk.worker),
-            listener: trunk.listener.clone(),
-            hold,
-            timeouts: trunk.timeouts.get(),
-            limits: trunk.limits.get(),
-            opened: trunk.opened,
-            requests: number.saturating_sub(1),
-        },
-    );
-    let flow = Flow {
+    trunk.worker.hands.serve(Flow {
         place: Place::take(trunk),
         large: LargeBody::begin(trunk, text.body),
         trunk: Rc::clone(trunk),
         near,
+        far,
+        hold,
+        number,
         upload: Inflow::new(recv, text.body),
-        answer: Answer::new(respond, text.facts, text.proof),
-    };
-    tokio::task::spawn_local(flow.run(client));
+        respond,
+        facts: text.facts,
+        proof: text.proof,
+    });
 }
 
 /// Writes the head of the stream's request as an HTTP/1.1 head.
@@ -127,19 +122,34 @@ fn answer_at_once(respond: &mut SendResponse<Bytes>, status: u16) {
 const DISCARD: Duration = Duration::from_secs(30);
 
 /// A stream between its client and the exchange that serves it.
-struct Flow {
+pub(super) struct Flow {
     place: Place,
     large: Option<LargeBody>,
     trunk: Rc<Trunk>,
     near: Half,
+    /// The other end, which the exchange has.
+    far: Half,
+    hold: Rc<Hold>,
+    /// Which request of the connection it is.
+    number: u32,
     upload: Inflow,
-    answer: Answer,
+    respond: SendResponse<Bytes>,
+    facts: RequestFacts,
+    proof: Option<Vec<u8>>,
 }
 
 impl Flow {
-    async fn run(self, client: Client) {
-        let Self { mut place, mut large, trunk, near, mut upload, mut answer } = self;
-        let mut exchange = pin!(h1::one(client));
+    /// Whose thread it is on.
+    pub(super) fn worker(&self) -> Rc<Worker> {
+        Rc::clone(&self.trunk.worker)
+    }
+
+    /// Serves the stream to its end.
+    pub(super) async fn run(self, kit: &mut Kit) {
+        let Self { mut place, mut large, trunk, near, far, hold, number, mut upload, respond, facts, proof } = self;
+        near.lend(std::mem::take(&mut kit.room));
+        let mut answer = Answer::new(respond, facts, proof, std::mem::take(&mut kit.head));
+        let mut exchange = pin!(h1::one(client(&trunk, far, (hold, number), kit.timer.take())));
         let (mut is_served, mut is_lost) = (false, false);
         let mut stall = Stall::default();
         let outcome = poll_fn(|cx| {
@@ -148,7 +158,7 @@ impl Flow {
                 large = None;
             }
             if !is_served {
-                is_served = exchange.as_mut().poll(cx).is_ready();
+                is_served = kit.takes_back(exchange.as_mut().poll(cx));
             }
             let was_switched = answer.is_switched();
             let mut answered = answer.poll(cx, &near);
@@ -165,7 +175,7 @@ impl Flow {
             if is_lost && !is_served {
                 // Whoever asks a server for somebody who is gone stops.
                 near.break_off(io::ErrorKind::ConnectionReset);
-                is_served = exchange.as_mut().poll(cx).is_ready();
+                is_served = kit.takes_back(exchange.as_mut().poll(cx));
             }
             match answered {
                 Poll::Ready(outcome) if is_served => Poll::Ready(outcome),
@@ -178,18 +188,34 @@ impl Flow {
             // Whoever ends a call in the middle of its answers, as is usual, was served, too.
             trunk.wire.answered();
         }
-        match outcome {
-            Outcome::Sent if upload.is_ended() => {}
-            Outcome::Sent => {
-                place.rest();
-                see_out(&trunk, &mut upload).await;
-            }
+        if outcome == Outcome::Reset {
             // It had its time to take what is there.
-            Outcome::Reset => answer.reset(Reason::CANCEL),
-            Outcome::Gone => {}
+            answer.reset(Reason::CANCEL);
+        }
+        answer.leave(kit);
+        if outcome == Outcome::Sent && !upload.is_ended() {
+            place.rest();
+            see_out(&trunk, &mut upload).await;
         }
         drop((upload, answer, near, place));
     }
+}
+
+/// What the exchange takes for its client: the end of the connection in memory, with the terms of the one that carries it.
+fn client(trunk: &Trunk, far: Half, (hold, number): (Rc<Hold>, u32), timer: Option<Timer>) -> Client {
+    let timeouts = trunk.timeouts.get();
+    let branch = Branch {
+        worker: Rc::clone(&trunk.worker),
+        listener: trunk.listener.clone(),
+        hold,
+        timeouts,
+        limits: trunk.limits.get(),
+        opened: trunk.opened,
+        requests: number.saturating_sub(1),
+        timer: timer.unwrap_or_else(|| Timer::new(Instant::now() + timeouts.head)),
+        bed: Rc::clone(&trunk.bed),
+    };
+    Client::of_stream(trunk.branch(far), branch)
 }
 
 /// Takes the rest of a body whose answer is out, for as long as its client may take; where the connection is to end, for no
