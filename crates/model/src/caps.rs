@@ -43,16 +43,30 @@ pub const BODY_BUFFER: usize = 64 * 1024;
 /// Most free buffers of each kind that a worker keeps for reuse; above it they go back to the allocator.
 pub const FREE_BUFFERS_PER_WORKER: usize = 256;
 
-/// Bytes of an HTTP/2 connection's bodies that may be under way to us before anything took them: what the protocol grants
-/// every connection from its first byte.
-pub const HTTP2_WINDOW: u32 = 65_535;
+/// Bytes of a body on a client's HTTP/2 stream that may be under way to us before anything took them: about what a new
+/// connection of TCP sends before it hears anything (RFC 6928). The connection has as much for each stream that it may
+/// carry, so that those whose servers do not read leave the others theirs.
+pub const HTTP2_STREAM_WINDOW: u32 = 16 * 1024;
 
-/// The same while requests with large bodies come, as long as there is memory: 80 Mbit/s from a client 100 ms away.
-pub const HTTP2_UPLOAD_WINDOW: u32 = 1024 * 1024;
+/// The same for large bodies, as long as there is memory: 20 Mbit/s from a client 100 ms away.
+pub const HTTP2_UPLOAD_WINDOW: u32 = 256 * 1024;
 
-/// The same for one stream, as a part of what its connection has: one whose server does not read leaves the others theirs.
-/// At first this is 16 KB, about what a new connection of TCP sends before it hears anything (RFC 6928).
-pub const HTTP2_STREAM_SHARE: u32 = 4;
+/// Large bodies at one time on an HTTP/2 connection that have the larger window; of twice as many each has half of it, and
+/// so on down to the small one.
+pub const HTTP2_UPLOADS: u32 = 2;
+
+/// Bytes that the larger windows of an HTTP/2 connection may take in all, however many bodies come one after the other:
+/// two of 256 KiB, two of 128, four of 64 and eight of 32.
+pub const HTTP2_UPLOADS_HELD: u32 = 5 * HTTP2_UPLOAD_WINDOW;
+
+/// Bytes of an answer on a stream from a server that may be under way before its client took them: 60 MB/s from a server a
+/// millisecond away. The connection, which requests of many clients share, has no bound of its own: a client that does not
+/// read would use it up for all.
+pub const HTTP2_SERVER_WINDOW: u32 = 64 * 1024;
+
+/// Bytes that a server's small DATA frames on one connection may cost us beyond what they carry (256 bytes a frame) while
+/// their clients do not read: as much as 60 streams of messages of 50 bytes.
+pub const HTTP2_SMALL_FRAMES: usize = 16 * 1024 * 1024;
 
 /// Bytes between a stream and whoever serves it, in each direction.
 pub const HTTP2_STREAM_BUFFER: usize = 32 * 1024;
@@ -89,6 +103,11 @@ pub const HTTP2_WINDOW_RATE: u32 = 20_000;
 /// Requests at one time on one HTTP/2 connection to a server, where the server allows as many: past it another connection
 /// is opened, so that one lost packet holds up no more than these.
 pub const HTTP2_SERVER_STREAMS: u32 = 100;
+
+/// Connections of HTTP/2 on which one request may find that their server takes no further streams (GOAWAY), beside the
+/// attempts that its pool allows. A server that ends its connections after 50 streams meets a tenth of the requests of 20
+/// clients; each new connection again a tenth of those.
+pub const HTTP2_SERVER_LEAVES: u32 = 8;
 
 /// HTTP/2 connections of one worker to one server.
 pub const HTTP2_SERVER_CONNECTIONS: usize = 64;

@@ -55,6 +55,9 @@ pub(crate) enum Kind {
     StreamReset,
     /// The server refused the request before it did anything with it, as only a stream of HTTP/2 can tell.
     Refused,
+    /// The server ends its connection of HTTP/2 and took no further streams, this one among them: it is there, for whoever
+    /// connects anew.
+    Left,
     /// What was asked cannot be said over HTTP/2, or not to this server, which saw none of it.
     Unsupported,
     /// The server did not answer in time.
@@ -152,7 +155,7 @@ impl From<Kind> for ProxyError {
             Kind::NoServer | Kind::SessionDown | Kind::Maintenance | Kind::QueueFull | Kind::QueueTimeout => {
                 (Side::Us, Scope::Stream, Again::Never)
             }
-            Kind::Connect(_) | Kind::Refused => (Side::Server, Scope::Stream, Again::Always),
+            Kind::Connect(_) | Kind::Refused | Kind::Left => (Side::Server, Scope::Stream, Again::Always),
             Kind::Local | Kind::Unsupported => (Side::Us, Scope::Stream, Again::Never),
             Kind::ServerLost | Kind::StreamReset | Kind::AnswerTimeout | Kind::Answer(_) | Kind::Status(_) => {
                 (Side::Server, Scope::Stream, Again::IfAsked)
@@ -209,6 +212,7 @@ pub(crate) fn reaction(error: &ProxyError) -> Reaction {
         Kind::ServerLost => (502, "server-lost", "server-lost"),
         Kind::StreamReset => (502, "server-lost", "stream-reset"),
         Kind::Refused => (502, "server-lost", "server-refused"),
+        Kind::Left => (502, "server-lost", "server-left"),
         Kind::Unsupported => (501, "unsupported", "http2-unsupported"),
         Kind::AnswerTimeout => (504, "server-timeout", "answer-timeout"),
         Kind::Answer(cause) => (502, "server-malformed", cause.code()),

@@ -16,7 +16,7 @@ use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
 use crate::buffer::Desk;
-use crate::error::{ProxyError, reaction};
+use crate::error::{Kind, ProxyError, reaction};
 use crate::forward::Pipe;
 use crate::hold::{Hold, PoolHold};
 use crate::serve::h1::Client;
@@ -104,6 +104,8 @@ pub(crate) struct Exchange {
     pub(crate) was_reused: bool,
     /// Whether an attempt ended at a kept connection that its server had closed meanwhile.
     pub(crate) was_stale: bool,
+    /// Attempts that met a connection of HTTP/2 whose server took no further streams on it.
+    pub(crate) left: u32,
     /// Whether `rest` is true: nothing of the request's body is left to read.
     pub(crate) is_read: bool,
     pub(crate) rest: Rest,
@@ -218,6 +220,7 @@ impl Exchange {
             is_hinted: false,
             was_reused: false,
             was_stale: false,
+            left: 0,
             is_read: !desk.request.framing().has_body(),
             rest: Rest::At(desk.request.len()),
             status: 0,
@@ -250,9 +253,10 @@ impl Exchange {
         self.is_grpc && pool.config.protocol == ServerProtocol::Http2
     }
 
-    /// Attempts that count against those that the pool allows: the look at a kept connection is none.
+    /// Attempts that count against those that the pool allows: the look at a kept connection is none, nor is a stream that
+    /// its server says it never took.
     pub(crate) fn spent(&self) -> u32 {
-        self.retries.saturating_sub(u32::from(self.was_stale))
+        self.retries.saturating_sub(u32::from(self.was_stale)).saturating_sub(self.left)
     }
 
     /// The server that is being asked.
@@ -306,7 +310,7 @@ pub(crate) async fn refuse(client: &mut Client, desk: &mut Desk, exchange: &mut 
 
 /// To a server and back, again where that is safe.
 async fn proxy(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) -> Result<Next, ProxyError> {
-    let Some(pool) = exchange.pool.clone() else { return Err(crate::error::Kind::NoRoute.into()) };
+    let Some(pool) = exchange.pool.clone() else { return Err(Kind::NoRoute.into()) };
     record::arrival(&pool);
     stick::recognise(desk, exchange, &pool);
     let pool = match exchange.stuck.seen.bond {
@@ -344,12 +348,14 @@ async fn proxy(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) ->
             break Err(error);
         }
         drop(seat);
-        // A kept connection that its server closed meanwhile says nothing of the server: a new one does.
-        let is_stale = exchange.was_reused && error.kind == crate::error::Kind::ServerLost;
+        let is_stale = retry::is_stale(exchange, &error);
         if let Some(failed) = exchange.server.filter(|_| pool.config.retry.elsewhere && !is_stale) {
             tried.insert(failed);
         }
-        exchange.was_stale |= is_stale;
+        match error.kind {
+            Kind::Left if is_stale => exchange.left += 1,
+            _ => exchange.was_stale |= is_stale,
+        }
         failed = Some(error);
         exchange.retries += 1;
         upload.rewind(Instant::now());

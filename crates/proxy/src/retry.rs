@@ -4,6 +4,7 @@
 //! twice, body still there) and the budget (retries never multiply an outage).
 
 use evenkeel_http::retry::{self, Answer, Replay, Sent};
+use evenkeel_model::caps;
 use evenkeel_model::config::RetryOn;
 
 use crate::buffer::Desk;
@@ -47,7 +48,18 @@ pub(crate) fn may_repeat(
 
 /// Whether no server did anything with the request: none got a byte of it, or it says so itself (RFC 9113 section 8.7).
 fn is_unseen(upload: &Pipe, error: &ProxyError) -> bool {
-    upload.sent == 0 || error.kind == Kind::Refused
+    upload.sent == 0 || matches!(error.kind, Kind::Refused | Kind::Left)
+}
+
+/// Whether the failure is that of a kept connection whose end its server chose, which says nothing of the server: a new
+/// connection does, and is tried first.
+pub(crate) fn is_stale(exchange: &Exchange, error: &ProxyError) -> bool {
+    exchange.was_reused
+        && match error.kind {
+            Kind::ServerLost => true,
+            Kind::Left => exchange.left < caps::HTTP2_SERVER_LEAVES,
+            _ => false,
+        }
 }
 
 /// Whether another attempt adds nothing to what servers carry, and so costs nothing of the budget: no server has the

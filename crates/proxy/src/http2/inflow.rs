@@ -122,6 +122,14 @@ impl Inflow {
         self.left == 0 && matches!(self.body, Body::Exactly(_) | Body::None)
     }
 
+    /// The most bytes that may still come.
+    pub(crate) fn most(&self) -> u64 {
+        match self.body {
+            Body::None | Body::Exactly(_) => self.left,
+            Body::Chunks | Body::Tunnel => u64::MAX,
+        }
+    }
+
     /// Whether the peer has said all.
     pub(crate) fn is_ended(&self) -> bool {
         self.recv.is_end_stream()

@@ -239,6 +239,7 @@ fn poll_head(
 fn fault(error: &io::Error) -> Kind {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Kind::Refused,
+        io::ErrorKind::NotConnected => Kind::Left,
         io::ErrorKind::ConnectionAborted => Kind::StreamReset,
         io::ErrorKind::Unsupported => Kind::Unsupported,
         io::ErrorKind::InvalidData => Kind::Answer(ResponseError::BadStatusLine),

@@ -8,11 +8,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use evenkeel_model::PoolName;
 use evenkeel_model::config::{Config, Pool, ServerProtocol};
+use evenkeel_model::{PoolName, caps};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::http2::{Http2, request};
@@ -175,6 +176,140 @@ fn what_a_server_refuses_unseen_goes_to_another_whatever_the_method() {
         assert!(refusing.calls.get() >= 1);
         assert_eq!(taking.calls.get(), 4);
         assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0, "it said so, which is no failure");
+    });
+}
+
+/// A server that takes `most` streams of each connection, says so once all requests stand there that it has not answered,
+/// and answers those: as nginx does past its `keepalive_requests`. On how many connections it did so, for how many requests.
+async fn leaving(most: usize, all: usize) -> (SocketAddr, Rc<Cell<usize>>, Rc<Cell<usize>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (connections, taken) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
+    let counted = (Rc::clone(&connections), Rc::clone(&taken));
+    tokio::task::spawn_local(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connections.set(connections.get() + 1);
+            let taken = Rc::clone(&taken);
+            tokio::task::spawn_local(async move {
+                let awaited = all - taken.get();
+                let mut asked = Vec::new();
+                stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+                stream.read_exact(&mut [0; 24]).await.unwrap();
+                while asked.len() < awaited {
+                    let mut front = [0; 9];
+                    stream.read_exact(&mut front).await.unwrap();
+                    let [a, b, c, kind, .., d, e, f, g] = front;
+                    let mut rest = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+                    stream.read_exact(&mut rest).await.unwrap();
+                    if kind == 1 {
+                        asked.push([d, e, f, g]);
+                    }
+                }
+                asked.truncate(most);
+                taken.set(taken.get() + asked.len());
+                let [a, b, c, d] = *asked.last().unwrap();
+                stream.write_all(&[0, 0, 8, 7, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]).await.unwrap();
+                for [a, b, c, d] in asked {
+                    // `:status 200` of the static table, and the stream's end.
+                    stream.write_all(&[0, 0, 1, 1, 5, a, b, c, d, 0x88]).await.unwrap();
+                }
+                // Until the other side has ended, too.
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            });
+        }
+    });
+    (addr, counted.0, counted.1)
+}
+
+#[test]
+fn answers_that_a_client_does_not_take_leave_their_connection_to_others() {
+    run(async {
+        let streams = Streams::serving(|_, (request, mut respond)| {
+            Box::pin(async move {
+                if request.uri().path() != "/large" {
+                    return ok("small", &mut respond);
+                }
+                let mut send = respond.send_response(Response::new(()), false).unwrap();
+                super::http2::send_all(&mut send, Bytes::from(vec![b'x'; 1 << 20]), true).await;
+            })
+        })
+        .await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        // It has no window for any body.
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(0);
+        let stream = tokio::net::TcpStream::connect(rig.addr).await.unwrap();
+        let (mut requests, connection) = builder.handshake::<_, Bytes>(stream).await.unwrap();
+        tokio::task::spawn_local(connection);
+        let mut waiting = Vec::new();
+        for _ in 0..12 {
+            requests = requests.ready().await.unwrap();
+            waiting.push(requests.send_request(request("GET", "/large"), true).unwrap());
+        }
+        let mut taken = Vec::new();
+        for (answer, _) in waiting {
+            taken.push(answer.await.unwrap());
+        }
+        // As many as are enough for the first ones to take all that there is.
+        let mut other = Client::connect(&rig).await;
+        for _ in 0..20 {
+            assert_eq!(other.get("/").await.text(), "5\r\nsmall\r\n0\r\n\r\n");
+        }
+        assert_eq!(streams.connections.get(), 1);
+        assert!(taken.iter().all(|answer| !answer.body().is_end_stream()));
+    });
+}
+
+#[test]
+fn what_a_server_left_behind_with_its_connection_goes_to_the_same_server_over_a_new_one() {
+    run(async {
+        let (addr, connections, taken) = leaving(4, 18).await;
+        let mut config = shop(&[addr]);
+        config.pools[0].retry.attempts = 1;
+        let mut rig = Rig::start(config).await;
+        let mut client = Http2::connect(&rig).await;
+        let mut answers = Vec::new();
+        for _ in 0..18 {
+            answers.push(client.send(request("POST", "/"), true).await.0);
+        }
+        for answer in answers {
+            assert_eq!(answer.whole().await.unwrap().status, 200);
+        }
+        assert_eq!((connections.get(), taken.get()), (5, 18), "each request was taken once");
+        let stats = rig.shared.server_stats(&Rig::id("a")).unwrap();
+        assert_eq!(stats.failures, 0, "a server that ends its connections in order is well");
+        assert!(rig.reports.try_recv().is_err());
+    });
+}
+
+#[test]
+fn a_server_that_takes_no_stream_at_all_is_not_asked_for_ever() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let connections = Rc::<Cell<usize>>::default();
+        let counted = Rc::clone(&connections);
+        tokio::task::spawn_local(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.set(counted.get() + 1);
+                tokio::task::spawn_local(async move {
+                    let mut said = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
+                    said.extend([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+                    stream.write_all(&said).await.unwrap();
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                });
+            }
+        });
+        let rig = Rig::start(shop(&[addr])).await;
+        let mut client = Http2::connect(&rig).await;
+        let answers = [client.send(request("GET", "/"), true).await.0, client.send(request("GET", "/"), true).await.0];
+        for answer in answers {
+            assert_eq!(answer.whole().await.unwrap().status, 502);
+        }
+        let most = 2 * (caps::HTTP2_SERVER_LEAVES as usize + 3);
+        assert!(connections.get() <= most, "{} connections", connections.get());
+        let line = rig.lines(2).await.remove(0);
+        assert!(line.contains("\"end\":\"server-lost\""), "{line}");
     });
 }
 
@@ -397,9 +532,9 @@ fn a_websocket_reaches_a_server_over_http2() {
         assert_eq!(super::rig::field(&head, "sec-websocket-accept").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         client.send("ping").await;
         let mut back = [0; 4];
-        tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut back).await.unwrap();
+        client.stream.read_exact(&mut back).await.unwrap();
         assert_eq!(&back, b"ping");
-        tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
+        client.stream.shutdown().await.unwrap();
         assert_eq!(client.rest().await, b"bye");
     });
 }

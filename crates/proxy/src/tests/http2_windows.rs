@@ -1,14 +1,20 @@
 //! The memory that bodies of HTTP/2 clients may take before anybody read them: lent, given back, and never that of requests.
 
+use std::cell::Cell;
 use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use evenkeel_model::caps;
+use evenkeel_model::config::Pool;
+use evenkeel_model::{PoolName, caps};
 use h2::SendStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
-use super::http2::{Http2, request};
-use super::rig::{Origin, Rig, config, pool, run};
+use super::http2::{Http2, request, send_all};
+use super::rig::{Origin, Rig, config, pool, run, server};
 
 /// Waits until there is room for more than so many bytes on a stream that wants that many.
 async fn room_beyond(stream: &mut SendStream<Bytes>, bytes: u32, wanted: u32) {
@@ -24,7 +30,7 @@ fn bodies_without_an_end_leave_requests_their_memory() {
     run(async {
         let origin = Origin::saying("x").await;
         let rig = Rig::start(config(pool(&[&origin]))).await;
-        rig.shared.set_buffers(u64::from(caps::HTTP2_UPLOAD_WINDOW) + 128 * 1024);
+        rig.shared.set_buffers(u64::from(caps::HTTP2_UPLOADS_HELD) + 128 * 1024);
         let mut calling = Http2::connect(&rig).await;
         let (answer, mut body) = calling.send(request("POST", "/"), false).await;
         rig.until(|_| origin.connections() == 1).await;
@@ -41,17 +47,17 @@ fn a_window_that_nobody_needs_any_more_is_lent_to_others() {
     run(async {
         let origin = Origin::saying("x").await;
         let rig = Rig::start(config(pool(&[&origin]))).await;
-        // Half of it is one window and what the two requests take.
-        rig.shared.set_buffers(2 * (u64::from(caps::HTTP2_UPLOAD_WINDOW) + 512 * 1024));
+        // Half of it is one client's windows and what the two requests take.
+        rig.shared.set_buffers(2 * (u64::from(caps::HTTP2_UPLOADS_HELD) + 512 * 1024));
         let (mut first, mut second) = (Http2::connect(&rig).await, Http2::connect(&rig).await);
         let (answer, mut body) = first.send(request("POST", "/"), false).await;
-        room_beyond(&mut body, caps::HTTP2_WINDOW, 2 * caps::HTTP2_WINDOW).await;
+        room_beyond(&mut body, caps::HTTP2_STREAM_WINDOW, caps::HTTP2_UPLOAD_WINDOW).await;
         body.send_data(Bytes::new(), true).unwrap();
         assert_eq!(answer.whole().await.unwrap().status, 200);
         // Whoever begins a body while there is none left goes on without; later ones get it.
         loop {
             let (answer, mut body) = second.send(request("POST", "/"), false).await;
-            let room = room_beyond(&mut body, caps::HTTP2_WINDOW, 2 * caps::HTTP2_WINDOW);
+            let room = room_beyond(&mut body, caps::HTTP2_STREAM_WINDOW, caps::HTTP2_UPLOAD_WINDOW);
             let is_lent = tokio::time::timeout(Duration::from_millis(200), room).await.is_ok();
             body.send_data(Bytes::new(), true).unwrap();
             assert_eq!(answer.whole().await.unwrap().status, 200);
@@ -70,19 +76,85 @@ fn a_body_leaves_others_their_share_of_the_window() {
         let origin = Origin::saying("x").await;
         let rig = Rig::start(config(pool(&[&origin]))).await;
         // There is no larger window for anybody.
-        rig.shared.set_buffers(u64::from(caps::HTTP2_UPLOAD_WINDOW));
+        rig.shared.set_buffers(2 * u64::from(caps::HTTP2_UPLOADS_HELD) - 1);
         let mut client = Http2::connect(&rig).await;
         assert_eq!(client.get("/").await.status, 200, "the answer comes behind what streams are allowed");
         let mut bodies = Vec::new();
-        for _ in 0..caps::HTTP2_STREAM_SHARE {
+        for _ in 0..8 {
             let (answer, mut body) = client.send(request("POST", "/"), false).await;
             // It wants more than there is for all of them.
-            room_beyond(&mut body, 16_000, caps::HTTP2_WINDOW).await;
+            room_beyond(&mut body, 16_000, caps::HTTP2_UPLOAD_WINDOW).await;
             bodies.push((answer, body));
         }
         for (answer, mut body) in bodies {
             body.send_data(Bytes::new(), true).unwrap();
             assert_eq!(answer.whole().await.unwrap().status, 200);
         }
+    });
+}
+
+/// A server that never reads the bodies of requests for `/stall`, nor has room for much of them.
+async fn stalling() -> (SocketAddr, Rc<Cell<usize>>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(128).unwrap();
+    let (addr, stalled) = (listener.local_addr().unwrap(), Rc::<Cell<usize>>::default());
+    let counted = Rc::clone(&stalled);
+    tokio::task::spawn_local(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let stalled = Rc::clone(&stalled);
+            tokio::task::spawn_local(async move {
+                let mut got = [0; 4096];
+                let count = stream.read(&mut got).await.unwrap();
+                if got[..count].starts_with(b"POST /stall") {
+                    stalled.set(stalled.get() + 1);
+                    std::future::pending::<()>().await;
+                }
+                let mut end = got[..count].to_vec();
+                while !end.ends_with(b"0\r\n\r\n") {
+                    let count = stream.read(&mut got).await.unwrap();
+                    assert!(count > 0, "the body ends in order");
+                    end = [end.split_off(end.len().saturating_sub(4)), got[..count].to_vec()].concat();
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            });
+        }
+    });
+    (addr, counted)
+}
+
+#[test]
+fn bodies_that_no_server_reads_leave_their_connection_to_others() {
+    run(async {
+        let (addr, stalled) = stalling().await;
+        let mut pool = Pool::new(PoolName::new("shop").unwrap(), vec![server("a", addr)]);
+        pool.timeouts.idle = Duration::from_secs(60);
+        let rig = Rig::start(config(pool)).await;
+        let mut client = Http2::connect(&rig).await;
+        let mut waiting = Vec::new();
+        for number in 1..=20 {
+            let (answer, mut body) = client.send(request("POST", "/stall"), false).await;
+            rig.until(|_| stalled.get() == number).await;
+            let taken = Rc::<Cell<usize>>::default();
+            let counted = Rc::clone(&taken);
+            let sending = tokio::task::spawn_local(async move {
+                // More than anybody has room for; it ends with the test.
+                for _ in 0..4096 {
+                    send_all(&mut body, Bytes::from_static(&[b'x'; 1024]), false).await;
+                    counted.set(counted.get() + 1);
+                }
+            });
+            let mut before = usize::MAX;
+            while std::mem::replace(&mut before, taken.get()) != taken.get() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            waiting.push((answer, sending));
+        }
+        let (answer, mut body) = client.send(request("POST", "/"), false).await;
+        send_all(&mut body, Bytes::from(vec![b'x'; 1 << 20]), true).await;
+        assert_eq!(answer.whole().await.unwrap().status, 200);
+        assert!(waiting.iter().all(|(_, sending)| !sending.is_finished()), "the others still wait");
+        waiting.iter().for_each(|(_, sending)| sending.abort());
     });
 }

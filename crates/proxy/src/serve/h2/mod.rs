@@ -72,8 +72,9 @@ fn settings(trunk: &Trunk) -> h2::server::Builder {
     settings
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
-        .initial_window_size(caps::HTTP2_WINDOW / caps::HTTP2_STREAM_SHARE)
-        .initial_connection_window_size(caps::HTTP2_WINDOW)
+        .initial_window_size(caps::HTTP2_STREAM_WINDOW)
+        // Streams bound each other by no window of theirs: what all of them may hold fits in.
+        .initial_connection_window_size(caps::HTTP2_UPLOADS_HELD + limits.streams * caps::HTTP2_STREAM_WINDOW)
         .max_send_buffer_size(caps::HTTP2_SEND_BUFFER)
         .max_local_error_reset_streams(Some(caps::HTTP2_RESETS_OURS))
         .enable_connect_protocol();
@@ -89,8 +90,9 @@ struct Keeper<'k, 'w> {
     nap: Option<Nap<'w>>,
     /// Since when there is no stream.
     idle_since: Option<Instant>,
-    /// What each stream has of the connection's window, as the client was told.
+    /// The window of each stream, as the client was told, and when.
     share: u32,
+    shared: Instant,
     /// Whether the client was told that the connection ends.
     is_leaving: bool,
     /// Whether it was told that it ends at once.
@@ -107,7 +109,8 @@ impl<'k, 'w> Keeper<'k, 'w> {
             turned,
             nap: None,
             idle_since: None,
-            share: caps::HTTP2_WINDOW / caps::HTTP2_STREAM_SHARE,
+            share: caps::HTTP2_STREAM_WINDOW,
+            shared: Instant::now(),
             is_leaving: false,
             is_cut: false,
             timer: crate::timer::Timer::new(Instant::now() + trunk.timeouts.get().idle),
@@ -150,19 +153,16 @@ impl<'k, 'w> Keeper<'k, 'w> {
         loop {
             match self.frames.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    let wants_window = stream::begin(&self.trunk, request, respond);
-                    if wants_window && self.trunk.borrow_window() {
-                        self.frames.set_target_window_size(caps::HTTP2_UPLOAD_WINDOW);
-                    }
+                    stream::begin(&self.trunk, request, respond);
                     if self.trunk.is_worn() {
                         self.leave();
                     }
                 }
                 Poll::Ready(Some(Err(_)) | None) => return true,
-                Poll::Pending => match self.trunk.wire.flood() {
-                    Some(flood) => {
-                        self.worker.shared.reject(flood.code());
-                        self.cut(Reason::ENHANCE_YOUR_CALM);
+                Poll::Pending => match self.trunk.wire.offence() {
+                    Some(offence) => {
+                        self.worker.shared.reject(offence.code());
+                        self.cut(Reason::from(offence.reason()));
                     }
                     None if self.share_window() => {}
                     None => return false,
@@ -227,14 +227,19 @@ impl<'k, 'w> Keeper<'k, 'w> {
         }
     }
 
-    /// Tells the client what each stream has of the connection's window, where that changed and the client has heard what it
-    /// was told before; whether there is something to be sent.
+    /// Tells the client the window of each stream, where that changed and the client has heard what it was told before;
+    /// whether there is something to be sent. A window that gave way to other bodies does not grow again at once, whatever
+    /// becomes of them: many SETTINGS look like a flood.
     fn share_window(&mut self) -> bool {
-        let window = if self.trunk.has_window() { caps::HTTP2_UPLOAD_WINDOW } else { caps::HTTP2_WINDOW };
-        let share = window / caps::HTTP2_STREAM_SHARE;
+        let share = self.trunk.share();
+        let gave_way = self.share > caps::HTTP2_STREAM_WINDOW;
+        if share > self.share && gave_way && self.shared.elapsed() < WINDOW_REST {
+            return false;
+        }
         let is_told = share != self.share && self.frames.set_initial_window_size(share).is_ok();
         if is_told {
             self.share = share;
+            self.shared = Instant::now();
         }
         is_told
     }
@@ -243,11 +248,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
     /// it may still use once; it is granted no more of it.
     fn return_window(&mut self) -> bool {
         let has_rested = self.idle_since.is_some_and(|since| since.elapsed() >= WINDOW_REST);
-        let is_returned = has_rested && self.trunk.return_window();
-        if is_returned {
-            self.frames.set_target_window_size(caps::HTTP2_WINDOW);
-        }
-        is_returned
+        has_rested && self.trunk.return_window()
     }
 
     /// Tells the client that the connection takes no more requests, once it has heard so.

@@ -24,14 +24,11 @@ use tokio::time::Instant;
 
 use super::FAREWELL;
 use super::answer::Answer;
-use super::trunk::{Place, Trunk};
+use super::trunk::{LargeBody, Place, Trunk};
 use crate::http2::inflow::{Broken, Inflow};
 use crate::http2::outflow::Outcome;
 use crate::serve::h1::{self, Branch, Client};
 use crate::timer::Timer;
-
-/// Bodies above this are worth a larger window: a stream's share of the small one.
-const SMALL_BODY: u64 = (caps::HTTP2_WINDOW / caps::HTTP2_STREAM_SHARE) as u64;
 
 /// A request as it goes on from its stream.
 struct Text {
@@ -41,21 +38,18 @@ struct Text {
     proof: Option<Vec<u8>>,
 }
 
-/// Begins to serve a stream; whether its body would do with a larger window.
-pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> bool {
+/// Begins to serve a stream.
+pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     let number = trunk.next_request();
     if trunk.is_full() {
-        respond.send_reset(Reason::REFUSED_STREAM);
-        return false;
+        return respond.send_reset(Reason::REFUSED_STREAM);
     }
     let Some(hold) = trunk.refresh() else {
-        respond.send_reset(Reason::REFUSED_STREAM);
-        return false;
+        return respond.send_reset(Reason::REFUSED_STREAM);
     };
     if trunk.worker.free.is_full() {
         trunk.worker.shared.reject("memory");
-        answer_at_once(&mut respond, 503);
-        return false;
+        return answer_at_once(&mut respond, 503);
     }
     let (parts, recv) = request.into_parts();
     let end = if recv.is_end_stream() { End::Here } else { End::Later };
@@ -63,14 +57,8 @@ pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond
         Ok(text) => text,
         Err(error) => {
             trunk.worker.shared.reject(error.code());
-            answer_at_once(&mut respond, error.status());
-            return false;
+            return answer_at_once(&mut respond, error.status());
         }
-    };
-    let wants_window = match text.body {
-        Body::Chunks => true,
-        Body::Exactly(length) => length > SMALL_BODY,
-        Body::None | Body::Tunnel => false,
     };
     let (near, far) = duplex::pair(caps::HTTP2_STREAM_BUFFER);
     near.begin_with(BytesMut::from(Bytes::from(text.head)));
@@ -88,13 +76,13 @@ pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond
     );
     let flow = Flow {
         place: Place::take(trunk),
+        large: LargeBody::begin(trunk, text.body),
         trunk: Rc::clone(trunk),
         near,
         upload: Inflow::new(recv, text.body),
         answer: Answer::new(respond, text.facts, text.proof),
     };
     tokio::task::spawn_local(flow.run(client));
-    wants_window
 }
 
 /// Writes the head of the stream's request as an HTTP/1.1 head.
@@ -103,7 +91,12 @@ fn write(trunk: &Trunk, parts: &http::request::Parts, end: End) -> Result<Text, 
     let protocol = parts.extensions.get::<h2::ext::Protocol>();
     let line = StreamLine {
         method: parts.method.as_str().as_bytes(),
-        scheme: uri.scheme_str().map(str::as_bytes),
+        // The library has checked that there is one, and leaves it out where no authority stands beside it (RFC 9113 section
+        // 8.3.1: who translates from HTTP/1.1 may name the host in `host` alone).
+        scheme: uri.scheme_str().map(str::as_bytes).or_else(|| {
+            let is_left_out = uri.authority().is_none() && uri.path_and_query().is_some();
+            is_left_out.then_some(b"http".as_slice())
+        }),
         authority: uri.authority().map(|authority| authority.as_str().as_bytes()),
         path: uri.path_and_query().map(|path| path.as_str().as_bytes()),
         protocol: protocol.map(|protocol| protocol.as_str().as_bytes()),
@@ -136,6 +129,7 @@ const DISCARD: Duration = Duration::from_secs(30);
 /// A stream between its client and the exchange that serves it.
 struct Flow {
     place: Place,
+    large: Option<LargeBody>,
     trunk: Rc<Trunk>,
     near: Half,
     upload: Inflow,
@@ -144,12 +138,15 @@ struct Flow {
 
 impl Flow {
     async fn run(self, client: Client) {
-        let Self { mut place, trunk, near, mut upload, mut answer } = self;
+        let Self { mut place, mut large, trunk, near, mut upload, mut answer } = self;
         let mut exchange = pin!(h1::one(client));
         let (mut is_served, mut is_lost) = (false, false);
         let mut stall = Stall::default();
         let outcome = poll_fn(|cx| {
             let uploaded = upload.poll(cx, &near, answer.is_switched());
+            if uploaded.is_ready() {
+                large = None;
+            }
             if !is_served {
                 is_served = exchange.as_mut().poll(cx).is_ready();
             }

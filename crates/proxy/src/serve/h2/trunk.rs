@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use evenkeel_http::http2::Sentry;
+use evenkeel_http::http2::downgrade::Body;
 use evenkeel_model::config::{ClientLimits, ClientTimeouts};
 use evenkeel_model::{ListenerName, caps};
 use evenkeel_net::duplex::Half;
@@ -51,7 +52,9 @@ pub(super) struct Trunk {
     requests: Cell<u32>,
     /// Streams that are being served.
     live: Cell<u32>,
-    /// What the larger window counts for, while it is borrowed.
+    /// Streams whose bodies may fill their windows.
+    uploads: Cell<u32>,
+    /// What the larger windows count for, while they are borrowed.
     window: RefCell<Option<Charge>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -74,6 +77,7 @@ impl Trunk {
             hold: RefCell::new(None),
             requests: Cell::new(0),
             live: Cell::new(0),
+            uploads: Cell::new(0),
             window: RefCell::new(None),
             waker: RefCell::new(None),
             worker: client.worker,
@@ -147,24 +151,35 @@ impl Trunk {
         self.live.get() == 0
     }
 
-    /// Borrows memory for the larger window, where it has none; whether it did.
-    pub(super) fn borrow_window(&self) -> bool {
+    /// Borrows memory for larger windows, where it has none and there is some.
+    fn borrow_window(&self) {
         let mut window = self.window.borrow_mut();
-        if window.is_some() || self.worker.free.is_half_full_with(caps::HTTP2_UPLOAD_WINDOW) {
-            return false;
+        if window.is_none() && !self.worker.free.is_half_full_with(caps::HTTP2_UPLOADS_HELD) {
+            *window = Some(self.worker.free.hold(u64::from(caps::HTTP2_UPLOADS_HELD)));
         }
-        *window = Some(self.worker.free.hold(u64::from(caps::HTTP2_UPLOAD_WINDOW)));
-        true
     }
 
-    /// Gives the memory for the larger window back; whether it had any.
+    /// Gives the memory for larger windows back; whether it had any.
     pub(super) fn return_window(&self) -> bool {
         self.window.borrow_mut().take().is_some()
     }
 
-    /// Whether it has borrowed memory for the larger window.
+    /// Whether it has borrowed memory for larger windows.
     pub(super) fn has_window(&self) -> bool {
         self.window.borrow().is_some()
+    }
+
+    /// The window that each stream is to have now.
+    pub(super) fn share(&self) -> u32 {
+        if !self.has_window() {
+            return caps::HTTP2_STREAM_WINDOW;
+        }
+        let (mut share, mut bodies) = (caps::HTTP2_UPLOAD_WINDOW, caps::HTTP2_UPLOADS);
+        while bodies < self.uploads.get() && share > caps::HTTP2_STREAM_WINDOW {
+            bodies = bodies.saturating_mul(2);
+            share /= 2;
+        }
+        share
     }
 
     /// Remembers the task of the connection, to wake it when a stream ends.
@@ -185,6 +200,31 @@ impl Trunk {
     }
 }
 
+/// A body that comes on a stream and may fill its window, however large that is; dropping it ends it.
+pub(super) struct LargeBody {
+    trunk: Rc<Trunk>,
+}
+
+impl LargeBody {
+    /// `None` for one that the small window is enough for. A tunnel, which may rest for hours, borrows no memory for more.
+    pub(super) fn begin(trunk: &Rc<Trunk>, body: Body) -> Option<Self> {
+        match body {
+            Body::None => return None,
+            Body::Exactly(length) if length <= u64::from(caps::HTTP2_STREAM_WINDOW) => return None,
+            Body::Exactly(_) | Body::Chunks => trunk.borrow_window(),
+            Body::Tunnel => {}
+        }
+        trunk.uploads.set(trunk.uploads.get() + 1);
+        Some(Self { trunk: Rc::clone(trunk) })
+    }
+}
+
+impl Drop for LargeBody {
+    fn drop(&mut self) {
+        self.trunk.uploads.set(self.trunk.uploads.get().saturating_sub(1));
+    }
+}
+
 /// A stream's presence on its connection; dropping it ends it.
 pub(super) struct Place {
     trunk: Rc<Trunk>,
@@ -194,7 +234,8 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn take(trunk: &Rc<Trunk>) -> Self {
         trunk.live.set(trunk.live.get() + 1);
-        Self { trunk: Rc::clone(trunk), charge: trunk.worker.free.hold(STREAM_HELD) }
+        let held = STREAM_HELD + u64::from(caps::HTTP2_STREAM_WINDOW);
+        Self { trunk: Rc::clone(trunk), charge: trunk.worker.free.hold(held) }
     }
 
     /// Gives back what the stream held: what still comes on it is thrown away.

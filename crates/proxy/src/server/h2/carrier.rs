@@ -1,7 +1,8 @@
 //! One request on its way to a server over HTTP/2: text becomes a stream, and the stream's answer text again.
 //!
 //! The other end of the connection in memory is where `server::h1` writes the request and reads the answer. The
-//! invariant: the stream ends when that end is dropped; and what the server refused unseen is told from what broke.
+//! invariant: the stream ends when that end is dropped; and what the server refused unseen, or left behind with its
+//! connection, is told from what broke.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,6 +23,7 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use tokio::time::Instant;
 
 use super::link::{Link, Seat};
+use crate::buffer::Charge;
 use crate::http2::inflow::Inflow;
 use crate::http2::outflow::Outflow;
 use crate::http2::{STREAM_HELD, append, join};
@@ -39,8 +41,9 @@ pub(super) fn begin(worker: &Rc<Worker>, link: &Rc<Link>, near: Half) {
     let seat = Seat::take(link);
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        let _charge = worker.free.hold(STREAM_HELD);
-        if let Err(kind) = carry(&seat, &near).await {
+        // Before its head tells how long the answer is, it may be any.
+        let mut charge = worker.free.hold(STREAM_HELD + u64::from(caps::HTTP2_SERVER_WINDOW));
+        if let Err(kind) = carry(&seat, &near, &mut charge).await {
             near.break_off(kind);
         }
     });
@@ -65,24 +68,24 @@ enum Out {
 
 /// Carries one request and its answer; an error says how the other end is broken off: `Unsupported` where the fault is in
 /// what was asked, and the server saw none of it.
-async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
+async fn carry(seat: &Seat, near: &Half, charge: &mut Charge) -> Result<(), io::ErrorKind> {
     let asked = read_head(near, seat.link.is_secured).await?;
     let mut requests = seat.link.requests();
-    let refused = |_| {
-        // It takes no further streams, and did not take this one.
+    let not_taken = |_| {
+        // The connection takes no further streams, and did not take this one.
         seat.link.leave();
-        io::ErrorKind::ConnectionRefused
+        io::ErrorKind::NotConnected
     };
     poll_fn(|cx| match near.poll_broken(cx) {
         Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::ConnectionReset)),
-        Poll::Pending => requests.poll_ready(cx).map_err(refused),
+        Poll::Pending => requests.poll_ready(cx).map_err(not_taken),
     })
     .await?;
     if matches!(asked.outflow, Out::Tunnel) && !takes_tunnels(seat, near, &requests).await? {
         return Err(io::ErrorKind::Unsupported);
     }
     let is_whole = matches!(asked.outflow, Out::Nothing);
-    let (response, send) = requests.send_request(asked.request, is_whole).map_err(refused)?;
+    let (response, send) = requests.send_request(asked.request, is_whole).map_err(not_taken)?;
     let mut carrier = Carrier {
         outflow: match asked.outflow {
             Out::Nothing => None,
@@ -95,9 +98,9 @@ async fn carry(seat: &Seat, near: &Half) -> Result<(), io::ErrorKind> {
         text: Bytes::new(),
     };
     let sent = Instant::now();
-    let carried = poll_fn(|cx| carrier.poll(cx, near)).await;
+    let carried = poll_fn(|cx| carrier.poll(cx, near, charge)).await;
     match (&carried, &mut carrier.stage) {
-        (Err(io::ErrorKind::ConnectionRefused), _) => seat.link.leave(),
+        (Err(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected), _) => seat.link.leave(),
         // Given up before the server said a word.
         (Err(_), Stage::Head(_)) => seat.link.suspect(sent),
         // Its reader had all of it and left before the stream's end came: resetting the stream now would look like abuse.
@@ -213,7 +216,7 @@ enum Stage {
 }
 
 impl Carrier {
-    fn poll(&mut self, cx: &mut Context<'_>, near: &Half) -> Poll<Result<(), io::ErrorKind>> {
+    fn poll(&mut self, cx: &mut Context<'_>, near: &Half, charge: &mut Charge) -> Poll<Result<(), io::ErrorKind>> {
         if near.poll_broken(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset));
         }
@@ -247,6 +250,7 @@ impl Carrier {
                     let answered = ready!(Pin::new(response).poll(cx)).map_err(|error| kind_of(&error))?;
                     let (text, inflow) = self.begin(answered).map_err(|_| io::ErrorKind::InvalidData)?;
                     self.text = Bytes::from(text);
+                    charge.set(STREAM_HELD + inflow.most().min(u64::from(caps::HTTP2_SERVER_WINDOW)));
                     self.stage = Stage::Body(inflow);
                 }
             }
@@ -277,11 +281,12 @@ fn interim_text(interim: &Response<()>) -> Result<Vec<u8>, StreamError> {
     Ok(head.finish(End::Here, false)?.0)
 }
 
-/// How the other end learns of what became of the stream: refused unseen (RFC 9113 section 8.7), given up by a server that
-/// is there, not HTTP/2, or lost with its connection.
+/// How the other end learns of what became of the stream: behind the last one that a server took before it leaves (RFC 9113
+/// section 6.8), refused unseen (section 8.7), given up by a server that is there, not HTTP/2, or lost with its connection.
 fn kind_of(error: &h2::Error) -> io::ErrorKind {
-    let is_refused = error.reason() == Some(h2::Reason::REFUSED_STREAM) || error.is_go_away() && error.is_remote();
-    if is_refused {
+    if error.is_go_away() && error.is_remote() {
+        io::ErrorKind::NotConnected
+    } else if error.reason() == Some(h2::Reason::REFUSED_STREAM) {
         io::ErrorKind::ConnectionRefused
     } else if error.is_reset() && error.is_remote() {
         io::ErrorKind::ConnectionAborted

@@ -18,15 +18,16 @@ use h2::client::SendRequest;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::buffer::Charge;
 use crate::http2::gate::{Gate, Wire};
 use crate::timer::Timer;
 use crate::wire::Stream;
-use crate::worker::Worker;
 
 /// How long a server may have said nothing at all on a connection before a request that was given up there, unanswered,
 /// speaks against the connection: longer than a pause between packets, shorter than most answers are waited for.
 const DUMB: Duration = Duration::from_secs(1);
+
+/// The largest window that there is (RFC 9113 section 6.9.1). What is held is bounded by the windows of streams.
+const MOST_WINDOW: u32 = (1 << 31) - 1;
 
 /// One connection to a server.
 pub(super) struct Link {
@@ -47,23 +48,19 @@ pub(super) struct Link {
 
 impl Link {
     /// Speaks HTTP/2 on a connection. `None` where it ended before it began.
-    pub(super) async fn open(worker: &Rc<Worker>, stream: Stream, keep: Duration) -> Option<Rc<Self>> {
+    pub(super) async fn open(stream: Stream, keep: Duration) -> Option<Rc<Self>> {
         let (addr, local, is_secured) = (stream.peer_addr(), stream.local_addr(), stream.tls().is_some());
         let wire = Wire::new(stream, Vec::new(), Sentry::of_server());
-        let window = match worker.free.is_half_full_with(caps::HTTP2_UPLOAD_WINDOW) {
-            true => caps::HTTP2_WINDOW,
-            false => caps::HTTP2_UPLOAD_WINDOW,
-        };
         let mut settings = h2::client::Builder::new();
         settings
             .enable_push(false)
             .max_header_list_size(u32::try_from(caps::SERVER_HEAD_BYTES).unwrap_or(u32::MAX))
-            .initial_window_size(window / caps::HTTP2_STREAM_SHARE)
-            .initial_connection_window_size(window)
+            .initial_window_size(caps::HTTP2_SERVER_WINDOW)
+            .initial_connection_window_size(MOST_WINDOW)
+            .data_frame_budget(caps::HTTP2_SMALL_FRAMES)
             .max_send_buffer_size(caps::HTTP2_SEND_BUFFER)
             .initial_max_send_streams(caps::HTTP2_SERVER_STREAMS as usize);
         let (requests, frames) = settings.handshake::<_, Bytes>(Gate::new(&wire)).await.ok()?;
-        let charge = worker.free.hold(u64::from(window));
         let link = Rc::new(Self {
             addr,
             local,
@@ -76,7 +73,7 @@ impl Link {
             greeted: Notify::new(),
             waker: RefCell::new(None),
         });
-        tokio::task::spawn_local(keep_moving(charge, Rc::clone(&link), frames, keep));
+        tokio::task::spawn_local(keep_moving(Rc::clone(&link), frames, keep));
         Some(link)
     }
 
@@ -87,7 +84,7 @@ impl Link {
 
     /// Whether it gets no further streams.
     pub(super) fn is_over(&self) -> bool {
-        self.is_over.get()
+        self.is_over.get() || self.wire.is_leaving()
     }
 
     /// Gives it no further streams; those on it finish.
@@ -156,7 +153,7 @@ impl Drop for Seat {
 }
 
 /// Moves a connection's frames until it is over.
-async fn keep_moving(charge: Charge, link: Rc<Link>, frames: h2::client::Connection<Gate, Bytes>, keep: Duration) {
+async fn keep_moving(link: Rc<Link>, frames: h2::client::Connection<Gate, Bytes>, keep: Duration) {
     let mut frames = pin!(frames);
     let mut timer = Timer::new(Instant::now() + keep);
     let mut idle_since = None;
@@ -168,8 +165,8 @@ async fn keep_moving(charge: Charge, link: Rc<Link>, frames: h2::client::Connect
         if link.wire.has_greeted() {
             link.greeted.notify_waiters();
         }
-        if let Some(flood) = link.wire.flood() {
-            tracing::warn!(server = %link.addr, "the server floods its HTTP/2 connection: {}", flood.code());
+        if let Some(offence) = link.wire.offence() {
+            tracing::warn!(server = %link.addr, "the server misuses its HTTP/2 connection, which ends: {}", offence.code());
             return Poll::Ready(());
         }
         if link.streams.get() > 0 {
@@ -186,5 +183,4 @@ async fn keep_moving(charge: Charge, link: Rc<Link>, frames: h2::client::Connect
     .await;
     link.is_over.set(true);
     link.greeted.notify_waiters();
-    drop(charge);
 }

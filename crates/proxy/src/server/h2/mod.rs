@@ -146,7 +146,7 @@ async fn open(
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
     record::connect((attempt.pool, attempt.index), connected.is_ok());
     match connected {
-        Ok(stream) => Link::open(&client.worker, stream, timeouts.keep).await.ok_or(Kind::ServerLost.into()),
+        Ok(stream) => Link::open(stream, timeouts.keep).await.ok_or(Kind::ServerLost.into()),
         Err(error) => {
             exchange.server_addr = server.addrs.first().copied();
             Err(fault(server, &error).into())
