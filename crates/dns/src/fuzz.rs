@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use evenkeel_model::{State, caps};
 
@@ -11,7 +12,7 @@ use crate::answer::{Asked, Health, Policy, Server, Transport, Zones, respond};
 use crate::checker::{self, Target, When};
 use crate::name::Name;
 use crate::wire::Message;
-use crate::zone::{NoSource, ZoneText, load};
+use crate::zone::{NoSource, Reread, Zone, ZoneText, load};
 
 /// A message to a server with the given zones: what comes back is readable, no larger than a datagram, and the
 /// answer to a response is silence.
@@ -30,16 +31,34 @@ pub fn message(zones: &Zones, bytes: &[u8]) {
     }
 }
 
-/// A zone file: its lines cover every byte; a zone that results answers any message.
+/// A zone file: its lines cover every byte; a zone that results answers any message, and follows an edit as if it were
+/// read as a whole.
 pub fn zone_file(bytes: &[u8]) {
     let text = ZoneText::new(bytes);
     let covered: usize = text.lines.iter().map(|line| line.end.saturating_sub(line.start)).sum();
     assert_eq!(covered, bytes.len(), "bytes are lost");
     if let Some(zone) = load("fuzz", bytes.to_vec(), &Name::root(), &mut NoSource).zone {
+        // Each of the first lines goes, or comes twice.
+        for line in text.lines.iter().take(4) {
+            for (before, after) in [(line.start, line.end), (line.end, line.start)] {
+                let (before, after) = (bytes.get(..before), bytes.get(after..));
+                edited(&zone, [before.unwrap_or_default(), after.unwrap_or_default()].concat());
+            }
+        }
         let mut zones = Zones::new();
         zones.insert(crate::answer::Served::plain(zone));
         message(&zones, b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\xff\x00\x01");
     }
+}
+
+/// Another text of a zone: what follows from what has changed is what the whole says.
+fn edited(zone: &Zone, text: Vec<u8>) {
+    let text = Arc::new(text);
+    let Some(Reread { zone, .. }) = zone.reread(&text) else { return };
+    let whole = load("fuzz", text.to_vec(), &Name::root(), &mut NoSource);
+    assert!(whole.problems.is_empty(), "something is to be said about it: {:?}", whole.report());
+    let whole = whole.zone.map(|whole| (whole.soa().clone(), whole.nodes().into_iter().cloned().collect::<Vec<_>>()));
+    assert_eq!(Some((zone.soa().clone(), zone.nodes().into_iter().cloned().collect())), whole);
 }
 
 /// A zone file under the checker, the verdicts drawn from `luck`: a plan either stands its own proof or is refused.

@@ -45,10 +45,11 @@ impl Served {
         Self { zone, balanced: HashMap::new() }
     }
 
-    /// The same choices in another state of the zone; `None` where it has lost a name with choices.
+    /// The same choices in another state of the zone; `None` where a name with choices is no longer there or in reach.
     pub fn following(&self, zone: Zone) -> Option<Self> {
-        let is_whole = self.balanced.values().all(|(name, _)| zone.node(name).is_some());
-        is_whole.then(|| Self { zone, balanced: self.balanced.clone() })
+        let next = Self { zone, balanced: self.balanced.clone() };
+        let is_sound = |name: &Name| next.zone.node(name).is_some() && next.is_out_of_reach(name).is_none();
+        next.balanced.values().all(|(name, _)| is_sound(name)).then_some(next)
     }
 
     /// The zone.

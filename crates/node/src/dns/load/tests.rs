@@ -182,6 +182,8 @@ fn a_name_that_is_chosen_by_health_may_not_go_from_its_file() {
     files.write("b", 2, "");
     let wrong = files.load(&first).err().expect("the name is missing");
     assert!(format!("{wrong:?}").contains("www.b.example."), "{wrong:?}");
+    files.write("b", 2, "www CNAME h7\n");
+    assert!(files.load(&first).is_err(), "beside an alias nothing is chosen");
     files.write("b", 3, "www TXT y\n");
     let next = files.load(&first).expect("they are sound");
     assert_eq!(serial_of(&next[0], "b.example."), 3);
