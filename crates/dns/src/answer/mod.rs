@@ -45,9 +45,10 @@ impl Served {
         Self { zone, balanced: HashMap::new() }
     }
 
-    /// The same choices in another state of the zone, which has the same names with choices.
-    pub fn following(&self, zone: Zone) -> Self {
-        Self { zone, balanced: self.balanced.clone() }
+    /// The same choices in another state of the zone; `None` where it has lost a name with choices.
+    pub fn following(&self, zone: Zone) -> Option<Self> {
+        let is_whole = self.balanced.values().all(|(name, _)| zone.node(name).is_some());
+        is_whole.then(|| Self { zone, balanced: self.balanced.clone() })
     }
 
     /// The zone.

@@ -452,7 +452,8 @@ impl Block {
             if !served.zone().is_read_from(&text) {
                 let Reread { zone, changed: names } = served.zone().reread(&text)?;
                 changed.extend(names);
-                next.get_or_insert_with(|| (*self.zones).clone()).insert(served.following(zone));
+                let served = served.following(zone)?;
+                next.get_or_insert_with(|| (*self.zones).clone()).insert(served);
             }
         }
         let Some(zones) = next else {

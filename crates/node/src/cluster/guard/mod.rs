@@ -26,7 +26,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use evenkeel_net::addresses::{News, Watch};
-use evenkeel_net::beat::{Path, readable, wait};
+use evenkeel_net::beat::{Membership, Path, readable, wait};
 use evenkeel_net::clock;
 use evenkeel_net::process::{Tie, be_urgent, outlive_end_signals};
 
@@ -54,8 +54,11 @@ pub fn run_address_guard() -> io::Result<()> {
     let mut buffer = vec![0; LARGEST];
     let mut setup = first_order(&tie, &mut buffer)?;
     let services = Services::start(std::mem::take(&mut setup.services))?;
+    let paths: Vec<Path> =
+        setup.paths.iter().map(|(own, peers)| open_path(*own, peers.clone())).collect::<io::Result<_>>()?;
     let mut guard = Guard {
-        paths: setup.paths.iter().map(|(own, peers)| open_path(*own, peers.clone())).collect::<io::Result<_>>()?,
+        memberships: paths.iter().filter_map(|path| path.membership().transpose()).collect::<io::Result<_>>()?,
+        paths,
         holding: Holding::new(setup)?,
         services,
         has_given_up: false,
@@ -95,6 +98,8 @@ struct Guard {
     tie: Tie,
     watch: Watch,
     paths: Vec<Path>,
+    /// Of the paths whose last word goes to a multicast group.
+    memberships: Vec<Membership>,
     holding: Holding,
     services: Services,
     has_given_up: bool,
@@ -139,7 +144,12 @@ impl Guard {
         let told = self.services.told();
         self.report(told);
         while let Some(news) = self.watch.poll()? {
+            for membership in &mut self.memberships {
+                // Where its address is gone, it comes with the news of that.
+                let _ = !membership.follow(&news) || membership.renew().is_ok();
+            }
             let reports = match news {
+                News::Added { .. } => continue,
                 News::Removed { addr, device } | News::Duplicate { addr, device } => {
                     self.holding.removed(now, addr, device)
                 }
