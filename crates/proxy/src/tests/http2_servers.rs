@@ -19,22 +19,22 @@ use tokio::net::TcpListener;
 use super::http2::{Http2, request};
 use super::rig::{Client, Rig, config, run, server};
 
-type Call = (Request<RecvStream>, SendResponse<Bytes>);
-type Served = Pin<Box<dyn Future<Output = ()>>>;
+pub(super) type Call = (Request<RecvStream>, SendResponse<Bytes>);
+pub(super) type Served = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A server with a script for each stream.
-struct Streams {
-    addr: SocketAddr,
-    connections: Rc<Cell<usize>>,
-    calls: Rc<Cell<usize>>,
+pub(super) struct Streams {
+    pub(super) addr: SocketAddr,
+    pub(super) connections: Rc<Cell<usize>>,
+    pub(super) calls: Rc<Cell<usize>>,
 }
 
 impl Streams {
-    async fn serving(script: impl Fn(usize, Call) -> Served + 'static) -> Self {
+    pub(super) async fn serving(script: impl Fn(usize, Call) -> Served + 'static) -> Self {
         Self::with(h2::server::Builder::new(), script).await
     }
 
-    async fn with(settings: h2::server::Builder, script: impl Fn(usize, Call) -> Served + 'static) -> Self {
+    pub(super) async fn with(settings: h2::server::Builder, script: impl Fn(usize, Call) -> Served + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (connections, calls) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
@@ -88,13 +88,13 @@ impl Streams {
     }
 }
 
-fn ok(text: &'static str, respond: &mut SendResponse<Bytes>) {
+pub(super) fn ok(text: &'static str, respond: &mut SendResponse<Bytes>) {
     if let Ok(mut send) = respond.send_response(Response::new(()), false) {
         let _ = send.send_data(Bytes::from_static(text.as_bytes()), true);
     }
 }
 
-fn shop(servers: &[SocketAddr]) -> Config {
+pub(super) fn shop(servers: &[SocketAddr]) -> Config {
     let servers = servers.iter().zip('a'..='z').map(|(addr, name)| server(&name.to_string(), *addr)).collect();
     let mut pool = Pool::new(PoolName::new("shop").unwrap(), servers);
     pool.protocol = ServerProtocol::Http2;
@@ -155,6 +155,53 @@ fn bodies_and_trailers_pass_from_stream_to_stream() {
         assert!(got.body == body, "{} bytes came", got.body.len());
         assert_eq!(got.trailers.unwrap()["grpc-status"], "0");
         assert_eq!(got.fields["x-te"], "trailers");
+    });
+}
+
+#[test]
+fn calls_keep_their_trailers_whatever_length_they_have() {
+    run(async {
+        let streams = Streams::serving(|_, (request, mut respond)| {
+            Box::pin(async move {
+                let (head, mut body) = request.into_parts();
+                while let Some(Ok(bytes)) = body.data().await {
+                    let _ = body.flow_control().release_capacity(bytes.len());
+                }
+                let asked = body.trailers().await.unwrap().unwrap();
+                let mut response = Response::new(());
+                response.headers_mut().insert("content-length", "5".parse().unwrap());
+                response.headers_mut().insert("content-type", head.headers["content-type"].clone());
+                let mut send = respond.send_response(response, false).unwrap();
+                // A path of `/short` is answered with less than its head says.
+                let body = if head.uri.path() == "/short" { "hell" } else { "hello" };
+                send.send_data(Bytes::from_static(body.as_bytes()), false).unwrap();
+                send.send_trailers(asked).unwrap();
+            })
+        })
+        .await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut client = Http2::connect(&rig).await;
+        for path in ["/whole", "/short"] {
+            let mut call = request("POST", path);
+            call.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+            call.headers_mut().insert("content-length", "3".parse().unwrap());
+            call.headers_mut().insert("te", "trailers".parse().unwrap());
+            let (answer, mut send) = client.send(call, false).await;
+            send.send_data(Bytes::from_static(b"abc"), false).unwrap();
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", "0".parse().unwrap());
+            send.send_trailers(trailers).unwrap();
+            let got = answer.whole().await;
+            match path {
+                "/whole" => {
+                    let got = got.unwrap();
+                    assert_eq!((got.status, &got.body[..]), (200, &b"hello"[..]));
+                    assert_eq!(got.trailers.unwrap()["grpc-status"], "0");
+                }
+                // Noticed before or after its head went on.
+                _ => assert!(got.is_err() || got.unwrap().fields["grpc-status"] == "14", "it looks whole and is not"),
+            }
+        }
     });
 }
 
