@@ -8,6 +8,7 @@ mod failures;
 mod http2;
 mod http2_abuse;
 mod http2_servers;
+mod http2_sharing;
 mod http2_windows;
 mod keeping;
 mod learning;
