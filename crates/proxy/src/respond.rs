@@ -109,7 +109,7 @@ pub(crate) fn write_head(
     desk: &mut Desk,
     exchange: &mut Exchange,
     attempt: &Attempt<'_>,
-    framing: Framing,
+    (framing, connection): (Framing, ConnectionField),
 ) {
     let snapshot = std::rc::Rc::clone(&exchange.snapshot);
     let place = exchange.place;
@@ -119,7 +119,6 @@ pub(crate) fn write_head(
     let mut text = std::mem::take(&mut desk.text);
     let settled = stick::settle(client, desk, exchange, attempt.pool, attempt.index, &mut text);
     desk.text = text;
-    let connection = connection_field(exchange.keep, desk.request.version());
     desk.reply.clear();
     let Desk { answer, response, reply, text, ends, .. } = desk;
     let id = part.id_field.as_deref().map(|name| Edit::set(name.as_bytes(), exchange.id.as_bytes()));
@@ -160,7 +159,8 @@ fn find_field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-fn connection_field(keep: bool, version: Version) -> ConnectionField {
+/// What a client is told of its connection.
+pub(crate) fn connection_field(keep: bool, version: Version) -> ConnectionField {
     match (keep, version) {
         (false, _) => ConnectionField::Close,
         (true, Version::Http10) => ConnectionField::KeepAlive,

@@ -66,6 +66,18 @@ impl Served {
         exists
     }
 
+    /// Why addresses that are chosen for a name would not be answered, or not alone; `None` where nothing is in the way.
+    pub fn is_out_of_reach(&self, name: &Name) -> Option<&'static str> {
+        if self.zone.node(name).is_some_and(|node| node.set(Type::CNAME).is_some()) {
+            // RFC 1034, 3.6.2: whoever has seen the alias by another type goes where it leads.
+            return Some("is an alias, beside which no addresses may stand");
+        }
+        let apex = self.zone.origin().as_wire().len();
+        let mut above = suffixes(name.as_wire()).take_while(|suffix| suffix.len() > apex);
+        let is_cut = above.any(|suffix| self.zone.node_at(suffix).is_some_and(|node| node.set(Type::NS).is_some()));
+        is_cut.then_some("is delegated, so that others are asked for its addresses")
+    }
+
     /// Whether the addresses of any name are chosen.
     pub fn has_balanced(&self) -> bool {
         !self.balanced.is_empty()

@@ -2,7 +2,7 @@
 //!
 //! [`downgrade`] writes a request of a stream as an HTTP/1.1 request, strictly, so that it goes through the one parser and
 //! the one framing machine like any other; [`upgrade`] names the fields of an answer that a stream gets, and of a request
-//! that goes to a server over HTTP/2; [`sentry`] counts frames; [`websocket`] is the handshake that one side of an
+//! that goes to a server over HTTP/2; [`sentry`] counts and judges frames; [`websocket`] is the handshake that one side of an
 //! extended CONNECT does not know (RFC 8441).
 //!
 //! Not here: frames, HPACK, flow control and streams, which a library has. The invariant: nothing that a stream carries
@@ -14,7 +14,7 @@ pub mod upgrade;
 pub mod websocket;
 
 pub use downgrade::{Downgrade, DowngradeAnswer, End, StreamLine};
-pub use sentry::{Flood, Sentry};
+pub use sentry::{Breach, Flood, Offence, Sentry};
 
 /// What a client says first (RFC 9113 section 3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

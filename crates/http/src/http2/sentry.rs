@@ -1,4 +1,5 @@
-//! An eye on the frames of a connection: whoever sends many that cost us more than them is told to calm down.
+//! An eye on the frames of a connection: whoever sends many that cost us more than them is told to calm down, and whoever
+//! breaks a rule that the library does not keep, or keeps by another name, what it was.
 //!
 //! Not here: what the frames mean; a library reads them, and keeps bounds of its own (streams at a time, the size of
 //! heads, CONTINUATION frames, resets that it has to send). What it does not count is counted here, by the nine bytes in
@@ -10,6 +11,49 @@ use std::time::Duration;
 use evenkeel_model::caps;
 
 use super::PREFACE;
+
+/// Why a connection is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offence {
+    /// The peer sent too much of something.
+    Flood(Flood),
+    /// The peer broke a rule of the protocol.
+    Breach(Breach),
+}
+
+impl Offence {
+    /// The cause in one stable word, for counters.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Flood(flood) => flood.code(),
+            Self::Breach(Breach::FrameSize) => "http2-frame-size",
+            Self::Breach(Breach::Greeting) => "http2-no-settings",
+            Self::Breach(Breach::OwnDependency) => "http2-own-dependency",
+        }
+    }
+
+    /// The error code that the peer is told (RFC 9113 section 7).
+    pub fn reason(self) -> u32 {
+        match self {
+            Self::Flood(_) => 0xb,
+            Self::Breach(Breach::FrameSize) => 0x6,
+            Self::Breach(Breach::Greeting) => 0x1,
+            Self::Breach(Breach::OwnDependency) => 0x9,
+        }
+    }
+}
+
+/// What a peer did that no peer may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breach {
+    /// A frame whose length its kind does not have (RFC 9113 sections 6.3 to 6.9).
+    FrameSize,
+    /// Its first frame is not SETTINGS (section 3.4).
+    Greeting,
+    /// HEADERS of a stream that depends on itself. The library would reset the stream without having read its fields, and
+    /// take those of later streams for others than were sent (section 4.3).
+    OwnDependency,
+}
 
 /// What a peer sent too much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +86,16 @@ impl Flood {
     }
 }
 
-/// Bytes of a frame that are looked at: its header (RFC 9113 section 4.1), and the length of padding behind it.
-const LOOKED_AT: usize = 10;
+/// Bytes of a frame that are looked at: its header (RFC 9113 section 4.1), and behind it the length of padding and the stream
+/// that it depends on.
+const LOOKED_AT: usize = HEADER + 1 + 4;
 const HEADER: usize = 9;
 
 /// Counts the frames that a peer sends.
 #[derive(Debug, Clone)]
 pub struct Sentry {
+    /// Whether it is clients that are looked at. What a server breaks the library finds, and its requests go elsewhere.
+    is_of_client: bool,
     /// Bytes that pass unseen before the next frame begins.
     skip: u64,
     front: [u8; LOOKED_AT],
@@ -86,6 +133,7 @@ struct Counts {
 mod kind {
     pub(super) const DATA: u8 = 0;
     pub(super) const HEADERS: u8 = 1;
+    pub(super) const PRIORITY: u8 = 2;
     pub(super) const RESET: u8 = 3;
     pub(super) const SETTINGS: u8 = 4;
     pub(super) const PING: u8 = 6;
@@ -95,20 +143,23 @@ mod kind {
 }
 
 mod flag {
+    pub(super) const ACK: u8 = 0x1;
     pub(super) const END_STREAM: u8 = 0x1;
     pub(super) const END_HEADERS: u8 = 0x4;
     pub(super) const PADDED: u8 = 0x8;
+    pub(super) const PRIORITY: u8 = 0x20;
 }
 
 impl Sentry {
     /// A sentry over what a client sends, its preface first.
     pub fn of_client() -> Self {
-        Self { skip: PREFACE.len() as u64, ..Self::of_server() }
+        Self { is_of_client: true, skip: PREFACE.len() as u64, ..Self::of_server() }
     }
 
     /// A sentry over what a server sends.
     pub fn of_server() -> Self {
         Self {
+            is_of_client: false,
             skip: 0,
             front: [0; LOOKED_AT],
             filled: 0,
@@ -124,8 +175,8 @@ impl Sentry {
     /// Looks at bytes as they arrive; `now` is the time since any one moment.
     ///
     /// # Errors
-    /// What there was too much of. The bytes are to go no further, and the connection is to end.
-    pub fn see(&mut self, mut bytes: &[u8], now: Duration) -> Result<(), Flood> {
+    /// What the peer did. The bytes are to go no further, and the connection is to end.
+    pub fn see(&mut self, mut bytes: &[u8], now: Duration) -> Result<(), Offence> {
         while !bytes.is_empty() {
             if self.skip > 0 {
                 let passed = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
@@ -143,7 +194,8 @@ impl Sentry {
             self.filled = self.filled.saturating_add(taken);
             bytes = rest;
             if self.filled >= self.wanted() {
-                self.count(now)?;
+                self.judge().map_err(Offence::Breach)?;
+                self.count(now).map_err(Offence::Flood)?;
             }
         }
         if self.greeting == Greeting::Passing && self.skip == 0 {
@@ -174,9 +226,48 @@ impl Sentry {
 
     /// Bytes of the frame's front that must be there before it can be judged.
     fn wanted(&self) -> usize {
-        let [.., kind, flags, _, _, _, _, _] = self.front;
-        let is_padded_data = kind == kind::DATA && flags & flag::PADDED != 0 && self.length() > 0;
-        if self.filled >= HEADER && is_padded_data { LOOKED_AT } else { HEADER }
+        if self.filled < HEADER {
+            return HEADER;
+        }
+        let [_, _, _, kind, flags, ..] = self.front;
+        let padding = usize::from(flags & flag::PADDED != 0);
+        let behind = match kind {
+            kind::DATA => padding,
+            kind::HEADERS if flags & flag::PRIORITY != 0 => padding.saturating_add(4),
+            _ => 0,
+        };
+        // One that is too short for what it should have is the library's to refuse.
+        if self.length() >= behind as u64 { HEADER.saturating_add(behind) } else { HEADER }
+    }
+
+    /// Whether the frame whose front is there may be.
+    fn judge(&self) -> Result<(), Breach> {
+        let length = self.length();
+        let [_, _, _, kind, flags, a, b, c, d, behind @ ..] = self.front;
+        let is_settled = flags & flag::ACK != 0;
+        let fits = match kind {
+            kind::PING => length == 8,
+            kind::PRIORITY => length == 5,
+            kind::RESET | kind::WINDOW_UPDATE => length == 4,
+            kind::SETTINGS => length.is_multiple_of(6) && (length == 0 || !is_settled),
+            kind::GOAWAY => length >= 8,
+            _ => true,
+        };
+        let dependency = match (kind, behind) {
+            (kind::HEADERS, [_, e, f, g, h]) if flags & flag::PADDED != 0 => [e, f, g, h],
+            (_, [e, f, g, h, _]) => [e, f, g, h],
+        };
+        let own = |[a, b, c, d]: [u8; 4]| u32::from_be_bytes([a & 0x7f, b, c, d]);
+        let has_dependency = kind == kind::HEADERS && flags & flag::PRIORITY != 0 && self.filled > HEADER;
+        if self.is_of_client && self.greeting == Greeting::Awaited && (kind != kind::SETTINGS || is_settled) {
+            Err(Breach::Greeting)
+        } else if self.is_of_client && !fits {
+            Err(Breach::FrameSize)
+        } else if has_dependency && own(dependency) == own([a, b, c, d]) {
+            Err(Breach::OwnDependency)
+        } else {
+            Ok(())
+        }
     }
 
     fn length(&self) -> u64 {
@@ -187,7 +278,7 @@ impl Sentry {
     /// Counts the frame whose front is there, and begins with the next one.
     fn count(&mut self, now: Duration) -> Result<(), Flood> {
         let length = self.length();
-        let [.., kind, flags, _, _, _, _, padding] = self.front;
+        let [_, _, _, kind, flags, _, _, _, _, padding, ..] = self.front;
         self.skip = length.saturating_sub(self.filled.saturating_sub(HEADER) as u64);
         self.filled = 0;
         self.greeting = if self.greeting == Greeting::Awaited { Greeting::Passing } else { Greeting::Passed };

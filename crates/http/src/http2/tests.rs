@@ -157,10 +157,12 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
 fn passed(one: &[u8], tries: u32) -> (u32, Option<Flood>) {
     let now = Duration::from_secs(7);
     let mut sentry = Sentry::of_client();
-    sentry.see(PREFACE, now).unwrap();
+    sentry.see(&[PREFACE, &frame(4, 0, &[])].concat(), now).unwrap();
     for count in 0..tries {
-        if let Err(flood) = sentry.see(one, now) {
-            return (count, Some(flood));
+        match sentry.see(one, now) {
+            Ok(()) => {}
+            Err(Offence::Flood(flood)) => return (count, Some(flood)),
+            Err(Offence::Breach(breach)) => panic!("{breach:?}"),
         }
     }
     (tries, None)
@@ -170,7 +172,7 @@ fn passed(one: &[u8], tries: u32) -> (u32, Option<Flood>) {
 fn each_kind_of_flood_is_found_at_its_bound() {
     let table = [
         (frame(6, 0, &[0; 8]), caps::HTTP2_PING_RATE, Flood::Pings),
-        (frame(4, 0, &[]), caps::HTTP2_SETTINGS_RATE, Flood::Settings),
+        (frame(4, 0, &[]), caps::HTTP2_SETTINGS_RATE - 1, Flood::Settings),
         (frame(3, 0, &[0; 4]), caps::HTTP2_RESETS_UNANSWERED, Flood::Resets),
         (frame(0, 0, &[]), caps::HTTP2_EMPTY_DATA_RATE, Flood::EmptyData),
         (frame(0, 8, &[255; 256]), caps::HTTP2_EMPTY_DATA_RATE, Flood::EmptyData),
@@ -223,7 +225,7 @@ fn a_block_of_fields_is_owed_until_its_end() {
 
 #[test]
 fn the_count_does_not_depend_on_how_the_bytes_are_cut() {
-    let mut bytes = PREFACE.to_vec();
+    let mut bytes = [PREFACE, &frame(4, 0, &[])].concat();
     for _ in 0..30 {
         bytes.extend(frame(0, 8, &[3, 0, 0, 0]));
         bytes.extend(frame(0, 8, &[2, 0, 0, 0]));
@@ -238,10 +240,54 @@ fn the_count_does_not_depend_on_how_the_bytes_are_cut() {
             at += piece.len();
             sentry.see(piece, now).err()
         });
-        assert_eq!(flood, Some(Flood::EmptyData), "in pieces of {size}");
+        assert_eq!(flood, Some(Offence::Flood(Flood::EmptyData)), "in pieces of {size}");
         // The 51st empty one is the padded one of the 26th round.
-        let end = PREFACE.len() + 25 * (13 + 13 + 17 + 9) + 10;
+        let end = PREFACE.len() + 9 + 25 * (13 + 13 + 17 + 9) + 10;
         assert!(at >= end && at < end + size + 1, "in pieces of {size}: at {at}, not {end}");
+    }
+}
+
+/// HEADERS of stream 1 that say which one it depends on.
+fn depending(flags: u8, before: &[u8], on: u32) -> Vec<u8> {
+    let exclusive = 0x8000_0000 | on;
+    frame(1, flags | 0x24, &[before, &exclusive.to_be_bytes(), &[16], b"block", &[0; 3]].concat())
+}
+
+#[test]
+fn what_no_client_may_send_is_called_by_its_name_however_it_is_cut() {
+    let table = [
+        (frame(6, 0, &[0; 7]), Some(Breach::FrameSize)),
+        (frame(6, 0, &[0; 9]), Some(Breach::FrameSize)),
+        (frame(3, 0, &[0; 3]), Some(Breach::FrameSize)),
+        (frame(8, 0, &[0; 3]), Some(Breach::FrameSize)),
+        (frame(2, 0, &[0; 4]), Some(Breach::FrameSize)),
+        (frame(4, 0, &[0; 5]), Some(Breach::FrameSize)),
+        (frame(4, 1, &[0; 6]), Some(Breach::FrameSize)),
+        (frame(7, 0, &[0; 7]), Some(Breach::FrameSize)),
+        (frame(4, 1, &[]), None),
+        (frame(7, 0, &[0; 12]), None),
+        (frame(0, 0, &[]), None),
+        (frame(0, 8, &[]), None),
+        (frame(1, 4, &[0; 3]), None),
+        (frame(1, 0x24, &[0; 3]), None),
+        (frame(1, 0x2c, &[3, 0, 0, 0]), None),
+        (depending(0, &[], 1), Some(Breach::OwnDependency)),
+        (depending(8, &[3], 1), Some(Breach::OwnDependency)),
+        (depending(0, &[], 3), None),
+        (depending(8, &[3], 0), None),
+    ];
+    for (one, breach) in table {
+        let bytes = [PREFACE, &frame(4, 0, &[0; 6]), &one, &frame(6, 0, &[0; 8])].concat();
+        for size in [1, 2, 3, 5, 7, 11, bytes.len()] {
+            let mut sentry = Sentry::of_client();
+            let seen = bytes.chunks(size).find_map(|piece| sentry.see(piece, Duration::ZERO).err());
+            assert_eq!(seen, breach.map(Offence::Breach), "{one:?} in pieces of {size}");
+        }
+    }
+    for first in [frame(1, 5, b"x"), frame(6, 0, &[0; 8]), frame(4, 1, &[])] {
+        let mut sentry = Sentry::of_client();
+        sentry.see(PREFACE, Duration::ZERO).unwrap();
+        assert_eq!(sentry.see(&first, Duration::ZERO), Err(Offence::Breach(Breach::Greeting)));
     }
 }
 

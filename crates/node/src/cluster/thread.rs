@@ -443,3 +443,6 @@ impl Heart {
         let _ = self.guard.tie.send(&turn.message);
     }
 }
+
+#[cfg(test)]
+mod tests;

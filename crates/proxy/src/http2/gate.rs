@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use evenkeel_http::http2::{Flood, Sentry};
+use evenkeel_http::http2::{Offence, Sentry};
 use evenkeel_model::caps;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -81,8 +81,8 @@ impl Way {
 pub(crate) struct Wire {
     way: RefCell<Way>,
     sentry: RefCell<Sentry>,
-    /// What the peer sent too much of, until the connection acts on it.
-    flood: Cell<Option<Flood>>,
+    /// What the peer did that ends the connection, until it acts on it.
+    offence: Cell<Option<Offence>>,
     begun: Instant,
     /// When bytes came last.
     heard: Cell<Instant>,
@@ -94,7 +94,7 @@ impl Wire {
         Rc::new(Self {
             way: RefCell::new(Way::new(stream, early)),
             sentry: RefCell::new(sentry),
-            flood: Cell::new(None),
+            offence: Cell::new(None),
             begun: Instant::now(),
             heard: Cell::new(Instant::now()),
         })
@@ -113,9 +113,9 @@ impl Wire {
         self.way.borrow_mut().shrink();
     }
 
-    /// What the peer sent too much of; told once.
-    pub(crate) fn flood(&self) -> Option<Flood> {
-        self.flood.take()
+    /// What the peer did that is to end the connection; told once.
+    pub(crate) fn offence(&self) -> Option<Offence> {
+        self.offence.take()
     }
 
     /// Notes that a stream was answered whole.
@@ -168,9 +168,9 @@ impl AsyncRead for Gate {
         let fresh = room.filled().get(before..).unwrap_or_default();
         gate.wire.heard.set(Instant::now());
         let seen = gate.wire.sentry.borrow_mut().see(fresh, gate.wire.begun.elapsed());
-        if let Err(flood) = seen {
+        if let Err(offence) = seen {
             gate.is_shut = true;
-            gate.wire.flood.set(Some(flood));
+            gate.wire.offence.set(Some(offence));
             room.set_filled(before);
             return Poll::Pending;
         }

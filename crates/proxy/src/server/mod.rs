@@ -13,7 +13,7 @@ use std::task::Poll;
 
 use evenkeel_balance::ServerIndex;
 use evenkeel_http::retry::Replay;
-use evenkeel_http::{Framing, Keep, Version};
+use evenkeel_http::{ConnectionField, Framing, Keep, Version};
 use evenkeel_model::config::{RetryOn, Reuse};
 use tokio::time::Instant;
 
@@ -60,7 +60,7 @@ pub(crate) async fn attempt(
     h1::await_answer(client, &mut server, desk, exchange, upload, attempt.pool).await?;
     record::answer(exchange, &attempt, desk.response.status());
     if desk.response.switches_protocols() {
-        return Box::pin(tunnel::run(client, server, desk, exchange, upload)).await;
+        return Box::pin(tunnel::run(client, server, desk, exchange, (upload, &attempt))).await;
     }
     refuse_status(desk, exchange, upload, &attempt)?;
     deliver(client, server, desk, exchange, upload, &attempt).await
@@ -100,12 +100,9 @@ async fn deliver(
     exchange.ends_by_close = goes == Framing::UntilClose;
     let is_reusable = desk.response.keep_alive() && comes != Framing::UntilClose;
     exchange.keep = exchange.keep && goes != Framing::UntilClose && upload.is_read() && client.may_stay();
-    // Before the first byte is written: whoever follows a link at once must find the session known.
-    if let (Some(learning), Some(server)) = (&attempt.pool.learning, attempt.pool.server(attempt.index)) {
-        learning.note_head(desk, exchange, server.uid, exchange.stuck.recalled());
-    }
     let page = Page::begin(&client.worker.page_bytes, desk, exchange, attempt.pool, attempt.index);
-    respond::write_head(client, desk, exchange, attempt, goes);
+    let connection = respond::connection_field(exchange.keep, desk.request.version());
+    write_head(client, desk, exchange, attempt, (goes, connection));
     let mut download = Pipe::new(comes, keep, desk.response.len(), Instant::now())
         .with_client(Waits::Sink, client.timeouts.rate)
         .in_chunks(comes == Framing::UntilClose && goes == Framing::Chunked)
@@ -126,6 +123,21 @@ async fn deliver(
         keep_connection(client, server, attempt);
     }
     Ok(after(desk, exchange, upload))
+}
+
+/// Writes the head of the answer for the client, and notes what it tells of sessions before the first byte goes out: whoever
+/// follows a link at once must find the session known.
+fn write_head(
+    client: &Client,
+    desk: &mut Desk,
+    exchange: &mut Exchange,
+    attempt: &Attempt<'_>,
+    how: (Framing, ConnectionField),
+) {
+    if let (Some(learning), Some(server)) = (&attempt.pool.learning, attempt.pool.server(attempt.index)) {
+        learning.note_head(desk, exchange, server.uid, exchange.stuck.recalled());
+    }
+    respond::write_head(client, desk, exchange, attempt, how);
 }
 
 fn keep_connection(client: &Client, server: Stream, attempt: &Attempt<'_>) {

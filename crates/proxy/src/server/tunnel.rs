@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use evenkeel_http::{ConnectionField, Framing, ResponseOut, write_response};
+use evenkeel_http::{ConnectionField, Framing};
 
 use crate::buffer::Desk;
 use crate::carry::{self, Bound, Ended, Ends, Side, Terms};
@@ -12,6 +12,7 @@ use crate::error::{Kind, ProxyError};
 use crate::exchange::{Exchange, Next};
 use crate::forward::Pipe;
 use crate::serve::h1::Client;
+use crate::server::Attempt;
 use crate::wire::{Stream, write_all};
 use crate::{record, respond};
 
@@ -21,17 +22,13 @@ pub(crate) async fn run(
     mut server: Stream,
     desk: &mut Desk,
     exchange: &mut Exchange,
-    upload: &Pipe,
+    (upload, attempt): (&Pipe, &Attempt<'_>),
 ) -> Result<Next, ProxyError> {
-    let how = ResponseOut { framing: Framing::None, connection: ConnectionField::Upgrade, ..ResponseOut::default() };
-    desk.reply.clear();
-    write_response(&mut desk.reply, &desk.response, desk.answer.filled(), &how);
     exchange.keep = false;
+    super::write_head(client, desk, exchange, attempt, (Framing::None, ConnectionField::Upgrade));
     exchange.is_answered = true;
     exchange.sent += desk.reply.len() as u64;
-    if let Some(pool) = exchange.pool.clone() {
-        record::status(client, exchange, &pool, 101);
-    }
+    record::status(client, exchange, attempt.pool, 101);
     let patience = client.timeouts.send;
     let worker = Rc::clone(&client.worker);
     let early = desk.answer.filled().get(desk.response.len()..).unwrap_or_default();

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::rig::{Client, Origin, Rig, config, ok, pool, run};
+use evenkeel_model::Template;
+use evenkeel_model::config::{FieldEdit, RequestId, Sticky};
+
+use super::rig::{Client, Origin, Rig, config, field, ok, pool, run};
 
 /// Bytes that differ from place to place.
 fn pattern(length: usize) -> Vec<u8> {
@@ -168,6 +171,57 @@ fn a_storm_of_interim_answers_ends_in_502() {
             answer = client.answer().await;
         }
         assert_eq!((interim, answer.status()), (evenkeel_model::caps::INTERIM_RESPONSES, 502));
+    });
+}
+
+#[test]
+fn an_answer_that_switches_is_edited_and_binds_its_client_like_any_other() {
+    run(async {
+        let switching = |name: &'static str| {
+            Origin::scripted(move |mut peer| {
+                Box::pin(async move {
+                    peer.request().await.unwrap();
+                    peer.send(format!(
+                        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+                         Server: origin/9\r\nSet-Cookie: SID=abc\r\n\r\n{name}"
+                    ))
+                    .await;
+                })
+            })
+        };
+        let (a, b) = (switching("a").await, switching("b").await);
+        let mut chat = pool(&[&a, &b]);
+        chat.sticky = vec![Sticky::token("evenkeel")];
+        let mut config = config(chat);
+        let site = &mut config.listeners[0].sites[0];
+        site.request_id = RequestId::Field("X-Request-Id".to_owned());
+        site.response_edits =
+            vec![FieldEdit::Set("X-Edge".to_owned(), Template::literal("yes")), FieldEdit::Remove("Server".to_owned())];
+        let rig = Rig::start(config).await;
+        let mut bond = String::new();
+        let mut first = None;
+        for _ in 0..4 {
+            let mut client = Client::connect(&rig).await;
+            client
+                .send(format!(
+                    "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{bond}\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+                ))
+                .await;
+            let head = client.head().await;
+            assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+            assert_eq!(field(&head, "x-edge").as_deref(), Some("yes"));
+            assert_eq!(field(&head, "server"), None);
+            assert_eq!(field(&head, "connection").as_deref(), Some("upgrade"));
+            assert!(field(&head, "x-request-id").is_some() && head.contains("Set-Cookie: SID=abc\r\n"), "{head}");
+            let served = client.rest().await;
+            assert_eq!(first.get_or_insert_with(|| served.clone()), &served, "the client keeps its server");
+            let set = head.lines().find_map(|line| line.strip_prefix("Set-Cookie: evenkeel="));
+            assert_eq!(set.is_some(), bond.is_empty(), "{head}");
+            if let Some(set) = set {
+                bond = format!("Cookie: evenkeel={}\r\n", set.split(';').next().unwrap());
+            }
+        }
     });
 }
 

@@ -151,6 +151,39 @@ fn a_connection_that_begins_in_pieces_is_understood_and_one_that_only_looks_so_i
 }
 
 #[test]
+fn a_host_may_be_named_by_its_field_alone() {
+    run(async {
+        let origin = Origin::answering(|seen| ok(&seen.field("host").unwrap_or_default())).await;
+        let rig = Rig::start(config(pool(&[&origin]))).await;
+        // `:method GET`, `:scheme http` or `https`, `:path /`, each by its place in the static table; and `host`, or none.
+        let host = [&[0x66, 6][..], b"a.test"].concat();
+        for (scheme, host, status) in [(0x86, &host[..], 0x88), (0x87, &host, 0x88), (0x86, b"", 0x8c)] {
+            let mut stream = TcpStream::connect(rig.addr).await.unwrap();
+            let block = [&[0x82, scheme, 0x84][..], host].concat();
+            let head = [&[0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1][..], &block].concat();
+            let said = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0], &head].concat();
+            stream.write_all(&said).await.unwrap();
+            loop {
+                let mut front = [0; 9];
+                tokio::io::AsyncReadExt::read_exact(&mut stream, &mut front).await.unwrap();
+                let [a, b, c, kind, ..] = front;
+                let mut rest = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+                tokio::io::AsyncReadExt::read_exact(&mut stream, &mut rest).await.unwrap();
+                assert!(matches!(kind, 1 | 4 | 8), "{front:?}");
+                if kind == 1 {
+                    // The table may be told to be smaller first.
+                    let first = rest.iter().find(|byte| **byte & 0xe0 != 0x20);
+                    assert_eq!(first, Some(&status), "{scheme:x}");
+                    break;
+                }
+            }
+        }
+        assert!(origin.seen().iter().all(|seen| seen.field("host").as_deref() == Some("a.test")));
+        assert_eq!(origin.count(), 2);
+    });
+}
+
+#[test]
 fn bodies_and_trailers_pass_both_ways() {
     run(async {
         let origin = Origin::answering(|seen| {

@@ -16,6 +16,7 @@ const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 0x01, 0x61];
 const POST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 0x01, 0x61];
 
 const PROTOCOL_ERROR: u32 = 1;
+const FRAME_SIZE_ERROR: u32 = 6;
 const COMPRESSION_ERROR: u32 = 9;
 const CALM: u32 = 11;
 
@@ -133,6 +134,37 @@ fn a_flood_of_frames_ends_its_connection_and_no_other() {
             assert_eq!(rig.shared.totals().rejected.get(code).copied(), Some(before + 1), "{code}");
             assert_eq!(good.get("/good").await.status, 200, "{code}");
         }
+    });
+}
+
+#[test]
+fn a_client_that_breaks_the_rules_is_told_which() {
+    run(async {
+        let (origin, rig, mut good) = stand().await;
+        // `x-user: alice` goes into the table; a stream that depends on itself would add another; the third asks for it.
+        let named = |value: &[u8]| [GET, &[0x40, 6], b"x-user", &[value.len() as u8], value].concat();
+        let own = [&[0, 0, 0, 3, 16][..], &named(b"mallory")].concat();
+        let confused =
+            [headers(1, 5, &named(b"alice")), headers(3, 0x25, &own), headers(5, 5, &[GET, &[0xbe]].concat())].concat();
+        let breaches = [
+            ("http2-own-dependency", confused, COMPRESSION_ERROR),
+            ("http2-frame-size", frame(6, 0, 0, &[0; 7]), FRAME_SIZE_ERROR),
+            ("http2-frame-size", frame(4, 0, 0, &[0; 5]), FRAME_SIZE_ERROR),
+        ];
+        for (code, said, reason) in breaches {
+            let mut bad = Raw::connect(&rig).await;
+            bad.send(&said).await;
+            assert_eq!(bad.farewell().await, reason, "{code}");
+            assert!(rig.shared.totals().rejected.contains_key(code), "{code}");
+            assert_eq!(good.get("/good").await.status, 200, "{code}");
+        }
+        let mut bad = Raw { stream: TcpStream::connect(rig.addr).await.unwrap(), have: Vec::new() };
+        bad.send(&[PREFACE, &headers(1, 5, GET)].concat()).await;
+        assert_eq!(bad.farewell().await, PROTOCOL_ERROR);
+        assert!(
+            origin.seen().iter().all(|seen| seen.line().starts_with("GET /good ")),
+            "nothing of it reached a server"
+        );
     });
 }
 

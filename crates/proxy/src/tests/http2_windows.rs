@@ -136,13 +136,20 @@ fn bodies_that_no_server_reads_leave_their_connection_to_others() {
         for number in 1..=20 {
             let (answer, mut body) = client.send(request("POST", "/stall"), false).await;
             rig.until(|_| stalled.get() == number).await;
-            waiting.push((
-                answer,
-                tokio::task::spawn_local(async move {
-                    // More than anybody has room for; it ends with the test.
-                    send_all(&mut body, Bytes::from(vec![b'x'; 4 << 20]), false).await;
-                }),
-            ));
+            let taken = Rc::<Cell<usize>>::default();
+            let counted = Rc::clone(&taken);
+            let sending = tokio::task::spawn_local(async move {
+                // More than anybody has room for; it ends with the test.
+                for _ in 0..4096 {
+                    send_all(&mut body, Bytes::from_static(&[b'x'; 1024]), false).await;
+                    counted.set(counted.get() + 1);
+                }
+            });
+            let mut before = usize::MAX;
+            while std::mem::replace(&mut before, taken.get()) != taken.get() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            waiting.push((answer, sending));
         }
         let (answer, mut body) = client.send(request("POST", "/"), false).await;
         send_all(&mut body, Bytes::from(vec![b'x'; 1 << 20]), true).await;

@@ -159,10 +159,10 @@ impl<'k, 'w> Keeper<'k, 'w> {
                     }
                 }
                 Poll::Ready(Some(Err(_)) | None) => return true,
-                Poll::Pending => match self.trunk.wire.flood() {
-                    Some(flood) => {
-                        self.worker.shared.reject(flood.code());
-                        self.cut(Reason::ENHANCE_YOUR_CALM);
+                Poll::Pending => match self.trunk.wire.offence() {
+                    Some(offence) => {
+                        self.worker.shared.reject(offence.code());
+                        self.cut(Reason::from(offence.reason()));
                     }
                     None if self.share_window() => {}
                     None => return false,

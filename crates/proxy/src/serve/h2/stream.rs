@@ -91,7 +91,12 @@ fn write(trunk: &Trunk, parts: &http::request::Parts, end: End) -> Result<Text, 
     let protocol = parts.extensions.get::<h2::ext::Protocol>();
     let line = StreamLine {
         method: parts.method.as_str().as_bytes(),
-        scheme: uri.scheme_str().map(str::as_bytes),
+        // The library has checked that there is one, and leaves it out where no authority stands beside it (RFC 9113 section
+        // 8.3.1: who translates from HTTP/1.1 may name the host in `host` alone).
+        scheme: uri.scheme_str().map(str::as_bytes).or_else(|| {
+            let is_left_out = uri.authority().is_none() && uri.path_and_query().is_some();
+            is_left_out.then_some(b"http".as_slice())
+        }),
         authority: uri.authority().map(|authority| authority.as_str().as_bytes()),
         path: uri.path_and_query().map(|path| path.as_str().as_bytes()),
         protocol: protocol.map(|protocol| protocol.as_str().as_bytes()),

@@ -216,8 +216,8 @@ async fn keep_moving(link: Rc<Link>, frames: h2::client::Connection<Gate, Bytes>
         if link.wire.has_greeted() {
             link.greeted.notify_waiters();
         }
-        if let Some(flood) = link.wire.flood() {
-            tracing::warn!(server = %link.addr, "the server floods its HTTP/2 connection: {}", flood.code());
+        if let Some(offence) = link.wire.offence() {
+            tracing::warn!(server = %link.addr, "the server misuses its HTTP/2 connection, which ends: {}", offence.code());
             return Poll::Ready(());
         }
         if link.is_forsaken() {
