@@ -5,6 +5,7 @@ mod bodies;
 mod counts;
 mod explaining;
 mod failures;
+mod grpc;
 mod http2;
 mod http2_abuse;
 mod http2_servers;
