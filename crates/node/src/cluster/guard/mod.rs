@@ -181,25 +181,10 @@ impl Guard {
         }
         match Order::read(bytes) {
             Some(Order::Start { group, resource, number }) => {
-                if let Some(taken) = self.services.order(group.into(), resource.into(), number, Deed::Start) {
-                    self.report(taken);
-                } else {
-                    let failed = self.holding.start(now, group.into(), resource.into()).err();
-                    // Told first: a network that is gone is no failure of the address.
-                    let aside = self.holding.aside();
-                    self.report(aside);
-                    let failed = failed.map(|cause| self.holding.sentence(group.into(), resource.into(), &cause));
-                    self.report(vec![Report::Done { number, failed }]);
-                }
+                self.take_step(now, (group.into(), resource.into()), number, Deed::Start);
             }
             Some(Order::Stop { group, resource, number }) => {
-                if let Some(taken) = self.services.order(group.into(), resource.into(), number, Deed::Stop) {
-                    self.report(taken);
-                } else {
-                    let failed = self.holding.stop(now, group.into(), resource.into()).err();
-                    let failed = failed.map(|cause| self.holding.sentence(group.into(), resource.into(), &cause));
-                    self.report(vec![Report::Done { number, failed }]);
-                }
+                self.take_step(now, (group.into(), resource.into()), number, Deed::Stop);
             }
             Some(Order::Inherit { group, from }) => self.holding.inherit(group.into(), from.map(usize::from)),
             Some(Order::Linger { group }) => self.holding.linger(group.into()),
@@ -232,6 +217,22 @@ impl Guard {
             Some(Order::Setup(_)) | None => {}
         }
         true
+    }
+
+    /// Starts or stops a resource. What becomes of a unit or script is reported when it is done.
+    fn take_step(&mut self, now: Duration, (group, resource): (usize, usize), number: u32, deed: Deed) {
+        if let Some(taken) = self.services.order(group, resource, number, deed) {
+            return self.report(taken);
+        }
+        let outcome = match deed {
+            Deed::Start => self.holding.start(now, group, resource),
+            Deed::Stop => self.holding.stop(now, group, resource),
+        };
+        let failed = outcome.err().map(|cause| self.holding.sentence(group, resource, &cause));
+        // Told first: a network that is gone is no failure of the address.
+        let aside = self.holding.aside();
+        self.report(aside);
+        self.report(vec![Report::Done { number, failed }]);
     }
 
     /// Names groups by other places from now on. Whether to go on.
