@@ -1,5 +1,7 @@
 //! Every bound on a queue, table, buffer or retry that is not a word of the configuration, each with its reason.
 
+use std::time::Duration;
+
 /// Longest name of a pool or server, in bytes: fits a label of metrics and a column of `status`.
 pub const NAME_BYTES: usize = 64;
 
@@ -103,6 +105,17 @@ pub const HTTP2_WINDOW_RATE: u32 = 20_000;
 /// Requests at one time on one HTTP/2 connection to a server, where the server allows as many: past it another connection
 /// is opened, so that one lost packet holds up no more than these.
 pub const HTTP2_SERVER_STREAMS: u32 = 100;
+
+/// Streams of one HTTP/2 connection to a server that are given up at once because their clients left; the connection then
+/// gets no more. Servers end one on which there are many: hyper after 20 that it had not looked at, Netty after 200 in
+/// 30 seconds, this one after 100 in a second.
+pub const HTTP2_GIVEN_UP: u32 = 10;
+
+/// Time in which one more may be given up.
+pub const HTTP2_GIVEN_UP_STEP: Duration = Duration::from_millis(300);
+
+/// Streams given up beyond those answered, after which the connection gets no more, however slowly that came.
+pub const HTTP2_GIVEN_UP_UNANSWERED: u32 = 50;
 
 /// Connections of HTTP/2 on which one request may find that their server takes no further streams (GOAWAY), beside the
 /// attempts that its pool allows. A server that ends its connections after 50 streams meets a tenth of the requests of 20

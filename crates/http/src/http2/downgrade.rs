@@ -8,10 +8,12 @@
 //! The invariant: the text is one request line, lines `name: value` without a control character in them, and one framing
 //! that fits the stream; whoever reads it finds the end of the head where the stream's fields ended.
 
+use std::ops::Range;
+
 use crate::encode::CRLF;
 use crate::error::StreamError;
-use crate::field;
 use crate::known::Known;
+use crate::{field, grpc};
 
 /// The pseudo-fields of a request (RFC 9113 section 8.3.1), as they came.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,6 +52,42 @@ pub enum Body {
     Tunnel,
 }
 
+/// What a message says of its length.
+#[derive(Debug, Default)]
+struct Length {
+    value: Option<u64>,
+    /// Where the text has it first.
+    line: Option<Range<usize>>,
+    /// Whether the message is of a call by gRPC, whose end is told in trailers.
+    is_call: bool,
+}
+
+impl Length {
+    /// Notes a field that was written to that stretch of the text.
+    fn note(&mut self, name: Known, value: &[u8], line: Range<usize>) {
+        match name {
+            Known::ContentLength if self.line.is_none() => {
+                self.value = field::strict_number(value);
+                self.line = Some(line);
+            }
+            Known::ContentType => self.is_call |= grpc::is_call(Some(value)),
+            _ => {}
+        }
+    }
+
+    /// How a body that may be there goes on. A body in chunks alone has trailers in HTTP/1.1: a call's loses its length, which
+    /// nobody there needs; whoever reads the frames has compared the two.
+    fn body(&self, out: &mut Vec<u8>) -> Body {
+        match (self.value, &self.line) {
+            (Some(length), _) if !self.is_call => return Body::Exactly(length),
+            (Some(_), Some(line)) => drop(out.drain(line.clone())),
+            _ => {}
+        }
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        Body::Chunks
+    }
+}
+
 /// A request whose fields are being written.
 #[derive(Debug)]
 pub struct Downgrade {
@@ -59,7 +97,7 @@ pub struct Downgrade {
     authority: Vec<u8>,
     fields: usize,
     most_fields: usize,
-    length: Option<u64>,
+    length: Length,
     is_websocket: bool,
 }
 
@@ -83,7 +121,7 @@ impl Downgrade {
             authority: authority.to_vec(),
             fields: 0,
             most_fields,
-            length: None,
+            length: Length::default(),
             is_websocket: false,
             out: Vec::new(),
         };
@@ -135,7 +173,8 @@ impl Downgrade {
         if self.fields > self.most_fields {
             return Err(StreamError::TooManyFields);
         }
-        match known(name, value)? {
+        let known = known(name, value)?;
+        match known {
             Known::Te if !value.eq_ignore_ascii_case(b"trailers") => return Err(StreamError::ConnectionField),
             Known::Host if !self.authority.is_empty() && self.authority.eq_ignore_ascii_case(value) => {
                 // Said twice is said once; said a third time it stays, and is refused as more than one.
@@ -150,12 +189,13 @@ impl Downgrade {
                 self.cookie.extend_from_slice(value);
                 return Ok(());
             }
-            Known::ContentLength => self.length = self.length.or_else(|| field::strict_number(value)),
             // A handshake over a stream has none, so that one cannot be meant.
             _ if self.is_websocket && name == b"sec-websocket-key" => return Ok(()),
             _ => {}
         }
+        let begin = self.out.len();
         write_field(&mut self.out, name, value);
+        self.length.note(known, value, begin..self.out.len());
         Ok(())
     }
 
@@ -168,17 +208,13 @@ impl Downgrade {
             let cookie = std::mem::take(&mut self.cookie);
             write_field(&mut self.out, b"Cookie", &cookie);
         }
-        let body = match (self.is_websocket, end, self.length) {
+        let body = match (self.is_websocket, end, self.length.value) {
             (true, End::Later, None) => Body::Tunnel,
             (true, ..) => return Err(StreamError::BadPseudoField),
             // RFC 9113 section 8.1.1: a length that is not the sum of the DATA frames makes the message malformed.
             (false, End::Here, Some(length)) if length > 0 => return Err(StreamError::LengthMismatch),
             (false, End::Here, _) => Body::None,
-            (false, End::Later, Some(length)) => Body::Exactly(length),
-            (false, End::Later, None) => {
-                self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-                Body::Chunks
-            }
+            (false, End::Later, _) => self.length.body(&mut self.out),
         };
         self.out.extend_from_slice(CRLF);
         Ok((self.out, body))
@@ -191,7 +227,7 @@ impl Downgrade {
 pub struct DowngradeAnswer {
     out: Vec<u8>,
     status: u16,
-    length: Option<u64>,
+    length: Length,
 }
 
 impl DowngradeAnswer {
@@ -207,14 +243,14 @@ impl DowngradeAnswer {
         for piece in [b"HTTP/1.1 ", status.to_string().as_bytes(), b" \r\n"] {
             out.extend_from_slice(piece);
         }
-        Ok(Self { out, status, length: None })
+        Ok(Self { out, status, length: Length::default() })
     }
 
     /// Begins with the agreement to a WebSocket that a server gives by answering an extended CONNECT with success.
     pub fn switching(key: &[u8]) -> Self {
         let mut out = b"HTTP/1.1 101 \r\nConnection: Upgrade\r\nUpgrade: websocket\r\n".to_vec();
         write_field(&mut out, b"Sec-WebSocket-Accept", &super::websocket::proof(key));
-        Self { out, status: 101, length: None }
+        Self { out, status: 101, length: Length::default() }
     }
 
     /// Writes one field.
@@ -222,10 +258,9 @@ impl DowngradeAnswer {
     /// # Errors
     /// Where no answer may carry it.
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Result<(), StreamError> {
-        if known(name, value)? == Known::ContentLength {
-            self.length = self.length.or_else(|| field::strict_number(value));
-        }
+        let (known, begin) = (known(name, value)?, self.out.len());
         write_field(&mut self.out, name, value);
+        self.length.note(known, value, begin..self.out.len());
         Ok(())
     }
 
@@ -235,7 +270,7 @@ impl DowngradeAnswer {
     /// # Errors
     /// Where the stream contradicts what its fields say.
     pub fn finish(mut self, end: End, to_head: bool) -> Result<(Vec<u8>, Body), StreamError> {
-        let body = match (self.status, end, self.length) {
+        let body = match (self.status, end, self.length.value) {
             (101, ..) => Body::Tunnel,
             (100..=199 | 204 | 304, ..) => Body::None,
             _ if to_head => Body::None,
@@ -246,11 +281,7 @@ impl DowngradeAnswer {
                 }
                 Body::None
             }
-            (_, End::Later, Some(length)) => Body::Exactly(length),
-            (_, End::Later, None) => {
-                self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-                Body::Chunks
-            }
+            (_, End::Later, _) => self.length.body(&mut self.out),
         };
         self.out.extend_from_slice(CRLF);
         Ok((self.out, body))

@@ -76,6 +76,11 @@ impl Piece {
     }
 }
 
+/// Takes what comes of a stream and throws it away, until its end; no room is made for more.
+pub(crate) async fn drain(recv: &mut RecvStream) {
+    while let Some(Ok(_)) = recv.data().await {}
+}
+
 impl Inflow {
     pub(crate) fn new(recv: RecvStream, body: Body) -> Self {
         let left = if let Body::Exactly(length) = body { length } else { 0 };
@@ -115,11 +120,6 @@ impl Inflow {
                 },
             }
         }
-    }
-
-    /// Whether all bytes of a body of known length came, be its end still to come.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.left == 0 && matches!(self.body, Body::Exactly(_) | Body::None)
     }
 
     /// The most bytes that may still come.
@@ -194,6 +194,12 @@ impl Inflow {
             // It fails where the stream is gone, which is then found out by reading.
             let _ = self.recv.flow_control().release_capacity(bytes.len());
         }
+    }
+
+    /// Takes what may still come without being asked for, and throws it away: the peer gets no room for more.
+    pub(crate) async fn run_out(&mut self) {
+        self.stage = Stage::Done;
+        drain(&mut self.recv).await;
     }
 
     /// What was taken makes room for as much.

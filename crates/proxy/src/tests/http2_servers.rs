@@ -12,29 +12,29 @@ use evenkeel_model::config::{Config, Pool, ServerProtocol};
 use evenkeel_model::{PoolName, caps};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::http2::{Http2, request};
 use super::rig::{Client, Rig, config, run, server};
 
-type Call = (Request<RecvStream>, SendResponse<Bytes>);
-type Served = Pin<Box<dyn Future<Output = ()>>>;
+pub(super) type Call = (Request<RecvStream>, SendResponse<Bytes>);
+pub(super) type Served = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A server with a script for each stream.
-struct Streams {
-    addr: SocketAddr,
-    connections: Rc<Cell<usize>>,
-    calls: Rc<Cell<usize>>,
+pub(super) struct Streams {
+    pub(super) addr: SocketAddr,
+    pub(super) connections: Rc<Cell<usize>>,
+    pub(super) calls: Rc<Cell<usize>>,
 }
 
 impl Streams {
-    async fn serving(script: impl Fn(usize, Call) -> Served + 'static) -> Self {
+    pub(super) async fn serving(script: impl Fn(usize, Call) -> Served + 'static) -> Self {
         Self::with(h2::server::Builder::new(), script).await
     }
 
-    async fn with(settings: h2::server::Builder, script: impl Fn(usize, Call) -> Served + 'static) -> Self {
+    pub(super) async fn with(settings: h2::server::Builder, script: impl Fn(usize, Call) -> Served + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (connections, calls) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
@@ -56,7 +56,7 @@ impl Streams {
     }
 
     /// A server that sends bodies and trailers back.
-    async fn echo() -> Self {
+    pub(super) async fn echo() -> Self {
         Self::serving(|_, (request, mut respond)| {
             Box::pin(async move {
                 let (head, mut body) = request.into_parts();
@@ -88,13 +88,13 @@ impl Streams {
     }
 }
 
-fn ok(text: &'static str, respond: &mut SendResponse<Bytes>) {
+pub(super) fn ok(text: &'static str, respond: &mut SendResponse<Bytes>) {
     if let Ok(mut send) = respond.send_response(Response::new(()), false) {
         let _ = send.send_data(Bytes::from_static(text.as_bytes()), true);
     }
 }
 
-fn shop(servers: &[SocketAddr]) -> Config {
+pub(super) fn shop(servers: &[SocketAddr]) -> Config {
     let servers = servers.iter().zip('a'..='z').map(|(addr, name)| server(&name.to_string(), *addr)).collect();
     let mut pool = Pool::new(PoolName::new("shop").unwrap(), servers);
     pool.protocol = ServerProtocol::Http2;
@@ -536,50 +536,5 @@ fn a_websocket_reaches_a_server_over_http2() {
         assert_eq!(&back, b"ping");
         client.stream.shutdown().await.unwrap();
         assert_eq!(client.rest().await, b"bye");
-    });
-}
-
-#[test]
-fn a_call_by_grpc_learns_of_our_failures_in_its_own_words() {
-    run(async {
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let rig = Rig::start(shop(&[closed])).await;
-        let mut client = Http2::connect(&rig).await;
-        let mut call = request("POST", "/shop.Cart/Add");
-        call.headers_mut().insert("content-type", "application/grpc+proto".parse().unwrap());
-        call.headers_mut().insert("te", "trailers".parse().unwrap());
-        let (answer, mut send) = client.send(call, false).await;
-        let _ = send.send_data(Bytes::from_static(b"\0\0\0\0\0"), true);
-        let got = answer.whole().await.unwrap();
-        assert_eq!((got.status, got.fields["grpc-status"].as_bytes()), (StatusCode::OK.as_u16(), &b"14"[..]));
-        assert_eq!(got.fields["content-type"], "application/grpc");
-        let line = rig.lines(1).await.remove(0);
-        assert!(line.contains("\"status\":502"), "{line}");
-        // Whoever speaks plain HTTP gets the page.
-        assert_eq!(client.get("/").await.status, 502);
-    });
-}
-
-#[test]
-fn the_two_sides_of_a_call_may_rest() {
-    run(async {
-        let streams = Streams::echo().await;
-        let mut config = shop(&[streams.addr]);
-        config.listeners[0].timeouts.body = Duration::from_millis(50);
-        config.listeners[0].timeouts.rate = Some(1 << 20);
-        config.pools[0].timeouts.idle = Duration::from_millis(50);
-        let rig = Rig::start(config).await;
-        let mut client = Http2::connect(&rig).await;
-        let mut call = request("POST", "/shop.Cart/Watch");
-        call.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
-        call.headers_mut().insert("te", "trailers".parse().unwrap());
-        let (answer, mut send) = client.send(call, false).await;
-        send.send_data(Bytes::from_static(b"one"), false).unwrap();
-        let mut recv = answer.head().await.unwrap().into_body();
-        assert_eq!(&recv.data().await.unwrap().unwrap()[..], b"one");
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        send.send_data(Bytes::from_static(b"two"), true).unwrap();
-        assert_eq!(&recv.data().await.unwrap().unwrap()[..], b"two");
-        assert_eq!(recv.trailers().await.unwrap().unwrap()["x-none"], "1");
     });
 }

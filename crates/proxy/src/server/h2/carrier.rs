@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use super::link::{Link, Seat};
 use crate::buffer::Charge;
-use crate::http2::inflow::Inflow;
+use crate::http2::inflow::{self, Inflow};
 use crate::http2::outflow::Outflow;
 use crate::http2::{STREAM_HELD, append, join};
 use crate::worker::Worker;
@@ -33,8 +33,11 @@ use crate::worker::Worker;
 const LIMITS: Limits =
     Limits { head: 2 * caps::SERVER_HEAD_BYTES, fields: 2 * caps::SERVER_FIELDS, target: caps::SERVER_HEAD_BYTES };
 
-/// How long the end of a stream may come after its last byte.
+/// How long the end of a stream may take that nobody waits for, where it is near.
 const LAST_FRAME: Duration = Duration::from_secs(1);
+
+/// What is left of an answer whose end is near: so much its server may send unasked, wherever the stream's window stands.
+const LAST_BYTES: u64 = caps::HTTP2_SERVER_WINDOW as u64 / 2;
 
 /// Carries what comes over `near`.
 pub(super) fn begin(worker: &Rc<Worker>, link: &Rc<Link>, near: Half) {
@@ -99,17 +102,55 @@ async fn carry(seat: &Seat, near: &Half, charge: &mut Charge) -> Result<(), io::
     };
     let sent = Instant::now();
     let carried = poll_fn(|cx| carrier.poll(cx, near, charge)).await;
-    match (&carried, &mut carrier.stage) {
+    match (&carried, &carrier.stage) {
         (Err(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected), _) => seat.link.leave(),
         // Given up before the server said a word.
         (Err(_), Stage::Head(_)) => seat.link.suspect(sent),
-        // Its reader had all of it and left before the stream's end came: resetting the stream now would look like abuse.
-        (Err(_), Stage::Body(inflow)) if inflow.is_whole() => {
-            let _ = tokio::time::timeout(LAST_FRAME, poll_fn(|cx| inflow.poll(cx, near, true))).await;
-        }
         _ => {}
     }
+    if matches!(carrier.stage, Stage::Body(_)) {
+        seat.link.answered();
+    }
+    if carried == Err(LEFT) {
+        forsake(seat, carrier).await;
+    }
     carried
+}
+
+/// Ends a stream whose client left. Its reset looks like abuse to the server where there are many, and would end the
+/// connection with all that others have on it: what is nearly over comes to its end, and of the rest no more are reset than
+/// servers bear.
+async fn forsake(seat: &Seat, carrier: Carrier) {
+    let Carrier { outflow, mut stage, .. } = carrier;
+    let is_near = outflow.is_none() && matches!(&stage, Stage::Body(inflow) if inflow.most() <= LAST_BYTES);
+    let mut over = pin!(async {
+        run_out(&mut stage).await;
+        if outflow.is_some() {
+            // The server waits for the rest of the request.
+            std::future::pending::<()>().await;
+        }
+    });
+    if is_near && tokio::time::timeout(LAST_FRAME, over.as_mut()).await.is_ok() {
+        return;
+    }
+    seat.forsake();
+    while let Err(due) = seat.link.give_up(Instant::now()) {
+        if tokio::time::timeout_at(due, over.as_mut()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Waits for the end of an answer that the server may send unasked.
+async fn run_out(stage: &mut Stage) {
+    match stage {
+        Stage::Head(response) => {
+            if let Ok(answered) = response.await {
+                inflow::drain(&mut answered.into_body()).await;
+            }
+        }
+        Stage::Body(inflow) => inflow.run_out().await,
+    }
 }
 
 /// Whether the server takes an extended CONNECT (RFC 8441 section 3), which it tells with its first word.
@@ -199,6 +240,9 @@ fn path_of(target: &[u8]) -> Option<PathAndQuery> {
     PathAndQuery::from_maybe_shared(Bytes::from(path)).ok()
 }
 
+/// Whoever asked left. Nobody is told.
+const LEFT: io::ErrorKind = io::ErrorKind::BrokenPipe;
+
 /// A request under way.
 struct Carrier {
     outflow: Option<Outflow>,
@@ -218,7 +262,7 @@ enum Stage {
 impl Carrier {
     fn poll(&mut self, cx: &mut Context<'_>, near: &Half, charge: &mut Charge) -> Poll<Result<(), io::ErrorKind>> {
         if near.poll_broken(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset));
+            return Poll::Ready(Err(LEFT));
         }
         if let Some(outflow) = &mut self.outflow
             && outflow.poll(cx, near).is_ready()

@@ -18,6 +18,7 @@ use h2::client::SendRequest;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::allowance::Allowance;
 use crate::http2::gate::{Gate, Wire};
 use crate::timer::Timer;
 use crate::wire::Stream;
@@ -38,17 +39,22 @@ pub(super) struct Link {
     requests: SendRequest<Bytes>,
     wire: Rc<Wire>,
     streams: Cell<u32>,
+    /// Those among them that nobody waits for any more.
+    forsaken: Cell<u32>,
+    allowance: Cell<Allowance>,
     begun: Cell<u64>,
     is_over: Cell<bool>,
     /// Who waits for what the server allows.
     greeted: Notify,
+    /// Who waits for a place on a connection to this server.
+    room: Rc<Notify>,
     /// Of the task that moves the frames.
     waker: RefCell<Option<Waker>>,
 }
 
 impl Link {
     /// Speaks HTTP/2 on a connection. `None` where it ended before it began.
-    pub(super) async fn open(stream: Stream, keep: Duration) -> Option<Rc<Self>> {
+    pub(super) async fn open(stream: Stream, keep: Duration, room: Rc<Notify>) -> Option<Rc<Self>> {
         let (addr, local, is_secured) = (stream.peer_addr(), stream.local_addr(), stream.tls().is_some());
         let wire = Wire::new(stream, Vec::new(), Sentry::of_server());
         let mut settings = h2::client::Builder::new();
@@ -68,9 +74,12 @@ impl Link {
             requests,
             wire,
             streams: Cell::new(0),
+            forsaken: Cell::new(0),
+            allowance: Cell::default(),
             begun: Cell::new(0),
             is_over: Cell::new(false),
             greeted: Notify::new(),
+            room,
             waker: RefCell::new(None),
         });
         tokio::task::spawn_local(keep_moving(Rc::clone(&link), frames, keep));
@@ -90,7 +99,33 @@ impl Link {
     /// Gives it no further streams; those on it finish.
     pub(super) fn leave(&self) {
         self.is_over.set(true);
+        // There is room for another connection.
+        self.room.notify_one();
         self.wake();
+    }
+
+    /// A stream on it was answered.
+    pub(super) fn answered(&self) {
+        let mut allowance = self.allowance.get();
+        allowance.earn();
+        self.allowance.set(allowance);
+    }
+
+    /// Whether a stream of it may be reset because its client left; an error says when. Where many did, it gets no further
+    /// streams, so that those who stay have another connection.
+    pub(super) fn give_up(&self, now: Instant) -> Result<(), Instant> {
+        let mut allowance = self.allowance.get();
+        let taken = allowance.take(now);
+        self.allowance.set(allowance);
+        if allowance.is_spent(now) && !self.is_over() {
+            self.leave();
+        }
+        taken
+    }
+
+    /// Whether nobody waits for anything on it, nor will.
+    fn is_forsaken(&self) -> bool {
+        self.is_over() && self.forsaken.get() >= self.streams.get()
     }
 
     /// Streams on it now.
@@ -133,21 +168,37 @@ impl Link {
 /// A stream's presence on its connection; dropping it ends it.
 pub(super) struct Seat {
     pub(super) link: Rc<Link>,
+    is_forsaken: Cell<bool>,
 }
 
 impl Seat {
     pub(super) fn take(link: &Rc<Link>) -> Self {
         link.streams.set(link.streams.get() + 1);
         link.begun.set(link.begun.get() + 1);
-        Self { link: Rc::clone(link) }
+        Self { link: Rc::clone(link), is_forsaken: Cell::new(false) }
+    }
+
+    /// Nobody waits for the stream any more. A connection that carries only such ones, and gets no others, ends.
+    pub(super) fn forsake(&self) {
+        if !self.is_forsaken.replace(true) {
+            self.link.forsaken.set(self.link.forsaken.get() + 1);
+        }
+        if self.link.is_forsaken() {
+            self.link.wake();
+        }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.link.streams.set(self.link.streams.get().saturating_sub(1));
-        if self.link.streams.get() == 0 {
-            self.link.wake();
+        let link = &self.link;
+        link.streams.set(link.streams.get().saturating_sub(1));
+        if self.is_forsaken.get() {
+            link.forsaken.set(link.forsaken.get().saturating_sub(1));
+        }
+        link.room.notify_one();
+        if link.streams.get() == 0 || link.is_forsaken() {
+            link.wake();
         }
     }
 }
@@ -169,12 +220,12 @@ async fn keep_moving(link: Rc<Link>, frames: h2::client::Connection<Gate, Bytes>
             tracing::warn!(server = %link.addr, "the server misuses its HTTP/2 connection, which ends: {}", offence.code());
             return Poll::Ready(());
         }
+        if link.is_forsaken() {
+            return Poll::Ready(());
+        }
         if link.streams.get() > 0 {
             idle_since = None;
             return Poll::Pending;
-        }
-        if link.is_over() {
-            return Poll::Ready(());
         }
         link.wire.fall_silent();
         let since = *idle_since.get_or_insert_with(Instant::now);
@@ -182,5 +233,6 @@ async fn keep_moving(link: Rc<Link>, frames: h2::client::Connection<Gate, Bytes>
     })
     .await;
     link.is_over.set(true);
+    link.room.notify_one();
     link.greeted.notify_waiters();
 }

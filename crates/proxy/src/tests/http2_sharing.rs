@@ -1,0 +1,209 @@
+//! What requests that share connections to a server over HTTP/2 do to each other: clients that leave, and servers with no
+//! room.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use evenkeel_model::caps;
+use http::{Response, header};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::http2::{Http2, request};
+use super::http2_servers::{Streams, ok, shop};
+use super::rig::{Client, Rig, run};
+
+/// What became of requests for `/wait`.
+#[derive(Default)]
+struct Fates {
+    reset: Cell<u32>,
+    cut: Cell<u32>,
+    told: Notify,
+}
+
+/// A server that never answers `/wait`, and `/hold` once it is told.
+async fn holding(fates: &Rc<Fates>) -> Streams {
+    let fates = Rc::clone(fates);
+    Streams::serving(move |_, (request, mut respond)| {
+        let fates = Rc::clone(&fates);
+        Box::pin(async move {
+            match request.uri().path() {
+                "/wait" => {
+                    let count = match poll_fn(|cx| respond.poll_reset(cx)).await {
+                        Ok(_) => &fates.reset,
+                        Err(_) => &fates.cut,
+                    };
+                    count.set(count.get() + 1);
+                }
+                "/hold" => {
+                    fates.told.notified().await;
+                    ok("held", &mut respond);
+                }
+                _ => ok("fine", &mut respond),
+            }
+        })
+    })
+    .await
+}
+
+#[test]
+fn clients_that_leave_take_no_request_of_others_with_them() {
+    run(async {
+        let fates = Rc::<Fates>::default();
+        let streams = holding(&fates).await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut honest = Client::connect(&rig).await;
+        assert_eq!(honest.get("/").await.status(), 200);
+        honest.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let mut leaving = Vec::new();
+        for _ in 0..60 {
+            let mut client = Client::connect(&rig).await;
+            client.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            leaving.push(client);
+        }
+        rig.until(|_| streams.calls.get() == 62).await;
+        assert_eq!(streams.connections.get(), 1);
+        let begun = Instant::now();
+        for client in leaving {
+            client.stream.set_zero_linger().unwrap();
+        }
+        // What servers bear at once is reset at once, and no more than that.
+        rig.until(|_| fates.reset.get() >= caps::HTTP2_GIVEN_UP).await;
+        assert_eq!(Client::connect(&rig).await.get("/").await.status(), 200);
+        assert_eq!(streams.connections.get(), 2, "those who come now have another connection");
+        let steps = begun.elapsed().as_millis() / caps::HTTP2_GIVEN_UP_STEP.as_millis();
+        assert!(u128::from(fates.reset.get()) <= u128::from(caps::HTTP2_GIVEN_UP) + steps + 1, "{}", fates.reset.get());
+        // The first one lasts until whoever stayed is answered, and no longer: its server is free of the rest, too.
+        fates.told.notify_one();
+        assert_eq!(honest.answer().await.text(), "4\r\nheld\r\n0\r\n\r\n");
+        rig.until(|_| fates.reset.get() + fates.cut.get() == 60).await;
+        rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight == 0).await;
+        assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
+    });
+}
+
+#[test]
+fn an_answer_that_is_nearly_whole_comes_to_its_end_without_its_client() {
+    run(async {
+        let (told, whole) = (Rc::new(Notify::new()), Rc::<Cell<u32>>::default());
+        let (hold, ended) = (Rc::clone(&told), Rc::clone(&whole));
+        let streams = Streams::serving(move |_, (_, mut respond)| {
+            let (hold, ended) = (Rc::clone(&hold), Rc::clone(&ended));
+            Box::pin(async move {
+                let mut response = Response::new(());
+                response.headers_mut().insert(header::CONTENT_LENGTH, 8.into());
+                let mut send = respond.send_response(response, false).unwrap();
+                send.send_data(Bytes::from_static(b"half"), false).unwrap();
+                hold.notified().await;
+                // A reset would be here by now.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                let is_reset = poll_fn(|cx| Poll::Ready(send.poll_reset(cx).is_ready())).await;
+                if !is_reset && send.send_data(Bytes::from_static(b"half"), true).is_ok() {
+                    ended.set(ended.get() + 1);
+                }
+            })
+        })
+        .await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        // It is not waited for for ever, which a slow machine may take for long.
+        for _ in 0..10 {
+            let mut client = Client::connect(&rig).await;
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+            client.stream.set_zero_linger().unwrap();
+            drop(client);
+            rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight == 0).await;
+            told.notify_one();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if whole.get() > 0 {
+                return;
+            }
+        }
+        panic!("all were reset");
+    });
+}
+
+/// A server that takes one stream at a time on each connection, and answers when it is told.
+async fn one_by_one(fates: &Rc<Fates>) -> Streams {
+    let mut settings = h2::server::Builder::new();
+    settings.max_concurrent_streams(1);
+    let fates = Rc::clone(fates);
+    Streams::with(settings, move |_, (_, mut respond)| {
+        let fates = Rc::clone(&fates);
+        Box::pin(async move {
+            fates.told.notified().await;
+            ok("fine", &mut respond);
+        })
+    })
+    .await
+}
+
+#[test]
+fn requests_that_find_no_room_wait_in_line_and_none_fails() {
+    run(async {
+        let fates = Rc::<Fates>::default();
+        let streams = one_by_one(&fates).await;
+        let mut config = shop(&[streams.addr]);
+        config.pools[0].timeouts.answer = Duration::from_secs(60);
+        let mut rig = Rig::start(config).await;
+        let mut client = Http2::connect(&rig).await;
+        let most = caps::HTTP2_SERVER_CONNECTIONS;
+        let mut answers = Vec::new();
+        for _ in 0..most + 20 {
+            answers.push(client.send(request("POST", "/"), true).await.0);
+        }
+        rig.until(|_| streams.calls.get() == most).await;
+        assert_eq!(streams.connections.get(), most, "each got what its server takes");
+        for answer in answers {
+            fates.told.notify_one();
+            // Each that is answered lets another one in.
+            let whole = answer.whole();
+            tokio::pin!(whole);
+            let got = loop {
+                match tokio::time::timeout(Duration::from_millis(20), whole.as_mut()).await {
+                    Ok(got) => break got.unwrap(),
+                    Err(_) => fates.told.notify_one(),
+                }
+            };
+            assert_eq!(got.status, 200);
+        }
+        assert_eq!((streams.calls.get(), streams.connections.get()), (most + 20, most));
+        assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
+        assert!(rig.reports.try_recv().is_err());
+    });
+}
+
+#[test]
+fn a_request_that_no_connection_had_room_for_is_no_failure_of_its_server() {
+    run(async {
+        let fates = Rc::<Fates>::default();
+        let streams = one_by_one(&fates).await;
+        let mut config = shop(&[streams.addr]);
+        config.pools[0].timeouts.answer = Duration::from_secs(60);
+        config.pools[0].queue.timeout = Duration::from_millis(50);
+        let mut rig = Rig::start(config).await;
+        let mut first = Http2::connect(&rig).await;
+        let mut answers = Vec::new();
+        for _ in 0..caps::HTTP2_SERVER_CONNECTIONS {
+            answers.push(first.send(request("GET", "/"), true).await.0);
+        }
+        rig.until(|_| streams.calls.get() == caps::HTTP2_SERVER_CONNECTIONS).await;
+        assert_eq!(Client::connect(&rig).await.get("/late").await.status(), 503);
+        let line = rig.lines(1).await.remove(0);
+        assert!(line.contains("\"end\":\"queue-timeout\""), "{line}");
+        assert_eq!(streams.calls.get(), caps::HTTP2_SERVER_CONNECTIONS, "it was not sent");
+        assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
+        assert!(rig.reports.try_recv().is_err());
+        fates.told.notify_waiters();
+        for answer in answers {
+            assert_eq!(answer.whole().await.unwrap().status, 200);
+        }
+        // There is room again.
+        fates.told.notify_one();
+        assert_eq!(Client::connect(&rig).await.get("/").await.status(), 200);
+    });
+}
