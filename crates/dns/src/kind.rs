@@ -133,12 +133,13 @@ impl Type {
 }
 
 /// Types of the registry whose records are only carried.
-const WITHOUT_TEXT: [(&str, u16); 36] = [
+const WITHOUT_TEXT: [(&str, u16); 42] = [
     ("MD", 3),
     ("MF", 4),
     ("MB", 7),
     ("MG", 8),
     ("MR", 9),
+    ("NULL", 10),
     ("WKS", 11),
     ("MINFO", 14),
     ("X25", 19),
@@ -154,10 +155,13 @@ const WITHOUT_TEXT: [(&str, u16); 36] = [
     ("KX", 36),
     ("CERT", 37),
     ("A6", 38),
+    ("SINK", 40),
     ("APL", 42),
     ("IPSECKEY", 45),
     ("DHCID", 49),
     ("HIP", 55),
+    ("NINFO", 56),
+    ("RKEY", 57),
     ("TALINK", 58),
     ("CSYNC", 62),
     ("ZONEMD", 63),
@@ -170,6 +174,8 @@ const WITHOUT_TEXT: [(&str, u16); 36] = [
     ("AVC", 258),
     ("DOA", 259),
     ("AMTRELAY", 260),
+    ("TA", 32_768),
+    ("DLV", 32_769),
 ];
 
 /// More bytes than any word for a type or a class has, some leading zeros included.

@@ -136,10 +136,15 @@ pub fn respond_beside(server: Server<'_>, texts: &Texts, asked: Asked<'_>) -> Op
     let client = asked.from.ip();
     let cookie = query.edns.as_ref().and_then(|edns| edns.cookie.as_ref());
     let cookie_is_good = server.cookies.zip(cookie).is_some_and(|(judge, cookie)| judge.is_good(client, cookie));
-    let response = judge(server, texts, asked, &query, cookie_is_good);
+    let mut response = judge(server, texts, asked, &query, cookie_is_good);
     let extras = extras(server, client, query.edns.as_ref());
     let limit = limit(server.policy, asked.over, &query).saturating_sub(asked.reserve);
-    let encoded = encode(&query, &response, &extras, limit);
+    let mut encoded = encode(&query, &response, &extras, limit);
+    if encoded.truncated && asked.over == Transport::Tcp {
+        // A cut answer sends the client to TCP, where it is already, and would send it there for ever.
+        response = Response::bare(Rcode::ServFail, None);
+        encoded = encode(&query, &response, &extras, limit);
+    }
     Some(Reply {
         bytes: encoded.bytes,
         rcode: response.rcode,

@@ -92,6 +92,7 @@ fn what_does_not_fit_its_type_is_refused_at_its_word() {
         (Type::SOA, "a b 1 2x 3 4 5", Some(3)),
         (Type::TXT, &long, Some(0)),
         (Type::TXT, "\\999", Some(0)),
+        (Type::TXT, "a\0b", Some(0)),
         (Type::CAA, "0 iss-ue x", Some(1)),
         (Type::DS, "1 2 3 abc", Some(3)),
         (Type::DS, "1 2 3 zz", Some(3)),

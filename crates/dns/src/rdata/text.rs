@@ -242,6 +242,11 @@ fn read_name(word: Word<'_>, reader: &Reader<'_>) -> Result<Name, RdataError> {
 }
 
 fn push_text(word: Word<'_>, reader: &Reader<'_>, bytes: &mut Vec<u8>) -> Result<(), RdataError> {
+    if word.text.contains(&0) {
+        return Err(
+            reader.wrong("a byte 0 stands in the text, as in a damaged file; one that is meant is written `\\000`")
+        );
+    }
     let text = decode_text(word.text).ok_or_else(|| reader.wrong(BAD_ESCAPE))?;
     let length = u8::try_from(text.len()).map_err(|_| {
         reader.wrong(format!("a text has {} bytes; at most 255 are allowed, write several", text.len()))

@@ -15,9 +15,9 @@ use crate::name::{Name, suffixes};
 /// through.
 const LARGE_SET: usize = 32;
 
-/// Most bytes of one set's records, owners as pointers: with a question, OPT and a signature they fill a message, whose
-/// length has 16 bits.
-const MOST_SET_BYTES: usize = 64_000;
+/// Most bytes of a question's name and of a set's records together: with the header, the rest of the question and OPT they
+/// fill a message, whose length has 16 bits.
+const MOST_SET_BYTES: usize = 65_535 - 12 - 4 - 11;
 
 /// Builds the zone and judges it. `None` where it has no SOA.
 pub(super) fn check(origin: &Name, records: Vec<Record>, problems: &mut Problems) -> Option<Zone> {
@@ -182,8 +182,9 @@ impl Rules<'_> {
         self.check_alone(node, problems);
         self.check_above(node, problems);
         for set in &node.sets {
+            // Each owner is a pointer to the question.
             let each = set.data.iter().map(|data| data.as_wire().len().saturating_add(12));
-            let bytes = each.fold(0, usize::saturating_add);
+            let bytes = each.fold(name.as_wire().len(), usize::saturating_add);
             if bytes > MOST_SET_BYTES {
                 let text = format!(
                     "the {} records of `{name}` take {bytes} bytes; no answer holds more than {MOST_SET_BYTES}",

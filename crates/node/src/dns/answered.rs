@@ -113,7 +113,7 @@ impl Dns {
             rcode: reply.rcode.to_string(),
             answer: lines(|message| &message.answer),
             authority: lines(|message| &message.authority),
-            why: why(&block.zones, name, kind, &answers.health.borrow())
+            why: why(&block.zones, (name, kind), &answers.health.borrow(), arrival)
                 .into_iter()
                 .chain(self.states(&block.zones, name, kind))
                 .collect(),
@@ -137,10 +137,12 @@ impl Dns {
     pub(crate) fn zones(&self, config: &Config, views: &HashMap<ServerId, ServerView>) -> Vec<ZoneStatus> {
         let mut all = Vec::new();
         for block in self.blocks.iter() {
+            let arrival = listened_at(block, config);
             for served in block.zones.all() {
                 let zone = served.zone();
                 let chosen = served.chosen().into_iter();
-                let balanced = chosen.map(|(name, balanced)| self.balanced_status(name, balanced, (config, views)));
+                let balanced =
+                    chosen.map(|(name, balanced)| self.balanced_status(name, balanced, arrival, (config, views)));
                 all.push(ZoneStatus {
                     name: zone.origin().to_string(),
                     listeners: block.listeners.iter().map(ToString::to_string).collect(),
@@ -169,14 +171,14 @@ fn listened_at(block: &Block, config: &Config) -> IpAddr {
     }
 }
 
-fn why(zones: &Zones, name: &Name, kind: Type, health: &Health<'_>) -> Vec<String> {
+fn why(zones: &Zones, (name, kind): (&Name, Type), health: &Health<'_>, arrival: IpAddr) -> Vec<String> {
     let Some(served) = zones.find(name, kind) else {
         return vec![format!("no zone here holds `{name}`")];
     };
     match served.balanced_for(name) {
         Some(balanced) if matches!(kind, Type::A | Type::AAAA) => {
             let rule = format!("the addresses of the name are chosen: answer={}", balanced.mode);
-            std::iter::once(rule).chain(chosen::why(balanced, health, &[kind])).collect()
+            std::iter::once(rule).chain(chosen::why(balanced, health, &[kind], arrival)).collect()
         }
         _ => vec![format!("the records of zone `{}`", served.zone().origin())],
     }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use evenkeel_dns::answer::{Asker, Balanced, Basis, Health, Mode, Picked};
+use evenkeel_dns::answer::{Asker, Balanced, Basis, Health, Mode, Own, Picked};
 use evenkeel_dns::{Name, Rdata, Type};
 use evenkeel_model::config::Config;
 use evenkeel_model::{PoolName, ServerId, State};
@@ -13,11 +13,10 @@ use evenkeel_proxy::ServerView;
 
 use super::Dns;
 
-/// Stands for the address that a query arrives at: nobody has this one.
-const ARRIVAL: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
-/// Who asks where nobody does.
-const NOBODY: Asker = Asker { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), arrived_at: Some(ARRIVAL), luck: 0 };
+/// Who asks at an address where nobody does.
+fn nobody_at(arrival: IpAddr) -> Asker {
+    Asker { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), arrived_at: Some(arrival), luck: 0 }
+}
 
 /// A name whose addresses are chosen by health.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,16 +58,14 @@ impl Dns {
         &self,
         name: &Name,
         balanced: &Balanced,
+        arrival: IpAddr,
         (config, views): (&Config, &HashMap<ServerId, ServerView>),
     ) -> BalancedStatus {
         let health = self.health.borrow();
-        let four = balanced.pick(Type::A, &health, &NOBODY);
-        let six = balanced.pick(Type::AAAA, &health, &NOBODY);
-        let addresses = four.data.iter().chain(&six.data).filter_map(Rdata::as_ip).filter(|_| health.ready);
-        let (arrival, now): (Vec<_>, Vec<_>) = addresses.partition(|address| *address == ARRIVAL);
+        let (now, is_arrival) = now_at(balanced, &health, arrival);
         let own = (!matches!(balanced.mode, Mode::Pool(_))).then(|| balanced.own_state(&health));
         let servers = self.servers(balanced, config, views);
-        let mut why = why(balanced, &health, &[Type::A, Type::AAAA]);
+        let mut why = why(balanced, &health, &[Type::A, Type::AAAA], arrival);
         if servers.iter().any(|server| self.health.of_node(&server.id).is_some()) {
             why.push("nodes of the cluster are held for what their heartbeats say".to_owned());
         }
@@ -76,9 +73,9 @@ impl Dns {
             name: name.to_string(),
             answer: balanced.mode.to_string(),
             now,
-            ttl: four.ttl,
+            ttl: balanced.pick(Type::A, &health, &nobody_at(arrival)).ttl,
             own,
-            is_arrival: !arrival.is_empty(),
+            is_arrival,
             servers,
             why,
         }
@@ -111,14 +108,27 @@ impl Dns {
     }
 }
 
-/// In sentences, for the types of addresses that are asked for.
-pub(super) fn why(balanced: &Balanced, health: &Health<'_>, kinds: &[Type]) -> Vec<String> {
+/// The addresses that are answered at `arrival`, and whether that one is among them: left out where it stands for
+/// whichever address is asked.
+fn now_at(balanced: &Balanced, health: &Health<'_>, arrival: IpAddr) -> (Vec<IpAddr>, bool) {
+    if !health.ready {
+        return (Vec::new(), false);
+    }
+    let takes_arrival = !matches!(balanced.mode, Mode::Pool(_)) && matches!(balanced.own, Own::Arrival { .. });
+    let picked = [Type::A, Type::AAAA].map(|kind| balanced.pick(kind, health, &nobody_at(arrival)).data);
+    let addresses = picked.iter().flatten().filter_map(Rdata::as_ip);
+    let (own, now): (Vec<_>, Vec<_>) = addresses.partition(|address| takes_arrival && *address == arrival);
+    (now, !own.is_empty())
+}
+
+/// In sentences, for the types of addresses that are asked for at `arrival`.
+pub(super) fn why(balanced: &Balanced, health: &Health<'_>, kinds: &[Type], arrival: IpAddr) -> Vec<String> {
     if !health.ready {
         return vec!["what is healthy is not known yet, so that queries get SERVFAIL".to_owned()];
     }
     let own = of_own(balanced, balanced.own_state(health));
     let is_by_own = own.is_some();
-    let of_family = |kind: &Type| of_basis(*kind, &balanced.pick(*kind, health, &NOBODY), is_by_own);
+    let of_family = |kind: &Type| of_basis(*kind, &balanced.pick(*kind, health, &nobody_at(arrival)), is_by_own);
     own.into_iter().chain(kinds.iter().filter_map(of_family)).collect()
 }
 
@@ -156,4 +166,45 @@ fn of_own(balanced: &Balanced, state: State) -> Option<String> {
         }
     };
     Some(line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_dns::answer::{Member, OnAllDown, Spread};
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_left_is_not_shown_as_one_of_its_peers() {
+        let nodes = PoolName::new("nodes").unwrap();
+        let rule = |mode| Balanced {
+            mode,
+            own: Own::Arrival { else_use: vec![] },
+            needs: vec![],
+            peers: Some(nodes.clone()),
+            at_most: 8,
+            min_alive: 1,
+            min_alive_percent: 0,
+            on_all_down: OnAllDown::All,
+            spread: Spread::Rotate,
+            ttl: 30,
+            ttl_min: 5,
+        };
+        let [lb1, lb2] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let member = |address| Member { address, state: State::Up, tier: 0, weight: 1, was_good: false };
+        let pools = HashMap::from([(nodes.clone(), vec![member(lb1), member(lb2)])]);
+        let health = |own| Health { ready: true, own, peers: &[], pools: &pools, next_change: None };
+        for (mode, own, now, is_arrival) in [
+            (Mode::OwnAddress, State::Up, vec![], true),
+            (Mode::OwnAddress, State::Draining, vec![lb2], false),
+            (Mode::OwnAndPeers, State::Up, vec![lb2], true),
+            (Mode::Peers, State::Up, vec![lb2], false),
+        ] {
+            assert_eq!(now_at(&rule(mode.clone()), &health(own), lb1), (now, is_arrival), "{mode} {own}");
+        }
+        // A server of a pool is shown by its address, also where it is the one that is listened at.
+        let (mut now, is_arrival) = now_at(&rule(Mode::Pool(nodes.clone())), &health(State::Up), lb1);
+        now.sort();
+        assert_eq!((now, is_arrival), (vec![lb1, lb2], false));
+    }
 }

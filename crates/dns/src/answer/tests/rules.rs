@@ -300,6 +300,26 @@ fn cookies_are_made_judged_and_demanded() {
 }
 
 #[test]
+fn what_no_message_holds_fails_over_tcp_instead_of_sending_there_again() {
+    let lines = (0..249).fold(String::new(), |text, n| format!("{text}big TXT {n:0>250}\n"));
+    let zones = zones_of("example.", &format!("$TTL 1\n@ SOA a. b. 1 2 3 4 5\n@ NS a.\n{lines}"));
+    let pools = HashMap::new();
+    let health = Health { ready: true, own: evenkeel_model::State::Up, peers: &[], pools: &pools, next_change: None };
+    let server = Server { zones: &zones, health: &health, policy: &Policy::default(), cookies: None };
+    let query = write_query(7, &question("big.example.", Type::TXT), false, Some(1232));
+    let ask = |over, reserve| {
+        let from = SocketAddr::from(([192, 0, 2, 1], 5300));
+        respond(server, Asked { bytes: &query, from, arrived_at: None, over, luck: 0, reserve }).unwrap()
+    };
+    assert!(ask(Transport::Udp, 0).truncated);
+    let whole = ask(Transport::Tcp, 0);
+    assert!(!whole.truncated && whole.rcode == Rcode::NoError);
+    // With a signature behind it there is no room for it.
+    let failed = ask(Transport::Tcp, 400);
+    assert!(!failed.truncated && failed.rcode == Rcode::ServFail);
+}
+
+#[test]
 fn a_message_without_a_question_gets_a_cookie() {
     let greet = |cookie: &[u8]| {
         let mut bytes = with_option(10, cookie);
