@@ -120,11 +120,57 @@ impl Type {
         Self::from_mnemonic(upper).or_else(|| numbered(upper, "TYPE").map(Self))
     }
 
+    /// The number of a type that we know by its name alone: what its records hold cannot be read or shown as text.
+    pub(crate) fn without_text(text: &[u8]) -> Option<u16> {
+        let is_it = |(name, _): &&(&str, u16)| name.as_bytes().eq_ignore_ascii_case(text);
+        WITHOUT_TEXT.iter().find(is_it).map(|(_, number)| *number)
+    }
+
     /// Whether no record of a zone may have this type: OPT and the types that only questions carry.
     pub fn is_meta(self) -> bool {
         self == Self::OPT || (128..=255).contains(&self.0) || self.0 == 0
     }
 }
+
+/// Types of the registry whose records are only carried.
+const WITHOUT_TEXT: [(&str, u16); 36] = [
+    ("MD", 3),
+    ("MF", 4),
+    ("MB", 7),
+    ("MG", 8),
+    ("MR", 9),
+    ("WKS", 11),
+    ("MINFO", 14),
+    ("X25", 19),
+    ("ISDN", 20),
+    ("RT", 21),
+    ("NSAP", 22),
+    ("SIG", 24),
+    ("KEY", 25),
+    ("PX", 26),
+    ("GPOS", 27),
+    ("LOC", 29),
+    ("NXT", 30),
+    ("KX", 36),
+    ("CERT", 37),
+    ("A6", 38),
+    ("APL", 42),
+    ("IPSECKEY", 45),
+    ("DHCID", 49),
+    ("HIP", 55),
+    ("TALINK", 58),
+    ("CSYNC", 62),
+    ("ZONEMD", 63),
+    ("NID", 104),
+    ("L32", 105),
+    ("L64", 106),
+    ("LP", 107),
+    ("EUI48", 108),
+    ("EUI64", 109),
+    ("AVC", 258),
+    ("DOA", 259),
+    ("AMTRELAY", 260),
+];
 
 /// More bytes than any word for a type or a class has, some leading zeros included.
 const WORD_BYTES: usize = 24;

@@ -35,6 +35,10 @@ pub enum NameError {
     NameTooLong(usize),
     /// `\` followed by neither one character nor three digits up to 255.
     BadEscape,
+    /// A `"` that is not escaped.
+    Quote,
+    /// A label of bits, `\[x1/8]`, as RFC 2673 had them (withdrawn by RFC 6891, 5).
+    Bits,
     /// A relative name where no origin is known.
     NoOrigin,
 }
@@ -46,6 +50,8 @@ impl fmt::Display for NameError {
             Self::LabelTooLong(n) => write!(f, "a label has {n} bytes; at most {LABEL_BYTES} are allowed"),
             Self::NameTooLong(n) => write!(f, "the name has {n} bytes; at most {NAME_BYTES} are allowed"),
             Self::BadEscape => f.write_str("`\\` must be followed by one character or by three digits up to 255"),
+            Self::Quote => f.write_str("a `\"` in a name is written `\\\"`"),
+            Self::Bits => f.write_str("labels of bits (`\\[`) are no longer in use; a `[` is written without `\\`"),
             Self::NoOrigin => {
                 f.write_str("the name is relative and no origin is known; end it with a dot or set $ORIGIN")
             }
@@ -87,12 +93,14 @@ impl Name {
         let mut rest = text;
         let mut ends_with_dot = false;
         while let Some((&byte, tail)) = rest.split_first() {
-            ends_with_dot = byte == b'.';
+            let begins = std::mem::replace(&mut ends_with_dot, byte == b'.') || rest.len() == text.len();
             rest = match byte {
                 b'.' => {
                     draft.end_label()?;
                     tail
                 }
+                b'"' => return Err(NameError::Quote),
+                b'\\' if begins && tail.first() == Some(&b'[') => return Err(NameError::Bits),
                 b'\\' => {
                     let (value, tail) = unescape(tail).ok_or(NameError::BadEscape)?;
                     draft.push(value);

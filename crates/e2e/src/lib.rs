@@ -5,7 +5,7 @@
 //! [`balancer`] runs the program, [`nginx`] and [`haproxy`] run real peers, [`browser`] is a
 //! Chromium, [`database`] runs PostgreSQL and Redis, [`relay`] whatever a scenario configures, [`old`] runs balancers that
 //! clients come from, [`origin`] a server that misbehaves on order, [`webshop`] an application with sessions, [`python`] peers
-//! by gRPC and WebSocket, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open,
+//! by gRPC and WebSocket, [`systemd`] a manager of units, [`load`] sends numbered requests and accounts for every one, [`websocket`] holds a tunnel open,
 //! [`lab`] compares what a failure costs.
 //!
 //! The invariant: whatever a test started ends with the test, also when it panics, by the id of its process and never
@@ -35,6 +35,7 @@ pub mod proof;
 pub mod python;
 pub mod relay;
 pub mod resolvers;
+pub mod systemd;
 pub mod vectors;
 pub mod webshop;
 pub mod websocket;

@@ -60,15 +60,28 @@ impl Network {
         ip(&["-n", &bridge, "link", "set", "br0", "up"]);
         for host in 1..=hosts {
             let space = network.space(host);
-            let port = format!("port{host}");
             ip(&["netns", "add", &space]);
-            ip(&["link", "add", &port, "netns", &bridge, "type", "veth", "peer", "name", "eth0", "netns", &space]);
-            ip(&["-n", &bridge, "link", "set", &port, "master", "br0", "up"]);
             ip(&["-n", &space, "link", "set", "lo", "up"]);
-            ip(&["-n", &space, "link", "set", "eth0", "up"]);
-            ip(&["-n", &space, "addr", "add", &format!("{}/24", network.address(host)), "dev", "eth0"]);
+            network.plug(host);
         }
         network
+    }
+
+    /// Makes a machine's `eth0`, with its address.
+    ///
+    /// # Panics
+    /// Where there is one already.
+    pub fn plug(&self, host: u8) {
+        let (bridge, space, port) = (self.bridge(), self.space(host), format!("port{host}"));
+        ip(&["link", "add", &port, "netns", &bridge, "type", "veth", "peer", "name", "eth0", "netns", &space]);
+        ip(&["-n", &bridge, "link", "set", &port, "master", "br0", "up"]);
+        ip(&["-n", &space, "link", "set", "eth0", "up"]);
+        ip(&["-n", &space, "addr", "add", &format!("{}/24", self.address(host)), "dev", "eth0"]);
+    }
+
+    /// Takes a machine's `eth0` away, with everything that the kernel knows of it.
+    pub fn plug_away(&self, host: u8) {
+        ip(&["-n", &self.space(host), "link", "del", "eth0"]);
     }
 
     fn bridge(&self) -> String {

@@ -28,5 +28,5 @@ pub use config::Config;
 pub use histogram::Histogram;
 pub use name::{InvalidName, ListenerName, PoolName, ServerId, ServerName};
 pub use template::{Template, TemplatePart, Variable};
-pub use validity::is_ending;
+pub use validity::{is_ending, until_ending};
 pub use verdict::{Reason, State, Verdict};

@@ -10,6 +10,12 @@ pub fn is_ending(left_s: i64, life_s: u64) -> bool {
     u64::try_from(left_s).map_or(true, |left| left < SOON_S.min(life_s / 3))
 }
 
+/// How many seconds it takes until [`is_ending`] says so of it: none where it does.
+pub fn until_ending(left_s: i64, life_s: u64) -> u64 {
+    let left = u64::try_from(left_s).unwrap_or(0);
+    if is_ending(left_s, life_s) { 0 } else { left - SOON_S.min(life_s / 3) + 1 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -22,5 +28,14 @@ mod tests {
         assert!(
             !is_ending(21 * DAY, year) && !is_ending(2 * DAY, 6 * 24 * 3600) && is_ending(2 * DAY - 1, 6 * 24 * 3600)
         );
+    }
+
+    #[test]
+    fn the_time_until_then_is_over_just_when_it_ends() {
+        for (left, life) in [(100, 90), (30, 90), (29, 90), (0, 2), (-5, 90), (i64::MAX, u64::MAX)] {
+            let until = i64::try_from(until_ending(left, life)).unwrap();
+            assert!(is_ending(left - until, life), "{left} of {life}: {until}");
+            assert!(until == 0 || !is_ending(left - until + 1, life), "{left} of {life}: {until}");
+        }
     }
 }

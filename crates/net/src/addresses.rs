@@ -68,6 +68,13 @@ pub enum News {
         /// The device's index.
         device: u32,
     },
+    /// An address is there, newly or still.
+    Added {
+        /// Which.
+        addr: IpAddr,
+        /// The device's index.
+        device: u32,
+    },
     /// Duplicate address detection found another holder of an IPv6 address.
     Duplicate {
         /// Which.
@@ -150,6 +157,24 @@ impl Addresses {
             }
         })?;
         Ok(places)
+    }
+
+    /// The device that has an address of the machine.
+    ///
+    /// # Errors
+    /// Where the kernel does not answer.
+    pub fn device_with(&mut self, addr: IpAddr) -> io::Result<Option<u32>> {
+        let mut found = None;
+        let mut request = AddressMessage::default();
+        request.header.family = family(addr);
+        self.kernel.ask(RouteNetlinkMessage::GetAddress(request), NLM_F_DUMP, |answer| {
+            if let RouteNetlinkMessage::NewAddress(message) = answer
+                && let Some(place) = place_of(&message).filter(|place| place.addr == addr)
+            {
+                found = Some(place.device);
+            }
+        })?;
+        Ok(found)
     }
 
     /// Every device of the machine.
@@ -335,6 +360,9 @@ fn news_of(message: &RouteNetlinkMessage) -> Option<News> {
         }
         RouteNetlinkMessage::NewAddress(message) if is_duplicate(message) => {
             place_of(message).map(|place| News::Duplicate { addr: place.addr, device: place.device })
+        }
+        RouteNetlinkMessage::NewAddress(message) => {
+            place_of(message).map(|place| News::Added { addr: place.addr, device: place.device })
         }
         // A bridge tells of its ports by the same messages: one that leaves it is still a device.
         RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message)

@@ -2,14 +2,18 @@
 //!
 //! Invariant: nothing here blocks but [`wait`], and that no longer than it is told.
 
+mod membership;
+
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+pub use membership::Membership;
 
 /// Class selector 6, network control, in the place of the type of service (RFC 2474, RFC 4594 section 3.1).
 const NETWORK_CONTROL: u32 = 0xc0;
@@ -25,10 +29,10 @@ pub struct Path {
 
 impl Path {
     /// A socket on the own address of the path, and whom it speaks to: peers, or a multicast group or broadcast address. The
-    /// own address need not be there yet.
+    /// own address need not be there yet, but for a multicast group.
     ///
     /// # Errors
-    /// Where the port is taken, or the family is not to be had.
+    /// Where the port is taken, the family is not to be had, or no device has the address from which a group is spoken to.
     pub fn open(own: SocketAddr, peers: Vec<SocketAddr>) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(own), Type::DGRAM, Some(Protocol::UDP))?;
         if own.is_ipv4() {
@@ -38,13 +42,15 @@ impl Path {
         } else {
             socket.set_freebind_v6(true)?;
             socket.set_only_v6(true)?;
+            socket.set_multicast_hops_v6(1)?;
         }
         socket.set_nonblocking(true)?;
         socket.bind(&own.into())?;
-        if let (IpAddr::V4(from), true) = (own.ip(), peers.iter().any(|peer| peer.ip().is_multicast())) {
-            socket.set_multicast_if_v4(&from)?;
+        let path = Self { socket: socket.into(), all: None, peers };
+        if let Some(mut membership) = path.membership()? {
+            membership.renew()?;
         }
-        Ok(Self { socket: socket.into(), all: None, peers })
+        Ok(path)
     }
 
     /// Has the path hear what its peers tell to all under this address, a multicast group or a broadcast address. The own
@@ -52,19 +58,46 @@ impl Path {
     ///
     /// # Errors
     /// Where the network of the own address knows no such thing, or the port is taken.
-    pub fn hear_all(&mut self, own: Ipv4Addr, to: SocketAddrV4) -> io::Result<()> {
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    pub fn hear_all(&mut self, to: SocketAddr) -> io::Result<()> {
+        let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))?;
         // Another node on this machine hears it as well.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
-        socket.bind(&SocketAddr::V4(to).into())?;
-        if to.ip().is_multicast() {
-            socket.join_multicast_v4(to.ip(), &own)?;
+        if to.is_ipv4() {
+            socket.bind(&to.into())?;
             // Or it would hear what comes to the group on other networks, where another socket has joined it.
             socket.set_multicast_all_v4(false)?;
+        } else {
+            socket.set_only_v6(true)?;
+            socket.set_multicast_all_v6(false)?;
+            self.bind_beside(&socket, SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), to.port()))?;
         }
         self.all = Some(socket.into());
-        Ok(())
+        match self.membership()? {
+            Some(mut membership) => membership.renew(),
+            None => Ok(()),
+        }
+    }
+
+    /// Binds to every address beside the own one, from which nobody else takes the port all the same. A socket bound to a
+    /// group of one network would be bound to its device as well, and deaf when that is made anew.
+    fn bind_beside(&self, socket: &Socket, to: SocketAddr) -> io::Result<()> {
+        let own = SockRef::from(&self.socket);
+        own.set_reuse_address(true)?;
+        let bound = socket.bind(&to.into());
+        own.set_reuse_address(false)?;
+        bound
+    }
+
+    /// The path's place in the multicast group that it speaks to, if there is one, to be kept where devices go and come.
+    ///
+    /// # Errors
+    /// Where no descriptor is left.
+    pub fn membership(&self) -> io::Result<Option<Membership>> {
+        let Some(group) = self.peers.iter().find(|peer| peer.ip().is_multicast()) else { return Ok(None) };
+        let own = self.own_addr()?.ip();
+        let ears = self.all.as_ref().map(UdpSocket::try_clone).transpose()?;
+        Ok(Some(Membership::new(own, group.ip(), self.socket.try_clone()?, ears)))
     }
 
     /// Sends the same to every peer. What cannot leave is lost, like any datagram.
@@ -128,23 +161,4 @@ pub fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_carries_datagrams_both_ways_and_a_dead_peer_stops_nothing() {
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let one = Path::open(any, Vec::new()).unwrap();
-        let dead = Path::open(any, Vec::new()).unwrap().own_addr().unwrap();
-        let other = Path::open(any, vec![dead, one.own_addr().unwrap()]).unwrap();
-        for round in 0..5_u8 {
-            other.send(&[round; 40]);
-            wait(&mut one.sockets().map(readable).collect::<Vec<_>>(), Duration::from_secs(5)).unwrap();
-            let mut buffer = [0; 64];
-            let (length, from) = one.receive(&mut buffer).unwrap();
-            assert_eq!((length, from), (40, any.ip()));
-            assert_eq!(buffer[0], round);
-        }
-        assert!(one.receive(&mut [0; 8]).is_none());
-    }
-}
+mod tests;

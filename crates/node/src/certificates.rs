@@ -255,6 +255,11 @@ impl Tls {
         Ok(touched)
     }
 
+    /// How long it takes until one of our own is near its end.
+    pub(crate) fn own_usable_for(&self, now: Duration) -> Duration {
+        self.own.values().map(|certificate| own::usable_for(certificate, now)).min().unwrap_or(Duration::MAX)
+    }
+
     /// What listeners use.
     pub(crate) fn acceptors(&self) -> &HashMap<ListenerName, Arc<Acceptor>> {
         &self.acceptors

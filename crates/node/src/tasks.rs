@@ -174,8 +174,17 @@ pub const HEARTBEAT: Task = Task {
     end: "the node has left the cluster",
 };
 
+/// What keeps paths in their multicast groups.
+pub const MULTICAST: Task = Task {
+    name: "multicast",
+    place: Place::Thread,
+    owner: "the heartbeat thread",
+    does: "joins the multicast groups of heartbeats again when a device was gone and came back",
+    end: "the heartbeat thread has ended",
+};
+
 /// The table.
-pub const TASKS: [Task; 16] = [
+pub const TASKS: [Task; 17] = [
     CONTROL,
     WORKER,
     DNS,
@@ -190,6 +199,7 @@ pub const TASKS: [Task; 16] = [
     SERVICE,
     ZONEFILE,
     HEARTBEAT,
+    MULTICAST,
     RESOURCES,
     SHARING,
 ];

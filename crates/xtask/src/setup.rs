@@ -40,6 +40,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("testssl", "testssl.sh", "a judge of TLS"),
     ("ip", "iproute2", "machines on a network of their own"),
     ("nft", "nftables", "heartbeats that get lost"),
+    ("/lib/systemd/systemd", "systemd", "a manager of units, in namespaces of its own"),
     ("keepalived", "keepalived", "another system that moves addresses"),
     ("/usr/libexec/heartbeat/heartbeat", "heartbeat", "a third one"),
 ];

@@ -80,54 +80,76 @@ fn node(entry: &Entry, is_witness: bool) -> Option<ClusterNode> {
 fn spread(building: &mut Building<'_>, cluster: &Entry, nodes: &[ClusterNode]) -> Vec<Spread> {
     let mut all: Vec<Spread> = Vec::new();
     let entries = cluster.entries.iter().filter(|entry| matches!(entry.directive.name, "multicast" | "broadcast"));
-    for entry in entries {
-        let Some(Value::Ip(addr)) = entry.value(0) else { continue };
+    for entry in entries.filter(|_| !nodes.is_empty()) {
+        let Some(Value::Ip(to)) = entry.value(0) else { continue };
         let number = match entry.option("path") {
             Some(Value::Integer(number)) => usize::try_from(*number).unwrap_or(1),
             _ => 1,
         };
         let path = number.saturating_sub(1);
         let own = nodes.first().and_then(|node| node.addrs.get(path));
-        let is_group = entry.directive.name == "multicast";
-        let wrong = match (addr, own) {
-            _ if nodes.is_empty() => continue,
-            (IpAddr::V6(_), _) => Some((
-                format!("{addr} is an IPv6 address"),
-                "a path over IPv6 goes from node to node: leave this line out",
-            )),
-            (_, None) => Some((
+        let is_taken = all.iter().any(|other| other.path == path);
+        let wrong = match own {
+            None => Some((
                 format!("there is no path {number}"),
                 "path 1 is that of the first address of each node, and so on",
             )),
-            (_, Some(IpAddr::V6(_))) => Some((
-                format!("path {number} is over IPv6"),
-                "a path over IPv6 goes from node to node: leave this line out",
-            )),
-            (IpAddr::V4(addr), _) if is_group && !addr.is_multicast() => Some((
-                format!("{addr} is no multicast group"),
-                "groups begin with 224 to 239; 239.192.0.0/14 is for use within an organisation",
-            )),
-            (IpAddr::V4(addr), _)
-                if !is_group && (addr.is_multicast() || addr.is_loopback() || addr.is_unspecified()) =>
-            {
-                Some((
-                    format!("{addr} is no broadcast address"),
-                    "`ip addr` shows the network's own after the word `brd`",
-                ))
-            }
-            _ if all.iter().any(|other| other.path == path) => Some((
-                format!("path {number} has an address for all nodes already"),
-                "one is enough; name another path by `path=`",
-            )),
-            _ => None,
+            Some(own) => not_for_all(entry.directive.name, *to, *own)
+                .or_else(|| other_family(number, *to, *own))
+                .or_else(|| is_taken.then(|| taken(number))),
         };
-        match (wrong, addr) {
-            (Some((what, help)), _) => drop(building.out.report(Code::E419, entry.span, what).help(help)),
-            (None, IpAddr::V4(to)) => all.push(Spread { path, to: *to }),
-            (None, IpAddr::V6(_)) => {}
+        match wrong {
+            Some((what, help)) => drop(building.out.report(Code::E419, entry.span, what).help(help)),
+            None => all.push(Spread { path, to: *to }),
         }
     }
     all
+}
+
+/// What is wrong with an address that all nodes are to hear, and what to do.
+type Wrong = (String, &'static str);
+
+fn not_for_all(word: &str, to: IpAddr, own: IpAddr) -> Option<Wrong> {
+    match (word, to) {
+        ("multicast", IpAddr::V4(group)) if !group.is_multicast() => Some((
+            format!("{group} is no multicast group"),
+            "groups begin with 224 to 239; 239.192.0.0/14 is for use within an organisation",
+        )),
+        ("multicast", IpAddr::V6(group)) if !group.is_multicast() => Some((
+            format!("{group} is no multicast group"),
+            "groups begin with ff; ff12::/16 is for those that a network has made for itself",
+        )),
+        // RFC 4291 section 2.7: the scope stands in the last four bits of the second byte; 1 is the interface itself.
+        ("multicast", IpAddr::V6(group)) if group.octets().get(1).is_some_and(|second| second & 0xf <= 1) => Some((
+            format!("what goes to {group} does not leave the machine"),
+            "ff12::94 reaches the nodes of a network",
+        )),
+        ("broadcast", IpAddr::V6(_)) => {
+            Some(("IPv6 has no broadcast addresses".to_owned(), "a group does the same: `multicast ff12::94`"))
+        }
+        ("broadcast", IpAddr::V4(_)) if own.is_ipv6() => None,
+        ("broadcast", IpAddr::V4(addr)) if addr.is_multicast() || addr.is_loopback() || addr.is_unspecified() => {
+            Some((format!("{addr} is no broadcast address"), "`ip addr` shows the network's own after the word `brd`"))
+        }
+        _ => None,
+    }
+}
+
+fn other_family(number: usize, to: IpAddr, own: IpAddr) -> Option<Wrong> {
+    (to.is_ipv4() != own.is_ipv4()).then(|| match own {
+        IpAddr::V4(_) => (
+            format!("path {number} is over IPv4, and {to} is a group of IPv6"),
+            "take one such as `multicast 239.192.0.94`, or name the path of the IPv6 addresses by `path=`",
+        ),
+        IpAddr::V6(_) => (
+            format!("path {number} is over IPv6, and {to} is of IPv4"),
+            "take a group such as `multicast ff12::94`, or name the path of the IPv4 addresses by `path=`",
+        ),
+    })
+}
+
+fn taken(number: usize) -> Wrong {
+    (format!("path {number} has an address for all nodes already"), "one is enough; name another path by `path=`")
 }
 
 fn beat(building: &mut Building<'_>, cluster: &Entry) -> Beat {

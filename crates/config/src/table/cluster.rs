@@ -137,8 +137,9 @@ pub(super) static ROWS: &[Directive] = &[
         repeat: Repeat::Many,
         otherwise: "heartbeats go to each node by itself",
         doc: "Heartbeats of a path go to this multicast group, once for all nodes.",
-        more: "For networks in which that is how it is done. They stay in their network (TTL 1); IPv4 only. What the nodes share beside \
-               heartbeats goes from node to node all the same.",
+        more: "For networks in which that is how it is done; of the family of the path's addresses, and on the device that has them, also after it \
+               was gone and came back. They stay in their network (TTL and hop limit 1). What the nodes share beside heartbeats goes from node to node all \
+               the same.",
         example: "multicast 239.192.0.94",
         ..ROW
     },
@@ -150,7 +151,7 @@ pub(super) static ROWS: &[Directive] = &[
         repeat: Repeat::Many,
         otherwise: "heartbeats go to each node by itself",
         doc: "Heartbeats of a path go to this broadcast address, once for all nodes.",
-        more: "As `ip addr` shows it for the path's network. Every machine of the network hears them, and can read whom a node hears, but \
+        more: "As `ip addr` shows it for the path's network, which is of IPv4. Every machine of the network hears them, and can read whom a node hears, but \
                forge nothing.",
         example: "broadcast 192.168.1.255 path=1",
         ..ROW
@@ -251,7 +252,8 @@ pub(super) static ROWS: &[Directive] = &[
         otherwise: "none",
         doc: "A unit of systemd that runs where the group is.",
         more: "Started, stopped and looked at by `systemctl`. Do not enable it: a unit that runs on a node that does not own the group is stopped when \
-               evenkeel starts. One that ends by itself moves the group. It is stopped when evenkeel ends, also when it is killed.",
+               evenkeel starts. One that ends by itself moves the group, unless systemd starts it again by its own `Restart=`. One of `Type=oneshot` needs \
+               `RemainAfterExit=yes`. It is stopped when evenkeel ends, also when it is killed; one that does not stop in its time is killed.",
         example: "unit nginx.service timeout=30s",
         ..ROW
     },

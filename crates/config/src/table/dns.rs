@@ -217,7 +217,7 @@ pub(super) static ROWS: &[Directive] = &[
         otherwise: "none",
         doc: "A name in a zone file whose addresses are chosen by health.",
         more: "The name is relative to the zone unless it ends with a dot. The file must have it; its A and AAAA records there are answered only \
-               for a family that the choice has no address of.",
+               for a family that the choice has no address of, and never beside answers that only lead to the name (NS, MX, SRV, HTTPS).",
         example: "zone example.com file=/etc/evenkeel/zones/example.com {\n    name www answer=pool pool=shop\n}",
         ..ROW
     },

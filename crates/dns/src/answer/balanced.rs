@@ -225,27 +225,47 @@ impl Balanced {
     }
 
     fn candidates(&self, health: &Health<'_>, asker: &Asker) -> Vec<Member> {
-        let peers = || self.members(health).iter().cloned();
+        let tier = if self.mode == Mode::Peers { u8::MAX } else { 0 };
+        let own = self.own_members(health, asker, tier);
+        // The same lines on all nodes make each of them one of its peers: it is what it knows of itself, and not what its
+        // check says, which finds a node that drains in good health.
+        let is_other = |peer: &&Member| !own.iter().any(|own| own.address == peer.address);
+        let peers: Vec<Member> = self.members(health).iter().filter(is_other).cloned().collect();
         match &self.mode {
             // A node alone answers with itself as long as it answers at all, unless it is to be left and
             // someone else can take over.
-            Mode::OwnAddress => {
-                let own = self.own_members(health, asker, 0);
-                let steps_aside = !matches!(self.own_state(health), State::Up | State::Unknown);
+            Mode::OwnAddress if self.steps_aside(health) => {
                 // A later tier: the peers count only while this node is not alive.
-                let helpers =
-                    peers().filter(|_| steps_aside).map(|peer| Member { tier: peer.tier.saturating_add(1), ..peer });
-                own.into_iter().chain(helpers).collect()
+                let later = |peer: Member| Member { tier: peer.tier.saturating_add(1), ..peer };
+                own.into_iter().chain(peers.into_iter().map(later)).collect()
             }
-            Mode::OwnAndPeers => self.own_members(health, asker, 0).into_iter().chain(peers()).collect(),
+            Mode::OwnAddress => own,
+            Mode::OwnAndPeers => own.into_iter().chain(peers).collect(),
             // Drained by its mode: its own address only where no peer is alive.
             Mode::Peers => {
-                let own = self.own_members(health, asker, u8::MAX);
                 let own = own.into_iter().map(|member| Member { state: State::Draining, ..member });
-                peers().chain(own).collect()
+                peers.into_iter().chain(own).collect()
             }
-            Mode::Pool(_) => peers().collect(),
+            Mode::Pool(_) => self.members(health).to_vec(),
         }
+    }
+
+    /// Whether this node is to be left, or has nothing to serve with.
+    fn steps_aside(&self, health: &Health<'_>) -> bool {
+        !matches!(self.own_state(health), State::Up | State::Unknown)
+    }
+
+    /// Addresses beside which it matters at which one a query arrived: peers, of which this node may be one itself.
+    pub(super) fn apart(&self, health: &Health<'_>) -> Vec<IpAddr> {
+        let is_alone = match self.mode {
+            Mode::Pool(_) => true,
+            Mode::OwnAddress => !self.steps_aside(health),
+            Mode::OwnAndPeers | Mode::Peers => false,
+        };
+        if is_alone || matches!(self.own, Own::Fixed(_)) {
+            return Vec::new();
+        }
+        self.members(health).iter().map(|member| member.address).collect()
     }
 
     fn own_members(&self, health: &Health<'_>, asker: &Asker, tier: u8) -> Vec<Member> {

@@ -18,13 +18,20 @@ use crate::rdata::Rdata;
 use crate::wire::{Need, Question, Response, Set};
 use crate::zone::{Node, Zone};
 
-/// Answers a question of class IN.
-pub fn answer<'z>(question: &Question, zones: &'z Zones, health: &Health<'_>, asker: &Asker) -> Response<'z> {
+/// Answers a question of class IN; whoever understands DNSSEC (`dnssec_ok`) gets what belongs to it as well.
+pub fn answer<'z>(
+    question: &Question,
+    dnssec_ok: bool,
+    zones: &'z Zones,
+    health: &Health<'_>,
+    asker: &Asker,
+) -> Response<'z> {
     let Some(served) = zones.find(&question.name, question.kind) else {
         return Response::bare(Rcode::Refused, Some(ExtendedError::NotAuthoritative));
     };
     let response = Response { authoritative: true, ..Response::bare(Rcode::NoError, None) };
-    let mut lookup = Lookup { zones, served, zone: &served.zone, kind: question.kind, health, asker, response };
+    let (zone, kind) = (&served.zone, question.kind);
+    let mut lookup = Lookup { zones, served, zone, kind, dnssec_ok, health, asker, response };
     lookup.run(&question.name);
     lookup.response
 }
@@ -56,6 +63,7 @@ struct Lookup<'a, 'z> {
     served: &'z Served,
     zone: &'z Zone,
     kind: Type,
+    dnssec_ok: bool,
     health: &'a Health<'a>,
     asker: &'a Asker,
     response: Response<'z>,
@@ -181,7 +189,8 @@ impl<'z> Lookup<'_, 'z> {
             self.response.authoritative = false;
         }
         self.response.authority.push(Set::of(Cow::Borrowed(&node.name), set, Need::Must));
-        if let Some(ds) = node.set(Type::DS) {
+        // RFC 4035, 3.1: nobody else is sent it unasked.
+        if let Some(ds) = node.set(Type::DS).filter(|_| self.dnssec_ok) {
             self.response.authority.push(Set::of(Cow::Borrowed(&node.name), ds, Need::May));
         }
         for target in set.data.iter().filter_map(|data| data.target(Type::NS)) {
@@ -218,16 +227,27 @@ impl<'z> Lookup<'_, 'z> {
         }
     }
 
-    /// The addresses of a name as the zone has them, glue included.
+    /// The addresses of a name as the zone has them, glue included. Those that are chosen by health are left to the query
+    /// for them, which gets what is healthy then; glue, for which nobody asks, is chosen here.
     fn addresses(&mut self, target: &Name, need: Need) {
         let zone = self.zone;
         let Some(node) = zone.node(target).filter(|_| target.is_within(zone.origin())) else { return };
+        let balanced = self.served.balanced(&node.name);
+        if balanced.is_some() && need == Need::May {
+            return;
+        }
         for kind in [Type::A, Type::AAAA] {
-            let Some(set) = node.set(kind) else { continue };
             let same = |s: &Set<'_>| s.kind == kind && *s.owner == node.name;
-            if !self.response.answer.iter().chain(&self.response.additional).any(same) {
-                self.response.additional.push(Set::of(Cow::Borrowed(&node.name), set, need));
+            if self.response.answer.iter().chain(&self.response.additional).any(same) {
+                continue;
             }
+            let owner = Cow::Borrowed(&node.name);
+            let picked = balanced.map(|balanced| balanced.pick(kind, self.health, self.asker));
+            let set = match picked.filter(|picked| !picked.data.is_empty()) {
+                Some(picked) => Some(Set { owner, kind, ttl: picked.ttl, data: Cow::Owned(picked.data), need }),
+                None => node.set(kind).map(|set| Set::of(owner, set, need)),
+            };
+            self.response.additional.extend(set);
         }
     }
 }

@@ -45,9 +45,10 @@ impl Served {
         Self { zone, balanced: HashMap::new() }
     }
 
-    /// The same choices in another state of the zone, which has the same names with choices.
-    pub fn following(&self, zone: Zone) -> Self {
-        Self { zone, balanced: self.balanced.clone() }
+    /// The same choices in another state of the zone; `None` where it has lost a name with choices.
+    pub fn following(&self, zone: Zone) -> Option<Self> {
+        let is_whole = self.balanced.values().all(|(name, _)| zone.node(name).is_some());
+        is_whole.then(|| Self { zone, balanced: self.balanced.clone() })
     }
 
     /// The zone.
@@ -63,6 +64,18 @@ impl Served {
             self.balanced.insert(name.to_lower().as_wire().into(), (name.clone(), balanced));
         }
         exists
+    }
+
+    /// Why addresses that are chosen for a name would not be answered, or not alone; `None` where nothing is in the way.
+    pub fn is_out_of_reach(&self, name: &Name) -> Option<&'static str> {
+        if self.zone.node(name).is_some_and(|node| node.set(Type::CNAME).is_some()) {
+            // RFC 1034, 3.6.2: whoever has seen the alias by another type goes where it leads.
+            return Some("is an alias, beside which no addresses may stand");
+        }
+        let apex = self.zone.origin().as_wire().len();
+        let mut above = suffixes(name.as_wire()).take_while(|suffix| suffix.len() > apex);
+        let is_cut = above.any(|suffix| self.zone.node_at(suffix).is_some_and(|node| node.set(Type::NS).is_some()));
+        is_cut.then_some("is delegated, so that others are asked for its addresses")
     }
 
     /// Whether the addresses of any name are chosen.

@@ -13,7 +13,8 @@ use super::{Texts, Zones, lookup};
 use crate::kind::{Class, ExtendedError, Rcode, Type};
 use crate::rdata::Rdata;
 use crate::wire::{
-    Cookie, Incoming, Need, OptExtras, Query, Question, Response, Set, encode, encode_cut, encode_rejection, read_query,
+    Cookie, Edns, Incoming, Need, OptExtras, Query, Question, Rejection, Response, Set, encode, encode_cut,
+    encode_rejection, read_query,
 };
 
 /// What a server tells of itself, and how large its datagrams are.
@@ -128,18 +129,15 @@ pub fn respond_beside(server: Server<'_>, texts: &Texts, asked: Asked<'_>) -> Op
     }
     let query = match read_query(asked.bytes) {
         Incoming::Drop => return None,
-        Incoming::Reject(rejection) => {
-            let bytes = encode_rejection(&rejection);
-            let rcode = rejection.rcode;
-            return Some(Reply { bytes, rcode, truncated: false, cookie_is_good: false, question: None });
-        }
+        Incoming::Reject(rejection) => return Some(rejected(&rejection, &OptExtras::default())),
+        Incoming::Cookie(rejection) => return Some(cookie_alone(server, asked.from.ip(), rejection)),
         Incoming::Query(query) => query,
     };
     let client = asked.from.ip();
     let cookie = query.edns.as_ref().and_then(|edns| edns.cookie.as_ref());
     let cookie_is_good = server.cookies.zip(cookie).is_some_and(|(judge, cookie)| judge.is_good(client, cookie));
     let response = judge(server, texts, asked, &query, cookie_is_good);
-    let extras = extras(server, client, &query);
+    let extras = extras(server, client, query.edns.as_ref());
     let limit = limit(server.policy, asked.over, &query).saturating_sub(asked.reserve);
     let encoded = encode(&query, &response, &extras, limit);
     Some(Reply {
@@ -151,12 +149,30 @@ pub fn respond_beside(server: Server<'_>, texts: &Texts, asked: Asked<'_>) -> Op
     })
 }
 
+/// The answer to a message that asks nothing that a zone could answer.
+fn rejected(rejection: &Rejection, extras: &OptExtras) -> Reply {
+    let (bytes, rcode) = (encode_rejection(rejection, extras), rejection.rcode);
+    Reply { bytes, rcode, truncated: false, cookie_is_good: false, question: None }
+}
+
+/// RFC 7873, 5.4: a cookie is made for who has none, and one that is shown is judged.
+fn cookie_alone(server: Server<'_>, client: IpAddr, rejection: Rejection) -> Reply {
+    let Some((jar, cookie)) = server.cookies.zip(rejection.edns.as_ref().and_then(|edns| edns.cookie.as_ref())) else {
+        return rejected(&rejection, &OptExtras::default());
+    };
+    let cookie_is_good = jar.is_good(client, cookie);
+    let is_fresh = cookie.server.is_empty() || cookie_is_good;
+    let rcode = if is_fresh { Rcode::NoError } else { Rcode::BadCookie };
+    let extras = extras(server, client, rejection.edns.as_ref());
+    Reply { cookie_is_good, ..rejected(&Rejection { rcode, ..rejection }, &extras) }
+}
+
 /// The cut form of an answer, made without looking anything up: for a client past its allowance (see
 /// [`super::RateLimit`]). `None` where the message is no query.
 pub fn cut(server: Server<'_>, asked: Asked<'_>) -> Option<Reply> {
     let Incoming::Query(query) = read_query(asked.bytes) else { return None };
     let response = Response::bare(Rcode::NoError, None);
-    let encoded = encode_cut(&query, &response, &extras(server, asked.from.ip(), &query));
+    let encoded = encode_cut(&query, &response, &extras(server, asked.from.ip(), query.edns.as_ref()));
     Some(Reply {
         bytes: encoded.bytes,
         rcode: response.rcode,
@@ -175,8 +191,8 @@ fn limit(policy: &Policy, over: Transport, query: &Query) -> usize {
     }
 }
 
-fn extras(server: Server<'_>, client: IpAddr, query: &Query) -> OptExtras {
-    let Some(edns) = query.edns.as_ref().filter(|edns| edns.version == 0) else { return OptExtras::default() };
+fn extras(server: Server<'_>, client: IpAddr, edns: Option<&Edns>) -> OptExtras {
+    let Some(edns) = edns.filter(|edns| edns.version == 0) else { return OptExtras::default() };
     let nsid = server.policy.identifier.as_ref().filter(|_| edns.nsid).map(|text| text.clone().into_bytes());
     let cookie = server.cookies.zip(edns.cookie.as_ref()).map(|(jar, cookie)| {
         let mut whole = cookie.client.to_vec();
@@ -203,7 +219,9 @@ fn judge<'a>(server: Server<'a>, texts: &Texts, asked: Asked<'_>, query: &Query,
         }
         (Class::IN, _) => {
             let asker = Asker { client: asked.from.ip(), arrived_at: asked.arrived_at, luck: asked.luck };
-            texts.amend(question, server.zones, lookup::answer(question, server.zones, server.health, &asker))
+            let dnssec_ok = query.edns.as_ref().is_some_and(|edns| edns.dnssec_ok);
+            let found = lookup::answer(question, dnssec_ok, server.zones, server.health, &asker);
+            texts.amend(question, server.zones, found)
         }
         (Class::CH, Type::TXT) => chaos(server.policy, question),
         _ => Response::bare(Rcode::Refused, Some(ExtendedError::NotSupported)),

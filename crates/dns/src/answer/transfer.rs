@@ -3,11 +3,10 @@
 //! Who may have it is said elsewhere. The invariant: the SOA comes first and last, every other record once.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr};
 
 use evenkeel_model::caps;
 
-use super::balanced::Health;
+use super::balanced::{Balanced, Health};
 use super::respond::Asker;
 use super::{Served, Zones};
 use crate::kind::{Rcode, Type};
@@ -40,8 +39,13 @@ pub fn is_current(ours: u32, theirs: u32) -> bool {
 }
 
 impl<'z> Transfer<'z> {
-    /// All of a zone. Addresses that are chosen by health are those that are chosen now.
-    pub fn whole(served: &'z Served, health: &Health<'_>, query: Query) -> Self {
+    /// All of a zone. Addresses that are chosen by health are those that are chosen now for who asks; `None` where it is
+    /// not known yet whom to choose from, since a secondary would hold on to a name without addresses.
+    pub fn whole(served: &'z Served, health: &Health<'_>, asker: &Asker, query: Query) -> Option<Self> {
+        let is_known = |(_, balanced): &(&Name, &Balanced)| health.ready && balanced.has_candidates(health, asker);
+        if !served.chosen().iter().all(is_known) {
+            return None;
+        }
         let zone = served.zone();
         let soa = soa_of(served);
         let mut rest: Vec<_> = soa.iter().cloned().collect();
@@ -49,8 +53,7 @@ impl<'z> Transfer<'z> {
             let balanced = served.balanced(&node.name);
             for kind in [Type::A, Type::AAAA] {
                 let Some(balanced) = balanced else { continue };
-                let asker = Asker { client: IpAddr::V4(Ipv4Addr::UNSPECIFIED), arrived_at: None, luck: 0 };
-                let picked = balanced.pick(kind, health, &asker);
+                let picked = balanced.pick(kind, health, asker);
                 let record = |data| (Cow::Borrowed(&node.name), kind, picked.ttl, Cow::Owned(data));
                 rest.extend(picked.data.clone().into_iter().map(record));
             }
@@ -67,7 +70,7 @@ impl<'z> Transfer<'z> {
         }
         rest.extend(soa);
         rest.reverse();
-        Self { query, rest }
+        Some(Self { query, rest })
     }
 
     /// The SOA alone: the client has all of it already, or should come over TCP.
@@ -104,10 +107,12 @@ fn soa_of(served: &Served) -> Option<(Cow<'_, Name>, Type, u32, Cow<'_, Rdata>)>
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::net::IpAddr;
 
     use evenkeel_model::State;
 
     use super::*;
+    use crate::answer::{Mode, OnAllDown, Own, OwnZone, Spread};
     use crate::kind::Class;
     use crate::wire::{Incoming, Question, read_query, write_query};
     use crate::zone::{NoSource, load};
@@ -126,7 +131,7 @@ mod tests {
         let Incoming::Query(query) = read_query(&write_query(9, &question, false, None)) else { panic!() };
         let pools = HashMap::new();
         let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
-        let mut transfer = Transfer::whole(&served, &health, query.clone());
+        let mut transfer = Transfer::whole(&served, &health, &nobody(), query.clone()).unwrap();
         let mut kinds = Vec::new();
         let mut messages = 0;
         while let Some(bytes) = transfer.next_message() {
@@ -143,6 +148,69 @@ mod tests {
         unique.dedup();
         assert_eq!(unique.len(), kinds.len() - 1, "only the SOA stands twice");
         assert_eq!(Transfer::current(&served, query).rest.len(), 1);
+    }
+
+    fn nobody() -> Asker {
+        Asker { client: IpAddr::from([198, 51, 100, 1]), arrived_at: Some(IpAddr::from([192, 0, 2, 7])), luck: 0 }
+    }
+
+    #[test]
+    fn a_transfer_holds_the_address_that_it_is_asked_at_or_is_not_given() {
+        let balanced = Balanced {
+            mode: Mode::OwnAddress,
+            own: Own::Arrival { else_use: vec![] },
+            needs: vec![],
+            peers: None,
+            at_most: 8,
+            min_alive: 1,
+            min_alive_percent: 0,
+            on_all_down: OnAllDown::All,
+            spread: Spread::Rotate,
+            ttl: 30,
+            ttl_min: 5,
+        };
+        let name: Name = "api.example.com.".parse().unwrap();
+        let (ns_ttl, negative_ttl, servers) = (300, 30, vec![("ns.example.net.".parse().unwrap(), vec![])]);
+        let zone = OwnZone { name: name.clone(), servers, wildcard: true, serial: 1, ns_ttl, negative_ttl, balanced };
+        let served = zone.build().unwrap();
+        let question = Question { name, kind: Type::AXFR, class: Class::IN };
+        let Incoming::Query(query) = read_query(&write_query(9, &question, false, None)) else { panic!() };
+        let pools = HashMap::new();
+        let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
+        let mut transfer = Transfer::whole(&served, &health, &nobody(), query.clone()).unwrap();
+        let message = Message::read(&transfer.next_message().unwrap()).unwrap();
+        let addresses = message.answer.iter().filter(|record| record.kind == Type::A);
+        let shown: Vec<_> =
+            addresses.map(|record| format!("{} {}", record.owner, record.data.show(record.kind))).collect();
+        assert_eq!(shown, ["api.example.com. 192.0.2.7", "*.api.example.com. 192.0.2.7"]);
+        let early = Health { ready: false, ..health.clone() };
+        assert!(Transfer::whole(&served, &early, &nobody(), query.clone()).is_none(), "nothing is known yet");
+        let nowhere = Asker { arrived_at: None, ..nobody() };
+        assert!(Transfer::whole(&served, &health, &nowhere, query).is_none(), "there would be no address in it");
+    }
+
+    #[test]
+    fn a_transfer_keeps_each_name_as_it_is_written() {
+        let text = "$TTL 60\n@ SOA NS1 h 5 1 1 1 1\n@ NS ns1\nns1 A 192.0.2.1\nFoo A 192.0.2.2\nx.fOO A 192.0.2.3\n\
+                    y.FOO CNAME X.foo\nz PTR FOO.case.TEST.\n";
+        let origin: Name = "case.test.".parse().unwrap();
+        let served = Served::plain(load("z", text.into(), &origin, &mut NoSource).zone.unwrap());
+        let question = Question { name: "CASE.test.".parse().unwrap(), kind: Type::AXFR, class: Class::IN };
+        let Incoming::Query(query) = read_query(&write_query(9, &question, false, None)) else { panic!() };
+        let pools = HashMap::new();
+        let health = Health { ready: true, own: State::Up, peers: &[], pools: &pools, next_change: None };
+        let mut transfer = Transfer::whole(&served, &health, &nobody(), query).unwrap();
+        let message = Message::read(&transfer.next_message().unwrap()).unwrap();
+        let shown: Vec<_> = message.answer.iter().map(|r| format!("{} {}", r.owner, r.data.show(r.kind))).collect();
+        for wanted in [
+            "case.test. ns1.case.test.",
+            "Foo.case.test. 192.0.2.2",
+            "x.fOO.case.test. 192.0.2.3",
+            "y.FOO.case.test. X.foo.case.test.",
+            "z.case.test. FOO.case.TEST.",
+        ] {
+            assert!(shown.iter().any(|line| line == wanted), "{wanted}: {shown:?}");
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Rdata(Octets);
 pub(crate) enum Field {
     /// A number of one byte.
     U8,
+    /// The number of a signing algorithm, one byte; it may be written by its name.
+    Algorithm,
     /// A number of two bytes.
     U16,
     /// A number of four bytes.
@@ -58,7 +60,8 @@ pub(crate) enum Field {
 
 /// The layout of a type's data; `None` for the types that we carry without looking inside.
 pub(crate) fn layout(kind: Type) -> Option<&'static [Field]> {
-    use Field::{Base64, Hex, Name, Params, Period, PlainName, Tag, Tail, Text, Texts, U8, U16, U32, V4, V6};
+    use Field::{Algorithm, Base64, Hex, Name, Params, Period, PlainName};
+    use Field::{Tag, Tail, Text, Texts, U8, U16, U32, V4, V6};
     Some(match kind {
         Type::A => &[V4],
         Type::AAAA => &[V6],
@@ -72,9 +75,9 @@ pub(crate) fn layout(kind: Type) -> Option<&'static [Field]> {
         Type::CAA => &[U8, Tag, Tail],
         Type::SVCB | Type::HTTPS => &[U16, PlainName, Params],
         Type::NAPTR => &[U16, U16, Text, Text, Text, PlainName],
-        Type::DS | Type::CDS => &[U16, U8, U8, Hex],
+        Type::DS | Type::CDS => &[U16, Algorithm, U8, Hex],
         Type::TLSA | Type::SMIMEA => &[U8, U8, U8, Hex],
-        Type::DNSKEY | Type::CDNSKEY => &[U16, U8, U8, Base64],
+        Type::DNSKEY | Type::CDNSKEY => &[U16, U8, Algorithm, Base64],
         Type::OPENPGPKEY => &[Base64],
         Type::RP => &[PlainName, PlainName],
         Type::AFSDB => &[U16, PlainName],
@@ -88,7 +91,7 @@ impl Field {
     /// How many bytes of `rest` the field takes; `None` where it does not fit.
     pub(crate) fn length(self, rest: &[u8]) -> Option<usize> {
         let fixed = match self {
-            Self::U8 => 1,
+            Self::U8 | Self::Algorithm => 1,
             Self::U16 => 2,
             Self::U32 | Self::Period | Self::V4 => 4,
             Self::V6 => 16,
@@ -162,7 +165,20 @@ pub(crate) fn split(kind: Type, bytes: &[u8]) -> Option<Vec<(Field, &[u8])>> {
 fn fits(kind: Type, bytes: &[u8]) -> bool {
     let Some(layout) = layout(kind) else { return true };
     let rest = layout.iter().try_fold(bytes, |rest, field| rest.get(field.length(rest)?..));
-    rest.is_some_and(<[u8]>::is_empty)
+    rest.is_some_and(<[u8]>::is_empty) && (!matches!(kind, Type::DS | Type::CDS) || wrong_digest(bytes).is_none())
+}
+
+/// The kind of the digest in data of DS, its length and the one that its kind has, where those differ: a resolver that
+/// knows the kind holds the child for forged then (RFC 4034, 5.1.4; RFC 4509; RFC 6605).
+pub(crate) fn wrong_digest(bytes: &[u8]) -> Option<(u8, usize, usize)> {
+    let (kind, digest) = bytes.get(3..)?.split_first()?;
+    let wanted = match kind {
+        1 => 20,
+        2 => 32,
+        4 => 48,
+        _ => return None,
+    };
+    (digest.len() != wanted).then_some((*kind, digest.len(), wanted))
 }
 
 impl Rdata {
@@ -222,6 +238,16 @@ impl Rdata {
         let parts = split(kind, &self.0)?;
         let (_, bytes) = parts.iter().find(|(field, _)| matches!(field, Field::Name | Field::PlainName))?;
         Name::from_wire(bytes)
+    }
+
+    /// Whether it is an alias of SVCB or HTTPS with parameters, which nobody looks at (RFC 9460, 2.4.2).
+    pub(crate) fn has_idle_parameters(&self, kind: Type) -> bool {
+        if !matches!(kind, Type::SVCB | Type::HTTPS) {
+            return false;
+        }
+        let parts = split(kind, &self.0).unwrap_or_default();
+        let is_alias = parts.first().is_some_and(|(_, priority)| priority.iter().all(|byte| *byte == 0));
+        is_alias && parts.last().is_some_and(|(field, bytes)| *field == Field::Params && !bytes.is_empty())
     }
 
     /// The address of an A or AAAA record.

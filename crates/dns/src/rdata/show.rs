@@ -23,7 +23,7 @@ fn unknown(bytes: &[u8]) -> String {
 
 fn word(field: Field, part: &[u8]) -> String {
     match field {
-        Field::U8 | Field::U16 | Field::U32 | Field::Period => {
+        Field::U8 | Field::Algorithm | Field::U16 | Field::U32 | Field::Period => {
             part.iter().fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte)).to_string()
         }
         Field::V4 => <[u8; 4]>::try_from(part).map(|b| Ipv4Addr::from(b).to_string()).unwrap_or_default(),

@@ -5,7 +5,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::base64;
-use super::text::{Word, decode_text, lossy};
+use super::text::{Word, decode_text, holds_quotes, lossy};
 
 const MANDATORY: u16 = 0;
 const ALPN: u16 = 1;
@@ -24,6 +24,10 @@ const KEYS: [(&str, u16); 7] = [
     ("ech", ECH),
     ("ipv6hint", IPV6HINT),
 ];
+
+/// What is said of a key that is none.
+const KEYS_ARE: &str =
+    "there are mandatory, alpn, no-default-alpn, port, ipv4hint, ech, ipv6hint and `key` with a number, in lower case";
 
 /// Whether bytes are well-formed parameters in rising order, with values that fit their keys.
 pub(super) fn fits(bytes: &[u8]) -> bool {
@@ -79,15 +83,23 @@ fn alpn_ids(mut value: &[u8]) -> Option<Vec<&[u8]>> {
 pub(super) fn parse(words: &[Word<'_>]) -> Result<Vec<u8>, (usize, String)> {
     let mut params: Vec<(u16, Vec<u8>)> = Vec::with_capacity(words.len());
     for (at, word) in words.iter().enumerate() {
+        if word.quoted {
+            return Err((at, "a parameter stands in quotes; write quotes around its value only".to_owned()));
+        }
         let (name, raw) = match word.text.iter().position(|b| *b == b'=') {
             Some(cut) => (word.text.get(..cut).unwrap_or_default(), word.text.get(cut.saturating_add(1)..)),
             None => (word.text, None),
         };
-        let key = key_number(name).ok_or_else(|| (at, format!("`{}` is no parameter's key", lossy(name))))?;
+        let key =
+            key_number(name).ok_or_else(|| (at, format!("`{}` is no parameter's key; {KEYS_ARE}", lossy(name))))?;
         if params.iter().any(|(k, _)| *k == key) {
             return Err((at, format!("the parameter `{}` stands twice", lossy(name))));
         }
-        let value = read_value(key, unquote(raw.unwrap_or_default()))
+        let raw = unquote(raw.unwrap_or_default());
+        // RFC 9460, 2.1: behind `keyN` stands the value as it is sent, also of a key that has a name.
+        let value = if name.starts_with(b"key") { decode_text(raw) } else { read_value(key, raw) };
+        let value = value
+            .filter(|_| !holds_quotes(raw))
             .filter(|value| value_fits(key, value))
             .ok_or_else(|| (at, format!("`{}` does not hold a value for `{}`", lossy(word.text), key_name(key))))?;
         params.push((key, value));
@@ -108,27 +120,23 @@ pub(super) fn parse(words: &[Word<'_>]) -> Result<Vec<u8>, (usize, String)> {
     Ok(bytes)
 }
 
-/// RFC 9460, 2.4.2: alias mode (priority 0) takes no parameters of use; we refuse them as a mistake.
-pub(super) fn check_alias(bytes: &[u8]) -> Result<(), String> {
-    let Some((priority, rest)) = bytes.split_first_chunk::<2>() else { return Ok(()) };
-    let target = super::name_length(rest).unwrap_or(rest.len());
-    if *priority == [0, 0] && rest.len() > target {
-        return Err("priority 0 makes an alias, which takes no parameters; use priority 1 or drop them".to_owned());
-    }
-    Ok(())
-}
-
 fn unquote(raw: &[u8]) -> &[u8] {
     raw.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(raw)
 }
 
+/// RFC 9460, 2.1: keys are written in lower case, numbers without leading zeros.
 fn key_number(name: &[u8]) -> Option<u16> {
-    let lower = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
-    if let Some((_, key)) = KEYS.iter().find(|(text, _)| *text == lower) {
+    let name = std::str::from_utf8(name).ok()?;
+    if let Some((_, key)) = KEYS.iter().find(|(text, _)| *text == name) {
         return Some(*key);
     }
-    let digits = lower.strip_prefix("key").filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
-    digits.parse().ok().filter(|key| *key != u16::MAX)
+    let digits = name.strip_prefix("key").filter(|digits| *digits == "0" || !digits.starts_with('0'))?;
+    plain_number(digits).filter(|key| *key != u16::MAX)
+}
+
+/// A number of digits alone: `+1` is none.
+fn plain_number(digits: &str) -> Option<u16> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 fn key_name(key: u16) -> String {
@@ -145,7 +153,7 @@ fn read_value(key: u16, raw: &[u8]) -> Option<Vec<u8>> {
             Some(keys.iter().flat_map(|key| key.to_be_bytes()).collect())
         }
         ALPN => read_alpn(&text),
-        PORT => Some(std::str::from_utf8(&text).ok()?.parse::<u16>().ok()?.to_be_bytes().to_vec()),
+        PORT => Some(plain_number(std::str::from_utf8(&text).ok()?)?.to_be_bytes().to_vec()),
         IPV4HINT => {
             let read = |item: &[u8]| std::str::from_utf8(item).ok()?.parse::<Ipv4Addr>().ok();
             Some(items().map(read).collect::<Option<Vec<_>>>()?.iter().flat_map(Ipv4Addr::octets).collect())

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{Field, Rdata, base64, layout, split, svcb};
+use super::{Field, Rdata, base64, layout, split, svcb, wrong_digest};
 use crate::kind::Type;
 use crate::name::{Name, unescape};
 
@@ -48,6 +48,15 @@ impl<'a> Reader<'a> {
         word.ok_or_else(|| RdataError { word: None, text: format!("{wanted} is missing at the end of the record") })
     }
 
+    /// The next word, where no quotes may stand around it: it is no text.
+    fn bare(&mut self, wanted: &str) -> Result<Word<'a>, RdataError> {
+        let word = self.next(wanted)?;
+        if word.quoted {
+            return Err(self.wrong(format!("`{}` stands in quotes; write {wanted} without them", lossy(word.text))));
+        }
+        Ok(word)
+    }
+
     fn rest(&mut self) -> &'a [Word<'a>] {
         let rest = self.words.get(self.at..).unwrap_or_default();
         self.at = self.words.len();
@@ -61,6 +70,13 @@ impl<'a> Reader<'a> {
 
 /// Reads the words of a record's data.
 pub(crate) fn parse(kind: Type, words: &[Word<'_>], origin: Option<&Name>) -> Result<Rdata, RdataError> {
+    let cut: Vec<Word<'_>>;
+    let words = if matches!(kind, Type::SVCB | Type::HTTPS) || !words.iter().any(|word| holds_quotes(word.text)) {
+        words
+    } else {
+        cut = words.iter().flat_map(pieces).collect();
+        &cut
+    };
     let mut reader = Reader { words, at: 0, origin };
     if words.first().is_some_and(|word| word.text == b"\\#" && !word.quoted) {
         return unknown(kind, &mut reader);
@@ -77,8 +93,9 @@ pub(crate) fn parse(kind: Type, words: &[Word<'_>], origin: Option<&Name>) -> Re
         reader.at = reader.at.saturating_add(1);
         return Err(reader.wrong(format!("{kind} takes {} words, this one is too many", reader.at.saturating_sub(1))));
     }
-    if kind == Type::SVCB || kind == Type::HTTPS {
-        svcb::check_alias(&bytes).map_err(|text| RdataError { word: Some(0), text })?;
+    if let Some((digest, length, wanted)) = wrong_digest(&bytes).filter(|_| matches!(kind, Type::DS | Type::CDS)) {
+        let text = format!("the digest has {length} bytes; one of kind {digest} has {wanted}");
+        return Err(RdataError { word: Some(3), text });
     }
     Rdata::from_wire(kind, &bytes).ok_or_else(|| RdataError {
         word: None,
@@ -89,10 +106,11 @@ pub(crate) fn parse(kind: Type, words: &[Word<'_>], origin: Option<&Name>) -> Re
 fn read_field(field: Field, reader: &mut Reader<'_>, bytes: &mut Vec<u8>) -> Result<(), RdataError> {
     match field {
         Field::U8 => bytes.push(number(reader, u8::MAX.into())?.to_be_bytes()[3]),
+        Field::Algorithm => bytes.push(algorithm(reader)?),
         Field::U16 => bytes.extend_from_slice(&number(reader, u16::MAX.into())?.to_be_bytes()[2..]),
         Field::U32 => bytes.extend_from_slice(&number(reader, u32::MAX)?.to_be_bytes()),
         Field::Period => {
-            let word = reader.next("a duration")?;
+            let word = reader.bare("a duration")?;
             let seconds = period(word.text).ok_or_else(|| {
                 reader.wrong(format!("`{}` is no duration; write seconds or units as in 1h30m", lossy(word.text)))
             })?;
@@ -101,7 +119,7 @@ fn read_field(field: Field, reader: &mut Reader<'_>, bytes: &mut Vec<u8>) -> Res
         Field::V4 => bytes.extend_from_slice(&address::<Ipv4Addr>(reader, "an IPv4 address")?.octets()),
         Field::V6 => bytes.extend_from_slice(&address::<Ipv6Addr>(reader, "an IPv6 address")?.octets()),
         Field::Name | Field::PlainName => {
-            let word = reader.next("a name")?;
+            let word = reader.bare("a name")?;
             bytes.extend_from_slice(read_name(word, reader)?.as_wire());
         }
         Field::Text => {
@@ -128,15 +146,10 @@ fn read_field(field: Field, reader: &mut Reader<'_>, bytes: &mut Vec<u8>) -> Res
             bytes.extend_from_slice(&decode_text(word.text).ok_or_else(|| reader.wrong(BAD_ESCAPE))?);
         }
         Field::Hex => {
-            let word = reader.next("hexadecimal data")?;
+            let word = reader.bare("hexadecimal data")?;
             read_hex(word, reader, bytes)?;
         }
-        Field::Base64 => {
-            let mut digits = reader.next("data in base 64")?.text.to_vec();
-            reader.rest().iter().for_each(|word| digits.extend_from_slice(word.text));
-            let read = base64::read(&digits);
-            bytes.extend(read.ok_or_else(|| reader.wrong("data in base 64 needs whole groups of four characters"))?);
-        }
+        Field::Base64 => read_base64(reader, bytes)?,
         Field::Params => {
             let first = reader.at;
             let params = svcb::parse(reader.rest());
@@ -154,7 +167,7 @@ fn unknown(kind: Type, reader: &mut Reader<'_>) -> Result<Rdata, RdataError> {
     let length = number(reader, u16::MAX.into())?;
     let mut bytes = Vec::new();
     if reader.at < reader.words.len() {
-        let word = reader.next("hexadecimal data")?;
+        let word = reader.bare("hexadecimal data")?;
         read_hex(word, reader, &mut bytes)?;
     }
     if u32::try_from(bytes.len()).ok() != Some(length) {
@@ -171,14 +184,51 @@ fn unknown(kind: Type, reader: &mut Reader<'_>) -> Result<Rdata, RdataError> {
 }
 
 fn number(reader: &mut Reader<'_>, most: u32) -> Result<u32, RdataError> {
-    let word = reader.next("a number")?;
+    let word = reader.bare("a number")?;
     let digits = std::str::from_utf8(word.text).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
     let value = digits.and_then(|text| text.parse::<u32>().ok()).filter(|value| *value <= most);
     value.ok_or_else(|| reader.wrong(format!("`{}` is no number from 0 to {most}", lossy(word.text))))
 }
 
+/// The names of signing algorithms (RFC 4034, A.1, and the registry), those of BIND among them.
+const ALGORITHMS: [(&str, u8); 18] = [
+    ("RSAMD5", 1),
+    ("DH", 2),
+    ("DSA", 3),
+    ("RSASHA1", 5),
+    ("DSA-NSEC3-SHA1", 6),
+    ("NSEC3DSA", 6),
+    ("RSASHA1-NSEC3-SHA1", 7),
+    ("NSEC3RSASHA1", 7),
+    ("RSASHA256", 8),
+    ("RSASHA512", 10),
+    ("ECC-GOST", 12),
+    ("ECDSAP256SHA256", 13),
+    ("ECDSAP384SHA384", 14),
+    ("ED25519", 15),
+    ("ED448", 16),
+    ("INDIRECT", 252),
+    ("PRIVATEDNS", 253),
+    ("PRIVATEOID", 254),
+];
+
+/// RFC 4034, 2.2 and 5.3: by its number or by its name.
+fn algorithm(reader: &mut Reader<'_>) -> Result<u8, RdataError> {
+    let word = reader.bare("an algorithm")?;
+    let is_it = |(name, _): &&(&str, u8)| name.as_bytes().eq_ignore_ascii_case(word.text);
+    if let Some((_, number)) = ALGORITHMS.iter().find(is_it) {
+        return Ok(*number);
+    }
+    let number = std::str::from_utf8(word.text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    number.and_then(|digits| digits.parse().ok()).ok_or_else(|| {
+        let given = lossy(word.text);
+        reader
+            .wrong(format!("`{given}` is no algorithm; write a number from 0 to 255 or a name such as ECDSAP256SHA256"))
+    })
+}
+
 fn address<T: std::str::FromStr>(reader: &mut Reader<'_>, wanted: &str) -> Result<T, RdataError> {
-    let word = reader.next(wanted)?;
+    let word = reader.bare(wanted)?;
     let parsed = std::str::from_utf8(word.text).ok().and_then(|text| text.parse().ok());
     parsed.ok_or_else(|| reader.wrong(format!("`{}` is not {wanted}", lossy(word.text))))
 }
@@ -203,8 +253,8 @@ fn push_text(word: Word<'_>, reader: &Reader<'_>, bytes: &mut Vec<u8>) -> Result
 
 fn read_hex(first: Word<'_>, reader: &mut Reader<'_>, bytes: &mut Vec<u8>) -> Result<(), RdataError> {
     let mut digits = first.text.to_vec();
-    for word in reader.rest() {
-        digits.extend_from_slice(word.text);
+    while reader.at < reader.words.len() {
+        digits.extend_from_slice(reader.bare("hexadecimal data")?.text);
     }
     for pair in digits.chunks(2) {
         let value = std::str::from_utf8(pair).ok().filter(|text| text.len() == 2 && !text.starts_with('+'));
@@ -214,7 +264,51 @@ fn read_hex(first: Word<'_>, reader: &mut Reader<'_>, bytes: &mut Vec<u8>) -> Re
     Ok(())
 }
 
-/// The text of a word with its escapes undone and inner quotes dropped; `None` at a bad escape.
+fn read_base64(reader: &mut Reader<'_>, bytes: &mut Vec<u8>) -> Result<(), RdataError> {
+    let mut digits = reader.bare("data in base 64")?.text.to_vec();
+    while reader.at < reader.words.len() {
+        digits.extend_from_slice(reader.bare("data in base 64")?.text);
+    }
+    let read = base64::read(&digits);
+    bytes.extend(read.ok_or_else(|| reader.wrong("data in base 64 needs whole groups of four characters"))?);
+    Ok(())
+}
+
+/// Whether a quote stands in a text that is not escaped.
+pub(super) fn holds_quotes(text: &[u8]) -> bool {
+    let mut escaped = false;
+    text.iter().any(|byte| {
+        let is_quote = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        is_quote
+    })
+}
+
+/// A word cut where quotes begin and end in it, each part a word of its own: `key="a b"` is `key=` and `a b`, as BIND
+/// reads it.
+fn pieces<'a>(word: &Word<'a>) -> Vec<Word<'a>> {
+    if word.quoted {
+        return vec![*word];
+    }
+    let (mut all, mut rest, mut quoted) = (Vec::new(), word.text, false);
+    while !rest.is_empty() {
+        let mut escaped = false;
+        let quote = rest.iter().position(|byte| {
+            let is_quote = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            is_quote
+        });
+        let (text, tail) = rest.split_at(quote.unwrap_or(rest.len()));
+        if quoted || !text.is_empty() {
+            all.push(Word { text, quoted });
+        }
+        quoted = !quoted;
+        rest = tail.get(1..).unwrap_or_default();
+    }
+    all
+}
+
+/// The text of a word with its escapes undone; `None` at a bad escape.
 pub fn decode_text(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use evenkeel_model::caps;
 
-use super::query::{Query, Rejection};
+use super::query::{Query, Question, Rejection};
 use super::write::Writer;
 use super::{flag, option};
 use crate::kind::{Class, ExtendedError, Rcode, Type};
@@ -123,14 +123,19 @@ fn flags(query: &Query, response: &Response<'_>) -> u16 {
 
 /// The header, its counts still empty, and the question.
 fn begin(query: &Query, response: &Response<'_>, limit: usize) -> Writer {
-    let mut writer = Writer::new(limit);
+    let is_transfer = matches!(query.question.kind, Type::AXFR | Type::IXFR);
+    let mut writer = if is_transfer { Writer::keeping_case(limit) } else { Writer::new(limit) };
     for value in [query.id, flags(query, response), 1, 0, 0, 0] {
         writer.u16(value);
     }
-    writer.name(query.question.name.as_wire());
-    writer.u16(query.question.kind.0);
-    writer.u16(query.question.class.0);
+    write_question(&mut writer, &query.question);
     writer
+}
+
+fn write_question(writer: &mut Writer, question: &Question) {
+    writer.name(question.name.as_wire());
+    writer.u16(question.kind.0);
+    writer.u16(question.class.0);
 }
 
 /// The counts filled in and OPT at the end.
@@ -202,12 +207,17 @@ fn opt(dnssec_ok: bool, response: &Response<'_>, extras: &OptExtras) -> Vec<u8> 
     bytes
 }
 
-/// Writes the response to a message that is no query of ours: a header, no question.
-pub fn encode_rejection(rejection: &Rejection) -> Vec<u8> {
-    let mut writer = Writer::new(super::HEADER_BYTES);
+/// Writes the response to a message that is no query of ours: a header, and the question and OPT where it has them.
+pub fn encode_rejection(rejection: &Rejection, extras: &OptExtras) -> Vec<u8> {
+    let response = Response::bare(rejection.rcode, None);
+    let opt = rejection.edns.as_ref().map(|edns| opt(edns.dnssec_ok, &response, extras));
+    let mut writer = Writer::new(0);
     let flags = flag::QR | rejection.flags | (rejection.rcode.code() & 0x0f);
-    for value in [rejection.id, flags, 0, 0, 0, 0] {
+    for value in [rejection.id, flags, u16::from(rejection.question.is_some()), 0, 0, 0] {
         writer.u16(value);
     }
-    writer.into_bytes()
+    if let Some(question) = &rejection.question {
+        write_question(&mut writer, question);
+    }
+    end(writer, [0; 3], opt.as_deref())
 }

@@ -18,10 +18,12 @@ fn outcome(message: &[u8]) -> String {
     match read_query(message) {
         Incoming::Drop => "drop".to_owned(),
         Incoming::Reject(rejection) => rejection.rcode.to_string(),
+        Incoming::Cookie(_) => "cookie".to_owned(),
         Incoming::Query(_) => "query".to_owned(),
     }
 }
 
+// long: a table of messages.
 #[test]
 fn hostile_messages_get_what_they_deserve() {
     let label = format!("3f{}", "61".repeat(63));
@@ -73,10 +75,63 @@ fn hostile_messages_get_what_they_deserve() {
             "123401000001000000000001 016100 0001 0001 000029040000000000000b 000a0007 01020304050607",
             "FORMERR",
         ),
+        ("nothing but OPT", "123401000000000000000001 0000290400000000000000", "FORMERR"),
+        ("nothing but a cookie", "123401000000000000000001 000029040000000000000c 000a0008 0102030405060708", "cookie"),
+        (
+            "a cookie of EDNS version 1",
+            "123401000000000000000001 000029040000010000000c 000a0008 0102030405060708",
+            "FORMERR",
+        ),
         ("IXFR with its SOA cut", "123401000001000000010000 016100 00fb 0001", "FORMERR"),
     ];
     for (what, hex, wanted) in cases {
         assert_eq!(outcome(&bytes(hex)), *wanted, "{what}");
+    }
+}
+
+#[test]
+fn a_rejection_repeats_the_question_and_speaks_edns_where_the_client_does() {
+    let opt = "0000290400000080000000";
+    let short_cookie = "000029040000008000000b 000a0007 01020304050607";
+    let ours = "000029 04d0 0000 8000 0000";
+    let question = "016100 0001 0001";
+    let cases: &[(&str, String, String)] = &[
+        (
+            "a cookie of 7 bytes",
+            format!("1234 0100 0001 0000 0000 0001 {question} {short_cookie}"),
+            format!("1234 8101 0001 0000 0000 0001 {question} {ours}"),
+        ),
+        (
+            "no question",
+            format!("1234 0100 0000 0000 0000 0001 {opt}"),
+            format!("1234 8101 0000 0000 0000 0001 {ours}"),
+        ),
+        (
+            "two questions",
+            format!("1234 0100 0002 0000 0000 0001 {question} {question} {opt}"),
+            format!("1234 8101 0000 0000 0000 0001 {ours}"),
+        ),
+        (
+            "NOTIFY",
+            format!("1234 2000 0001 0000 0000 0001 {question} {opt}"),
+            format!("1234 a004 0001 0000 0000 0001 {question} {ours}"),
+        ),
+        ("UPDATE", format!("1234 2800 0001 0000 0000 0000 {question}"), "1234 a804 0000 0000 0000 0000".to_owned()),
+        (
+            "an unknown opcode",
+            "1234 7800 0001 0000 0000 0000 c0".to_owned(),
+            "1234 f804 0000 0000 0000 0000".to_owned(),
+        ),
+        (
+            "bytes behind the end",
+            format!("1234 0110 0001 0000 0000 0000 {question} 00"),
+            format!("1234 8111 0001 0000 0000 0000 {question}"),
+        ),
+        ("a cut question", "1234 0100 0001 0000 0000 0000 0161".to_owned(), "1234 8101 0000 0000 0000 0000".to_owned()),
+    ];
+    for (what, message, wanted) in cases {
+        let Incoming::Reject(rejection) = read_query(&bytes(message)) else { panic!("{what} is not rejected") };
+        assert_eq!(encode_rejection(&rejection, &OptExtras::default()), bytes(wanted), "{what}");
     }
 }
 

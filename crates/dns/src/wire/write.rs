@@ -16,6 +16,8 @@ pub(crate) struct Writer {
     /// Where rows of labels begin that later names may point at.
     places: Vec<u16>,
     limit: usize,
+    /// Whether names are shortened only by such as are written in the same case.
+    keeps_case: bool,
 }
 
 /// How far a message was written.
@@ -27,7 +29,17 @@ pub(crate) struct Mark {
 
 impl Writer {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { bytes: Vec::with_capacity(limit.min(caps::DNS_UDP_BYTES)), places: Vec::with_capacity(16), limit }
+        Self {
+            bytes: Vec::with_capacity(limit.min(caps::DNS_UDP_BYTES)),
+            places: Vec::with_capacity(16),
+            limit,
+            keeps_case: false,
+        }
+    }
+
+    /// As [`Writer::new`], each name as it is written in the zone: for transfers (RFC 5936, 3.4).
+    pub(crate) fn keeping_case(limit: usize) -> Self {
+        Self { keeps_case: true, ..Self::new(limit) }
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -83,7 +95,7 @@ impl Writer {
         self.bytes.push(0);
     }
 
-    /// Whether the name written at `at` is `wire`, without case.
+    /// Whether the name written at `at` is `wire`; without case, but where that is kept.
     fn is_at(&self, mut at: usize, wire: &[u8]) -> bool {
         let mut rest = wire;
         // Each pointer leads to a place before it, so this ends.
@@ -100,7 +112,8 @@ impl Writer {
             let (label, after) = tail.split_at_checked(usize::from(length)).unwrap_or((tail, &[]));
             let start = at.saturating_add(1);
             let end = start.saturating_add(usize::from(length));
-            if !self.bytes.get(start..end).is_some_and(|bytes| bytes.eq_ignore_ascii_case(label)) {
+            let is_same = |bytes: &[u8]| bytes == label || !self.keeps_case && bytes.eq_ignore_ascii_case(label);
+            if !self.bytes.get(start..end).is_some_and(is_same) {
                 return false;
             }
             at = end;

@@ -15,6 +15,10 @@ use crate::name::{Name, suffixes};
 /// through.
 const LARGE_SET: usize = 32;
 
+/// Most bytes of one set's records, owners as pointers: with a question, OPT and a signature they fill a message, whose
+/// length has 16 bits.
+const MOST_SET_BYTES: usize = 64_000;
+
 /// Builds the zone and judges it. `None` where it has no SOA.
 pub(super) fn check(origin: &Name, records: Vec<Record>, problems: &mut Problems) -> Option<Zone> {
     let mut gathered = Gathered::new(origin, records.len());
@@ -93,11 +97,7 @@ impl Gathered {
             !self.large.entry((place, kind)).or_insert_with(all).insert(data.folded(kind))
         };
         if stands_twice {
-            if kind == Type::SOA {
-                problems.error("zone-soa", span, "the zone has two SOA records; keep one");
-            } else {
-                problems.warn("zone-duplicate", span, format!("the same {kind} record of `{owner}` stands twice"));
-            }
+            problems.warn("zone-duplicate", span, format!("the same {kind} record of `{owner}` stands twice"));
             return;
         }
         if set.ttl != ttl {
@@ -182,9 +182,25 @@ impl Rules<'_> {
         self.check_alone(node, problems);
         self.check_above(node, problems);
         for set in &node.sets {
+            let each = set.data.iter().map(|data| data.as_wire().len().saturating_add(12));
+            let bytes = each.fold(0, usize::saturating_add);
+            if bytes > MOST_SET_BYTES {
+                let text = format!(
+                    "the {} records of `{name}` take {bytes} bytes; no answer holds more than {MOST_SET_BYTES}",
+                    set.kind
+                );
+                problems.error("zone-set-too-large", self.span(name, set.kind), text);
+            }
             match set.kind {
                 Type::NS => self.check_servers(name, set, problems),
                 Type::MX | Type::SRV => self.check_targets(name, set, problems),
+                Type::SVCB | Type::HTTPS if set.data.iter().any(|data| data.has_idle_parameters(set.kind)) => {
+                    let text = format!(
+                        "the {} record of `{name}` is an alias (priority 0), whose parameters nobody looks at",
+                        set.kind
+                    );
+                    problems.warn("zone-idle-parameters", self.span(name, set.kind), text);
+                }
                 _ => {}
             }
         }

@@ -95,12 +95,20 @@ fn modified(text: &[u8], number: u32) -> Result<Vec<u8>, String> {
     Ok(shown.into_bytes())
 }
 
-/// The digits backwards with dots between, as reverse names of IPv6 need them. The width counts the dots.
+/// The digits backwards, each with a dot behind it, as reverse names of IPv6 need them. The width counts digits and dots;
+/// as in BIND, where an even one is not filled by digits the last place is a dot's.
 fn nibbles(digits: &str, width: usize) -> String {
-    let wanted = width.saturating_add(1) / 2;
-    let mut all: Vec<String> = digits.chars().rev().map(String::from).collect();
-    while all.len() < wanted {
-        all.push("0".to_owned());
+    let mut shown = String::with_capacity(width.max(16));
+    let (mut digits, mut left) = (digits.chars().rev().peekable(), width);
+    loop {
+        shown.push(digits.next().unwrap_or('0'));
+        left = left.saturating_sub(1);
+        if digits.peek().is_some() || left > 0 {
+            shown.push('.');
+            left = left.saturating_sub(1);
+        }
+        if digits.peek().is_none() && left == 0 {
+            return shown;
+        }
     }
-    all.join(".")
 }

@@ -166,12 +166,18 @@ impl Head {
             let starts_with_digit = word.text.first().is_some_and(u8::is_ascii_digit);
             if ttl.is_none() && starts_with_digit && !word.quoted {
                 ttl = Some((at, read_ttl(word.text).map_err(|text| HeadError { word: at, text })?));
-            } else if let (None, Some(found)) = (class, Class::from_text(word.text)) {
+            } else if let (None, Some(found)) = (class, Class::from_text(word.text).filter(|_| !word.quoted)) {
                 class = Some((at, found));
             } else if let (Some(kind), false) = (Type::from_text(word.text), word.quoted) {
                 return Ok(Self { owner, ttl, class, kind: (at, kind), data: at.saturating_add(1) });
             } else {
-                let text = format!("`{}` is no type of record; unknown types are written TYPE123", lossy(word.text));
+                let given = lossy(word.text);
+                let text = match Type::without_text(word.text).filter(|_| !word.quoted) {
+                    Some(number) => {
+                        format!("`{given}` is not read as text; write `TYPE{number} \\# LENGTH HEX` (RFC 3597)")
+                    }
+                    None => format!("`{given}` is no type of record; unknown types are written TYPE123"),
+                };
                 return Err(HeadError { word: at, text });
             }
             at = at.saturating_add(1);

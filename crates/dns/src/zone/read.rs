@@ -220,8 +220,14 @@ impl<'s> Reader<'s> {
         tokens.extend(line.words());
         words.clear();
         words.extend(tokens.iter().map(|token: &Token| token.word(bytes)));
-        let input = Input { bytes, tokens, words, inherits: line.inherits_owner(), file, fixed: None };
+        let inherits = line.inherits_owner();
+        let input = Input { bytes, tokens, words, inherits, file, fixed: None };
         match tokens.first().map(|first| first.of(bytes).starts_with(b"$")) {
+            Some(true) if inherits => {
+                let given = lossy(tokens.first().map_or(&[], |first| first.of(bytes)));
+                let text = format!("`{given}` stands behind a blank; a directive begins its line");
+                self.parsed.problems.error("zone-directive", input.span(0), text);
+            }
             Some(true) => self.directive(&input),
             Some(false) => self.record(&input),
             None => {}
@@ -231,6 +237,11 @@ impl<'s> Reader<'s> {
     fn directive(&mut self, input: &Input<'_>) {
         let (Some(first), rest) = (input.words.first(), input.words.get(1..).unwrap_or_default()) else { return };
         match (first.text.to_ascii_uppercase().as_slice(), rest) {
+            (b"$ORIGIN" | b"$TTL", [value]) if value.quoted => {
+                let text = format!("`{}` stands in quotes; write it without them", lossy(value.text));
+                let code = if first.text.eq_ignore_ascii_case(b"$TTL") { "zone-ttl" } else { "zone-name" };
+                self.parsed.problems.error(code, input.span(1), text);
+            }
             (b"$ORIGIN", [name]) => match self.name(*name) {
                 Ok(name) => self.context.origin = name,
                 Err(text) => self.parsed.problems.error("zone-name", input.span(1), text),
@@ -297,6 +308,8 @@ impl<'s> Reader<'s> {
         let errors = self.parsed.problems.errors();
         let template = input.tokens.get(2).zip(input.tokens.last());
         let template = template.and_then(|(first, last)| input.bytes.get(first.start..last.end)).unwrap_or_default();
+        let unquoted = unquoted(input, template);
+        let template = unquoted.as_deref().unwrap_or(template);
         let owner = self.context.owner.clone();
         for number in range.numbers() {
             let line = match fill(template, number) {
@@ -395,4 +408,32 @@ impl<'s> Reader<'s> {
         Name::from_text(word.text, Some(&self.context.origin))
             .map_err(|error| format!("`{}`: {error}", lossy(word.text)))
     }
+}
+
+/// The template of a `$GENERATE` line whose data is one word in quotes, without those: as in BIND they only hold it
+/// together, and what is in them is read as any data. A quote of its own is written `\"`.
+fn unquoted(input: &Input<'_>, template: &[u8]) -> Option<Vec<u8>> {
+    let words = input.words.get(2..)?;
+    let head = Head::read(words, false).ok()?;
+    let data = words.get(head.data).filter(|word| word.quoted && head.data.saturating_add(1) == words.len())?;
+    let before = template.len().checked_sub(data.text.len().checked_add(2)?)?;
+    let mut made = template.get(..before)?.to_vec();
+    let mut rest = data.text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        match (byte, tail.split_first()) {
+            (b'\\', Some((b'"', after))) => {
+                made.push(b'"');
+                rest = after;
+            }
+            (b'\\', Some((&next, after))) => {
+                made.extend_from_slice(&[byte, next]);
+                rest = after;
+            }
+            _ => {
+                made.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    Some(made)
 }

@@ -92,6 +92,77 @@ fn generate_makes_its_records() {
 }
 
 #[test]
+fn generate_reads_quoted_data_and_nibbles_as_bind_does() {
+    let cases: [(&str, &[&str]); 9] = [
+        ("1-1 h$ MX \"0 .\"", &["h1.example. 3600 MX 0 ."]),
+        ("1-1 h$ SRV \"0 0 80 s$\"", &["h1.example. 3600 SRV 0 0 80 s1.example."]),
+        ("1-1 h$ TXT \"a b $\"", &["h1.example. 3600 TXT \"a\" \"b\" \"1\""]),
+        ("1-1 h$ 5 IN TXT \"\\\"a b $\\\" c\"", &["h1.example. 5 TXT \"a b 1\" \"c\""]),
+        // BIND does not take several words without quotes; here they are as in any record.
+        ("1-1 h$ MX 10 m$", &["h1.example. 3600 MX 10 m1.example."]),
+        ("1-1 h$ TXT a \"b c\"", &["h1.example. 3600 TXT \"a\" \"b c\""]),
+        ("3-3 ${0,8,n}z PTR h", &["3.0.0.0.z.example. 3600 PTR h.example."]),
+        ("258-258 ${0,3,n}.z PTR h", &["2.0.1.z.example. 3600 PTR h.example."]),
+        ("255-255 ${0,4,n}z PTR h", &["f.f.z.example. 3600 PTR h.example."]),
+    ];
+    for (line, wanted) in cases {
+        assert_eq!(records(&format!("{TOP}$GENERATE {line}\n")), wanted, "{line}");
+    }
+    let empty = load_text(&format!("{TOP}$GENERATE 0-3 ${{0,8,n}}.z PTR h\n"));
+    assert!(empty.zone.is_none(), "a label between two dots is empty");
+}
+
+#[test]
+fn what_named_and_knot_refuse_is_refused() {
+    for (line, code) in [
+        (" $ORIGIN sub", "zone-directive"),
+        ("\t$TTL 60", "zone-directive"),
+        ("$ORIGIN \"sub\"", "zone-name"),
+        ("$TTL \"60\"", "zone-ttl"),
+        ("www A \"192.0.2.1\"", "zone-data"),
+        ("www \"60\" A 192.0.2.1", "zone-record"),
+        ("www \"IN\" A 192.0.2.1", "zone-record"),
+        ("w\"w\"w A 192.0.2.1", "zone-name"),
+        ("\\[x1/8].x A 192.0.2.1", "zone-name"),
+        ("sub DS 1 8 2 abcd", "zone-data"),
+    ] {
+        let loaded = load_text(&format!("{TOP}{line}\n"));
+        let codes: Vec<_> = loaded.problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, [code], "{line}: {:?}", loaded.report());
+    }
+}
+
+#[test]
+fn a_set_that_no_message_holds_is_refused() {
+    let text = |count: usize| (0..count).fold(TOP.to_owned(), |text, n| format!("{text}big TXT {n:0>250}\n"));
+    assert!(load_text(&text(200)).zone.is_some());
+    let loaded = load_text(&text(260));
+    let codes: Vec<_> = loaded.problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["zone-set-too-large"], "{:?}", loaded.report());
+}
+
+#[test]
+fn what_is_only_odd_is_taken_with_a_warning() {
+    let soa = TOP.lines().nth(1).unwrap();
+    for (line, code) in [(soa, "zone-duplicate"), ("www HTTPS 0 other. alpn=h2", "zone-idle-parameters")] {
+        let loaded = load_text(&format!("{TOP}{line}\n"));
+        let codes: Vec<_> = loaded.problems.iter().map(|problem| problem.code).collect();
+        assert!(loaded.zone.is_some() && codes == [code], "{line}: {:?}", loaded.report());
+    }
+}
+
+#[test]
+fn a_type_that_has_no_text_here_is_said_to_be_carried() {
+    let loaded = load_text(&format!("{TOP}www loc 51 30 12 N 0 7 39 W 0m\n"));
+    assert!(
+        loaded.report()[0].contains("`loc` is not read as text; write `TYPE29 \\# LENGTH HEX`"),
+        "{:?}",
+        loaded.report()
+    );
+    assert_eq!(records(&format!("{TOP}www TYPE29 \\# 1 ff\n")), ["www.example. 3600 TYPE29 \\# 1 FF"]);
+}
+
+#[test]
 fn a_wrong_generate_is_one_error() {
     for line in [
         "5-1 a$ A 1.2.3.4",

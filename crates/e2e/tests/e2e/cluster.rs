@@ -55,6 +55,13 @@ impl Pair {
     }
 
     pub(crate) fn start_file(top: &str, more: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
+        let mut pair = Self::lay(top, more, lines);
+        pair.launch_both();
+        pair
+    }
+
+    /// Both machines with their file, and nothing that runs on them yet.
+    pub(crate) fn lay(top: &str, more: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
         let network = Network::new(CLIENT);
         let scratch = Scratch::new("cluster");
         let key = scratch.write("key", &"k".repeat(40));
@@ -67,13 +74,15 @@ impl Pair {
             key.display()
         );
         scratch.write("evenkeel.conf", &config);
-        let mut pair = Self { nodes: Vec::new(), network, scratch };
+        Self { nodes: Vec::new(), network, scratch }
+    }
+
+    pub(crate) fn launch_both(&mut self) {
         for node in 1..=2 {
-            let process = pair.launch(node);
-            pair.nodes.push(process);
+            let process = self.launch(node);
+            self.nodes.push(process);
         }
-        pair.await_owner(1);
-        pair
+        self.await_owner(1);
     }
 
     pub(crate) fn launch(&self, node: u8) -> Process {
@@ -272,33 +281,6 @@ fn an_address_that_another_program_takes_is_put_back() {
         pair.await_owner(1);
     }
     assert!(pair.nodes[0].output().contains("was taken away by another program and is back"));
-}
-
-#[test]
-fn heartbeats_go_by_multicast_and_by_broadcast_as_well() {
-    if !is_root_or_skips("heartbeats_go_by_multicast_and_by_broadcast_as_well", "for network namespaces") {
-        return;
-    }
-    for line in ["multicast 239.192.0.94", "broadcast 10.77.0.255"] {
-        let mut pair = Pair::start_by(line);
-        // From node to node nothing comes through any more.
-        for node in 1..=2 {
-            pair.network.refuse_datagrams(node, 6940);
-        }
-        std::thread::sleep(Duration::from_secs(3));
-        for node in 1..=2 {
-            await_for(&format!("lb{node} to hear and be heard by {line}"), PATIENCE, || {
-                let report = pair.report(node)?;
-                let other = &report["nodes"][0];
-                (other["state"] == "up" && other["hears_us"] == true).then_some(())
-            });
-        }
-        pair.await_owner(1);
-        pair.node(1).kill();
-        pair.await_owner(2);
-        let told = pair.nodes[1].output();
-        assert!(told.contains("node lb1 has resigned"), "{line}: {told}");
-    }
 }
 
 #[test]

@@ -257,6 +257,70 @@ fn groups_and_addresses_come_and_go_by_reloads_and_the_rest_stays_as_it_is() {
     assert!(seen.answered > 100 && seen.failed <= 4 && seen.outage < Duration::from_secs(2), "{seen:?}");
 }
 
+/// Whether the answer at that address leaves the connection open for the next request.
+fn is_kept_open(pair: &Pair, addr: &str) -> Option<bool> {
+    from_client(pair, || {
+        let mut stream = TcpStream::connect((addr, 80)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: service.example\r\n\r\n").ok()?;
+        let mut answer = Vec::new();
+        while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+            let mut piece = [0; 512];
+            match stream.read(&mut piece).ok()? {
+                0 => return None,
+                length => answer.extend_from_slice(&piece[..length]),
+            }
+        }
+        Some(!String::from_utf8_lossy(&answer).to_lowercase().contains("connection: close"))
+    })
+}
+
+#[test]
+fn what_leaves_is_seen_anew_after_a_reload() {
+    if !is_root_or_skips("what_leaves_is_seen_anew_after_a_reload", "for network namespaces") {
+        return;
+    }
+    let group = |web: &str, mail: &str| {
+        format!("        ip 10.77.0.51/24\n{web}    }}\n    group mail prefer=lb1 {{\n        ip 10.77.0.60/24\n{mail}")
+    };
+    let moving = format!("        ip {SERVICE}/24\n");
+    let pair = Pair::start_group("", |_| group(&moving, ""));
+    let owners = |addr: &str, wanted: &[u8]| {
+        await_for(&format!("{wanted:?} to have {addr}"), PATIENCE, || {
+            (pair.network.owners(addr) == wanted).then_some(())
+        });
+    };
+    let has_answer = |addr: &str, is_kept: bool| {
+        await_for(&format!("an answer at {addr} that leaves the connection open: {is_kept}"), PATIENCE, || {
+            (is_kept_open(&pair, addr)? == is_kept).then_some(())
+        });
+    };
+    owners("10.77.0.60", &[1]);
+    assert!(pair.order(1, &["standby", "web"]));
+    pair.await_owner(2);
+    // The address goes over to a group that is owned here: it leaves no more.
+    let text = std::fs::read_to_string(pair.scratch.file("evenkeel.conf")).unwrap();
+    pair.scratch.write("evenkeel.conf", &text.replace(&group(&moving, ""), &group("", &moving)));
+    // Its owner first: in between nobody has it, and never both.
+    assert!(pair.command(2, &["reload"]));
+    owners(SERVICE, &[]);
+    assert!(pair.command(1, &["reload"]));
+    owners(SERVICE, &[1]);
+    owners("10.77.0.51", &[2]);
+    has_answer(SERVICE, true);
+
+    // A node that is drained stays so over a reload.
+    assert!(pair.command(1, &["drain", "--node"]));
+    owners(SERVICE, &[2]);
+    has_answer("10.77.0.1", false);
+    assert!(pair.command(1, &["reload"]));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(is_kept_open(&pair, "10.77.0.1"), Some(false));
+    assert_eq!(pair.network.owners(SERVICE), [2]);
+    assert!(pair.command(1, &["ready", "--node"]));
+    has_answer("10.77.0.1", true);
+}
+
 /// Tries it; a machine that is too busy to bring a system up is no verdict.
 fn tried(fault: Fault, system: System) -> Trial {
     let trial = trial(fault, system).or_else(|_| trial(fault, system));

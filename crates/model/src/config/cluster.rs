@@ -1,6 +1,6 @@
 //! A cluster: nodes that stand in for one another, and the groups of resources that move between them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,8 +88,8 @@ pub struct ClusterNode {
 pub struct Spread {
     /// The path, from 0.
     pub path: usize,
-    /// The group, or the broadcast address.
-    pub to: Ipv4Addr,
+    /// The group, or the broadcast address; of the family of the path's addresses.
+    pub to: IpAddr,
 }
 
 /// `beat every= warn= dead= init=`

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_model::is_ending;
+use evenkeel_model::until_ending;
 use evenkeel_net::tls::Certificate;
 
 use crate::acme::{Papers, file_name};
@@ -36,9 +36,15 @@ pub(super) fn find_or_make(state: &State, hosts: &[String], now: Duration) -> Re
 
 /// Whether it is not near its end.
 pub(super) fn is_usable(certificate: &Certificate, now: Duration) -> bool {
+    !usable_for(certificate, now).is_zero()
+}
+
+/// How long it takes until it is near its end.
+pub(super) fn usable_for(certificate: &Certificate, now: Duration) -> Duration {
     let facts = certificate.facts();
     let left = facts.not_after.saturating_sub(now.as_secs());
-    !is_ending(i64::try_from(left).unwrap_or(i64::MAX), facts.not_after.saturating_sub(facts.not_before))
+    let life = facts.not_after.saturating_sub(facts.not_before);
+    Duration::from_secs(until_ending(i64::try_from(left).unwrap_or(i64::MAX), life))
 }
 
 /// Whether it is for these hosts, in their order, and for no other.

@@ -10,6 +10,7 @@
 
 mod guard;
 mod hand;
+mod multicast;
 mod news;
 mod share;
 mod sighted;
@@ -18,7 +19,7 @@ mod thread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -44,6 +45,7 @@ use crate::supervisor::Event;
 use crate::tasks::{self, Ending};
 
 use hand::{Address, Order, Setup};
+use multicast::Keeping;
 use share::{Peer, SeedFile, Sharing};
 use sighted::Sighted;
 use telling::Teller;
@@ -161,7 +163,8 @@ impl Ready {
         let (name, config) = (Arc::clone(&self.name), Arc::clone(&self.config));
         let line = Line::new(commands, Arc::clone(&bell));
         let sharing = std::mem::take(&mut self.sharing).start(shared, events)?;
-        let heart = self.heart(received, bell, events.clone(), &ending);
+        let keeping = multicast::keep(&self.paths, events)?;
+        let heart = self.heart(received, bell, (events.clone(), keeping), &ending);
         tasks::start_thread(tasks::HEARTBEAT, None, events, move || heart.run())?;
         Ok(Cluster {
             line,
@@ -195,12 +198,26 @@ impl Ready {
         self,
         commands: Receiver<Command>,
         bell: Arc<Bell>,
-        events: mpsc::Sender<Event>,
+        (events, keeping): (mpsc::Sender<Event>, Option<Keeping>),
         ending: &Ending,
     ) -> Heart {
         let Self { node, paths, peers, guard, config, pings, need, dead, .. } = self;
         let (teller, addresses, _token) = (Teller::new(events), addresses(&config), ending.token());
-        Heart { node, paths, peers, guard, addresses, pings, need, dead, commands, bell, teller, _token }
+        Heart {
+            node,
+            paths,
+            peers,
+            guard,
+            addresses,
+            pings,
+            need,
+            dead,
+            commands,
+            bell,
+            teller,
+            _keeping: keeping,
+            _token,
+        }
     }
 }
 
@@ -355,22 +372,21 @@ pub(crate) fn keys(cluster: &config::Cluster) -> Result<Keyring, Refusal> {
 struct Route {
     own: SocketAddr,
     peers: Vec<SocketAddr>,
-    all: Option<SocketAddrV4>,
+    all: Option<SocketAddr>,
 }
 
 impl Route {
     /// Where heartbeats go.
     fn to(&self) -> Vec<SocketAddr> {
-        self.all.map_or_else(|| self.peers.clone(), |all| vec![all.into()])
+        self.all.map_or_else(|| self.peers.clone(), |all| vec![all])
     }
 }
 
 /// The path's sockets; or what is not to be had, and why.
 fn open_path(route: &Route) -> Result<Path, (String, io::Error)> {
     let mut path = Path::open(route.own, route.to()).map_err(|error| (format!("from {}", route.own), error))?;
-    if let (Some(all), SocketAddr::V4(own)) = (route.all, route.own) {
-        path.hear_all(*own.ip(), all)
-            .map_err(|error| (format!("by {} on the network of {}", all.ip(), own.ip()), error))?;
+    if let Some(all) = route.all {
+        path.hear_all(all).map_err(|error| (format!("by {} on the network of {}", all.ip(), route.own.ip()), error))?;
     }
     Ok(path)
 }
@@ -385,7 +401,7 @@ fn routes(cluster: &config::Cluster, me: usize) -> Vec<Route> {
         Route {
             own: at(addr),
             peers: others.filter_map(|(_, node)| node.addrs.get(index).map(at)).collect(),
-            all: all.map(|spread| SocketAddrV4::new(spread.to, cluster.port)),
+            all: all.map(|spread| at(&spread.to)),
         }
     };
     own.iter().enumerate().map(route).collect()

@@ -20,6 +20,7 @@ use evenkeel_net::process::{Companion, be_urgent};
 use tokio::sync::oneshot;
 
 use super::hand::{Address, Arrangement, Order, Report};
+use super::multicast::Keeping;
 use super::news::News;
 use super::telling::Teller;
 use crate::tasks::Token;
@@ -114,6 +115,7 @@ pub(super) struct Heart {
     pub(super) commands: Receiver<Command>,
     pub(super) bell: Arc<Bell>,
     pub(super) teller: Teller,
+    pub(super) _keeping: Option<Keeping>,
     pub(super) _token: Token,
 }
 
@@ -441,3 +443,6 @@ impl Heart {
         let _ = self.guard.tie.send(&turn.message);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,11 +10,12 @@ use evenkeel_dns::answer::{Health, Transport, Zones};
 use evenkeel_dns::wire::{Message, Question, write_query};
 use evenkeel_dns::{Class, Name, Type};
 use evenkeel_model::ServerId;
-use evenkeel_model::config::Config;
+use evenkeel_model::config::{Config, ListenAddr};
 use evenkeel_proxy::ServerView;
 
 use super::Dns;
 use super::chosen::{self, BalancedStatus};
+use super::load::Block;
 use super::long::{self, Outcome};
 
 /// What a query gets now.
@@ -31,6 +32,9 @@ pub struct Answered {
     /// Why it is so, a sentence each.
     pub why: Vec<String>,
 }
+
+/// Stands where an answer holds whichever address the query arrives at.
+const THE_ARRIVAL: &str = "the address that is asked";
 
 /// A query that nobody sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +81,9 @@ pub struct ZoneStatus {
 }
 
 impl Dns {
-    /// What a query gets now.
-    pub(crate) fn query(&self, asked: &DnsAsked) -> Answered {
+    /// What a query gets now. Where it is not said at which address it would arrive, that is the one that is listened
+    /// at; where that is every address, a place is left for it.
+    pub(crate) fn query(&self, asked: &DnsAsked, config: &Config) -> Answered {
         let DnsAsked { name, kind, client, arrived_at } = asked;
         let kind = *kind;
         let found = self.blocks.iter().find(|block| block.zones.find(name, kind).is_some()).or(self.blocks.first());
@@ -88,15 +93,18 @@ impl Dns {
             return Answered { rcode: "REFUSED".to_owned(), why, ..Answered::default() };
         };
         let bytes = write_query(1, &Question { name: name.clone(), kind, class: Class::IN }, false, Some(1232));
+        let arrival = arrived_at.unwrap_or_else(|| listened_at(block, config));
         let from = SocketAddr::new((*client).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), 53_535);
-        let reply = match long::answer(answers, &bytes, from, *arrived_at, Transport::Tcp, 0) {
+        let reply = match long::answer(answers, &bytes, from, Some(arrival), Transport::Tcp, 0) {
             Outcome::One(reply) => reply,
             Outcome::Many(..) | Outcome::Silence => return Answered::default(),
         };
         let message = Message::read(&reply.bytes);
         let lines = |section: fn(&Message) -> &Vec<evenkeel_dns::wire::MessageRecord>| {
             let line = |record: &evenkeel_dns::wire::MessageRecord| {
-                format!("{} {} {} {}", record.owner, record.ttl, record.kind, record.data.show(record.kind))
+                let is_arrival = arrival.is_unspecified() && record.data.as_ip() == Some(arrival);
+                let data = if is_arrival { THE_ARRIVAL.to_owned() } else { record.data.show(record.kind) };
+                format!("{} {} {} {data}", record.owner, record.ttl, record.kind)
             };
             message.as_ref().map(|message| section(message).iter().map(line).collect()).unwrap_or_default()
         };
@@ -149,6 +157,15 @@ impl Dns {
 impl fmt::Display for DnsAsked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.kind)
+    }
+}
+
+/// The address that a block answers at; the unspecified one of IPv4, or of IPv6 where it says so, for every address.
+fn listened_at(block: &Block, config: &Config) -> IpAddr {
+    let mut listeners = config.dns.iter().flat_map(|dns| &dns.listeners);
+    match listeners.find(|listener| block.listeners.first() == Some(&listener.name)).map(|listener| listener.addr) {
+        Some(ListenAddr::One(addr)) => addr.ip().to_canonical(),
+        Some(ListenAddr::Every(_)) | None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     }
 }
 

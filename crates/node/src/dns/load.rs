@@ -133,7 +133,12 @@ fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Res
     let (mut found, mut zones, mut beside) = (Vec::new(), Zones::new(), Beside::default());
     for zone in &dns.zones {
         match served(config, zone, loaded, &mut beside) {
-            Ok(served) => drop(zones.insert(served)),
+            Ok(served) => {
+                let origin = served.zone().origin().clone();
+                if zones.insert(served).is_some() {
+                    found.push(twice(loaded, &zone.name, &format!("`{origin}` is there already")));
+                }
+            }
             Err(wrong) => found.push(*wrong),
         }
     }
@@ -300,6 +305,16 @@ fn served(config: &Config, zone: &DnsZone, loaded: &Loaded, beside: &mut Beside)
     };
     for line in &zone.names {
         let owner = name(&line.name).map_err(|cause| unusable(&cause))?;
+        if served.balanced(&owner).is_some() {
+            return Err(Box::new(twice(loaded, &zone.name, &format!("the addresses of `{owner}` are chosen already"))));
+        }
+        if let Some(why) = served.is_out_of_reach(&owner) {
+            let mut diagnostic = unusable(&format!("`{owner}`, whose addresses are to be chosen by health, {why}"));
+            diagnostic.help(
+                "take that record out of the file, or choose the addresses of the name that is asked for in the end",
+            );
+            return Err(diagnostic);
+        }
         if !served.balance(&owner, balanced(config, (&line.name, false), &line.answer)) {
             let mut diagnostic = unusable(&format!("it has no `{owner}`, whose addresses are to be chosen by health"));
             diagnostic.help(format!("give the file a record of it, such as `{owner} TXT \"chosen by health\"`"));
@@ -307,6 +322,13 @@ fn served(config: &Config, zone: &DnsZone, loaded: &Loaded, beside: &mut Beside)
         }
     }
     Ok(served)
+}
+
+/// A zone or a name in it that stands in the configuration twice, in two spellings (RFC 4343).
+fn twice(loaded: &Loaded, zone: &str, cause: &str) -> Diagnostic {
+    let mut diagnostic = loaded.zone_unusable(zone, cause);
+    diagnostic.help("capital letters and a dot at the end make no other name; remove one of the two");
+    diagnostic
 }
 
 fn name(text: &str) -> Result<Name, String> {
@@ -452,7 +474,8 @@ impl Block {
             if !served.zone().is_read_from(&text) {
                 let Reread { zone, changed: names } = served.zone().reread(&text)?;
                 changed.extend(names);
-                next.get_or_insert_with(|| (*self.zones).clone()).insert(served.following(zone));
+                let served = served.following(zone)?;
+                next.get_or_insert_with(|| (*self.zones).clone()).insert(served);
             }
         }
         let Some(zones) = next else {

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_dns::answer::{
-    Asked, CookieJar, Cookies, Reply, Served, Server, Transfer, Transport, client_serial, cut, is_current,
+    Asked, Asker, CookieJar, Cookies, Reply, Served, Server, Transfer, Transport, client_serial, cut, is_current,
     respond_beside, transferred,
 };
-use evenkeel_dns::tsig::{Key, Stream, sign_response, verify_request};
-use evenkeel_dns::wire::{Incoming, OptExtras, Query, Response, encode, read_query};
+use evenkeel_dns::tsig::{Fault, Key, Rejected, Stream, sign_response, verify_request};
+use evenkeel_dns::wire::{Incoming, OptExtras, Query, Rejection, Response, encode, encode_rejection, read_query};
 use evenkeel_dns::{Class, ExtendedError, Name, Rcode, Type};
 use evenkeel_net::clock;
 
@@ -44,12 +44,7 @@ pub(super) fn answer<'a>(
     let server = Server { zones: &block.zones, health: &health, policy: &block.policy, cookies };
     let request = match verify_request(bytes, &block.keys, now) {
         Ok(request) => request,
-        Err(rejected) => {
-            let Incoming::Query(query) = read_query(bytes) else { return Outcome::Silence };
-            let mut reply = refusal(&query, rejected.rcode(), None);
-            rejected.finish(&mut reply.bytes, now);
-            return Outcome::One(reply);
-        }
+        Err(rejected) => return not_believed(&rejected, bytes, now).map_or(Outcome::Silence, Outcome::One),
     };
     let key = request.as_ref().map(|request| request.key);
     let asked = Asked { bytes, from, arrived_at, over, luck, reserve: key.map_or(0, Key::signature_bytes) };
@@ -70,6 +65,22 @@ pub(super) fn answer<'a>(
         reply.cookie_is_good = true;
     }
     Outcome::One(reply)
+}
+
+/// What a message is answered with whose signature is not believed, or that holds none because it cannot be read.
+fn not_believed(rejected: &Rejected, bytes: &[u8], now: Duration) -> Option<Reply> {
+    let mut reply = match read_query(bytes) {
+        Incoming::Drop => return None,
+        Incoming::Query(query) => refusal(&query, rejected.rcode(), None),
+        Incoming::Reject(rejection) | Incoming::Cookie(rejection) => {
+            // A doubt about the signature comes before what is wrong with the rest (RFC 8945, 5.2).
+            let rcode = if rejected.fault == Fault::Malformed { rejection.rcode } else { rejected.rcode() };
+            let bytes = encode_rejection(&Rejection { rcode, ..rejection }, &OptExtras::default());
+            Reply { bytes, rcode, truncated: false, cookie_is_good: false, question: None }
+        }
+    };
+    rejected.finish(&mut reply.bytes, now);
+    Some(reply)
 }
 
 pub(super) fn unix(now: Duration) -> u32 {
@@ -109,8 +120,12 @@ fn transfer<'a>(
         (Transport::Udp, _) => Err(alone(served, query)),
         (Transport::Tcp, _) if has_it => Ok(Transfer::current(served, query)),
         (Transport::Tcp, _) => {
+            let asker = Asker { client, arrived_at: asked.arrived_at, luck: asked.luck };
+            let Some(transfer) = Transfer::whole(served, &answers.health.borrow(), &asker, query.clone()) else {
+                return Some(Err(refusal(&query, Rcode::ServFail, Some(ExtendedError::NotReady))));
+            };
             tracing::info!("`{name}`, serial {serial}, is transferred to {client}");
-            Ok(Transfer::whole(served, &answers.health.borrow(), query))
+            Ok(transfer)
         }
     })
 }
@@ -145,6 +160,87 @@ pub(super) fn slip(answers: &Answers, datagram: &evenkeel_net::udp::Datagram<'_>
 pub(super) fn shown(bytes: &[u8]) -> String {
     match read_query(bytes) {
         Incoming::Query(query) => format!("{} {}", query.question.name, query.question.kind),
-        Incoming::Reject(_) | Incoming::Drop => "- -".to_owned(),
+        Incoming::Reject(_) | Incoming::Cookie(_) | Incoming::Drop => "- -".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    use evenkeel_config::{MemorySource, Options, load_text};
+    use evenkeel_dns::tsig::{Algorithm, sign_request};
+    use evenkeel_dns::wire::{Message, Question, write_query};
+
+    use super::super::load::load;
+    use super::super::view::{HealthView, View};
+    use super::*;
+
+    fn answers() -> Arc<Answers> {
+        let text = "http 127.0.0.1:8080 {\n    to 127.0.0.1:1\n}\n\
+                    dns 127.0.0.1:5300 {\n    zone a.example {\n        ns lb1.example.com\n    }\n}\n";
+        let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+        let blocks = load(loaded.config.as_ref().expect("it is sound"), b"", &loaded, &[]).expect("it can be used");
+        let (blocks, health) = (Arc::new(blocks), Arc::new(HealthView::default()));
+        let view = View::build(&View::default(), &blocks, &health, &Arc::default(), &HashMap::new());
+        Arc::clone(view.by_listener.values().next().expect("one address"))
+    }
+
+    fn ask(bytes: &[u8]) -> Option<Vec<u8>> {
+        let from = SocketAddr::from(([192, 0, 2, 1], 5300));
+        match answer(&answers(), bytes, from, None, Transport::Udp, 0) {
+            Outcome::One(reply) => Some(reply.bytes),
+            Outcome::Silence => None,
+            Outcome::Many(..) => panic!("nobody asked for a transfer"),
+        }
+    }
+
+    /// A query by a key that we do not have.
+    fn signed() -> Vec<u8> {
+        let key = Key::new("stranger.".parse().unwrap(), Algorithm::Sha256, vec![7; 32]).unwrap();
+        let question = Question { name: "a.example.".parse().unwrap(), kind: Type::SOA, class: Class::IN };
+        let mut message = write_query(9, &question, false, None);
+        sign_request(&mut message, &key, clock::unix_now());
+        message
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_to_be_malformed() {
+        let header = |flags: u8, counts: [u8; 8]| [&[0x12, 0x34, flags, 0][..], &counts].concat();
+        let one = [0, 1, 0, 0, 0, 0, 0, 0];
+        for (what, rest, rcode) in [
+            ("no question", &[][..], Rcode::FormErr),
+            ("a cut question", b"\x01a", Rcode::FormErr),
+            ("a pointer to itself", b"\xc0\x0c\0\x01\0\x01", Rcode::FormErr),
+            ("a reserved label", b"\x40a\0\0\x01\0\x01", Rcode::FormErr),
+        ] {
+            let reply = ask(&[header(0, one), rest.to_vec()].concat()).unwrap_or_else(|| panic!("{what}: silence"));
+            assert_eq!(
+                reply,
+                [&[0x12, 0x34, 0x80, u8::try_from(rcode.code()).unwrap()][..], &[0; 8]].concat(),
+                "{what}"
+            );
+        }
+        let missing = [header(0, [0, 1, 0, 0, 0, 0, 0, 1]), b"\x01a\0\0\x01\0\x01".to_vec()].concat();
+        assert_eq!(ask(&missing).map(|reply| reply[3]), Some(1), "an additional record that is not there");
+        let other = header(0x30, [0, 9, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(ask(&other).map(|reply| reply[3]), Some(4), "an opcode that nobody knows");
+        assert_eq!(ask(&header(0x80, one)), None, "responses are dropped");
+    }
+
+    #[test]
+    fn a_stranger_is_told_that_we_do_not_have_the_key() {
+        for (opcode, what) in [(0x00, "a query"), (0x20, "NOTIFY"), (0x28, "UPDATE")] {
+            let mut message = signed();
+            message[2] |= opcode;
+            let reply = ask(&message).unwrap_or_else(|| panic!("{what}: silence"));
+            let reply = Message::read(&reply).unwrap();
+            assert_eq!(reply.rcode(), Rcode::NotAuth.code(), "{what}");
+            let signature = reply.additional.last().unwrap();
+            assert_eq!((signature.kind, signature.owner.to_string().as_str()), (Type::TSIG, "stranger."), "{what}");
+            // BADKEY, and nothing more to say.
+            assert!(signature.data.as_wire().ends_with(&[0, 17, 0, 0]), "{what}");
+        }
     }
 }

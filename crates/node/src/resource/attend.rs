@@ -96,15 +96,22 @@ impl Attendant {
     }
 
     async fn start(&self, deadline: Instant) -> Result<String, String> {
-        if let Service::Script { path, .. } = &self.managed.service {
-            script::check(path)?;
-            if let (Some(_), Found::Running(said)) = (self.managed.every, self.found(deadline).await) {
-                return Ok(said);
+        match &self.managed.service {
+            Service::Script { .. } if self.managed.every.is_some() => {
+                if let Found::Running(said) = self.found(deadline).await {
+                    return Ok(said);
+                }
+            }
+            Service::Script { .. } => {}
+            Service::Unit(unit) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // One that was not loaded has nothing to be forgiven, and is refused.
+                let _ = command::run(unit::forgive(&self.systemctl, unit), left).await;
             }
         }
         let ended = self.act(Action::Start, deadline).await?;
         if !ended.status.success() {
-            return Err(ended.sentence());
+            return Err(self.refusal(&ended));
         }
         let found = self.settled(deadline, |found| matches!(found, Found::Running(_))).await;
         match found {
@@ -134,7 +141,7 @@ impl Attendant {
             (Some(Found::Stopped(said) | Found::Dead(said)), _) => Ok(said),
             (Some(Found::Running(said)), _) => Err(format!("it was stopped, and still it runs: {said}")),
             (None | Some(Found::Unclear(_)), true) => Ok("its stop succeeded".to_owned()),
-            (None | Some(Found::Unclear(_)), false) => Err(ended.sentence()),
+            (None | Some(Found::Unclear(_)), false) => Err(self.refusal(&ended)),
         }
     }
 
@@ -150,6 +157,13 @@ impl Attendant {
             }
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2).min(Duration::from_secs(1));
+        }
+    }
+
+    fn refusal(&self, ended: &Ended) -> String {
+        match &self.managed.service {
+            Service::Unit(_) => unit::refusal(ended),
+            Service::Script { .. } => ended.sentence(),
         }
     }
 
@@ -223,7 +237,11 @@ async fn found(managed: &Managed, systemctl: &str, deadline: Instant) -> Found {
 async fn run(managed: &Managed, systemctl: &str, action: Action, deadline: Instant) -> Result<Ended, String> {
     let invocation: Invocation = match &managed.service {
         Service::Unit(unit) => unit::invocation(systemctl, unit, action),
-        Service::Script { path, args } => script::invocation(path, args, action),
+        Service::Script { path, args } => {
+            // Each time: it may have been changed since it was started.
+            script::check(path)?;
+            script::invocation(path, args, action)
+        }
     };
     command::run(invocation, deadline.saturating_duration_since(Instant::now())).await
 }

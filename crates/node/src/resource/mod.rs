@@ -11,6 +11,7 @@
 
 mod attend;
 mod script;
+mod trust;
 mod unit;
 
 use std::io;

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use evenkeel_net::process;
 
+use super::trust;
 use crate::command::{Ended, Invocation, shortened};
 use crate::origin::words;
 
@@ -107,19 +108,13 @@ pub(super) fn found(path: &Path, ended: &Ended) -> Found {
     }
 }
 
-/// Whether a script may be run: what others may change is not run with root's rights.
+/// Whether a script may be run: what others can change is not run with root's rights.
 pub(super) fn check(path: &Path) -> Result<(), String> {
     let about = std::fs::metadata(path).map_err(|error| format!("`{}`: {}", path.display(), words(&error)))?;
     if !about.is_file() || about.mode() & 0o111 == 0 {
         return Err(format!("`{}` is no program; `chmod +x` it", path.display()));
     }
-    if process::is_root() && (about.uid() != 0 || about.mode() & 0o022 != 0) {
-        return Err(format!(
-            "`{}` can be changed by others than root, and would run as root; `chown root` and `chmod go-w` it",
-            path.display()
-        ));
-    }
-    Ok(())
+    if process::is_root() { trust::check(path) } else { Ok(()) }
 }
 
 #[cfg(test)]

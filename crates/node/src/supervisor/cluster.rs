@@ -277,16 +277,19 @@ impl Supervisor {
     }
 }
 
-/// What a node is worth: of each pool the part of its weight that takes new sessions, and the mean of these. What the
-/// file itself sets aside counts in neither.
+/// What a node is worth: of each pool the part of its weight that is healthy, and the mean of these. What the file or an
+/// operator sets aside, which holds on all nodes, counts in neither.
 fn score(config: &Config, state: impl Fn(&ServerId) -> Option<State>) -> u8 {
     let percent = |pool: &Pool| {
         let (mut all, mut usable) = (0_u64, 0_u64);
         for server in pool.servers.iter().filter(|server| server.standing == Standing::Ready && server.weight > 0) {
             let id = pool.id_of(server);
-            let weight = u64::from(server.weight);
+            let (weight, state) = (u64::from(server.weight), state(&id));
+            if matches!(state, Some(State::Draining | State::Maintenance)) {
+                continue;
+            }
             all += weight;
-            if matches!(state(&id), None | Some(State::Up | State::Unknown)) {
+            if matches!(state, None | Some(State::Up | State::Unknown)) {
                 usable += weight;
             }
         }
@@ -349,9 +352,13 @@ mod tests {
         };
         assert_eq!(scored(&[]), 100);
         assert_eq!(scored(&[("shop/a", State::Up), ("shop/b", State::Unknown), ("shop/c", State::Draining)]), 100);
-        for state in [State::Down, State::Maintenance, State::Draining] {
-            assert_eq!(scored(&[("shop/a", state)]), 62, "{state:?}");
-            assert_eq!(scored(&[("shop/a", state), ("shop/b", state), ("cart/a", state)]), 0, "{state:?}");
+        // What an operator has ordered holds on the other nodes as well.
+        for (state, of_some, of_all) in
+            [(State::Down, 62, 0), (State::Maintenance, 100, 100), (State::Draining, 100, 100)]
+        {
+            assert_eq!(scored(&[("shop/a", state)]), of_some, "{state:?}");
+            assert_eq!(scored(&[("shop/a", state), ("shop/b", state), ("cart/a", state)]), of_all, "{state:?}");
         }
+        assert_eq!(scored(&[("shop/a", State::Down), ("shop/b", State::Maintenance), ("cart/a", State::Up)]), 50);
     }
 }

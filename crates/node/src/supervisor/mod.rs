@@ -310,7 +310,7 @@ impl Supervisor {
             }
             Event::Order(Order::DnsQuery { asked, reply }) => {
                 // Whoever asked and left is not waited for.
-                let _ = reply.send(self.dns.query(&asked));
+                let _ = reply.send(self.dns.query(&asked, &self.running.config));
             }
             Event::Order(Order::DnsZones { reply }) => {
                 let _ = reply.send(self.dns.zones(&self.running.config, &self.running.views));

@@ -16,7 +16,7 @@ use crate::crew::Silent;
 /// How long workers, and the threads of DNS, may take to see them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often certificates of our own are looked at.
+/// How often certificates of our own are looked at, at the least: clocks are set, and nobody is told.
 const LOOKING: Duration = Duration::from_secs(3600);
 
 type Reply = oneshot::Sender<Result<(), String>>;
@@ -54,13 +54,18 @@ impl Supervisor {
         }
     }
 
-    /// Makes certificates of our own anew that are near their end.
+    /// Makes certificates of our own anew that are near their end, when the first of them is.
     pub(super) fn renew_own_certificates(&mut self, turn: &mut Turn) {
         if turn.renew_own_at.is_some_and(|due| due > Instant::now()) {
             return;
         }
-        turn.renew_own_at = Some(Instant::now() + LOOKING);
-        match self.running.tls.renew_own(clock::unix_now()) {
+        let now = clock::unix_now();
+        let renewed = self.running.tls.renew_own(now);
+        let usable_for = self.running.tls.own_usable_for(now);
+        // Where there is no other one, there is none a moment later either.
+        let pause = if renewed.is_ok() { usable_for.min(LOOKING) } else { LOOKING };
+        turn.renew_own_at = Some(Instant::now() + pause);
+        match renewed {
             Ok(listeners) if listeners.is_empty() => return,
             Ok(listeners) => {
                 for listener in listeners {

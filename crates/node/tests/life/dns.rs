@@ -291,6 +291,30 @@ fn signed_answers_fit_their_client_and_refusals_are_signed_too() {
 }
 
 #[test]
+fn a_name_twice_or_out_of_reach_is_refused() {
+    let scratch = Scratch::new("spellings");
+    let path = scratch.path().join("zone");
+    fs::write(&path, "$TTL 60\n@ SOA ns h 5 1 1 1 1\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.2\nal CNAME www\nsub NS ns.sub\nns.sub A 192.0.2.3\n").unwrap();
+    let (server, port) = (Server::start("one"), free_port());
+    let zone = |name: &str, names: &[&str]| {
+        let names: String = names.iter().map(|name| format!("        name {name} answer=pool pool=shop\n")).collect();
+        format!("    zone {name} file={} {{\n{names}    }}\n", path.display())
+    };
+    let text = |zones: &[String]| config(port, &[server.port()], &zones.concat());
+    let running = Running::start(&text(&[zone("a.example", &["www"])]));
+    for (zones, said) in [
+        (vec![zone("a.example", &["www"]), zone("A.Example.", &[])], "`a.example.` is there already"),
+        (vec![zone("a.example", &["www", "WWW.a.example."])], "the addresses of `www.a.example.` are chosen already"),
+        (vec![zone("a.example", &["al"])], "`al.a.example.`, whose addresses are to be chosen by health, is an alias"),
+        (vec![zone("a.example", &["sub"])], "is delegated"),
+        (vec![zone("a.example", &["ns.sub"])], "is delegated"),
+    ] {
+        let refused = running.reload(&text(&zones)).unwrap_err();
+        assert!(refused.contains("E427") && refused.contains(said), "{refused}");
+    }
+}
+
+#[test]
 fn two_keys_of_one_name_are_refused_and_both_places_shown() {
     let scratch = Scratch::new("keys");
     let file = |name: &str, text: &str| {
@@ -333,11 +357,21 @@ fn it_says_what_it_would_answer_and_why() {
         let asked = DnsAsked::read(name, kind, (None, Some(at))).unwrap();
         runtime.block_on(handle.dns_query(asked)).unwrap()
     };
+    let by_itself = |kind: &str| {
+        let asked = DnsAsked::read("api.example.com", kind, (None, None)).unwrap();
+        runtime.block_on(handle.dns_query(asked)).unwrap()
+    };
     eventually("health is known", || query("api.example.com", "A").rcode == "NOERROR");
     let answered = query("api.example.com", "A");
     assert_eq!(answered.zone.as_deref(), Some("api.example.com."));
     assert_eq!(answered.answer, ["api.example.com. 30 A 198.51.100.7"]);
     assert!(answered.why.iter().any(|why| why.contains("pool `shop` is up")), "{:?}", answered.why);
+    let listened_at = by_itself("A");
+    assert_eq!(listened_at.answer, ["api.example.com. 30 A 127.0.0.1"], "{:?}", listened_at.why);
+    assert_eq!(by_itself("AAAA").rcode, "NOERROR");
+    running.reload(&config(port, &[server.port()], OWN).replace("dns 127.0.0.1:", "dns :")).unwrap();
+    assert_eq!(by_itself("A").answer, ["api.example.com. 30 A the address that is asked"]);
+    running.reload(&config(port, &[server.port()], OWN)).unwrap();
     assert_eq!(query("elsewhere.example", "A").rcode, "REFUSED");
     assert!(DnsAsked::read("api.example.com", "NOTYPE", (None, None)).is_err());
     let zones = runtime.block_on(handle.dns_zones()).unwrap();

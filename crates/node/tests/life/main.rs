@@ -4,6 +4,7 @@
 
 mod dns;
 mod origin;
+mod renewal;
 mod sessions;
 
 use std::fs;

@@ -136,6 +136,19 @@ fn tls_that_a_proxy_has_taken_off_is_told_to_servers_and_logs() {
     });
 }
 
+/// Requests, over TLS or not, and where they are sent.
+const SENT: [(bool, &str, &str, Option<&str>); 9] = [
+    (true, "b.example", "/", None),
+    (true, "B.example", "/www", None),
+    (true, "b.example:8443", "/port", None),
+    (true, "a.example", "/www", Some("https://b.example/www")),
+    (true, "a.example", "/port", Some("https://b.example:8443/port")),
+    (true, "a.example", "/moved", Some("https://b.example/moved")),
+    (false, "a.example", "/moved", Some("http://b.example/moved")),
+    (false, "b.example", "/", Some("https://b.example/")),
+    (false, "b.example", "/www", Some("https://b.example/www")),
+];
+
 #[test]
 fn who_came_over_tls_is_not_sent_to_where_it_is() {
     run(async {
@@ -160,18 +173,7 @@ fn who_came_over_tls_is_not_sent_to_where_it_is() {
             write_v2(&mut header, Some(&ends()), &Facts { is_over_tls, ..Facts::default() });
             header
         };
-        let cases = [
-            (true, "b.example", "/", None),
-            (true, "B.example", "/www", None),
-            (true, "b.example:8443", "/port", None),
-            (true, "a.example", "/www", Some("https://b.example/www")),
-            (true, "a.example", "/port", Some("https://b.example:8443/port")),
-            (true, "a.example", "/moved", Some("https://b.example/moved")),
-            (false, "a.example", "/moved", Some("http://b.example/moved")),
-            (false, "b.example", "/", Some("https://b.example/")),
-            (false, "b.example", "/www", Some("https://b.example/www")),
-        ];
-        for (is_over_tls, host, path, location) in cases {
+        for (is_over_tls, host, path, location) in SENT {
             let status = if location.is_some() { 308 } else { 200 };
             let mut client = Client::connect(&rig).await;
             client.send(&header(is_over_tls)).await;
@@ -182,7 +184,7 @@ fn who_came_over_tls_is_not_sent_to_where_it_is() {
         }
         // The same by a field, of those who are trusted with it.
         rig.config.listeners[0].proxied = Vec::new();
-        for (trusted, cases) in [(vec![], &[][..]), (vec![network("127.0.0.0/8")], &cases[..])] {
+        for (trusted, cases) in [(vec![], &[][..]), (vec![network("127.0.0.0/8")], &SENT[..])] {
             rig.config.listeners[0].trusted = trusted;
             rig.reload().await;
             for (is_over_tls, host, path, location) in cases {

@@ -46,6 +46,8 @@ pub(super) struct Chosen {
     seen: Option<Seen>,
     /// For A and AAAA.
     choices: [Choice; 2],
+    /// Queries that arrive at one of these go the long way.
+    apart: Vec<IpAddr>,
     bytes: Vec<u8>,
 }
 
@@ -110,7 +112,11 @@ impl Live {
 
     /// The answer for a name's number.
     pub(super) fn pick(&self, number: u32, kind: Type, way: &Way) -> Option<(&[u8], Blob, Patch)> {
-        let Chosen { choices: [v4, v6], bytes, .. } = self.names.get(usize::try_from(number).ok()?)?.as_ref();
+        let chosen = self.names.get(usize::try_from(number).ok()?)?.as_ref();
+        let Chosen { choices: [v4, v6], bytes, apart, .. } = chosen;
+        if !apart.is_empty() && way.arrived_at.is_some_and(|arrival| apart.contains(&arrival)) {
+            return None;
+        }
         match if kind == Type::A { v4 } else { v6 } {
             Choice::Composed => None,
             Choice::One(blob) => Some((bytes, *blob, None)),
@@ -145,7 +151,8 @@ impl Chosen {
     /// Makes the answers of a name ready; leaves them to the long way without a rule.
     fn of(zones: &Zones, name: &Name, balanced: Option<&Balanced>, health: &Health<'_>) -> Self {
         let seen = balanced.map(|balanced| Seen::of(balanced, health));
-        let mut chosen = Self { name: name.clone(), seen, choices: Default::default(), bytes: Vec::new() };
+        let apart = balanced.map(|balanced| balanced.apart(health)).unwrap_or_default();
+        let mut chosen = Self { name: name.clone(), seen, choices: Default::default(), bytes: Vec::new(), apart };
         if let Some(balanced) = balanced {
             let mut making = Making { zones, name, balanced, health, bytes: &mut chosen.bytes };
             chosen.choices = [Type::A, Type::AAAA].map(|kind| making.choice(kind));

@@ -437,7 +437,7 @@ fn each_variant_of_a_choice_is_what_the_long_way_draws() {
     for states in (0..243).step_by(7) {
         let pools = servers(states);
         let health = |own| Health { ready: true, own, peers: &[], pools: &pools, next_change: None };
-        for own in [State::Up, State::Draining] {
+        for own in [State::Up, State::Draining, State::Down] {
             let live = Live::compile(&zones, &health(own));
             let both = Both { ready: Ready::compile(&zones), zones: zones.clone(), live, own, pools: pools.clone() };
             for (number, kind) in (0..rules.len()).flat_map(|number| [(number, Type::A), (number, Type::AAAA)]) {
@@ -452,6 +452,11 @@ fn each_variant_of_a_choice_is_what_the_long_way_draws() {
                         continue;
                     };
                     ready += 1;
+                    assert_eq!(got, wanted.unwrap(), "{states} {own} {kind} {arrival} {luck} {:?}", rules[number]);
+                }
+                // This node is one of its own peers.
+                for (arrival, luck) in [("198.51.100.2", 9), ("198.51.100.3", 5), ("2001:db8::1", 21)] {
+                    let (Some(got), wanted) = both.ask(&query, Some(arrival.parse().unwrap()), luck) else { continue };
                     assert_eq!(got, wanted.unwrap(), "{states} {own} {kind} {arrival} {luck} {:?}", rules[number]);
                 }
             }

@@ -97,6 +97,32 @@ fn each_mode_answers_its_addresses() {
 }
 
 #[test]
+fn a_node_that_is_one_of_its_own_peers_is_what_it_knows_of_itself() {
+    use State::{Down, Draining, Up};
+    // Its own check, 192.0.2.1, passes all the time: a node that drains still serves.
+    let peers = |other| [member("192.0.2.1", Up), member("192.0.2.2", other)];
+    let cases: [(Mode, State, State, &[&str]); 9] = [
+        (Mode::OwnAddress, Up, Up, &["192.0.2.1"]),
+        (Mode::OwnAddress, Draining, Up, &["192.0.2.2"]),
+        (Mode::OwnAddress, Down, Up, &["192.0.2.2"]),
+        (Mode::OwnAddress, Draining, Down, &["192.0.2.2"]),
+        (Mode::OwnAndPeers, Up, Up, &["192.0.2.1", "192.0.2.2"]),
+        (Mode::OwnAndPeers, Draining, Up, &["192.0.2.2"]),
+        (Mode::OwnAndPeers, Down, Down, &["192.0.2.1", "192.0.2.2"]),
+        (Mode::Peers, Up, Up, &["192.0.2.2"]),
+        (Mode::Peers, Up, Down, &["192.0.2.2"]),
+    ];
+    for (mode, own, other, wanted) in cases {
+        let world = World::new(own, &peers(other));
+        assert_eq!(world.pick(&balanced(mode.clone()), Type::A, 1), wanted, "{mode:?} {own} {other}");
+        let fixed = Balanced { own: Own::Fixed(vec![ip("192.0.2.1")]), ..balanced(mode.clone()) };
+        assert_eq!(world.pick(&fixed, Type::A, 1), wanted, "{mode:?} {own} {other}, by its configured address");
+    }
+    let alone = World::new(Draining, &[member("192.0.2.1", Up)]);
+    assert_eq!(alone.pick(&balanced(Mode::OwnAddress), Type::A, 1), ["192.0.2.1"], "there is nobody else");
+}
+
+#[test]
 fn the_family_that_the_query_did_not_arrive_by_is_configured() {
     let world = World::new(State::Up, &[]);
     assert_eq!(world.pick(&balanced(Mode::OwnAddress), Type::AAAA, 1), ["2001:db8::1"]);
@@ -143,6 +169,42 @@ fn a_pool_that_is_not_in_the_view_fails_rather_than_vanishes() {
     zones.insert(served);
     assert_eq!(rcode_name(ask(&zones, "shop.example.", Type::A).rcode()), "SERVFAIL");
     assert_eq!(rcode_name(ask(&zones, "shop.example.", Type::TXT).rcode()), "NOERROR");
+}
+
+#[test]
+fn no_answer_carries_the_files_addresses_of_a_name_that_health_chooses() {
+    let zone = "$TTL 300\n@ SOA a. b. 1 2 3 4 5\n@ NS www\n@ MX 10 www\nwww A 192.0.2.10\nwww HTTPS 1 . alpn=h2\n\
+                srv SRV 0 0 80 www\nsub NS www\nown NS ns.own\nns.own A 192.0.2.10\n";
+    let loaded = load("z", zone.as_bytes().to_vec(), &"bal.test.".parse().unwrap(), &mut NoSource);
+    let mut served = Served::plain(loaded.zone.unwrap());
+    assert!(served.balance(&"www.bal.test.".parse().unwrap(), balanced(shop())));
+    assert!(served.balance(&"ns.own.bal.test.".parse().unwrap(), balanced(shop())));
+    let mut zones = Zones::new();
+    zones.insert(served);
+    let world = World::pool(&[member("127.0.0.1", State::Up), member("127.0.0.2", State::Down)]);
+    let health = world.health();
+    let server = Server { zones: &zones, health: &health, policy: &Policy::default(), cookies: None };
+    let ask = |name, kind| {
+        let bytes = write_query(7, &question(name, kind), false, None);
+        let from = "192.0.2.77:5353".parse().unwrap();
+        let asked = Asked { bytes: &bytes, from, arrived_at: None, over: Transport::Udp, luck: 1, reserve: 0 };
+        Message::read(&respond(server, asked).unwrap().bytes).unwrap()
+    };
+    for (name, kind) in [
+        ("bal.test.", Type::NS),
+        ("bal.test.", Type::MX),
+        ("srv.bal.test.", Type::SRV),
+        ("www.bal.test.", Type::HTTPS),
+        ("q.sub.bal.test.", Type::A),
+        ("www.bal.test.", Type::A),
+    ] {
+        let got = ask(name, kind);
+        assert!(!got.answer.is_empty() || !got.authority.is_empty(), "{name} {kind}");
+        assert!(lines(&got.additional).is_empty(), "{name} {kind}: {:?}", lines(&got.additional));
+    }
+    assert_eq!(lines(&ask("www.bal.test.", Type::A).answer), ["www.bal.test. 30 IN A 127.0.0.1"]);
+    let glue = ask("q.own.bal.test.", Type::A);
+    assert_eq!(lines(&glue.additional), ["ns.own.bal.test. 30 IN A 127.0.0.1"], "nobody gets on without it");
 }
 
 #[test]

@@ -29,7 +29,7 @@ gone CNAME nowhere
 e.n.t A 192.0.2.9
 sub NS ns.sub
 sub NS ns.other.
-sub DS 1 13 2 aabb
+sub DS 1 13 2 2bb183af5f22588179a53b0a98631fad1a2921182bb183af5f22588179a53b0a
 ns.sub A 192.0.2.54
 old DNAME new
 a.new A 192.0.2.66
@@ -129,7 +129,13 @@ fn a_delegation_refers_and_ds_is_the_parents() {
     let zones = zones();
     let got = ask(&zones, "x.sub.example.", Type::A);
     assert!(!got.is_authoritative() && got.answer.is_empty());
-    assert_eq!(got.authority.len(), 3, "two NS and the DS");
+    assert_eq!(got.authority.len(), 2, "who knows no DNSSEC is sent no DS");
+    let mut query = write_query(7, &question("x.sub.example.", Type::A), false, Some(1232));
+    // The flags of OPT stand before the length of its data.
+    let flags = query.len() - 4;
+    query[flags] |= 0x80;
+    let signed = Message::read(&ask_bytes(&zones, &query).unwrap().bytes).unwrap();
+    assert_eq!(signed.authority.len(), 3, "two NS and the DS");
     assert_eq!(lines(&got.additional), ["ns.sub.example. 300 IN A 192.0.2.54"]);
     let ds = ask(&zones, "sub.example.", Type::DS);
     assert!(ds.is_authoritative());
@@ -291,6 +297,31 @@ fn cookies_are_made_judged_and_demanded() {
     let (bad, encoded) = respond_with(&policy, &Jar { demanded: true }, &with_option(10, b"clientptbadbadba"));
     assert_eq!(bad.rcode, Rcode::BadCookie);
     assert_eq!(Message::read(&encoded.bytes).unwrap().rcode(), 23);
+}
+
+#[test]
+fn a_message_without_a_question_gets_a_cookie() {
+    let greet = |cookie: &[u8]| {
+        let mut bytes = with_option(10, cookie);
+        let question = b"\x03web\x07example\x00\x00\x01\x00\x01";
+        bytes.drain(12..12 + question.len());
+        bytes[5] = 0;
+        bytes
+    };
+    let jar = Jar { demanded: false };
+    for (cookie, rcode) in [
+        (&b"clientpt"[..], Rcode::NoError),
+        (b"clientptgoodgood", Rcode::NoError),
+        (b"clientptbadbadba", Rcode::BadCookie),
+    ] {
+        let (reply, encoded) = respond_with(&Policy::default(), &jar, &greet(cookie));
+        assert_eq!(reply.rcode, rcode);
+        let message = Message::read(&encoded.bytes).unwrap();
+        assert_eq!((message.rcode(), message.questions.len()), (rcode.code(), 0));
+        assert!(encoded.bytes.ends_with(b"\x00\x0a\x00\x10clientptgoodgood"));
+    }
+    let without = ask_bytes(&zones(), &greet(b"clientpt")).unwrap();
+    assert_eq!(without.rcode, Rcode::FormErr, "there are no cookies here");
 }
 
 #[test]

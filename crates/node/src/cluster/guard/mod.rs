@@ -26,7 +26,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use evenkeel_net::addresses::{News, Watch};
-use evenkeel_net::beat::{Path, readable, wait};
+use evenkeel_net::beat::{Membership, Path, readable, wait};
 use evenkeel_net::clock;
 use evenkeel_net::process::{Tie, be_urgent, outlive_end_signals};
 
@@ -54,8 +54,11 @@ pub fn run_address_guard() -> io::Result<()> {
     let mut buffer = vec![0; LARGEST];
     let mut setup = first_order(&tie, &mut buffer)?;
     let services = Services::start(std::mem::take(&mut setup.services))?;
+    let paths: Vec<Path> =
+        setup.paths.iter().map(|(own, peers)| open_path(*own, peers.clone())).collect::<io::Result<_>>()?;
     let mut guard = Guard {
-        paths: setup.paths.iter().map(|(own, peers)| open_path(*own, peers.clone())).collect::<io::Result<_>>()?,
+        memberships: paths.iter().filter_map(|path| path.membership().transpose()).collect::<io::Result<_>>()?,
+        paths,
         holding: Holding::new(setup)?,
         services,
         has_given_up: false,
@@ -95,6 +98,8 @@ struct Guard {
     tie: Tie,
     watch: Watch,
     paths: Vec<Path>,
+    /// Of the paths whose last word goes to a multicast group.
+    memberships: Vec<Membership>,
     holding: Holding,
     services: Services,
     has_given_up: bool,
@@ -139,7 +144,12 @@ impl Guard {
         let told = self.services.told();
         self.report(told);
         while let Some(news) = self.watch.poll()? {
+            for membership in &mut self.memberships {
+                // Where its address is gone, it comes with the news of that.
+                let _ = !membership.follow(&news) || membership.renew().is_ok();
+            }
             let reports = match news {
+                News::Added { .. } => continue,
                 News::Removed { addr, device } | News::Duplicate { addr, device } => {
                     self.holding.removed(now, addr, device)
                 }
@@ -171,25 +181,10 @@ impl Guard {
         }
         match Order::read(bytes) {
             Some(Order::Start { group, resource, number }) => {
-                if let Some(taken) = self.services.order(group.into(), resource.into(), number, Deed::Start) {
-                    self.report(taken);
-                } else {
-                    let failed = self.holding.start(now, group.into(), resource.into()).err();
-                    // Told first: a network that is gone is no failure of the address.
-                    let aside = self.holding.aside();
-                    self.report(aside);
-                    let failed = failed.map(|cause| self.holding.sentence(group.into(), resource.into(), &cause));
-                    self.report(vec![Report::Done { number, failed }]);
-                }
+                self.take_step(now, (group.into(), resource.into()), number, Deed::Start);
             }
             Some(Order::Stop { group, resource, number }) => {
-                if let Some(taken) = self.services.order(group.into(), resource.into(), number, Deed::Stop) {
-                    self.report(taken);
-                } else {
-                    let failed = self.holding.stop(now, group.into(), resource.into()).err();
-                    let failed = failed.map(|cause| self.holding.sentence(group.into(), resource.into(), &cause));
-                    self.report(vec![Report::Done { number, failed }]);
-                }
+                self.take_step(now, (group.into(), resource.into()), number, Deed::Stop);
             }
             Some(Order::Inherit { group, from }) => self.holding.inherit(group.into(), from.map(usize::from)),
             Some(Order::Linger { group }) => self.holding.linger(group.into()),
@@ -222,6 +217,22 @@ impl Guard {
             Some(Order::Setup(_)) | None => {}
         }
         true
+    }
+
+    /// Starts or stops a resource. What becomes of a unit or script is reported when it is done.
+    fn take_step(&mut self, now: Duration, (group, resource): (usize, usize), number: u32, deed: Deed) {
+        if let Some(taken) = self.services.order(group, resource, number, deed) {
+            return self.report(taken);
+        }
+        let outcome = match deed {
+            Deed::Start => self.holding.start(now, group, resource),
+            Deed::Stop => self.holding.stop(now, group, resource),
+        };
+        let failed = outcome.err().map(|cause| self.holding.sentence(group, resource, &cause));
+        // Told first: a network that is gone is no failure of the address.
+        let aside = self.holding.aside();
+        self.report(aside);
+        self.report(vec![Report::Done { number, failed }]);
     }
 
     /// Names groups by other places from now on. Whether to go on.

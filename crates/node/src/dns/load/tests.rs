@@ -19,7 +19,7 @@ impl Files {
         let scratch = Scratch::new();
         let files = ["a", "b"].map(|zone| scratch.path().join(zone));
         let text = format!(
-            "dns 127.0.0.1:5300 {{\n    zone a.example file={}\n    zone b.example file={}\n    \
+            "dns 127.0.0.1:5300 {{\n    zone a.example file={}\n    zone b.example file={} {{\n        name www answer=self address=192.0.2.9\n    }}\n    \
              zone c.example {{\n        ns lb1.example.com\n    }}\n}}\nhttp 127.0.0.1:8080 {{\n    to 127.0.0.1:1\n}}\n",
             files[0].display(),
             files[1].display()
@@ -58,7 +58,7 @@ fn serial_of(block: &Block, zone: &str) -> u32 {
 fn a_reload_answers_with_what_has_changed_in_files_and_keeps_the_rest() {
     let files = Files::new();
     files.write("a", 1, "old A 192.0.2.1\n");
-    files.write("b", 1, "x A 192.0.2.2\n");
+    files.write("b", 1, "x A 192.0.2.2\nwww TXT x\n");
     let first = files.load(&[]).expect("they are sound");
     let same = files.load(&first).expect("they are sound");
     assert!(Arc::ptr_eq(&first[0].zones, &same[0].zones) && Arc::ptr_eq(&first[0].ready, &same[0].ready));
@@ -74,7 +74,7 @@ fn a_reload_answers_with_what_has_changed_in_files_and_keeps_the_rest() {
     assert_eq!(next[0].ready.memory(), first[0].ready.memory(), "the table is shared");
 
     // A change that reaches farther is taken all the same, and a wrong one refused.
-    files.write("b", 2, "sub NS ns.other.\ny A 192.0.2.4\n");
+    files.write("b", 2, "sub NS ns.other.\ny A 192.0.2.4\nwww TXT x\n");
     let last = files.load(&next).expect("they are sound");
     assert_eq!(ask(&last[0], "y.b.example."), (Rcode::NoError, vec![192, 0, 2, 4]));
     assert_eq!(ask(&last[0], "new.a.example."), (Rcode::NoError, vec![192, 0, 2, 3]));
@@ -86,7 +86,7 @@ fn a_reload_answers_with_what_has_changed_in_files_and_keeps_the_rest() {
 #[test]
 fn a_file_that_a_zone_includes_is_looked_at_too() {
     let files = Files::new();
-    files.write("b", 1, "");
+    files.write("b", 1, "www TXT x\n");
     files.write("a", 1, "$INCLUDE part\n");
     fs::write(files.scratch.path().join("part"), "in A 192.0.2.1\n").unwrap();
     let first = files.load(&[]).expect("they are sound");
@@ -96,7 +96,22 @@ fn a_file_that_a_zone_includes_is_looked_at_too() {
     let next = files.load(&same).expect("they are sound");
     assert_eq!(ask(&next[0], "in.a.example."), (Rcode::NoError, vec![192, 0, 2, 2]));
     // Beside it another zone may change.
-    files.write("b", 2, "");
+    files.write("b", 2, "www TXT y\n");
     let next = files.load(&next).expect("they are sound");
     assert_eq!((serial_of(&next[0], "b.example."), ask(&next[0], "in.a.example.").1), (2, vec![192, 0, 2, 2]));
+}
+
+#[test]
+fn a_name_that_is_chosen_by_health_may_not_go_from_its_file() {
+    let files = Files::new();
+    files.write("a", 1, "");
+    files.write("b", 1, "www TXT x\n");
+    let first = files.load(&[]).expect("they are sound");
+    files.write("b", 2, "");
+    let wrong = files.load(&first).err().expect("the name is missing");
+    assert!(format!("{wrong:?}").contains("www.b.example."), "{wrong:?}");
+    files.write("b", 3, "www TXT y\n");
+    let next = files.load(&first).expect("they are sound");
+    assert_eq!(serial_of(&next[0], "b.example."), 3);
+    assert!(next[0].zones.get(&"b.example.".parse().unwrap()).unwrap().has_balanced());
 }

@@ -228,6 +228,23 @@ fn a_script_that_others_may_change_is_not_run_by_root() {
     });
 }
 
+#[test]
+fn a_script_that_others_came_to_change_is_not_asked_any_more() {
+    if !evenkeel_net::process::is_root() {
+        return;
+    }
+    let (mut scene, attendant) = Scene::script(DAEMON, &[], LONG, Some(OFTEN));
+    beside(attendant, async move {
+        assert_eq!(scene.order(Deed::Start).await, Ok(()));
+        std::fs::set_permissions(scene.dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let told = scene.reports.recv().await.unwrap();
+        assert!(matches!(&told, Report::Broken { why, .. } if why.contains("chmod go-w")), "{told:?}");
+        let calls = scene.calls("");
+        assert!(scene.order(Deed::Stop).await.unwrap_err().contains("chmod go-w"));
+        assert_eq!(scene.calls(""), calls);
+    });
+}
+
 /// Stands in for systemd: states in files, what it was asked for in a list.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 d=$(dirname "$0")
