@@ -40,6 +40,12 @@ pub const SMALL_ANSWER: usize = 2 * 1024;
 /// to stay in the processor's second cache.
 pub const BODY_BUFFER: usize = 64 * 1024;
 
+/// Listeners of our own that a request may go through, one behind the other, before it is taken for one that goes round.
+pub const OWN_ROUNDS: u32 = 8;
+
+/// Connections to listeners of our own that are remembered before those are forgotten that were not used of late.
+pub const OWN_ROUNDS_KEPT: usize = 4096;
+
 /// Most free buffers of each kind that a worker keeps for reuse; above it they go back to the allocator.
 pub const FREE_BUFFERS_PER_WORKER: usize = 256;
 
@@ -108,6 +114,13 @@ pub const HTTP2_SERVER_STREAMS: u32 = 100;
 /// attempts that its pool allows. A server that ends its connections after 50 streams meets a tenth of the requests of 20
 /// clients; each new connection again a tenth of those.
 pub const HTTP2_SERVER_LEAVES: u32 = 8;
+
+/// Streams that clients may give up in a second on one HTTP/2 connection to a server before it gets no further ones: each is
+/// a reset, and many resets make servers end the connection, with the streams of all others. Those on it now may follow.
+pub const HTTP2_GIVEN_UP_RATE: u32 = 10;
+
+/// The same for streams that are given up without an answer to another one in between, however slowly.
+pub const HTTP2_GIVEN_UP_UNANSWERED: u32 = 50;
 
 /// HTTP/2 connections of one worker to one server.
 pub const HTTP2_SERVER_CONNECTIONS: usize = 64;

@@ -421,6 +421,47 @@ fn a_client_that_leaves_ends_its_stream_alone() {
 }
 
 #[test]
+fn clients_that_give_up_leave_their_connection_to_those_that_wait() {
+    run(async {
+        let told = Rc::new(tokio::sync::Notify::new());
+        let hold = Rc::clone(&told);
+        let streams = Streams::serving(move |_, (request, mut respond)| {
+            let hold = Rc::clone(&hold);
+            Box::pin(async move {
+                match request.uri().path() {
+                    "/wait" => {
+                        let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+                    }
+                    "/slow" => {
+                        hold.notified().await;
+                        ok("slow", &mut respond);
+                    }
+                    _ => ok("fine", &mut respond),
+                }
+            })
+        })
+        .await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut waiting = Http2::connect(&rig).await;
+        let slow = waiting.send(request("GET", "/slow"), true).await.0;
+        rig.until(|_| streams.calls.get() == 1).await;
+        let given_up = caps::HTTP2_GIVEN_UP_UNANSWERED as usize;
+        for number in 1..=given_up {
+            let mut leaving = Client::connect(&rig).await;
+            leaving.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            rig.until(|_| streams.calls.get() == 1 + number).await;
+            leaving.stream.set_zero_linger().unwrap();
+            drop(leaving);
+            rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight == 1).await;
+        }
+        assert_eq!(Client::connect(&rig).await.get("/").await.status(), 200);
+        assert!(streams.connections.get() > 1, "one connection bore it all");
+        told.notify_waiters();
+        assert_eq!(slow.whole().await.unwrap().status, 200);
+    });
+}
+
+#[test]
 fn a_connection_that_has_fallen_dumb_gets_no_further_requests() {
     run(async {
         let streams = Streams::serving(|number, (_, mut respond)| {

@@ -102,12 +102,16 @@ async fn carry(seat: &Seat, near: &Half, charge: &mut Charge) -> Result<(), io::
     match (&carried, &mut carrier.stage) {
         (Err(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected), _) => seat.link.leave(),
         // Given up before the server said a word.
-        (Err(_), Stage::Head(_)) => seat.link.suspect(sent),
+        (Err(_), Stage::Head(_)) => {
+            seat.link.suspect(sent);
+            seat.link.gave_up();
+        }
         // Its reader had all of it and left before the stream's end came: resetting the stream now would look like abuse.
         (Err(_), Stage::Body(inflow)) if inflow.is_whole() => {
             let _ = tokio::time::timeout(LAST_FRAME, poll_fn(|cx| inflow.poll(cx, near, true))).await;
         }
-        _ => {}
+        (Err(_), Stage::Body(_)) => seat.link.gave_up(),
+        (Ok(()), _) => seat.link.answered(),
     }
     carried
 }

@@ -39,6 +39,10 @@ pub(super) struct Link {
     wire: Rc<Wire>,
     streams: Cell<u32>,
     begun: Cell<u64>,
+    /// Streams that were given up in the second that began then.
+    given_up: Cell<(Instant, u32)>,
+    /// Streams that may be given up before an answer.
+    credit: Cell<u32>,
     is_over: Cell<bool>,
     /// Who waits for what the server allows.
     greeted: Notify,
@@ -69,6 +73,8 @@ impl Link {
             wire,
             streams: Cell::new(0),
             begun: Cell::new(0),
+            given_up: Cell::new((Instant::now(), 0)),
+            credit: Cell::new(caps::HTTP2_GIVEN_UP_UNANSWERED),
             is_over: Cell::new(false),
             greeted: Notify::new(),
             waker: RefCell::new(None),
@@ -121,6 +127,26 @@ impl Link {
         if sent.elapsed() >= DUMB && self.wire.heard() <= sent {
             self.leave();
         }
+    }
+
+    /// Its client gave a stream up, which resets it. Many in a row are left to other connections: for a server they are a
+    /// flood, which it ends with all that is on the connection.
+    pub(super) fn gave_up(&self) {
+        let now = Instant::now();
+        let (since, count) = match self.given_up.get() {
+            (since, count) if now.saturating_duration_since(since) < Duration::from_secs(1) => (since, count + 1),
+            _ => (now, 1),
+        };
+        self.given_up.set((since, count));
+        self.credit.set(self.credit.get().saturating_sub(1));
+        if count >= caps::HTTP2_GIVEN_UP_RATE || self.credit.get() == 0 {
+            self.leave();
+        }
+    }
+
+    /// A stream was answered whole.
+    pub(super) fn answered(&self) {
+        self.credit.set((self.credit.get() + 1).min(caps::HTTP2_GIVEN_UP_UNANSWERED));
     }
 
     fn wake(&self) {
