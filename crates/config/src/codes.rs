@@ -253,6 +253,9 @@ codes! {
     W510 "passwords that can be read on the way"
         "The admin listener speaks plain HTTP. On another address than loopback, passwords and tokens cross the network in the clear: let it\n\
          listen on 127.0.0.1 and reach it through a tunnel (`ssh -L`) or a proxy with TLS.";
+    W511 "a listener that leads to itself"
+        "The server is the very listener whose requests it gets: each would go round until it is given up with 508 (`loop` in logs). A server's\n\
+         address is that of the program behind; two programs cannot share one.";
     W512 "a slow cluster"
         "Clients wait for the dead time and a little more when a node dies without a word. Heartbeats are small and cost next to nothing.";
     W514 "something that could not be looked at"

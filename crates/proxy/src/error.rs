@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     Connect(Reason),
     /// We could not connect for a reason of our own: no descriptor, no local port.
     Local,
+    /// The request has come round to listeners of ours too often.
+    Loop,
     /// The server's connection broke before its answer.
     ServerLost,
     /// The server gave the request up before its answer, on a connection of HTTP/2 that goes on: no race with the end of a
@@ -156,7 +158,7 @@ impl From<Kind> for ProxyError {
                 (Side::Us, Scope::Stream, Again::Never)
             }
             Kind::Connect(_) | Kind::Refused | Kind::Left => (Side::Server, Scope::Stream, Again::Always),
-            Kind::Local | Kind::Unsupported => (Side::Us, Scope::Stream, Again::Never),
+            Kind::Local | Kind::Loop | Kind::Unsupported => (Side::Us, Scope::Stream, Again::Never),
             Kind::ServerLost | Kind::StreamReset | Kind::AnswerTimeout | Kind::Answer(_) | Kind::Status(_) => {
                 (Side::Server, Scope::Stream, Again::IfAsked)
             }
@@ -209,6 +211,7 @@ pub(crate) fn reaction(error: &ProxyError) -> Reaction {
         Kind::Connect(Reason::ConnectTimeout) => (504, "connect-timeout", "connect-timeout"),
         Kind::Connect(reason) => (502, "connect-failed", reason.code()),
         Kind::Local => (503, "local", "local"),
+        Kind::Loop => (508, "loop", "loop"),
         Kind::ServerLost => (502, "server-lost", "server-lost"),
         Kind::StreamReset => (502, "server-lost", "stream-reset"),
         Kind::Refused => (502, "server-lost", "server-refused"),
@@ -274,6 +277,7 @@ mod tests {
             (Kind::QueueFull, 503, false),
             (Kind::QueueTimeout, 503, false),
             (Kind::Local, 503, false),
+            (Kind::Loop, 508, false),
             (Kind::Unsupported, 501, false),
             (Kind::Cut, 503, true),
         ];

@@ -39,6 +39,7 @@ mod queue;
 mod record;
 mod respond;
 mod retry;
+mod rounds;
 mod route;
 mod serve;
 mod server;

@@ -4,6 +4,7 @@
 //! answer of our own the connection is kept only if the request's body was read to its end.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use evenkeel_http::cookie::{SetCookieAction, SetCookieRule};
@@ -236,7 +237,8 @@ pub(crate) async fn with_error(
     let snapshot = std::rc::Rc::clone(&exchange.snapshot);
     let place = exchange.place;
     let reader = Reader::of(desk.request.fields().first(desk.input.written(), Known::Accept));
-    let site = place.site.and_then(|site| snapshot.site(place.listener, site));
+    // Who could not be told where its request belongs gets the pages of the listener's first block.
+    let site = snapshot.site(place.listener, place.site.unwrap_or(0));
     let pages = site.and_then(|(_, part)| part.pages.as_ref());
     let mut body = Vec::new();
     match pages.and_then(|pages| pages.find(reaction.status, reaction.is_maintenance, reader)) {
@@ -315,7 +317,11 @@ fn location(client: &Client, desk: &Desk, exchange: &Exchange, redirect: &Redire
                 (None, None) => out.extend_from_slice(desk.request.authority(buf)),
             }
             if out.ends_with(b"://") {
-                out.extend_from_slice(client.stream.local_addr().ip().to_string().as_bytes());
+                let host = match client.stream.local_addr().ip().to_canonical() {
+                    IpAddr::V4(addr) => addr.to_string(),
+                    IpAddr::V6(addr) => format!("[{addr}]"),
+                };
+                out.extend_from_slice(host.as_bytes());
             }
             let port = exchange.snapshot.https_port();
             if host.is_none() && scheme.as_deref() == Some("https") && port != HTTPS_PORT {
@@ -323,6 +329,8 @@ fn location(client: &Client, desk: &Desk, exchange: &Exchange, redirect: &Redire
             }
             match path {
                 Some(template) => render(template, &scene, &mut out),
+                // That of `OPTIONS *` is none that could stand behind a host.
+                None if desk.request.path(buf) == b"*" => out.push(b'/'),
                 None => out.extend_from_slice(desk.request.path(buf)),
             }
             if let Some(query) = desk.request.query(buf) {

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::counts::{ListenerCounts, PoolCounts, ServerCounts, Shards, WorkerCounts};
 use crate::leaving::Leaving;
 use crate::queue::Queue;
+use crate::rounds::Rounds;
 use crate::stats::{ListenerStats, PoolStats, ServerStats, Totals};
 
 /// How often room is asked for while there is none.
@@ -43,6 +44,7 @@ pub struct Shared {
     listeners: Mutex<HashMap<ListenerName, Arc<ListenerShared>>>,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
     leaving: Leaving,
+    pub(crate) rounds: Rounds,
     handshakes_failed: Mutex<BTreeMap<&'static str, u64>>,
     /// What authorities are told that look whether a host is ours, by token. Locked by requests for their path alone.
     proofs: Mutex<HashMap<String, String>>,
@@ -181,6 +183,7 @@ impl Shared {
             listeners: Mutex::default(),
             rejected: Mutex::default(),
             leaving: Leaving::default(),
+            rounds: Rounds::default(),
             handshakes_failed: Mutex::default(),
             proofs: Mutex::default(),
         })

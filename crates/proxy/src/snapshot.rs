@@ -13,8 +13,8 @@ use evenkeel_balance::sessions::{SessionTable, TableSecret};
 use evenkeel_balance::{Loads, Member, MethodKeys, Plan, ServerIndex, ServerUid};
 use evenkeel_http::Limits;
 use evenkeel_model::config::{
-    AccessLog, Action, Balance, Config, HashKey, Host, Listener, LogFormat, LogTarget, Pool, ProxyVersion, Route,
-    Server, Site, StickyMethod,
+    AccessLog, Action, Balance, Config, HashKey, Host, ListenAddr, Listener, LogFormat, LogTarget, Pool, ProxyVersion,
+    Route, Server, Site, StickyMethod,
 };
 use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable};
 use evenkeel_net::tls::{Acceptor, Connector, ServerName, TlsFacts};
@@ -254,6 +254,14 @@ impl Snapshot {
 
     pub(crate) fn listener(&self, place: usize) -> Option<(&Listener, &ListenerPart)> {
         Some((self.config.listeners.get(place)?, self.listeners.get(place)?))
+    }
+
+    /// Whether a listener takes connections to an address of this machine.
+    pub(crate) fn listens_at(&self, addr: SocketAddr) -> bool {
+        self.config.listeners.iter().any(|listener| match listener.addr {
+            ListenAddr::Every(port) => port == addr.port(),
+            ListenAddr::One(own) => own.port() == addr.port() && (own.ip() == addr.ip() || own.ip().is_unspecified()),
+        })
     }
 
     /// Whether a connection of that listener may stay: the listener is still there, and asks no more of its clients than it

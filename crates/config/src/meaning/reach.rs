@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use evenkeel_model::config::{
-    Action, Config, FieldMatch, HostPattern, Matcher, PathPattern, Pool, Site, Standing, ZoneSource,
+    Action, Config, FieldMatch, Host, HostPattern, ListenAddr, Listener, Matcher, PathPattern, Pool, ServerAddr, Site,
+    Standing, ZoneSource,
 };
 
 use super::route::host_covers;
@@ -30,6 +31,7 @@ pub(super) fn warn(config: &Config, top: &Entries, out: &mut Diagnostics) {
             routes(site, block, out);
         }
     }
+    circles(config, top, out);
     for entry in top.list.iter().filter(|entry| entry.directive.name == "pool") {
         let name = entry.values.first().map(|argument| argument.word.text.as_str());
         if let Some(pool) = config.pools.iter().find(|pool| Some(pool.name.as_str()) == name) {
@@ -144,6 +146,51 @@ fn twins(pool: &Pool, entry: &Entry, out: &mut Diagnostics) {
     out.report(Code::W504, span(*index), format!("`{addr}` is the address of another server of this pool{more}"))
         .also(span(*first), "the other one")
         .help("for a larger share give one of them a `weight`");
+}
+
+/// One warning for each pool of which a server is the very listener that leads to it.
+fn circles(config: &Config, top: &Entries, out: &mut Diagnostics) {
+    for pool in &config.pools {
+        let found = pool.servers.iter().enumerate().find_map(|(index, server)| {
+            let leads = |listener: &&Listener| is_at(listener, &server.addr) && leads_to(listener, pool);
+            Some((index, server, config.listeners.iter().find(leads)?))
+        });
+        let Some((index, server, listener)) = found else { continue };
+        let named = |entry: &&Entry| entry.directive.name == "pool" && text(entry) == Some(pool.name.as_str());
+        let line = match top.list.iter().find(named) {
+            Some(entry) => entry.all("server").nth(index),
+            None => {
+                top.list.iter().filter(|block| is_block_of(block, listener)).find_map(|block| block.all("to").next())
+            }
+        };
+        let Some(line) = line else { continue };
+        let own = format!("`{}` is the listener `{}` itself", server.addr, listener.name);
+        out.report(Code::W511, line.span, own).help("name the address of the program behind");
+    }
+}
+
+fn text(entry: &Entry) -> Option<&str> {
+    entry.values.first().map(|argument| argument.word.text.as_str())
+}
+
+fn is_block_of(block: &Entry, listener: &Listener) -> bool {
+    matches!(block.value(0), Some(Value::Listen(addr)) if *addr == listener.addr)
+}
+
+fn leads_to(listener: &Listener, pool: &Pool) -> bool {
+    let mut routes = listener.sites.iter().flat_map(|site| &site.routes);
+    routes.any(|route| matches!(&route.action, Action::To(name) if *name == pool.name))
+        || listener.tcp.iter().flat_map(|tcp| &tcp.routes).any(|route| route.to == pool.name)
+}
+
+/// Whether a server's address is the listener's own, as far as the file tells: which addresses a machine has it does not.
+fn is_at(listener: &Listener, addr: &ServerAddr) -> bool {
+    let Host::Ip(ip) = &addr.host else { return false };
+    addr.port == listener.addr.port()
+        && match listener.addr {
+            ListenAddr::One(own) if !own.ip().is_unspecified() => own.ip() == *ip,
+            ListenAddr::One(_) | ListenAddr::Every(_) => ip.is_loopback(),
+        }
 }
 
 fn unused(config: &Config, pool: &Pool, entry: &Entry, out: &mut Diagnostics) {

@@ -16,6 +16,7 @@ use evenkeel_http::preface::hello::{self, Seen};
 use evenkeel_http::preface::proxy::{Facts, OwnTls};
 use evenkeel_model::config::{Balance, HashKey, StickyMethod, Tcp, TcpRoute};
 use evenkeel_model::{ListenerName, defaults};
+use evenkeel_net::clock;
 use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
@@ -29,7 +30,7 @@ use crate::server::connect::{dial, fault, unless_broken};
 use crate::timer::Timer;
 use crate::wire::{Stream, Wire};
 use crate::worker::Worker;
-use crate::{record, serve};
+use crate::{record, rounds, serve};
 
 /// Bytes that are read at a time of a TLS hello: most are one piece.
 const HEARING: usize = 2048;
@@ -242,6 +243,7 @@ impl Passage {
         match dialled {
             Ok(stream) => {
                 self.server_addr = Some(stream.peer_addr());
+                rounds::pass(&self.worker.shared.rounds, &self.snapshot, client.peer_addr(), &stream, clock::now())?;
                 if let Some(counts) = pool.server_counts(index) {
                     counts.traffic.requests.add(1);
                     counts.traffic.times.add(took);

@@ -15,6 +15,7 @@ use evenkeel_balance::ServerIndex;
 use evenkeel_http::retry::Replay;
 use evenkeel_http::{ConnectionField, Framing, Keep, Version};
 use evenkeel_model::config::{RetryOn, Reuse};
+use evenkeel_net::clock;
 use tokio::time::Instant;
 
 use crate::buffer::{Desk, Kept};
@@ -26,7 +27,7 @@ use crate::learn::Page;
 use crate::serve::h1::Client;
 use crate::snapshot::PoolPart;
 use crate::wire::Stream;
-use crate::{guard, record, respond};
+use crate::{guard, record, respond, rounds};
 
 mod tunnel;
 
@@ -49,6 +50,7 @@ pub(crate) async fn attempt(
     let body = if upload.survives() { Replay::Whole } else { Replay::Lost };
     let method = desk.request.method();
     let mut server = connect::obtain(client, exchange, &attempt, method, body).await?;
+    rounds::pass(&client.worker.shared.rounds, &exchange.snapshot, client.stream.peer_addr(), &server, clock::now())?;
     h1::write_request(desk, exchange, &attempt);
     let now = Instant::now();
     exchange.times.despatched = Some(now);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::rig::{Client, Origin, Rig, config, ok, pool, run, server};
 use crate::{TrafficOutcome, TrafficReport};
-use evenkeel_model::Reason;
-use evenkeel_model::config::RetryOn;
+use evenkeel_model::config::{ListenAddr, RetryOn};
+use evenkeel_model::{Reason, caps};
 
 /// An address where nobody listens.
 async fn nowhere() -> std::net::SocketAddr {
@@ -492,5 +492,27 @@ fn a_server_that_died_with_its_kept_connection_costs_one_retry_and_not_two() {
         assert_eq!(client.get("/").await.text(), "last words");
         assert_eq!(client.get("/").await.text(), "alive");
         life.await.unwrap();
+    });
+}
+
+#[test]
+fn a_listener_that_is_its_own_server_answers_and_goes_on_serving() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut rig = Rig::start(config(pool(&[&origin]))).await;
+        rig.config.listeners[0].addr = ListenAddr::One(rig.addr);
+        rig.config.pools[0].servers.iter_mut().for_each(|at| *at = server("a", rig.addr));
+        rig.reload().await;
+        let mut client = Client::connect(&rig).await;
+        for _ in 0..3 {
+            assert_eq!(client.get("/round").await.status(), 508);
+        }
+        let accepted = rig.shared.totals().accepted;
+        assert!(accepted <= 3 * (u64::from(caps::OWN_ROUNDS) + 2), "{accepted} connections");
+        assert!(rig.shared.totals().rejected.contains_key("loop"));
+        // Where it is no longer its own, it serves as before.
+        rig.config.pools[0].servers.iter_mut().for_each(|at| *at = server("a", origin.addr));
+        rig.reload().await;
+        assert_eq!(client.get("/").await.status(), 200);
     });
 }

@@ -193,6 +193,10 @@ fn redirects_keep_what_is_not_given() {
         config.listeners[0].sites[0].routes = vec![
             redirect("/secure", 308, parts(Some("https"), None, None)),
             redirect("/moved", 301, parts(None, Some("b.example"), Some("/new"))),
+            route(
+                PathPattern::Exact("*".into()),
+                Action::Redirect(Redirect { status: 308, to: parts(Some("https"), None, None) }),
+            ),
             redirect("/away", 302, RedirectTo::Location(Template::literal("https://c.example/"))),
         ];
         let rig = Rig::start(config).await;
@@ -205,6 +209,8 @@ fn redirects_keep_what_is_not_given() {
             let answer = client.get(target).await;
             assert_eq!((answer.status(), answer.field("location").as_deref()), (status, Some(location)), "{target}");
         }
+        client.send("OPTIONS * HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+        assert_eq!(client.answer().await.field("location").as_deref(), Some("https://a.example/"));
     });
 }
 
@@ -305,6 +311,7 @@ fn error_pages_are_the_operators_own_where_there_are_any() {
         let mut rig = Rig::start(config).await;
         rig.pages = ErrorPages::new(vec![
             ("5xx.html".into(), b"<p>sorry".to_vec()),
+            ("4xx.html".into(), b"<p>what".to_vec()),
             ("503.json".into(), b"{\"sorry\":true}".to_vec()),
             ("maintenance.html".into(), b"<p>back soon".to_vec()),
         ]);
@@ -325,6 +332,10 @@ fn error_pages_are_the_operators_own_where_there_are_any() {
         rig.reload().await;
         assert_eq!(client.get("/").await.text(), "<p>back soon");
         assert_eq!(rig.shared.totals().rejected.get("maintenance"), Some(&1));
+        // One that cannot be understood came to no block: it gets the page of the first.
+        client.send("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status(), answer.text()), (400, "<p>what"));
     });
 }
 
