@@ -327,7 +327,7 @@ impl Supervisor {
                 self.logs.reopen();
             }
             Event::Order(Order::Stop { by, again }) => return self.stop(by, again, turn),
-            Event::Prepared(outcome) => self.prepared(*outcome, turn).await,
+            Event::Prepared(outcome) => self.prepared(*self.compared(outcome), turn).await,
             Event::Applied(reloaded, answered) => self.applied(*reloaded, answered, turn),
             Event::Drained { cut } => return Some(Ended { cut, failed: None }),
             Event::Panicked { task } => {

@@ -165,14 +165,19 @@ impl Supervisor {
         });
     }
 
+    /// Adds what differs in the zones that are answered.
+    pub(super) fn compared(&self, mut outcome: Box<Readied>) -> Box<Readied> {
+        if let Ok((prepared, _)) = &mut *outcome {
+            let ZoneNews { changes, warnings } = dns::news(&self.dns.blocks(), &prepared.resources.dns);
+            prepared.changes.extend(changes);
+            prepared.warnings.extend(warnings);
+        }
+        outcome
+    }
+
     pub(super) async fn prepared(&mut self, outcome: Readied, turn: &mut Turn) {
         let applied = match outcome {
-            Ok((mut prepared, answers)) if turn.end_at.is_none() => {
-                let ZoneNews { changes, warnings } = dns::news(&self.dns.blocks(), &prepared.resources.dns);
-                prepared.changes.extend(changes);
-                prepared.warnings.extend(warnings);
-                self.apply(prepared, &answers, turn).await
-            }
+            Ok((prepared, answers)) if turn.end_at.is_none() => self.apply(prepared, &answers, turn).await,
             Ok(_) => Err(Refusal::plain("the process is stopping and takes no configuration any more")),
             Err(refusal) => Err(refusal),
         };
