@@ -209,7 +209,7 @@ fn run(
                 supervisor.watchdog.ready();
                 // The one who started us waits for this.
                 let _ = told.send(Ok(()));
-                let ended = supervisor.run(received, reported).await;
+                let ended = Box::pin(supervisor.run(received, reported)).await;
                 // The socket's name goes last: as long as it is there, so are we.
                 drop(control);
                 ended
