@@ -60,7 +60,7 @@ impl NameServer {
                 to.ip(),
                 to.port()
             ),
-            Role::Dynamic => "type primary; file \"example.org.db\"; notify no; update-policy { grant lb-key name www.example.org. A AAAA; };".to_owned(),
+            Role::Dynamic => "type primary; file \"example.org.db\"; notify no; update-policy { grant lb-key name www.example.org. A AAAA; grant lb-key name new.example.org. A; };".to_owned(),
             Role::Secondary(from) | Role::SignedSecondary(from) => {
                 let _ = fs::remove_file(&file);
                 let key = if matches!(role, Role::SignedSecondary(_)) { " key lb-key" } else { "" };
