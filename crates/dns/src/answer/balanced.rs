@@ -175,6 +175,24 @@ pub enum Basis {
 }
 
 impl Balanced {
+    /// One for tests: as a configuration has it that says nothing more.
+    #[cfg(test)]
+    pub(crate) fn usual(mode: Mode, own: Own) -> Self {
+        Self {
+            mode,
+            own,
+            needs: Vec::new(),
+            peers: None,
+            at_most: 8,
+            min_alive: 1,
+            min_alive_percent: 0,
+            on_all_down: OnAllDown::All,
+            spread: Spread::Rotate,
+            ttl: 30,
+            ttl_min: 5,
+        }
+    }
+
     /// Chooses the addresses of a family (A or AAAA). Empty only where the configuration has none of that family.
     pub fn pick(&self, family: Type, health: &Health<'_>, asker: &Asker) -> Picked {
         let all = self.of_family(family, health, asker);

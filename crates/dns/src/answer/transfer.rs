@@ -112,7 +112,7 @@ mod tests {
     use evenkeel_model::State;
 
     use super::*;
-    use crate::answer::{Mode, OnAllDown, Own, OwnZone, Spread};
+    use crate::answer::{Mode, Own, OwnZone};
     use crate::kind::Class;
     use crate::wire::{Incoming, Question, read_query, write_query};
     use crate::zone::{NoSource, load};
@@ -156,19 +156,7 @@ mod tests {
 
     #[test]
     fn a_transfer_holds_the_address_that_it_is_asked_at_or_is_not_given() {
-        let balanced = Balanced {
-            mode: Mode::OwnAddress,
-            own: Own::Arrival { else_use: vec![] },
-            needs: vec![],
-            peers: None,
-            at_most: 8,
-            min_alive: 1,
-            min_alive_percent: 0,
-            on_all_down: OnAllDown::All,
-            spread: Spread::Rotate,
-            ttl: 30,
-            ttl_min: 5,
-        };
+        let balanced = Balanced::usual(Mode::OwnAddress, Own::Arrival { else_use: vec![] });
         let name: Name = "api.example.com.".parse().unwrap();
         let (ns_ttl, negative_ttl, servers) = (300, 30, vec![("ns.example.net.".parse().unwrap(), vec![])]);
         let zone = OwnZone { name: name.clone(), servers, wildcard: true, serial: 1, ns_ttl, negative_ttl, balanced };

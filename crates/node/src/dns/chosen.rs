@@ -170,26 +170,23 @@ fn of_own(balanced: &Balanced, state: State) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use evenkeel_dns::answer::{Member, OnAllDown, Spread};
+    use evenkeel_config::{MemorySource, Options, load_text};
+    use evenkeel_dns::answer::Member;
 
+    use super::super::load::load;
     use super::*;
 
     #[test]
     fn a_node_that_is_left_is_not_shown_as_one_of_its_peers() {
-        let nodes = PoolName::new("nodes").unwrap();
-        let rule = |mode| Balanced {
-            mode,
-            own: Own::Arrival { else_use: vec![] },
-            needs: vec![],
-            peers: Some(nodes.clone()),
-            at_most: 8,
-            min_alive: 1,
-            min_alive_percent: 0,
-            on_all_down: OnAllDown::All,
-            spread: Spread::Rotate,
-            ttl: 30,
-            ttl_min: 5,
-        };
+        let text = "dns 127.0.0.1:5300 {\n    zone api.example answer=self peers=nodes {\n        ns lb1.example.com\n    }\n}\n\
+                    pool nodes {\n    server lb1 192.0.2.1:80\n    server lb2 192.0.2.2:80\n}\n\
+                    http 127.0.0.1:8080 {\n    to 127.0.0.1:1\n}\n";
+        let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+        let blocks = load(loaded.config.as_ref().expect("it is sound"), b"", &loaded, &[]).expect("it can be used");
+        let zones = blocks[0].zones.all();
+        let written = zones[0].chosen()[0].1;
+        let rule = |mode| Balanced { mode, needs: Vec::new(), ..written.clone() };
+        let nodes = written.peers.clone().expect("it names its peers");
         let [lb1, lb2] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
         let member = |address| Member { address, state: State::Up, tier: 0, weight: 1, was_good: false };
         let pools = HashMap::from([(nodes.clone(), vec![member(lb1), member(lb2)])]);
@@ -203,7 +200,7 @@ mod tests {
             assert_eq!(now_at(&rule(mode.clone()), &health(own), lb1), (now, is_arrival), "{mode} {own}");
         }
         // A server of a pool is shown by its address, also where it is the one that is listened at.
-        let (mut now, is_arrival) = now_at(&rule(Mode::Pool(nodes.clone())), &health(State::Up), lb1);
+        let (mut now, is_arrival) = now_at(&rule(Mode::Pool(nodes)), &health(State::Up), lb1);
         now.sort();
         assert_eq!((now, is_arrival), (vec![lb1, lb2], false));
     }

@@ -10,7 +10,7 @@ use proptest::prelude::{any, prop, proptest};
 use super::*;
 use crate::Name;
 use crate::answer::{
-    Asked, Balanced, Health, Member, Mode, OnAllDown, Own, OwnZone, Policy, Served, Server, Spread, Transport, respond,
+    Asked, Balanced, Health, Member, Mode, OnAllDown, Own, OwnZone, Policy, Served, Server, Transport, respond,
 };
 use crate::kind::Class;
 use crate::wire::{Message, Question, write_query};
@@ -35,22 +35,6 @@ big TXT \"x\"
 www A 192.0.2.9
 ";
 
-fn balanced(mode: Mode, own: Own) -> Balanced {
-    Balanced {
-        mode,
-        own,
-        needs: vec![],
-        peers: None,
-        at_most: 8,
-        min_alive: 1,
-        min_alive_percent: 0,
-        on_all_down: OnAllDown::All,
-        spread: Spread::Rotate,
-        ttl: 30,
-        ttl_min: 5,
-    }
-}
-
 fn shop() -> PoolName {
     PoolName::new("shop").unwrap()
 }
@@ -70,7 +54,7 @@ fn zones_of(all: impl IntoIterator<Item = Served>) -> Zones {
 
 fn zones() -> Zones {
     let mut served = plain("example.org.", ZONE);
-    served.balance(&"www.example.org.".parse().unwrap(), balanced(Mode::Pool(shop()), Own::Fixed(vec![])));
+    served.balance(&"www.example.org.".parse().unwrap(), Balanced::usual(Mode::Pool(shop()), Own::Fixed(vec![])));
     let own = OwnZone {
         name: "api.example.com.".parse().unwrap(),
         servers: vec![("ns.example.net.".parse().unwrap(), vec![])],
@@ -78,7 +62,7 @@ fn zones() -> Zones {
         serial: 1,
         ns_ttl: 300,
         negative_ttl: 30,
-        balanced: balanced(Mode::OwnAddress, Own::Arrival { else_use: vec!["2001:db8::77".parse().unwrap()] }),
+        balanced: Balanced::usual(Mode::OwnAddress, Own::Arrival { else_use: vec!["2001:db8::77".parse().unwrap()] }),
     };
     zones_of([served, own.build().unwrap()])
 }
@@ -363,9 +347,9 @@ fn a_name_in_a_deeper_zone_of_ours_is_answered_from_there() {
     let parent = format!("{soa}www.sub A 192.0.2.2\nonly.sub A 192.0.2.3\ninto CNAME www.sub\n");
     let mut parent = plain("example.org.", &parent);
     let own = Own::Fixed(vec!["198.51.100.9".parse().unwrap()]);
-    assert!(parent.balance(&"only.sub.example.org.".parse().unwrap(), balanced(Mode::OwnAddress, own)));
+    assert!(parent.balance(&"only.sub.example.org.".parse().unwrap(), Balanced::usual(Mode::OwnAddress, own)));
     let mut child = plain("sub.example.org.", &format!("{soa}www A 192.0.2.4\n"));
-    let pool = balanced(Mode::Pool(shop()), Own::Fixed(vec![]));
+    let pool = Balanced::usual(Mode::Pool(shop()), Own::Fixed(vec![]));
     assert!(child.balance(&"www.sub.example.org.".parse().unwrap(), pool));
     let both = Both::of(zones_of([parent, child]));
     for name in ["www.sub", "only.sub", "sub", "ns.sub", "no.sub", "ns", "no"] {
@@ -400,7 +384,7 @@ fn rules() -> Vec<Balanced> {
         for (at_most, min_alive_percent, on_all_down) in
             [(8, 0, OnAllDown::All), (1, 0, OnAllDown::All), (2, 60, OnAllDown::LastGood(vec![]))]
         {
-            let rule = balanced(mode.clone(), own.clone());
+            let rule = Balanced::usual(mode.clone(), own.clone());
             rules.push(Balanced { peers: Some(shop()), at_most, min_alive_percent, on_all_down, ..rule });
         }
     }
@@ -467,8 +451,10 @@ fn each_variant_of_a_choice_is_what_the_long_way_draws() {
 
 #[test]
 fn choices_that_follow_a_change_are_those_made_anew_and_no_others_are_touched() {
-    let beside =
-        Balanced { peers: None, ..balanced(Mode::OwnAddress, Own::Fixed(vec!["198.51.100.9".parse().unwrap()])) };
+    let beside = Balanced {
+        peers: None,
+        ..Balanced::usual(Mode::OwnAddress, Own::Fixed(vec!["198.51.100.9".parse().unwrap()]))
+    };
     let mut rules = rules();
     rules.push(beside);
     let zones = with_rules(&rules);

@@ -18,19 +18,7 @@ fn member(address: &str, state: State) -> Member {
 }
 
 fn balanced(mode: Mode) -> Balanced {
-    Balanced {
-        mode,
-        own: Own::Arrival { else_use: vec![ip("2001:db8::1")] },
-        needs: Vec::new(),
-        peers: None,
-        at_most: 8,
-        min_alive: 1,
-        min_alive_percent: 0,
-        on_all_down: OnAllDown::All,
-        spread: Spread::Rotate,
-        ttl: 30,
-        ttl_min: 5,
-    }
+    Balanced::usual(mode, Own::Arrival { else_use: vec![ip("2001:db8::1")] })
 }
 
 fn asker(luck: u64) -> Asker {
