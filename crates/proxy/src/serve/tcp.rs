@@ -16,7 +16,6 @@ use evenkeel_http::preface::hello::{self, Seen};
 use evenkeel_http::preface::proxy::{Facts, OwnTls};
 use evenkeel_model::config::{Balance, HashKey, StickyMethod, Tcp, TcpRoute};
 use evenkeel_model::{ListenerName, defaults};
-use evenkeel_net::clock;
 use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
@@ -243,7 +242,7 @@ impl Passage {
         match dialled {
             Ok(stream) => {
                 self.server_addr = Some(stream.peer_addr());
-                rounds::pass(&self.worker.shared.rounds, &self.snapshot, client.peer_addr(), &stream, clock::now())?;
+                rounds::pass(&self.worker.shared.rounds, &self.snapshot, client.peer_addr(), &stream, false)?;
                 if let Some(counts) = pool.server_counts(index) {
                     counts.traffic.requests.add(1);
                     counts.traffic.times.add(took);

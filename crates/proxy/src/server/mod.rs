@@ -14,8 +14,7 @@ use std::task::Poll;
 use evenkeel_balance::ServerIndex;
 use evenkeel_http::retry::Replay;
 use evenkeel_http::{ConnectionField, Framing, Keep, Version};
-use evenkeel_model::config::{RetryOn, Reuse};
-use evenkeel_net::clock;
+use evenkeel_model::config::{RetryOn, Reuse, ServerProtocol};
 use tokio::time::Instant;
 
 use crate::buffer::{Desk, Kept};
@@ -50,7 +49,8 @@ pub(crate) async fn attempt(
     let body = if upload.survives() { Replay::Whole } else { Replay::Lost };
     let method = desk.request.method();
     let mut server = connect::obtain(client, exchange, &attempt, method, body).await?;
-    rounds::pass(&client.worker.shared.rounds, &exchange.snapshot, client.stream.peer_addr(), &server, clock::now())?;
+    let is_shared = attempt.pool.config.protocol == ServerProtocol::Http2;
+    rounds::pass(&client.worker.shared.rounds, &exchange.snapshot, client.stream.peer_addr(), &server, is_shared)?;
     h1::write_request(desk, exchange, &attempt);
     let now = Instant::now();
     exchange.times.despatched = Some(now);
