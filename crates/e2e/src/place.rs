@@ -4,9 +4,12 @@
 //! below the range from which the kernel takes those of outgoing connections. The invariant: a port is given once.
 
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// Below the kernel's range for outgoing connections, which begins at 32768.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -96,9 +99,19 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if std::env::var_os("EVENKEEL_E2E_KEEP").is_some() {
             eprintln!("kept: {}", self.path.display());
-        } else if let Err(error) = fs::remove_dir_all(&self.path) {
-            eprintln!("{} stays behind: {error}", self.path.display());
+            return;
         }
+        // What was killed may have left somebody who still writes a last line there.
+        for _ in 0..40 {
+            match fs::remove_dir_all(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                    thread::sleep(Duration::from_millis(50))
+                }
+                Ok(()) => return,
+                Err(error) => return eprintln!("{} stays behind: {error}", self.path.display()),
+            }
+        }
+        eprintln!("{} stays behind: somebody goes on to write there", self.path.display());
     }
 }
 

@@ -145,7 +145,7 @@ impl Lab {
         self.write(&format!("{name}.zone"), text);
         let config = format!(
             "server:\n  ip-address: {address}\n  server-count: 1\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{dir}\"\n  database: \"\"\n  \
-             pidfile: \"{dir}/{name}.pid\"\n  xfrdfile: \"{dir}/{name}.xfrd\"\n  zonelistfile: \"{dir}/{name}.list\"\n\
+             pidfile: \"{dir}/{name}.pid\"\n  xfrdfile: \"{dir}/{name}.xfrd\"\n  zonelistfile: \"{dir}/{name}.list\"\n  xfrdir: \"{dir}\"\n\
              remote-control:\n  control-enable: no\nzone:\n  name: \"{zone}\"\n  zonefile: \"{name}.zone\"\n"
         );
         let config = self.write(&format!("{name}.conf"), &config);
