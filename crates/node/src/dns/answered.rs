@@ -183,3 +183,26 @@ fn why(zones: &Zones, (name, kind): (&Name, Type), health: &Health<'_>, arrival:
         _ => vec![format!("the records of zone `{}`", served.zone().origin())],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_config::{MemorySource, Options, load_text};
+
+    use super::super::load::load;
+    use super::*;
+
+    #[test]
+    fn a_query_that_nobody_sent_arrives_where_is_listened() {
+        for (at, wanted) in [("192.0.2.7:53", "192.0.2.7"), ("[2001:db8::7]:53", "2001:db8::7"), (":53", "0.0.0.0")] {
+            let text = format!(
+                "http 127.0.0.1:8080 {{\n    to 127.0.0.1:1\n}}\n\
+                 dns {at} {{\n    zone a.example {{\n        ns lb1.example.com\n    }}\n}}\n"
+            );
+            let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+            let config = loaded.config.as_ref().expect("it is sound");
+            let blocks = load(config, b"", &loaded, &[]).expect("it can be used");
+            let arrival = listened_at(blocks.first().expect("there is a block"), config);
+            assert_eq!(arrival.to_string(), wanted, "{at}");
+        }
+    }
+}
