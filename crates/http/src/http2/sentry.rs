@@ -307,6 +307,8 @@ impl Sentry {
                 self.credit = self.credit.checked_sub(1).ok_or(Flood::Resets)?;
                 (&mut counts.resets, caps::HTTP2_RESET_RATE, Flood::Resets)
             }
+            // One for each SETTINGS of ours, and no more: the library ends a connection on which another one comes.
+            kind::SETTINGS if flags & flag::ACK != 0 => return Ok(()),
             kind::SETTINGS => (&mut counts.settings, caps::HTTP2_SETTINGS_RATE, Flood::Settings),
             kind::PING => (&mut counts.pings, caps::HTTP2_PING_RATE, Flood::Pings),
             kind::WINDOW_UPDATE => (&mut counts.windows, caps::HTTP2_WINDOW_RATE, Flood::Windows),

@@ -187,9 +187,16 @@ fn each_kind_of_flood_is_found_at_its_bound() {
 
 #[test]
 fn what_a_client_does_all_day_is_no_flood() {
-    for one in
-        [frame(0, 1, &[]), frame(0, 0, b"x"), frame(0, 8, &[1, b'x', 0]), frame(1, 5, &[0; 20]), frame(7, 0, &[0; 8])]
-    {
+    let frames = [
+        frame(0, 1, &[]),
+        frame(0, 0, b"x"),
+        frame(0, 8, &[1, b'x', 0]),
+        frame(1, 5, &[0; 20]),
+        // What it has to say to each SETTINGS of ours.
+        frame(4, 1, &[]),
+        frame(7, 0, &[0; 8]),
+    ];
+    for one in frames {
         assert_eq!(passed(&one, 10_000), (10_000, None));
     }
     let start = Duration::from_secs(7);

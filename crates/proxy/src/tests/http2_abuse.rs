@@ -13,7 +13,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// GET http `/` for the authority `a`, in HPACK.
 const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 0x01, 0x61];
 /// The same with POST.
-const POST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 0x01, 0x61];
+pub(super) const POST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 0x01, 0x61];
 
 const PROTOCOL_ERROR: u32 = 1;
 const FRAME_SIZE_ERROR: u32 = 6;
@@ -25,18 +25,18 @@ type Trick = fn(u32) -> Vec<u8>;
 
 /// A frame as it is on the wire (RFC 9113 section 4.1).
 #[derive(Debug, Clone)]
-struct Frame {
-    kind: u8,
-    stream: u32,
-    payload: Vec<u8>,
+pub(super) struct Frame {
+    pub(super) kind: u8,
+    pub(super) stream: u32,
+    pub(super) payload: Vec<u8>,
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-fn headers(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
+pub(super) fn headers(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
     frame(1, flags, stream, block)
 }
 
@@ -45,13 +45,13 @@ fn reset(stream: u32) -> Vec<u8> {
 }
 
 /// A client that says what it likes.
-struct Raw {
+pub(super) struct Raw {
     stream: TcpStream,
     have: Vec<u8>,
 }
 
 impl Raw {
-    async fn connect(rig: &Rig) -> Self {
+    pub(super) async fn connect(rig: &Rig) -> Self {
         Self::with_settings(rig, &[]).await
     }
 
@@ -62,13 +62,13 @@ impl Raw {
         raw
     }
 
-    async fn send(&mut self, bytes: &[u8]) {
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
         // Whoever misbehaves may be cut off in the middle.
         let _ = self.stream.write_all(bytes).await;
     }
 
     /// The next frame; `None` at the end.
-    async fn next(&mut self) -> Option<Frame> {
+    pub(super) async fn next(&mut self) -> Option<Frame> {
         loop {
             if let [a, b, c, kind, _flags, s, t, u, v, rest @ ..] = self.have.as_slice() {
                 let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
@@ -165,6 +165,17 @@ fn a_client_that_breaks_the_rules_is_told_which() {
             origin.seen().iter().all(|seen| seen.line().starts_with("GET /good ")),
             "nothing of it reached a server"
         );
+    });
+}
+
+#[test]
+fn settings_are_agreed_to_once() {
+    run(async {
+        let (_origin, rig, mut good) = stand().await;
+        let mut bad = Raw::connect(&rig).await;
+        bad.send(&frame(4, 1, 0, &[]).repeat(2)).await;
+        assert_eq!(bad.farewell().await, PROTOCOL_ERROR);
+        assert_eq!(good.get("/good").await.status, 200);
     });
 }
 
