@@ -12,8 +12,10 @@ use evenkeel_model::{PoolName, caps};
 use h2::SendStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
+use tokio::time::Instant;
 
 use super::http2::{Http2, request, send_all};
+use super::http2_abuse::{POST, Raw, frame, headers};
 use super::rig::{Origin, Rig, config, pool, run, server};
 
 /// Waits until there is room for more than so many bytes on a stream that wants that many.
@@ -161,5 +163,47 @@ fn bodies_that_no_server_reads_leave_their_connection_to_others() {
         assert_eq!(answer.whole().await.unwrap().status, 200);
         assert!(waiting.iter().all(|(_, sending)| !sending.is_finished()), "the others still wait");
         waiting.iter().for_each(|(_, sending)| sending.abort());
+    });
+}
+
+/// Reads on until the stream's answer, and says yes to the settings that come before; how many came.
+async fn settle(raw: &mut Raw, stream: u32) -> u32 {
+    let mut settings = 0;
+    loop {
+        let next = raw.next().await.expect("the connection goes on");
+        match (next.kind, next.stream) {
+            (4, _) if !next.payload.is_empty() => {
+                settings += 1;
+                raw.send(&frame(4, 1, 0, &[])).await;
+            }
+            (1, of) if of == stream => return settings,
+            (7, _) => panic!("told to go away: {:?}", next.payload),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn bodies_that_come_and_go_where_the_window_is_smallest_change_it_seldom() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let rig = Rig::start(config(pool(&[&origin]))).await;
+        let mut raw = Raw::connect(&rig).await;
+        let begun = Instant::now();
+        let stream = |number: u32| 2 * number + 1;
+        // One more than there is a larger window for.
+        for number in 0..17 {
+            raw.send(&headers(stream(number), 4, POST)).await;
+        }
+        let mut settings = 0;
+        for number in 0..60 {
+            raw.send(&frame(0, 1, stream(number), b"end")).await;
+            settings += settle(&mut raw, stream(number)).await;
+            raw.send(&headers(stream(number + 17), 4, POST)).await;
+        }
+        // The first ones, down from the largest window; then once down and once up in a second.
+        let most = 6 + 2 * (begun.elapsed().as_secs() + 2);
+        assert!(u64::from(settings) <= most, "told {settings} times in {:?}", begun.elapsed());
+        assert!(!rig.shared.totals().rejected.contains_key("http2-settings"));
     });
 }

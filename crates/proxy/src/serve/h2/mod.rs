@@ -92,9 +92,10 @@ struct Keeper<'k, 'w> {
     nap: Option<Nap<'w>>,
     /// Since when there is no stream.
     idle_since: Option<Instant>,
-    /// The window of each stream, as the client was told, and when.
+    /// The window of each stream, as the client was told.
     share: u32,
-    shared: Instant,
+    /// When it last gave way to other bodies.
+    gave_way: Option<Instant>,
     /// Whether the client was told that the connection ends.
     is_leaving: bool,
     /// Whether it was told that it ends at once.
@@ -112,7 +113,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
             nap: None,
             idle_since: None,
             share: caps::HTTP2_STREAM_WINDOW,
-            shared: Instant::now(),
+            gave_way: None,
             is_leaving: false,
             is_cut: false,
             timer: crate::timer::Timer::new(Instant::now() + trunk.timeouts.get().idle),
@@ -234,14 +235,15 @@ impl<'k, 'w> Keeper<'k, 'w> {
     /// becomes of them: many SETTINGS look like a flood.
     fn share_window(&mut self) -> bool {
         let share = self.trunk.share();
-        let gave_way = self.share > caps::HTTP2_STREAM_WINDOW;
-        if share > self.share && gave_way && self.shared.elapsed() < WINDOW_REST {
+        if share > self.share && self.gave_way.is_some_and(|at| at.elapsed() < WINDOW_REST) {
             return false;
         }
         let is_told = share != self.share && self.frames.set_initial_window_size(share).is_ok();
         if is_told {
+            if share < self.share && self.trunk.has_window() {
+                self.gave_way = Some(Instant::now());
+            }
             self.share = share;
-            self.shared = Instant::now();
         }
         is_told
     }
