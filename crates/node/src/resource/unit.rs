@@ -31,10 +31,10 @@ fn called(systemctl: &str, own: &[&str], unit: &str) -> Invocation {
     Invocation { words: words.map(str::to_owned).collect(), environment: None }
 }
 
-/// Why `systemctl` did not do what was asked for: it says so first, and then where to read more.
+/// Why `systemctl` did not do what was asked for: it says so first, but for warnings, and then where to read more.
 pub(super) fn refusal(ended: &Ended) -> String {
     let text = String::from_utf8_lossy(&ended.err);
-    match text.lines().map(str::trim).find(|line| !line.is_empty()) {
+    match text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("Warning:")) {
         Some(first) => shortened(first),
         None => ended.sentence(),
     }
@@ -117,7 +117,15 @@ mod tests {
         let said =
             "Job for web.service failed because a timeout was exceeded.\nSee \"systemctl status\" for details.\n";
         assert_eq!(refusal(&ended(said)), "Job for web.service failed because a timeout was exceeded.");
+        let stale = "Warning: The unit file, source configuration file or drop-ins of web.service changed on disk. Run \
+                     'systemctl daemon-reload' to reload units.\n";
+        assert_eq!(
+            refusal(&ended(&format!("{stale}{said}"))),
+            "Job for web.service failed because a timeout was exceeded."
+        );
         assert_eq!(refusal(&ended("\n")), "it ended with exit status 1");
+        // Where nothing else is said it is shown none the less, as what was said.
+        assert!(refusal(&ended(stale)).starts_with("it ended with exit status 1: Warning: "));
     }
 
     #[test]
