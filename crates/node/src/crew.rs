@@ -47,6 +47,9 @@ pub(crate) struct Room(Vec<OwnedPermit<Command>>);
 /// Answers that are still to come, one from each worker.
 pub(crate) struct Acks(Vec<oneshot::Receiver<()>>);
 
+/// The same of workers of which some had no room for the question.
+pub(crate) struct Asked(Vec<Option<oneshot::Receiver<()>>>);
+
 impl Crew {
     /// Starts the workers. One that ends says so in `events`.
     ///
@@ -120,16 +123,17 @@ impl Crew {
     /// # Errors
     /// The first that has no room.
     pub(crate) fn ping(&self, snapshot: &Arc<Snapshot>) -> Result<Acks, Silent> {
-        let mut acks = Vec::with_capacity(self.workers.len());
-        let mut silent = None;
-        for (index, worker) in self.workers.iter().enumerate() {
+        let answer = |(index, answer): (usize, Option<_>)| answer.ok_or(Silent(index));
+        self.ask(snapshot).0.into_iter().enumerate().map(answer).collect::<Result<_, _>>().map(Acks)
+    }
+
+    /// The same, where a worker without room is one that does not answer.
+    pub(crate) fn ask(&self, snapshot: &Arc<Snapshot>) -> Asked {
+        let ask = |worker: &Worker| {
             let (command, ack) = apply(snapshot, Vec::new(), Vec::new());
-            match worker.commands.try_send(command) {
-                Ok(()) => acks.push(ack),
-                Err(_) => silent = silent.or(Some(Silent(index))),
-            }
-        }
-        silent.map_or(Ok(Acks(acks)), Err)
+            worker.commands.try_send(command).ok().map(|()| ack)
+        };
+        Asked(self.workers.iter().map(ask).collect())
     }
 
     /// Lets the workers go and waits for their threads for a moment.
@@ -159,13 +163,34 @@ impl Room {
     }
 }
 
-impl Acks {
+impl Asked {
     /// Those of workers in their order.
     #[cfg(test)]
-    pub(crate) fn of(acks: Vec<oneshot::Receiver<()>>) -> Self {
-        Self(acks)
+    pub(crate) fn of(answers: Vec<Option<oneshot::Receiver<()>>>) -> Self {
+        Self(answers)
     }
 
+    /// The workers that have not answered when the time is over; nobody, as soon as all have.
+    pub(crate) async fn silent(self, within: Duration) -> Vec<usize> {
+        let deadline = Instant::now() + within;
+        let mut silent = Vec::new();
+        for (index, answer) in self.0.into_iter().enumerate() {
+            let has_answered = match answer {
+                Some(answer) => matches!(tokio::time::timeout_at(deadline, answer).await, Ok(Ok(()))),
+                None => false,
+            };
+            if !has_answered {
+                silent.push(index);
+            }
+        }
+        if !silent.is_empty() {
+            tokio::time::sleep_until(deadline).await;
+        }
+        silent
+    }
+}
+
+impl Acks {
     /// Waits until every worker has answered.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::time::Duration;
 use evenkeel_net::process::{self, Notice};
 use tokio::time::Instant;
 
-use crate::crew::{Acks, Silent};
+use crate::crew::Asked;
 use crate::origin::words;
 
 /// How often workers are asked at the least.
@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// over before any worker could answer it.
 const QUESTIONS: u32 = 2;
 
-/// What the watchdog is waiting for: an answer of every worker, or the time to ask.
-type Waiting = Pin<Box<dyn Future<Output = Result<(), Silent>>>>;
+/// What the watchdog is waiting for: the workers that do not answer, or the time to ask.
+type Waiting = Pin<Box<dyn Future<Output = Vec<usize>>>>;
 
 /// What the watchdog wants of whoever owns the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +42,8 @@ pub(crate) struct Watchdog {
     notified: bool,
     waiting: Waiting,
     asked: bool,
-    /// Questions in a row that had no answer of every worker.
-    missed: u32,
+    /// Questions in a row that each worker has not answered.
+    missed: Vec<u32>,
     /// The worker that is silent.
     silent: Option<usize>,
 }
@@ -54,54 +54,63 @@ impl Watchdog {
         let interval = process::watchdog_interval();
         let pace = interval.unwrap_or(PACE).min(PACE);
         let waiting = Box::pin(after(pace));
-        Self { pace, patience: PATIENCE, notified: interval.is_some(), waiting, asked: false, missed: 0, silent: None }
+        Self {
+            pace,
+            patience: PATIENCE,
+            notified: interval.is_some(),
+            waiting,
+            asked: false,
+            missed: Vec::new(),
+            silent: None,
+        }
     }
 
     /// Waits until workers are to be asked, or until one falls silent or is so no more.
     pub(crate) async fn due(&mut self) -> Due {
         loop {
-            let outcome = self.waiting.as_mut().await;
+            let unanswered = self.waiting.as_mut().await;
             let asked = std::mem::replace(&mut self.asked, false);
             self.waiting = Box::pin(after(self.pace));
-            match outcome {
+            if !asked {
+                return Due::Question;
+            }
+            if unanswered.is_empty() && self.notified {
                 // They have answered. Well until the next time.
-                Ok(()) if asked => {
-                    self.missed = 0;
-                    if self.notified {
-                        tell(Notice::Alive);
-                    }
-                    if let Some(index) = self.silent.take() {
-                        tracing::info!("worker {index} answers again");
-                        return Due::News;
-                    }
-                }
-                Ok(()) => return Due::Question,
-                Err(silent) if self.miss(silent) => return Due::News,
-                Err(_) => return Due::Question,
+                tell(Notice::Alive);
+            }
+            match self.judge(&unanswered) {
+                true => return Due::News,
+                false if unanswered.is_empty() => {}
+                false => return Due::Question,
             }
         }
     }
 
-    /// Counts a question that one worker did not answer. Whether that is news.
-    fn miss(&mut self, Silent(index): Silent) -> bool {
-        self.missed = self.missed.saturating_add(1);
-        if self.missed < QUESTIONS || self.silent.replace(index) == Some(index) {
-            return false;
+    /// Counts a question that these workers did not answer. Whether it makes one silent, or one that was silent no more.
+    fn judge(&mut self, unanswered: &[usize]) -> bool {
+        let workers = unanswered.iter().map(|index| index + 1).max().unwrap_or(0).max(self.missed.len());
+        self.missed.resize(workers, 0);
+        for (index, missed) in self.missed.iter_mut().enumerate() {
+            *missed = if unanswered.contains(&index) { missed.saturating_add(1) } else { 0 };
         }
-        tracing::error!("worker {index} has not answered for {} s", (self.patience * QUESTIONS).as_secs());
+        let is_silent = |index: &usize| self.missed.get(*index).is_some_and(|missed| *missed >= QUESTIONS);
+        let silent = self.silent.filter(is_silent).or_else(|| (0..workers).find(is_silent));
+        let before = std::mem::replace(&mut self.silent, silent);
+        match (before, silent) {
+            (before, silent) if before == silent => return false,
+            (_, Some(index)) => {
+                tracing::error!("worker {index} has not answered for {} s", (self.patience * QUESTIONS).as_secs());
+            }
+            (Some(index), None) => tracing::info!("worker {index} answers again"),
+            (None, None) => {}
+        }
         true
     }
 
     /// Waits for these answers from now on.
-    pub(crate) fn ask(&mut self, asked: Result<Acks, Silent>) {
-        match asked {
-            Ok(acks) => {
-                self.asked = true;
-                self.waiting = Box::pin(acks.all(self.patience));
-            }
-            // Its channel is full: it has not taken a command for long.
-            Err(silent) => self.waiting = Box::pin(later(self.patience, silent)),
-        }
+    pub(crate) fn ask(&mut self, asked: Asked) {
+        self.asked = true;
+        self.waiting = Box::pin(asked.silent(self.patience));
     }
 
     /// The worker that does not answer: connections that it has or gets are not served.
@@ -125,14 +134,9 @@ impl Watchdog {
     }
 }
 
-async fn after(pace: Duration) -> Result<(), Silent> {
+async fn after(pace: Duration) -> Vec<usize> {
     tokio::time::sleep_until(Instant::now() + pace).await;
-    Ok(())
-}
-
-async fn later(patience: Duration, silent: Silent) -> Result<(), Silent> {
-    tokio::time::sleep(patience).await;
-    Err(silent)
+    Vec::new()
 }
 
 /// Nothing depends on it but the service manager's own view of us.
@@ -149,39 +153,67 @@ mod tests {
     use super::*;
     use crate::run_beside;
 
-    /// What the watchdog says of itself when asked so often, where nobody answers or everybody does.
-    async fn ask(watchdog: &mut Watchdog, times: usize, answers: bool) -> Vec<Due> {
-        let mut said = Vec::new();
-        for _ in 0..times {
-            let (done, ack) = oneshot::channel();
-            watchdog.ask(Ok(Acks::of(vec![ack])));
-            let _held = if answers { done.send(()).err().map(|()| None) } else { Some(Some(done)) };
-            said.push(watchdog.due().await);
-        }
-        said
+    /// A watchdog that has no patience.
+    fn hasty() -> Watchdog {
+        let short = Duration::from_millis(1);
+        Watchdog { pace: short, patience: short, waiting: Box::pin(after(short)), ..Watchdog::new() }
+    }
+
+    /// What the watchdog says when workers are asked, of which these answer.
+    async fn ask(watchdog: &mut Watchdog, answers: &[bool]) -> Due {
+        let mut held = Vec::new();
+        let mut ask = |answers: bool| {
+            let (done, answer) = oneshot::channel();
+            held.extend(if answers { done.send(()).err().map(|()| None) } else { Some(Some(done)) });
+            Some(answer)
+        };
+        watchdog.ask(Asked::of(answers.iter().map(|answers| ask(*answers)).collect()));
+        watchdog.due().await
     }
 
     #[test]
     fn a_worker_is_silent_after_two_questions_and_until_it_answers() {
         let run = async {
-            let short = Duration::from_millis(1);
-            let waiting = Box::pin(after(short));
-            let mut watchdog = Watchdog { pace: short, patience: short, waiting, ..Watchdog::new() };
+            let mut watchdog = hasty();
             assert_eq!(watchdog.due().await, Due::Question);
             // One alone may be the pause of a whole process.
-            assert_eq!(ask(&mut watchdog, 1, false).await, [Due::Question]);
+            assert_eq!(ask(&mut watchdog, &[false]).await, Due::Question);
             assert_eq!(watchdog.silent(), None);
-            assert_eq!(ask(&mut watchdog, 1, true).await, [Due::Question]);
-            assert_eq!(ask(&mut watchdog, 3, false).await, [Due::Question, Due::News, Due::Question]);
+            assert_eq!(ask(&mut watchdog, &[true]).await, Due::Question);
+            for due in [Due::Question, Due::News, Due::Question] {
+                assert_eq!(ask(&mut watchdog, &[false]).await, due);
+            }
             assert_eq!(watchdog.silent(), Some(0));
-            assert_eq!(ask(&mut watchdog, 1, true).await, [Due::News]);
+            assert_eq!(ask(&mut watchdog, &[true]).await, Due::News);
             assert_eq!(watchdog.silent(), None);
 
             for _ in 0..QUESTIONS {
-                watchdog.ask(Err(Silent(3)));
+                watchdog.ask(Asked::of(vec![None]));
                 watchdog.due().await;
             }
-            assert_eq!(watchdog.silent(), Some(3), "one whose channel is full has not answered either");
+            assert_eq!(watchdog.silent(), Some(0), "one whose channel is full has not answered either");
+        };
+        run_beside(run).unwrap();
+    }
+
+    #[test]
+    fn what_one_worker_misses_does_not_count_against_another() {
+        let run = async {
+            let mut watchdog = hasty();
+            for round in 0..10 {
+                assert_eq!(ask(&mut watchdog, &[round % 2 == 0, round % 2 == 1]).await, Due::Question);
+                assert_eq!(watchdog.silent(), None);
+            }
+            assert_eq!(ask(&mut watchdog, &[true, true]).await, Due::Question);
+            // One that others hide now and then is found none the less.
+            assert_eq!(ask(&mut watchdog, &[false, false]).await, Due::Question);
+            assert_eq!(ask(&mut watchdog, &[true, false]).await, Due::News);
+            assert_eq!(watchdog.silent(), Some(1));
+            // It stays the one that is told of, as long as it is silent; then the other one is.
+            assert_eq!(ask(&mut watchdog, &[false, false]).await, Due::Question);
+            assert_eq!(ask(&mut watchdog, &[false, false]).await, Due::Question);
+            assert_eq!(ask(&mut watchdog, &[false, true]).await, Due::News);
+            assert_eq!(watchdog.silent(), Some(0));
         };
         run_beside(run).unwrap();
     }

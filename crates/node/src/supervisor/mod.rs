@@ -526,7 +526,7 @@ impl Supervisor {
     fn watch(&mut self, due: Due, turn: &Turn) {
         match due {
             _ if turn.end_at.is_some() => {}
-            Due::Question => self.watchdog.ask(self.crew.ping(&self.running.snapshot)),
+            Due::Question => self.watchdog.ask(self.crew.ask(&self.running.snapshot)),
             Due::News => {
                 self.grade();
                 self.follow_health();
