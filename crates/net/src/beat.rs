@@ -53,12 +53,12 @@ impl Path {
         Ok(path)
     }
 
-    /// Has the path hear what its peers tell to all under this address, a multicast group or a broadcast address. The own
-    /// address of the path has to be there.
+    /// Has one of the node's paths hear what its peers tell to all under this address, a multicast group or a broadcast
+    /// address. The own address of the path has to be there, and all paths have to be open: none can be opened later.
     ///
     /// # Errors
-    /// Where the network of the own address knows no such thing, or the port is taken.
-    pub fn hear_all(&mut self, to: SocketAddr) -> io::Result<()> {
+    /// Where there is no such path, the network of the own address knows no such thing, or the port is taken.
+    pub fn hear_all(paths: &mut [Self], which: usize, to: SocketAddr) -> io::Result<()> {
         let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))?;
         // Another node on this machine hears it as well.
         socket.set_reuse_address(true)?;
@@ -70,22 +70,22 @@ impl Path {
         } else {
             socket.set_only_v6(true)?;
             socket.set_multicast_all_v6(false)?;
-            self.bind_beside(&socket, SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), to.port()))?;
+            Self::bind_beside(paths, &socket, SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), to.port()))?;
         }
-        self.all = Some(socket.into());
-        match self.membership()? {
+        let path = paths.get_mut(which).ok_or(io::ErrorKind::NotFound)?;
+        path.all = Some(socket.into());
+        match path.membership()? {
             Some(mut membership) => membership.renew(),
             None => Ok(()),
         }
     }
 
-    /// Binds to every address beside the own one, from which nobody else takes the port all the same. A socket bound to a
+    /// Binds to every address beside the own ones, from which nobody else takes the port all the same. A socket bound to a
     /// group of one network would be bound to its device as well, and deaf when that is made anew.
-    fn bind_beside(&self, socket: &Socket, to: SocketAddr) -> io::Result<()> {
-        let own = SockRef::from(&self.socket);
-        own.set_reuse_address(true)?;
-        let bound = socket.bind(&to.into());
-        own.set_reuse_address(false)?;
+    fn bind_beside(paths: &[Self], socket: &Socket, to: SocketAddr) -> io::Result<()> {
+        let lend = |is_lent| paths.iter().try_for_each(|path| SockRef::from(&path.socket).set_reuse_address(is_lent));
+        let bound = lend(true).and_then(|()| socket.bind(&to.into()));
+        lend(false)?;
         bound
     }
 

@@ -9,20 +9,32 @@ fn six(host: u8) -> String {
     format!("fd77::{host}")
 }
 
-/// Two nodes that hear each other by nothing but that line of the cluster's block, over IPv6 if it is of that.
+/// Its address on another network.
+fn other_six(host: u8) -> String {
+    format!("fd88::{host}")
+}
+
+/// Two nodes that hear each other by nothing but that line of the cluster's block, over IPv6 if it is of that, and with two
+/// networks if it names one of them.
 fn pair_that_hears_by(line: &str) -> Pair {
     let mut pair = Pair::lay("http :80 {\n    respond 200\n}\n", line, |_| format!("        ip {SERVICE}/24\n"));
     if line.contains(':') {
         let text = std::fs::read_to_string(pair.scratch.file("evenkeel.conf")).unwrap();
-        let over_six = text.replace("lb1 10.77.0.1", "lb1 fd77::1").replace("lb2 10.77.0.2", "lb2 fd77::2");
+        let own = |node| match line.contains("path=") {
+            true => format!("lb{node} {} {}", six(node), other_six(node)),
+            false => format!("lb{node} {}", six(node)),
+        };
+        let over_six = text.replace("lb1 10.77.0.1", &own(1)).replace("lb2 10.77.0.2", &own(2));
         pair.scratch.write("evenkeel.conf", &over_six);
     }
     for node in 1..=2 {
         // A group of IPv6 is the business of one device, of which there are two.
         pair.shell(node, "ip link add spare type veth peer name spare-end && ip link set spare up");
-        pair.shell(node, &format!("ip addr add {}/64 dev eth0 nodad", six(node)));
         pair.network.refuse_datagrams(node, 6940);
-        pair.shell(node, &format!("nft add rule inet mute in ip6 daddr {} udp dport 6940 drop", six(node)));
+        for own in [six(node), other_six(node)] {
+            pair.shell(node, &format!("ip addr add {own}/64 dev eth0 nodad"));
+            pair.shell(node, &format!("nft add rule inet mute in ip6 daddr {own} udp dport 6940 drop"));
+        }
     }
     pair.launch_both();
     pair
@@ -44,7 +56,15 @@ fn heartbeats_go_by_multicast_and_by_broadcast_as_well() {
     if !is_root_or_skips("heartbeats_go_by_multicast_and_by_broadcast_as_well", "for network namespaces") {
         return;
     }
-    for line in ["multicast 239.192.0.94", "broadcast 10.77.0.255", "multicast ff02::94", "multicast ff15::94"] {
+    let lines = [
+        "multicast 239.192.0.94",
+        "broadcast 10.77.0.255",
+        "multicast ff02::94",
+        "multicast ff15::94",
+        "multicast ff15::94 path=1",
+        "multicast ff15::94 path=2",
+    ];
+    for line in lines {
         let mut pair = pair_that_hears_by(line);
         await_hearing(&pair, line);
         pair.await_owner(1);

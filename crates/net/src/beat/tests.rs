@@ -74,7 +74,7 @@ fn a_group_is_heard_on_the_device_of_the_own_address_also_when_that_is_made_anew
             let device = format!("right{number}");
             plug(&device, &format!("{own}/{prefix}"));
             let mut path = Path::open(at, vec![to]).unwrap();
-            path.hear_all(to).unwrap();
+            Path::hear_all(std::slice::from_mut(&mut path), 0, to).unwrap();
             assert!(Path::open(at, vec![to]).is_err(), "{own}: the port is taken");
             assert!(hears_itself(&path), "{group}");
 
@@ -94,6 +94,24 @@ fn a_group_is_heard_on_the_device_of_the_own_address_also_when_that_is_made_anew
             assert!(!membership.is_lost() && hears_itself(&path), "{group}");
             ip(&format!("link del {device}"));
             assert!(membership.renew().is_err() && membership.is_lost(), "{group}");
+        }
+    });
+}
+
+#[test]
+fn a_group_is_heard_beside_paths_on_other_networks() {
+    alone("a_group_is_heard_beside_paths_on_other_networks", || {
+        plug("one", "fd08::1/64");
+        plug("two", "fd09::1/64");
+        let own: [SocketAddr; 2] = ["[fd08::1]:6940", "[fd09::1]:6940"].map(|addr| addr.parse().unwrap());
+        let to: SocketAddr = "[ff15::94]:6940".parse().unwrap();
+        for heard in [vec![0], vec![1], vec![0, 1]] {
+            let peers = |path| if heard.contains(&path) { vec![to] } else { Vec::new() };
+            let mut paths: Vec<Path> =
+                own.iter().enumerate().map(|(path, own)| Path::open(*own, peers(path)).unwrap()).collect();
+            heard.iter().for_each(|path| Path::hear_all(&mut paths, *path, to).unwrap());
+            assert!(heard.iter().all(|path| hears_itself(&paths[*path])), "{heard:?}");
+            assert!(own.iter().all(|own| Path::open(*own, Vec::new()).is_err()), "{heard:?}: the port is taken");
         }
     });
 }

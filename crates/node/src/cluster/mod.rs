@@ -121,13 +121,9 @@ pub(crate) fn ready(
     let seeds = SeedFile::new(state.cluster_seed());
     let (seed, shared_keys) = (seeds.seed(keys.seed(), clock::unix_now().as_secs()), keys.clone());
     let routes = routes(cluster, me);
-    let mut paths = Vec::with_capacity(routes.len());
-    for route in &routes {
-        let path = open_path(route).map_err(|(what, error)| {
-            Refusal::plain(format!("cluster `{}`: no heartbeats {what}: {error}", cluster.name))
-        })?;
-        paths.push(path);
-    }
+    let paths = open_paths(&routes).map_err(|(what, error)| {
+        Refusal::plain(format!("cluster `{}`: no heartbeats {what}: {error}", cluster.name))
+    })?;
     // Long enough, or the ring of keys would have refused it.
     let ticket_secret = secrets::read_private(&cluster.key).map_err(Refusal::plain)?;
     let pings = pings(cluster)?;
@@ -398,13 +394,18 @@ impl Route {
     }
 }
 
-/// The path's sockets; or what is not to be had, and why.
-fn open_path(route: &Route) -> Result<Path, (String, io::Error)> {
-    let mut path = Path::open(route.own, route.to()).map_err(|error| (format!("from {}", route.own), error))?;
-    if let Some(all) = route.all {
-        path.hear_all(all).map_err(|error| (format!("by {} on the network of {}", all.ip(), route.own.ip()), error))?;
+/// The sockets of every path; or what is not to be had, and why.
+fn open_paths(routes: &[Route]) -> Result<Vec<Path>, (String, io::Error)> {
+    let open =
+        |route: &Route| Path::open(route.own, route.to()).map_err(|error| (format!("from {}", route.own), error));
+    let mut paths = routes.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    for (index, route) in routes.iter().enumerate() {
+        if let Some(all) = route.all {
+            Path::hear_all(&mut paths, index, all)
+                .map_err(|error| (format!("by {} on the network of {}", all.ip(), route.own.ip()), error))?;
+        }
     }
-    Ok(path)
+    Ok(paths)
 }
 
 /// Every path.
