@@ -85,7 +85,13 @@ impl Holding {
             keep_heirs(&devices, place);
             kernel.remove(place)?;
         }
-        let mut holding = Self {
+        let mut holding = Self::on(kernel, devices, setup);
+        holding.find_homes(None);
+        Ok(holding)
+    }
+
+    fn on(kernel: Addresses, devices: HashMap<u32, Device>, setup: Setup) -> Self {
+        Self {
             kernel,
             devices,
             announcers: HashMap::new(),
@@ -97,9 +103,7 @@ impl Holding {
             is_silenced: false,
             nodes: setup.nodes,
             connections: Connections::new(Silence::begin(setup.note)),
-        };
-        holding.find_homes(None);
-        Ok(holding)
+        }
     }
 
     /// Other times, in milliseconds, from the next renewal on.
@@ -188,7 +192,17 @@ impl Holding {
         self.is_silenced = false;
         let configured = self.held(group, resource).map(|held| held.configured.clone());
         let configured = configured.ok_or_else(|| "there is no such address".to_owned())?;
-        let place = self.find(&configured)?;
+        let place = match self.find(&configured) {
+            Ok(place) => place,
+            Err(cause) => {
+                // Its network is still gone, which is no failure of its own.
+                if self.groups.get(group).is_some_and(|group| group.is_cut_off) {
+                    let lost = self.cut_off(&[group]);
+                    self.aside.extend(lost);
+                }
+                return Err(cause);
+            }
+        };
         let device = self.devices.get(&place.device).cloned();
         if let (Some(held), Some(device)) = (self.held_mut(group, resource), &device) {
             held.home = Some(device.name.clone());
@@ -572,3 +586,6 @@ fn refused(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;
