@@ -16,6 +16,7 @@ use evenkeel_proxy::ServerView;
 use super::{OtherView, Supervisor, Turn};
 use crate::cluster::{Deaf, Held, Link, Report, Told};
 use crate::dns::{peer_pools, serving};
+use crate::intents::Ordered;
 use crate::node::Ended;
 
 /// What is ordered of a group.
@@ -292,7 +293,10 @@ impl Supervisor {
     /// Tells the cluster what this node is worth, where that has changed.
     pub(super) fn grade(&mut self) {
         let Some(cluster) = &mut self.cluster else { return };
-        let view = |id: &ServerId| self.running.views.get(id).map(|view| view.state);
+        let view = |id: &ServerId| {
+            let state = self.running.views.get(id).map(|view| view.state);
+            as_ordered(self.intents.of(id).and_then(|intent| intent.state), state)
+        };
         // A worker that hangs keeps its share of the clients waiting, and no server behind it can help.
         let worth = if self.watchdog.silent().is_some() { 0 } else { score(&self.running.config, view) };
         cluster.grade(worth);
@@ -339,6 +343,16 @@ fn score(config: &Config, state: impl Fn(&ServerId) -> Option<State>) -> u8 {
     let own = config.pools.iter().filter(|pool| !peers.contains(&pool.name) || serving.contains(&pool.name));
     let (sum, count) = own.filter_map(percent).fold((0, 0), |(sum, count), percent| (sum + percent, count + 1));
     u8::try_from(sum.checked_div(count).unwrap_or(100)).unwrap_or(100)
+}
+
+/// What of a server's state counts for its node. What an operator set aside stays so whatever checks see of it, each node at
+/// its own moment: it may be stopped meanwhile.
+fn as_ordered(ordered: Option<Ordered>, state: Option<State>) -> Option<State> {
+    match ordered {
+        Some(Ordered::Drain) => Some(State::Draining),
+        Some(Ordered::Maint) => Some(State::Maintenance),
+        Some(Ordered::Ready) | None => state,
+    }
 }
 
 /// A server is a node where it bears the node's name, or has one of its addresses.
@@ -399,5 +413,10 @@ mod tests {
             assert_eq!(scored(&[("shop/a", state), ("shop/b", state), ("cart/a", state)]), of_all, "{state:?}");
         }
         assert_eq!(scored(&[("shop/a", State::Down), ("shop/b", State::Maintenance), ("cart/a", State::Up)]), 50);
+        // One that was drained and then stopped is none that failed.
+        let stopped = |ordered| scored(&[("shop/a", as_ordered(ordered, Some(State::Down)).unwrap())]);
+        assert_eq!([None, Some(Ordered::Ready)].map(stopped), [62, 62]);
+        assert_eq!([Some(Ordered::Drain), Some(Ordered::Maint)].map(stopped), [100, 100]);
+        assert_eq!(as_ordered(None, None), None);
     }
 }
