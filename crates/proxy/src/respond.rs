@@ -237,9 +237,10 @@ pub(crate) async fn with_error(
     let snapshot = std::rc::Rc::clone(&exchange.snapshot);
     let place = exchange.place;
     let reader = Reader::of(desk.request.fields().first(desk.input.written(), Known::Accept));
-    // Who could not be told where its request belongs gets the pages of the listener's first block.
-    let site = snapshot.site(place.listener, place.site.unwrap_or(0));
-    let pages = site.and_then(|(_, part)| part.pages.as_ref());
+    let site = place.site.and_then(|site| snapshot.site(place.listener, site));
+    // Who could not be told where its request belongs gets the pages of the listener's first block, and nothing else of it.
+    let paged = site.or_else(|| snapshot.site(place.listener, 0));
+    let pages = paged.and_then(|(_, part)| part.pages.as_ref());
     let mut body = Vec::new();
     match pages.and_then(|pages| pages.find(reaction.status, reaction.is_maintenance, reader)) {
         Some(page) => body.extend_from_slice(page),

@@ -307,6 +307,7 @@ fn error_pages_are_the_operators_own_where_there_are_any() {
         let origin = Origin::saying("x").await;
         let mut config = config(pool(&[&origin]));
         config.listeners[0].sites[0].errors = Some("/pages".into());
+        config.listeners[0].sites[0].response_edits = vec![FieldEdit::Add("X-Own".into(), Template::literal("1"))];
         config.listeners[0].sites.push(Site::default());
         let mut rig = Rig::start(config).await;
         rig.pages = ErrorPages::new(vec![
@@ -321,6 +322,7 @@ fn error_pages_are_the_operators_own_where_there_are_any() {
         let mut client = Client::connect(&rig).await;
         let answer = client.get("/").await;
         assert_eq!((answer.status(), answer.text()), (503, "<p>sorry"));
+        assert_eq!(answer.field("x-own").as_deref(), Some("1"));
         assert_eq!(answer.field("cache-control").as_deref(), Some("no-store"));
         client.send("GET / HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n").await;
         let answer = client.answer().await;
@@ -332,10 +334,10 @@ fn error_pages_are_the_operators_own_where_there_are_any() {
         rig.reload().await;
         assert_eq!(client.get("/").await.text(), "<p>back soon");
         assert_eq!(rig.shared.totals().rejected.get("maintenance"), Some(&1));
-        // One that cannot be understood came to no block: it gets the page of the first.
+        // One that cannot be understood came to no block: it gets the page of the first, and none of its fields.
         client.send("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").await;
         let answer = client.answer().await;
-        assert_eq!((answer.status(), answer.text()), (400, "<p>what"));
+        assert_eq!((answer.status(), answer.text(), answer.field("x-own")), (400, "<p>what", None));
     });
 }
 
