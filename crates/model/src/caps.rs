@@ -45,9 +45,6 @@ pub const BODY_BUFFER: usize = 64 * 1024;
 /// Listeners of our own that a request may go through, one behind the other, before it is taken for one that goes round.
 pub const OWN_ROUNDS: u32 = 8;
 
-/// Connections to listeners of our own that are remembered before those are forgotten that were not used of late.
-pub const OWN_ROUNDS_KEPT: usize = 4096;
-
 /// Most free buffers of each kind that a worker keeps for reuse; above it they go back to the allocator.
 pub const FREE_BUFFERS_PER_WORKER: usize = 256;
 

@@ -33,10 +33,19 @@ pub struct Stream {
     transport: Transport,
     peer: SocketAddr,
     local: SocketAddr,
-    /// Our own end, whatever a proxy on the way has told.
-    own: IpAddr,
+    /// Those of the connection itself, whatever a proxy on the way has told.
+    ends: Ends,
     /// Whether a proxy on the way has told that its client came over TLS.
     is_told_of_tls: bool,
+}
+
+/// The two ends of a connection, as the system has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ends {
+    /// Ours.
+    pub own: SocketAddr,
+    /// Whoever it is that we speak with.
+    pub other: SocketAddr,
 }
 
 /// What carries a stream.
@@ -130,17 +139,21 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
 impl Stream {
     /// A connection without TLS.
     pub(crate) fn plain(tcp: TcpStream, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { transport: Transport::Tcp(tcp), peer, local, own: local.ip(), is_told_of_tls: false }
+        Self::between(Transport::Tcp(tcp), peer, local)
     }
 
     /// A connection with TLS.
     pub(crate) fn secured(secured: Secured, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { transport: Transport::Tls(Box::new(secured)), peer, local, own: local.ip(), is_told_of_tls: false }
+        Self::between(Transport::Tls(Box::new(secured)), peer, local)
     }
 
     /// A stream of a connection between these two ends.
     pub fn in_memory(half: Half, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { transport: Transport::Memory(half, None), peer, local, own: local.ip(), is_told_of_tls: false }
+        Self::between(Transport::Memory(half, None), peer, local)
+    }
+
+    fn between(transport: Transport, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self { transport, peer, local, ends: Ends { own: local, other: peer }, is_told_of_tls: false }
     }
 
     /// With what is known of the TLS of the connection that carries it.
@@ -152,10 +165,10 @@ impl Stream {
         self
     }
 
-    /// With another address of this machine as our own end.
+    /// Over a connection with these ends, whatever those are that it speaks of.
     #[must_use]
-    pub(crate) fn standing_at(mut self, own: IpAddr) -> Self {
-        self.own = own;
+    pub fn standing_at(mut self, ends: Ends) -> Self {
+        self.ends = ends;
         self
     }
 
@@ -339,7 +352,12 @@ impl Stream {
 
     /// The address of this machine that the connection stands at. It goes with the address, whoever passed it on.
     pub fn own_addr(&self) -> IpAddr {
-        self.own
+        self.ends.own.ip()
+    }
+
+    /// The ends of the connection itself, whoever passed it on.
+    pub fn ends(&self) -> Ends {
+        self.ends
     }
 
     /// Has the system ask a silent peer for a sign of life after so long, and give the connection up where several such

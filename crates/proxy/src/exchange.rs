@@ -19,6 +19,7 @@ use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError, reaction};
 use crate::forward::Pipe;
 use crate::hold::{Hold, PoolHold};
+use crate::rounds::Note;
 use crate::serve::h1::Client;
 use crate::server::{self, Attempt};
 use crate::snapshot::PoolPart;
@@ -100,6 +101,10 @@ pub(crate) struct Exchange {
     pub(crate) ends_by_close: bool,
     /// Whether an interim answer of the server was passed on.
     pub(crate) is_hinted: bool,
+    /// Listeners of ours that the request passed before it came to this one.
+    pub(crate) rounds: u32,
+    /// The note of the server's connection, where that leads to a listener of ours.
+    pub(crate) note: Option<Box<Note>>,
     /// Whether the server's connection was used before.
     pub(crate) was_reused: bool,
     /// Whether an attempt ended at a kept connection that its server had closed meanwhile.
@@ -218,6 +223,8 @@ impl Exchange {
             is_answered: false,
             ends_by_close: false,
             is_hinted: false,
+            rounds: client.worker.shared.rounds.before(&client.stream),
+            note: None,
             was_reused: false,
             was_stale: false,
             left: 0,

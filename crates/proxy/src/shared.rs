@@ -44,7 +44,7 @@ pub struct Shared {
     listeners: Mutex<HashMap<ListenerName, Arc<ListenerShared>>>,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
     leaving: Leaving,
-    pub(crate) rounds: Rounds,
+    pub(crate) rounds: Arc<Rounds>,
     handshakes_failed: Mutex<BTreeMap<&'static str, u64>>,
     /// What authorities are told that look whether a host is ours, by token. Locked by requests for their path alone.
     proofs: Mutex<HashMap<String, String>>,
@@ -183,7 +183,7 @@ impl Shared {
             listeners: Mutex::default(),
             rejected: Mutex::default(),
             leaving: Leaving::default(),
-            rounds: Rounds::default(),
+            rounds: Arc::default(),
             handshakes_failed: Mutex::default(),
             proofs: Mutex::default(),
         })

@@ -81,6 +81,8 @@ pub struct Snapshot {
     pools: Vec<Arc<PoolPart>>,
     places: Arc<HashMap<PoolName, usize>>,
     listeners: Arc<[ListenerPart]>,
+    /// Where they listen.
+    doors: Arc<[ListenAddr]>,
     /// The port that `redirect https` leads to.
     https_port: u16,
 }
@@ -191,6 +193,7 @@ impl Snapshot {
             parts.config.listeners.iter().map(|listener| listener_part(listener, &places, &parts)).collect();
         let https_port = https_port(&parts.config);
         Arc::new(Self {
+            doors: parts.config.listeners.iter().map(|listener| listener.addr).collect(),
             https_port,
             generation: parts.generation,
             config: parts.config,
@@ -228,6 +231,7 @@ impl Snapshot {
             pools,
             places: Arc::clone(&self.places),
             listeners: Arc::clone(&self.listeners),
+            doors: Arc::clone(&self.doors),
             https_port: self.https_port,
         })
     }
@@ -258,8 +262,8 @@ impl Snapshot {
 
     /// Whether a listener takes connections to an address of this machine.
     pub(crate) fn listens_at(&self, addr: SocketAddr) -> bool {
-        self.config.listeners.iter().any(|listener| match listener.addr {
-            ListenAddr::Every(port) => port == addr.port(),
+        self.doors.iter().any(|door| match door {
+            ListenAddr::Every(port) => *port == addr.port(),
             ListenAddr::One(own) => own.port() == addr.port() && (own.ip() == addr.ip() || own.ip().is_unspecified()),
         })
     }

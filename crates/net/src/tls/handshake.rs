@@ -148,19 +148,19 @@ fn failed(reason: Reason, cause: String) -> ConnectError {
 }
 
 async fn shake(stream: Stream, mut session: Connection, rules: Option<ClientRules>) -> Result<Stream, HandshakeError> {
-    let own = stream.own_addr();
+    let ends = stream.ends();
     let (mut tcp, peer, local) = stream.into_tcp().ok_or(HandshakeError::Twice)?;
     let mut first = None;
     let done = poll_fn(|cx| poll_shake(cx, &mut tcp, &mut session, &mut first)).await;
     match done {
         Ok(in_hand) => {
             let facts = TlsFacts { rules, ..facts(&session) };
-            Ok(Stream::secured(Secured::new(tcp, session, facts, in_hand), peer, local).standing_at(own))
+            Ok(Stream::secured(Secured::new(tcp, session, facts, in_hand), peer, local).standing_at(ends))
         }
         Err(Failed::Tls(error)) if is_http(&error, first) => {
-            Err(HandshakeError::PlainHttp(Stream::plain(tcp, peer, local)))
+            Err(HandshakeError::PlainHttp(Stream::plain(tcp, peer, local).standing_at(ends)))
         }
-        Err(Failed::Tls(error)) => Err(refused(&error, Some(Stream::plain(tcp, peer, local)))),
+        Err(Failed::Tls(error)) => Err(refused(&error, Some(Stream::plain(tcp, peer, local).standing_at(ends)))),
         Err(Failed::Gone) => Err(HandshakeError::Gone),
     }
 }

@@ -25,6 +25,7 @@ use crate::error::{Kind, ProxyError, reaction};
 use crate::hold::{HeldPool, Hold, PoolHold};
 use crate::log::passage;
 use crate::pick::{self, Asker, Seat, Seeker};
+use crate::rounds::Note;
 use crate::server::connect::{dial, fault, unless_broken};
 use crate::timer::Timer;
 use crate::wire::{Stream, Wire};
@@ -58,6 +59,8 @@ pub(crate) struct Passage {
     pub(crate) pool: Option<PoolHold>,
     pub(crate) server: Option<ServerIndex>,
     pub(crate) server_addr: Option<SocketAddr>,
+    /// The note of the server's connection, where that leads to a listener of ours.
+    note: Option<Box<Note>>,
     pub(crate) retries: u32,
     pub(crate) received: u64,
     pub(crate) sent: u64,
@@ -119,6 +122,7 @@ impl Passage {
             pool: None,
             server: None,
             server_addr: None,
+            note: None,
             retries: 0,
             received: 0,
             sent: 0,
@@ -231,6 +235,7 @@ impl Passage {
 
     async fn connect(&mut self, client: &Stream, pool: &PoolHold, index: ServerIndex) -> Result<Stream, ProxyError> {
         let server = pool.server(index).ok_or(Kind::NoServer)?;
+        rounds::admit(&self.snapshot, self.worker.shared.rounds.before(client), server)?;
         let begun = Instant::now();
         let within = pool.config.timeouts.connect;
         let dialling = dial(&self.worker, server, within, (client, &self.facts), self.agreed.as_deref());
@@ -242,7 +247,10 @@ impl Passage {
         match dialled {
             Ok(stream) => {
                 self.server_addr = Some(stream.peer_addr());
-                rounds::pass(&self.worker.shared.rounds, &self.snapshot, client.peer_addr(), &stream, false)?;
+                // Asked for once more: whoever called us notes it when it hears that it is connected, which may be later than
+                // we hear of it.
+                let rounds = &self.worker.shared.rounds;
+                self.note = rounds::note(rounds, &self.snapshot, rounds.before(client), &stream);
                 if let Some(counts) = pool.server_counts(index) {
                     counts.traffic.requests.add(1);
                     counts.traffic.times.add(took);

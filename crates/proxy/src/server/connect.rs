@@ -15,13 +15,13 @@ use tokio::time::Instant;
 
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
-use crate::record;
 use crate::serve::h1::Client;
 use crate::serve::tcp::own_tls;
 use crate::server::{Attempt, h2};
 use crate::snapshot::{ServerPart, Way};
 use crate::wire::Stream;
 use crate::worker::Worker;
+use crate::{record, rounds};
 
 /// A connection to the attempt's server.
 pub(crate) async fn obtain(
@@ -32,6 +32,7 @@ pub(crate) async fn obtain(
     body: Replay,
 ) -> Result<Stream, ProxyError> {
     let Some(server) = attempt.pool.server(attempt.index) else { return Err(Kind::NoServer.into()) };
+    rounds::admit(&exchange.snapshot, exchange.rounds, server)?;
     if attempt.pool.config.protocol == ServerProtocol::Http2 {
         return Box::pin(h2::obtain(client, exchange, attempt)).await;
     }
@@ -44,8 +45,10 @@ pub(crate) async fn obtain(
     // After a failure a new connection tells whether it was the server or only the kept connection.
     if may_reuse && attempt.is_first {
         let worker = &client.worker;
-        if let Some(kept) = worker.idle.take(&server.id, &worker.counts, !survives, owner(server, &client.stream)) {
+        let user = (owner(server, &client.stream), exchange.rounds);
+        if let Some((kept, note)) = worker.idle.take(&server.id, &worker.counts, !survives, user) {
             record::reuse(attempt);
+            exchange.note = note;
             exchange.was_reused = true;
             exchange.times.connect = Some(Duration::ZERO);
             exchange.server_addr = Some(kept.peer_addr());
@@ -65,6 +68,7 @@ pub(crate) async fn obtain(
     match connected {
         Ok(stream) => {
             exchange.server_addr = Some(stream.peer_addr());
+            exchange.note = rounds::note(&client.worker.shared.rounds, &exchange.snapshot, exchange.rounds, &stream);
             Ok(stream)
         }
         Err(error) => {

@@ -14,7 +14,7 @@ use std::task::Poll;
 use evenkeel_balance::ServerIndex;
 use evenkeel_http::retry::Replay;
 use evenkeel_http::{ConnectionField, Framing, Keep, Version};
-use evenkeel_model::config::{RetryOn, Reuse, ServerProtocol};
+use evenkeel_model::config::{RetryOn, Reuse};
 use tokio::time::Instant;
 
 use crate::buffer::{Desk, Kept};
@@ -23,10 +23,11 @@ use crate::exchange::{Exchange, Next};
 use crate::forward::{Lane, Pipe, PipeError, Waits};
 use crate::hold::PoolHold;
 use crate::learn::Page;
+use crate::rounds::Note;
 use crate::serve::h1::Client;
 use crate::snapshot::PoolPart;
 use crate::wire::Stream;
-use crate::{guard, record, respond, rounds};
+use crate::{guard, record, respond};
 
 mod tunnel;
 
@@ -49,8 +50,6 @@ pub(crate) async fn attempt(
     let body = if upload.survives() { Replay::Whole } else { Replay::Lost };
     let method = desk.request.method();
     let mut server = connect::obtain(client, exchange, &attempt, method, body).await?;
-    let is_shared = attempt.pool.config.protocol == ServerProtocol::Http2;
-    rounds::pass(&client.worker.shared.rounds, &exchange.snapshot, client.stream.peer_addr(), &server, is_shared)?;
     h1::write_request(desk, exchange, &attempt);
     let now = Instant::now();
     exchange.times.despatched = Some(now);
@@ -122,7 +121,7 @@ async fn deliver(
     if !is_clean {
         client.worker.counts.surplus.add(1);
     } else if is_reusable && upload.is_done() && attempt.pool.config.reuse != Reuse::Never {
-        keep_connection(client, server, attempt);
+        keep_connection(client, server, exchange.note.take(), attempt);
     }
     Ok(after(desk, exchange, upload))
 }
@@ -142,14 +141,14 @@ fn write_head(
     respond::write_head(client, desk, exchange, attempt, how);
 }
 
-fn keep_connection(client: &Client, server: Stream, attempt: &Attempt<'_>) {
+fn keep_connection(client: &Client, server: Stream, note: Option<Box<Note>>, attempt: &Attempt<'_>) {
     // A stream ends with its one exchange; the connection that carries it is kept elsewhere.
     if let Some(part) = attempt.pool.server(attempt.index)
         && !server.is_in_memory()
         && !client.worker.is_draining()
     {
         let owner = connect::owner(part, &client.stream);
-        client.worker.idle.put(part, attempt.pool.config.timeouts.keep, server, owner);
+        client.worker.idle.put(part, attempt.pool.config.timeouts.keep, (server, note), owner);
     }
 }
 

@@ -15,6 +15,7 @@ use evenkeel_model::{ServerId, caps};
 use tokio::time::Instant;
 
 use crate::counts::WorkerCounts;
+use crate::rounds::Note;
 use crate::snapshot::{ServerPart, Snapshot, Way};
 use crate::wire::{Stream, Wire};
 
@@ -34,15 +35,17 @@ struct Shelf {
 
 struct Idle {
     stream: Stream,
+    note: Option<Box<Note>>,
     /// The client of which the server was told that the connection is his.
     owner: Option<Ends>,
     since: Instant,
 }
 
 impl Shelf {
-    /// The latest used one of those that the owner may use.
-    fn pop(&mut self, owner: Option<Ends>) -> Option<Idle> {
-        let place = self.connections.iter().rposition(|idle| idle.owner == owner)?;
+    /// The latest used one of those that the owner may use for what has passed so many listeners of ours.
+    fn pop(&mut self, (owner, rounds): (Option<Ends>, u32)) -> Option<Idle> {
+        let fits = |idle: &Idle| idle.owner == owner && idle.note.as_ref().is_none_or(|note| note.is_for(rounds));
+        let place = self.connections.iter().rposition(fits)?;
         Some(self.connections.remove(place))
     }
 }
@@ -62,11 +65,11 @@ impl IdlePool {
         id: &ServerId,
         counts: &WorkerCounts,
         must_be_fresh: bool,
-        owner: Option<Ends>,
-    ) -> Option<Stream> {
+        user: (Option<Ends>, u32),
+    ) -> Option<(Stream, Option<Box<Note>>)> {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.get_mut(id)?;
-        while let Some(mut idle) = shelf.pop(owner) {
+        while let Some(mut idle) = shelf.pop(user) {
             if idle.since.elapsed() >= shelf.keep {
                 // Those below it are older still.
                 let keep = shelf.keep;
@@ -75,7 +78,7 @@ impl IdlePool {
             }
             match look(&mut idle.stream) {
                 State::Silent if must_be_fresh && idle.stream.is_closed_or_readable() => {}
-                State::Silent => return Some(idle.stream),
+                State::Silent => return Some((idle.stream, idle.note)),
                 State::Closed => {}
                 State::Surplus => counts.surplus.add(1),
             }
@@ -84,7 +87,13 @@ impl IdlePool {
     }
 
     /// Keeps a connection for later.
-    pub(crate) fn put(&self, server: &ServerPart, keep: Duration, stream: Stream, owner: Option<Ends>) {
+    pub(crate) fn put(
+        &self,
+        server: &ServerPart,
+        keep: Duration,
+        (stream, note): (Stream, Option<Box<Note>>),
+        owner: Option<Ends>,
+    ) {
         if keep.is_zero() {
             return;
         }
@@ -101,7 +110,7 @@ impl IdlePool {
         // The snapshot of the request may be older than the shelf's.
         let is_as_wanted = shelf.way.is_same(&server.way) && shelf.addrs.contains(&stream.peer_addr());
         if shelf.connections.len() < caps::IDLE_SERVER_CONNECTIONS && is_as_wanted {
-            shelf.connections.push(Idle { stream, owner, since: Instant::now() });
+            shelf.connections.push(Idle { stream, note, owner, since: Instant::now() });
         }
     }
 

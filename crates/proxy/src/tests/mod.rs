@@ -17,6 +17,7 @@ mod life;
 mod logs;
 mod queueing;
 mod rig;
+mod rounds;
 mod routing;
 mod secured;
 mod soak;

@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -14,6 +14,7 @@ use evenkeel_http::http2::downgrade::Body;
 use evenkeel_model::config::{ClientLimits, ClientTimeouts};
 use evenkeel_model::{ListenerName, caps};
 use evenkeel_net::duplex::Half;
+use evenkeel_net::stream::Ends;
 use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
 
@@ -37,8 +38,8 @@ pub(super) struct Trunk {
     /// Whether the client came over TLS, to us or to a proxy that told so.
     is_secure: bool,
     local: SocketAddr,
-    /// The address of this machine that it stands at.
-    own: IpAddr,
+    /// Those of the connection itself.
+    ends: Ends,
     pub(super) timeouts: Cell<ClientTimeouts>,
     pub(super) limits: Cell<ClientLimits>,
     pub(super) bed: Rc<Bed>,
@@ -66,7 +67,7 @@ impl Trunk {
             tls: client.stream.tls().map(Arc::clone),
             is_secure: client.stream.is_over_tls(),
             local: client.stream.local_addr(),
-            own: client.stream.own_addr(),
+            ends: client.stream.ends(),
             timeouts: Cell::new(client.timeouts),
             limits: Cell::new(client.limits),
             opened: client.opened(),
@@ -87,7 +88,8 @@ impl Trunk {
 
     /// One of its streams, which speaks of the connection's ends and TLS.
     pub(super) fn branch(&self, half: Half) -> Stream {
-        let mut stream = Stream::in_memory(half, self.peer, self.local).within_tls(self.tls.clone());
+        let mut stream =
+            Stream::in_memory(half, self.peer, self.local).standing_at(self.ends).within_tls(self.tls.clone());
         if self.is_secure {
             stream.announce_tls();
         }
@@ -134,7 +136,7 @@ impl Trunk {
     /// Whether the connection may carry further requests.
     pub(super) fn may_stay(&self) -> bool {
         !self.worker.is_draining()
-            && !self.worker.shared.is_leaving(self.own)
+            && !self.worker.shared.is_leaving(self.ends.own.ip())
             && !self.is_worn()
             && self.opened.elapsed() < self.timeouts.get().life
             && self.worker.snapshot().is_some_and(|snapshot| snapshot.keeps(&self.listener, self.tls.as_deref()))

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::allowance::Allowance;
 use crate::http2::gate::{Gate, Wire};
+use crate::rounds::Note;
 use crate::timer::Timer;
 use crate::wire::Stream;
 
@@ -50,11 +51,17 @@ pub(super) struct Link {
     room: Rc<Notify>,
     /// Of the task that moves the frames.
     waker: RefCell<Option<Waker>>,
+    /// Where it leads to a listener of ours.
+    _note: Option<Box<Note>>,
 }
 
 impl Link {
     /// Speaks HTTP/2 on a connection. `None` where it ended before it began.
-    pub(super) async fn open(stream: Stream, keep: Duration, room: Rc<Notify>) -> Option<Rc<Self>> {
+    pub(super) async fn open(
+        (stream, note): (Stream, Option<Box<Note>>),
+        keep: Duration,
+        room: Rc<Notify>,
+    ) -> Option<Rc<Self>> {
         let (addr, local, is_secured) = (stream.peer_addr(), stream.local_addr(), stream.tls().is_some());
         let wire = Wire::new(stream, Vec::new(), Sentry::of_server());
         let mut settings = h2::client::Builder::new();
@@ -81,6 +88,7 @@ impl Link {
             greeted: Notify::new(),
             room,
             waker: RefCell::new(None),
+            _note: note,
         });
         tokio::task::spawn_local(keep_moving(Rc::clone(&link), frames, keep));
         Some(link)

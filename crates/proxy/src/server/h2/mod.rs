@@ -27,16 +27,16 @@ use self::link::Link;
 use super::connect::{connect, fault, unless_broken};
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
-use crate::record;
 use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::snapshot::{ServerPart, Snapshot};
 use crate::wire::Stream;
+use crate::{record, rounds};
 
-/// One worker's connections, by server.
+/// One worker's connections, by server, and by how many listeners of ours was passed what goes over them.
 #[derive(Default)]
 pub(crate) struct Links {
-    shelves: RefCell<HashMap<ServerId, Shelf>>,
+    shelves: RefCell<HashMap<ServerId, Vec<Shelf>>>,
 }
 
 #[derive(Default)]
@@ -86,15 +86,15 @@ enum Found {
 struct Turn {
     worker: Rc<crate::worker::Worker>,
     id: ServerId,
+    rounds: u32,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut shelves = self.worker.links.shelves.borrow_mut();
-        if let Some(shelf) = shelves.get_mut(&self.id) {
+        self.worker.links.at(&self.id, self.rounds, |shelf| {
             shelf.is_connecting = false;
             shelf.news.notify_waiters();
-        }
+        });
     }
 }
 
@@ -126,7 +126,7 @@ async fn reach(
 ) -> Result<Rc<Link>, ProxyError> {
     let patience = attempt.pool.config.timeouts.connect;
     let mut begun = Instant::now();
-    let mut found = find(&client.worker, server, false);
+    let mut found = find(&client.worker, server, exchange.rounds, false);
     let link = loop {
         match found {
             Found::Link(link) => break link,
@@ -141,7 +141,7 @@ async fn reach(
             Found::Wait(news) => {
                 let waited = unless_broken(&client.stream, news.notified());
                 found = match tokio::time::timeout_at(begun + patience, waited).await {
-                    Ok(Some(())) => find(&client.worker, server, false),
+                    Ok(Some(())) => find(&client.worker, server, exchange.rounds, false),
                     Ok(None) => return Err(Kind::ClientGone.into()),
                     Err(_) => return Err(Kind::Connect(Reason::ConnectTimeout).into()),
                 };
@@ -164,7 +164,7 @@ async fn stand(
     server: &ServerPart,
 ) -> Result<Found, ProxyError> {
     let rule = &attempt.pool.config.queue;
-    let Some(line) = client.worker.links.line(&server.id, rule.max) else {
+    let Some(line) = client.worker.links.line(&server.id, exchange.rounds, rule.max) else {
         attempt.pool.counts().queue_full.add(1);
         return Err(Kind::QueueFull.into());
     };
@@ -172,7 +172,7 @@ async fn stand(
     let called = async {
         loop {
             line.room.notified().await;
-            match find(&client.worker, server, true) {
+            match find(&client.worker, server, exchange.rounds, true) {
                 Found::Full => {}
                 found => return found,
             }
@@ -197,16 +197,18 @@ async fn stand(
 async fn share(turn: Turn, link: Rc<Link>, deadline: Instant) {
     // Whoever never says so takes as many as we like.
     let _ = tokio::time::timeout_at(deadline, link.greeted()).await;
-    turn.worker.links.put(&turn.id, &link);
+    turn.worker.links.at(&turn.id, turn.rounds, |shelf| shelf.links.push(link));
 }
 
-/// A connection for the request, or what it is to do about there being none. `is_called`: it stood in line, and comes next.
-fn find(worker: &Rc<crate::worker::Worker>, server: &ServerPart, is_called: bool) -> Found {
+/// A connection for what has passed so many listeners of ours, or what it is to do about there being none. `is_called`: it
+/// stood in line, and comes next.
+fn find(worker: &Rc<crate::worker::Worker>, server: &ServerPart, rounds: u32, is_called: bool) -> Found {
     let mut shelves = worker.links.shelves.borrow_mut();
     if !shelves.contains_key(&server.id) {
-        shelves.insert(server.id.clone(), Shelf::default());
+        shelves.insert(server.id.clone(), Vec::new());
     }
-    let Some(shelf) = shelves.get_mut(&server.id) else { return Found::Wait(Rc::default()) };
+    let shelf = shelves.get_mut(&server.id).and_then(|of_server| shelf_of(of_server, rounds));
+    let Some(shelf) = shelf else { return Found::Wait(Rc::default()) };
     shelf.links.retain(|link| !link.is_over() && server.addrs.contains(&link.addr));
     if !is_called && shelf.waiting.get() > 0 {
         return Found::Full;
@@ -218,7 +220,7 @@ fn find(worker: &Rc<crate::worker::Worker>, server: &ServerPart, is_called: bool
         _ if shelf.is_connecting => Found::Wait(Rc::clone(&shelf.news)),
         _ => {
             shelf.is_connecting = true;
-            Found::Turn(Turn { worker: Rc::clone(worker), id: server.id.clone() })
+            Found::Turn(Turn { worker: Rc::clone(worker), id: server.id.clone(), rounds })
         }
     }
 }
@@ -236,8 +238,9 @@ async fn open(
     record::connect((attempt.pool, attempt.index), connected.is_ok());
     match connected {
         Ok(stream) => {
-            let room = client.worker.links.room(&server.id);
-            Link::open(stream, timeouts.keep, room).await.ok_or(Kind::ServerLost.into())
+            let note = rounds::note(&client.worker.shared.rounds, &exchange.snapshot, exchange.rounds, &stream);
+            let room = client.worker.links.at(&server.id, exchange.rounds, |shelf| Rc::clone(&shelf.room));
+            Link::open((stream, note), timeouts.keep, room.unwrap_or_default()).await.ok_or(Kind::ServerLost.into())
         }
         Err(error) => {
             exchange.server_addr = server.addrs.first().copied();
@@ -248,36 +251,40 @@ async fn open(
 
 impl Links {
     /// A place in the line for a server, unless so many stand there.
-    fn line(&self, id: &ServerId, max: u32) -> Option<Line> {
-        let shelves = self.shelves.borrow();
-        shelves.get(id).filter(|shelf| shelf.waiting.get() < max).map(Line::join)
+    fn line(&self, id: &ServerId, rounds: u32, max: u32) -> Option<Line> {
+        self.at(id, rounds, |shelf| (shelf.waiting.get() < max).then(|| Line::join(shelf)))?
     }
 
-    /// How those learn of room who wait for it.
-    fn room(&self, id: &ServerId) -> Rc<Notify> {
-        self.shelves.borrow().get(id).map(|shelf| Rc::clone(&shelf.room)).unwrap_or_default()
-    }
-
-    fn put(&self, id: &ServerId, link: &Rc<Link>) {
-        if let Some(shelf) = self.shelves.borrow_mut().get_mut(id) {
-            shelf.links.push(Rc::clone(link));
-        }
+    /// Does something with what there is for a server, as long as that is there.
+    fn at<T>(&self, id: &ServerId, rounds: u32, work: impl FnOnce(&mut Shelf) -> T) -> Option<T> {
+        Some(work(shelf_of(self.shelves.borrow_mut().get_mut(id)?, rounds)?))
     }
 
     /// Follows a snapshot: connections to servers that left, moved, or are spoken to otherwise get no further requests.
     pub(crate) fn retain_named(&self, snapshot: &Snapshot) {
-        self.shelves.borrow_mut().retain(|id, shelf| {
+        self.shelves.borrow_mut().retain(|id, shelves| {
             let pool = snapshot.pool_place(&id.pool).and_then(|place| snapshot.pools().get(place));
             let pool = pool.filter(|pool| pool.config.protocol == ServerProtocol::Http2);
             let server = pool.and_then(|pool| pool.servers.iter().find(|server| server.id == *id));
-            shelf.links.retain(|link| {
-                let stays = server.is_some_and(|server| server.addrs.contains(&link.addr));
-                if !stays {
-                    link.leave();
-                }
-                stays
-            });
-            server.is_some() || shelf.is_connecting
+            for shelf in shelves.iter_mut() {
+                shelf.links.retain(|link| {
+                    let stays = server.is_some_and(|server| server.addrs.contains(&link.addr));
+                    if !stays {
+                        link.leave();
+                    }
+                    stays
+                });
+            }
+            server.is_some() || shelves.iter().any(|shelf| shelf.is_connecting)
         });
     }
+}
+
+/// A server's connections for what has passed so many listeners of ours: few, for more than those go no further.
+fn shelf_of(shelves: &mut Vec<Shelf>, rounds: u32) -> Option<&mut Shelf> {
+    let place = usize::try_from(rounds.min(caps::OWN_ROUNDS)).ok()?;
+    if shelves.len() <= place {
+        shelves.resize_with(place + 1, Shelf::default);
+    }
+    shelves.get_mut(place)
 }
