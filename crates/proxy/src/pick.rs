@@ -104,7 +104,8 @@ async fn wait(asker: Asker<'_>, queued: &mut Duration, seeker: &Seeker<'_>) -> R
         return Err(Kind::QueueFull.into());
     };
     let begun = Instant::now();
-    let seat = stand(asker, seeker, &ticket, begun + pool.config.queue.timeout).await;
+    let left = pool.config.queue.timeout.saturating_sub(*queued);
+    let seat = stand(asker, seeker, &ticket, begun + left).await;
     let waited = begun.elapsed();
     *queued += waited;
     pool.counts().waits.add(waited);

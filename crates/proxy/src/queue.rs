@@ -1,6 +1,7 @@
 //! The line in front of a pool whose servers are all at their `max-conns`, shared by all workers.
 //!
-//! Not here: who gets which server (`pick`). A freed slot wakes the first waiter whom it can help; the waiter then
+//! Not here: who gets which server (`pick`), and who of those is next that wait for room on connections to one server
+//! (`server::h2`): they are counted here, so that no more wait in all than may. A freed slot wakes the first waiter whom it can help; the waiter then
 //! takes the slot itself. A waiter that leaves with a wake-up unused passes it on, so that no slot stays empty while
 //! someone waits. The lock is taken only while the pool is saturated.
 
@@ -19,6 +20,8 @@ pub(crate) struct Queue {
     length: AtomicU32,
     /// How many of them any server would help.
     undemanding: AtomicU32,
+    /// How many wait beside them, for room on connections to a server.
+    aside: AtomicU32,
     next: AtomicU64,
 }
 
@@ -38,9 +41,26 @@ pub(crate) struct Ticket {
     bell: Arc<Notify>,
 }
 
+/// A place beside the line.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    queue: Arc<Queue>,
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        self.queue.aside.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Queue {
     /// How many wait.
-    pub(crate) fn len(&self) -> u32 {
+    pub(crate) fn waiting(&self) -> u32 {
+        self.len().saturating_add(self.aside.load(Ordering::Acquire))
+    }
+
+    /// How many stand in line.
+    fn len(&self) -> u32 {
         self.length.load(Ordering::Acquire)
     }
 
@@ -52,7 +72,7 @@ impl Queue {
     /// Takes a place at the end, unless `max` or the house's own cap stand in line already.
     pub(crate) fn join(self: &Arc<Self>, max: u32, wants: Option<ServerUid>) -> Option<Ticket> {
         let mut line = self.lock();
-        if line.len() >= max.min(caps::QUEUE_PER_POOL) as usize {
+        if self.is_full(&line, max) {
             return None;
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -61,6 +81,22 @@ impl Queue {
         self.count(&line);
         drop(line);
         Some(Ticket { queue: Arc::clone(self), number, bell })
+    }
+
+    /// Takes a place beside the line, within the same bounds.
+    pub(crate) fn stand_aside(self: &Arc<Self>, max: u32) -> Option<Aside> {
+        let line = self.lock();
+        if self.is_full(&line, max) {
+            return None;
+        }
+        self.aside.fetch_add(1, Ordering::AcqRel);
+        Some(Aside { queue: Arc::clone(self) })
+    }
+
+    /// Whether as many wait as may.
+    fn is_full(&self, line: &VecDeque<Waiter>, max: u32) -> bool {
+        let aside = self.aside.load(Ordering::Acquire) as usize;
+        line.len().saturating_add(aside) >= max.min(caps::QUEUE_PER_POOL) as usize
     }
 
     /// A slot of that server came free: the first waiter whom it helps may try.
@@ -170,8 +206,16 @@ mod tests {
     #[test]
     fn the_line_has_an_end() {
         let queue = Arc::new(Queue::default());
-        let kept: Vec<Ticket> = (0..3).filter_map(|_| queue.join(2, None)).collect();
+        let mut kept: Vec<Ticket> = (0..3).filter_map(|_| queue.join(2, None)).collect();
         assert_eq!((kept.len(), queue.len()), (2, 2));
+        // Who waits beside it takes a place as well.
+        assert!(queue.stand_aside(2).is_none());
+        kept.pop();
+        let aside = queue.stand_aside(2).unwrap();
+        assert!(queue.join(2, None).is_none() && queue.stand_aside(2).is_none());
+        assert_eq!((queue.waiting(), queue.len()), (2, 1));
+        drop(aside);
+        assert!(queue.join(2, None).is_some());
     }
 
     #[test]

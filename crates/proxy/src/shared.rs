@@ -332,7 +332,7 @@ impl Shared {
     /// A pool's numbers.
     pub fn pool_stats(&self, name: &PoolName) -> Option<PoolStats> {
         let pool = Arc::clone(lock(&self.pools).get(name)?);
-        let mut stats = PoolStats { queued: pool.queue.len(), ..PoolStats::default() };
+        let mut stats = PoolStats { queued: pool.queue.waiting(), ..PoolStats::default() };
         pool.counts.each(|counts| {
             counts.traffic.read_into(&mut stats.traffic);
             stats.retries += counts.retries.read();

@@ -418,8 +418,9 @@ pub(super) static ROWS: &[Directive] = &[
         name: "queue",
         within: POOLS,
         opens: Some(Context::Queue),
-        doc: "Where requests wait when every server is at its `max-conns`.",
-        more: "In the order of their coming. One that finds no place, or waits too long, is answered 503.",
+        doc: "Where requests wait when every server is at its `max-conns`, or takes no more on its connections of HTTP/2.",
+        more: "In the order of their coming, for connections of HTTP/2 on each worker. One that finds no place, or waits too long, is \
+               answered 503.",
         example: "queue max=200 timeout=5s",
         ..ROW
     },
@@ -428,7 +429,7 @@ pub(super) static ROWS: &[Directive] = &[
         within: &[Context::Queue],
         args: &[one("NUMBER", Kind::Integer(0, caps::QUEUE_PER_POOL as u64))],
         default: Some(|| defaults::QUEUE_MAX.to_string()),
-        doc: "How many requests may wait.",
+        doc: "How many requests may wait for the pool, on all workers.",
         more: "0 answers 503 at once.",
         example: "queue max=200",
         ..ROW
@@ -438,7 +439,7 @@ pub(super) static ROWS: &[Directive] = &[
         within: &[Context::Queue],
         args: &[one("DURATION", Kind::Duration(SHORTEST, HOUR))],
         default: Some(|| print::duration(defaults::QUEUE_TIMEOUT)),
-        doc: "How long a request waits.",
+        doc: "How long a request waits, all its waits together.",
         more: "Longer than users wait helps nobody.",
         example: "queue timeout=5s",
         ..ROW

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use http::{Response, header};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::http2::{Http2, request};
+use super::http2::{Answering, Http2, request};
 use super::http2_servers::{Streams, ok, shop};
 use super::rig::{Client, Rig, run};
 
@@ -142,6 +143,17 @@ async fn one_by_one(fates: &Rc<Fates>) -> Streams {
     .await
 }
 
+/// The status of an answer, for which the server is told to answer as often as it takes.
+async fn answered(fates: &Fates, answer: Answering) -> u16 {
+    let mut whole = pin!(answer.whole());
+    loop {
+        fates.told.notify_one();
+        if let Ok(got) = tokio::time::timeout(Duration::from_millis(20), whole.as_mut()).await {
+            return got.unwrap().status;
+        }
+    }
+}
+
 #[test]
 fn requests_that_find_no_room_wait_in_line_and_none_fails() {
     run(async {
@@ -159,21 +171,42 @@ fn requests_that_find_no_room_wait_in_line_and_none_fails() {
         rig.until(|_| streams.calls.get() == most).await;
         assert_eq!(streams.connections.get(), most, "each got what its server takes");
         for answer in answers {
-            fates.told.notify_one();
             // Each that is answered lets another one in.
-            let whole = answer.whole();
-            tokio::pin!(whole);
-            let got = loop {
-                match tokio::time::timeout(Duration::from_millis(20), whole.as_mut()).await {
-                    Ok(got) => break got.unwrap(),
-                    Err(_) => fates.told.notify_one(),
-                }
-            };
-            assert_eq!(got.status, 200);
+            assert_eq!(answered(&fates, answer).await, 200);
         }
         assert_eq!((streams.calls.get(), streams.connections.get()), (most + 20, most));
         assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
         assert!(rig.reports.try_recv().is_err());
+    });
+}
+
+#[test]
+fn no_more_wait_for_room_than_may_and_no_longer_in_all() {
+    run(async {
+        let fates = Rc::<Fates>::default();
+        let streams = one_by_one(&fates).await;
+        let mut config = shop(&[streams.addr]);
+        config.pools[0].timeouts.answer = Duration::from_secs(60);
+        config.pools[0].queue.max = 2;
+        config.pools[0].queue.timeout = Duration::from_secs(2);
+        let rig = Rig::start(config).await;
+        let mut client = Http2::connect(&rig).await;
+        let most = caps::HTTP2_SERVER_CONNECTIONS;
+        let mut answers = Vec::new();
+        for _ in 0..most + 2 {
+            answers.push(client.send(request("GET", "/"), true).await.0);
+        }
+        let stats = |rig: &Rig| rig.shared.pool_stats(&Rig::id("a").pool).unwrap();
+        rig.until(|rig| streams.calls.get() == most && stats(rig).queued == 2).await;
+        assert_eq!(Client::connect(&rig).await.get("/").await.status(), 503);
+        assert_eq!(stats(&rig).queue_full, 1);
+        let late = answers.split_off(most);
+        for answer in late {
+            assert_eq!(answer.whole().await.unwrap().status, 503);
+        }
+        assert_eq!((stats(&rig).queue_timeouts, stats(&rig).queued), (2, 0));
+        let lines = rig.lines(3).await;
+        assert_eq!(lines.iter().filter(|line| line.contains("\"end\":\"queue-timeout\"")).count(), 2, "{lines:?}");
     });
 }
 

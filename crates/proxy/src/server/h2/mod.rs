@@ -15,6 +15,7 @@ mod link;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use evenkeel_model::config::ServerProtocol;
 use evenkeel_model::{Reason, ServerId, caps};
@@ -27,6 +28,7 @@ use self::link::Link;
 use super::connect::{connect, fault, unless_broken};
 use crate::error::{Kind, ProxyError};
 use crate::exchange::Exchange;
+use crate::queue::Aside;
 use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::snapshot::{ServerPart, Snapshot};
@@ -54,12 +56,13 @@ struct Shelf {
 struct Line {
     room: Rc<Notify>,
     waiting: Rc<Cell<u32>>,
+    _aside: Aside,
 }
 
 impl Line {
-    fn join(shelf: &Shelf) -> Self {
+    fn join(shelf: &Shelf, aside: Aside) -> Self {
         shelf.waiting.set(shelf.waiting.get() + 1);
-        Self { room: Rc::clone(&shelf.room), waiting: Rc::clone(&shelf.waiting) }
+        Self { room: Rc::clone(&shelf.room), waiting: Rc::clone(&shelf.waiting), _aside: aside }
     }
 }
 
@@ -117,7 +120,8 @@ pub(super) async fn obtain(
     Ok(Stream::in_memory(far, link.addr, link.local))
 }
 
-/// Gets hold of a connection: one that has room, or that somebody else makes, or an own one.
+/// Gets hold of a connection: one that has room, or that somebody else makes, or an own one. Who stands in line keeps the
+/// place until there is one, and the time that each kind of waiting may take is that of all its waits together.
 async fn reach(
     client: &Client,
     exchange: &mut Exchange,
@@ -125,35 +129,55 @@ async fn reach(
     server: &ServerPart,
 ) -> Result<Rc<Link>, ProxyError> {
     let patience = attempt.pool.config.timeouts.connect;
-    let mut begun = Instant::now();
+    let (mut line, mut connecting) = (None, Duration::ZERO);
     let mut found = find(&client.worker, server, exchange.rounds, false);
     let link = loop {
+        let begun = Instant::now();
+        let deadline = begun + patience.saturating_sub(connecting);
         match found {
             Found::Link(link) => break link,
             Found::Turn(turn) => {
                 exchange.was_reused = false;
                 let link = open(client, exchange, attempt, server).await;
-                exchange.times.connect = Some(begun.elapsed());
+                exchange.times.connect = Some(connecting + begun.elapsed());
                 let link = link?;
-                tokio::task::spawn_local(share(turn, Rc::clone(&link), begun + patience));
+                tokio::task::spawn_local(share(turn, Rc::clone(&link), deadline));
                 break link;
             }
             Found::Wait(news) => {
                 let waited = unless_broken(&client.stream, news.notified());
-                found = match tokio::time::timeout_at(begun + patience, waited).await {
-                    Ok(Some(())) => find(&client.worker, server, exchange.rounds, false),
+                match tokio::time::timeout_at(deadline, waited).await {
+                    Ok(Some(())) => {}
                     Ok(None) => return Err(Kind::ClientGone.into()),
                     Err(_) => return Err(Kind::Connect(Reason::ConnectTimeout).into()),
-                };
+                }
+                connecting += begun.elapsed();
+                found = find(&client.worker, server, exchange.rounds, line.is_some());
             }
             Found::Full => {
-                found = Box::pin(stand(client, exchange, attempt, server)).await?;
-                begun = Instant::now();
+                let place = match line.take() {
+                    Some(place) => place,
+                    None => join(client, exchange, attempt, server)?,
+                };
+                found = Box::pin(stand(client, exchange, attempt, server, &place)).await?;
+                line = Some(place);
             }
         }
     };
-    exchange.times.connect.get_or_insert(begun.elapsed());
+    exchange.times.connect.get_or_insert(connecting);
     Ok(link)
+}
+
+/// A place in line, unless as many wait for the pool as may.
+fn join(client: &Client, exchange: &Exchange, attempt: &Attempt<'_>, server: &ServerPart) -> Result<Line, ProxyError> {
+    let pool = attempt.pool;
+    let aside = pool.shared.queue.stand_aside(pool.config.queue.max);
+    let line =
+        aside.and_then(|aside| client.worker.links.at(&server.id, exchange.rounds, |shelf| Line::join(shelf, aside)));
+    line.ok_or_else(|| {
+        pool.counts().queue_full.add(1);
+        Kind::QueueFull.into()
+    })
 }
 
 /// Waits in line until there is room on a connection, or for another one.
@@ -162,23 +186,21 @@ async fn stand(
     exchange: &mut Exchange,
     attempt: &Attempt<'_>,
     server: &ServerPart,
+    line: &Line,
 ) -> Result<Found, ProxyError> {
-    let rule = &attempt.pool.config.queue;
-    let Some(line) = client.worker.links.line(&server.id, exchange.rounds, rule.max) else {
-        attempt.pool.counts().queue_full.add(1);
-        return Err(Kind::QueueFull.into());
-    };
     let begun = Instant::now();
+    let left = attempt.pool.config.queue.timeout.saturating_sub(exchange.times.queue);
+    let rounds = exchange.rounds;
     let called = async {
         loop {
             line.room.notified().await;
-            match find(&client.worker, server, exchange.rounds, true) {
+            match find(&client.worker, server, rounds, true) {
                 Found::Full => {}
                 found => return found,
             }
         }
     };
-    let stood = tokio::time::timeout_at(begun + rule.timeout, unless_broken(&client.stream, called)).await;
+    let stood = tokio::time::timeout_at(begun + left, unless_broken(&client.stream, called)).await;
     let waited = begun.elapsed();
     exchange.times.queue += waited;
     attempt.pool.counts().waits.add(waited);
@@ -250,11 +272,6 @@ async fn open(
 }
 
 impl Links {
-    /// A place in the line for a server, unless so many stand there.
-    fn line(&self, id: &ServerId, rounds: u32, max: u32) -> Option<Line> {
-        self.at(id, rounds, |shelf| (shelf.waiting.get() < max).then(|| Line::join(shelf)))?
-    }
-
     /// Does something with what there is for a server, as long as that is there.
     fn at<T>(&self, id: &ServerId, rounds: u32, work: impl FnOnce(&mut Shelf) -> T) -> Option<T> {
         Some(work(shelf_of(self.shelves.borrow_mut().get_mut(id)?, rounds)?))
