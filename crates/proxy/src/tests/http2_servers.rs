@@ -1,10 +1,11 @@
 //! Servers that speak HTTP/2: streams over few connections, and what servers refuse, break and leave unsaid.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Context;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use super::http2::{Http2, request};
 use super::rig::{Client, Rig, config, run, server};
@@ -27,6 +29,8 @@ pub(super) struct Streams {
     pub(super) addr: SocketAddr,
     pub(super) connections: Rc<Cell<usize>>,
     pub(super) calls: Rc<Cell<usize>>,
+    /// Has every connection told that it takes no further calls.
+    pub(super) leave: Rc<Notify>,
 }
 
 impl Streams {
@@ -39,20 +43,32 @@ impl Streams {
         let addr = listener.local_addr().unwrap();
         let (connections, calls) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
         let (counted, called, script) = (Rc::clone(&connections), Rc::clone(&calls), Rc::new(script));
+        let leave = Rc::<Notify>::default();
+        let told = Rc::clone(&leave);
         tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.set(counted.get() + 1);
                 let (settings, called, script) = (settings.clone(), Rc::clone(&called), Rc::clone(&script));
+                let told = Rc::clone(&told);
                 tokio::task::spawn_local(async move {
                     let Ok(mut frames) = settings.handshake::<_, Bytes>(stream).await else { return };
-                    while let Some(Ok(call)) = frames.accept().await {
+                    let mut leaves = pin!(told.notified());
+                    let mut is_leaving = false;
+                    let mut next = |cx: &mut Context<'_>| {
+                        if !is_leaving && leaves.as_mut().poll(cx).is_ready() {
+                            is_leaving = true;
+                            frames.graceful_shutdown();
+                        }
+                        frames.poll_accept(cx)
+                    };
+                    while let Some(Ok(call)) = poll_fn(&mut next).await {
                         called.set(called.get() + 1);
                         tokio::task::spawn_local(script(called.get(), call));
                     }
                 });
             }
         });
-        Self { addr, connections, calls }
+        Self { addr, connections, calls, leave }
     }
 
     /// A server that sends bodies and trailers back.
@@ -399,7 +415,7 @@ fn a_client_that_leaves_ends_its_stream_alone() {
             let seen = Rc::clone(&seen);
             Box::pin(async move {
                 if request.uri().path() == "/wait" {
-                    let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+                    let _ = poll_fn(|cx| respond.poll_reset(cx)).await;
                     return seen.set(seen.get() + 1);
                 }
                 ok("fine", &mut respond);
@@ -450,7 +466,7 @@ fn as_many_streams_as_the_server_allows_share_a_connection() {
     run(async {
         let mut settings = h2::server::Builder::new();
         settings.max_concurrent_streams(2);
-        let told = Rc::new(tokio::sync::Notify::new());
+        let told = Rc::new(Notify::new());
         let hold = Rc::clone(&told);
         let streams = Streams::with(settings, move |number, (_, mut respond)| {
             let hold = Rc::clone(&hold);

@@ -181,6 +181,31 @@ fn requests_that_find_no_room_wait_in_line_and_none_fails() {
 }
 
 #[test]
+fn who_waits_hears_of_the_room_that_a_server_makes_by_leaving() {
+    run(async {
+        let fates = Rc::<Fates>::default();
+        let streams = one_by_one(&fates).await;
+        let mut config = shop(&[streams.addr]);
+        config.pools[0].timeouts.answer = Duration::from_secs(60);
+        config.pools[0].queue.timeout = Duration::from_secs(20);
+        let rig = Rig::start(config).await;
+        let mut client = Http2::connect(&rig).await;
+        let most = caps::HTTP2_SERVER_CONNECTIONS;
+        let mut answers = Vec::new();
+        for _ in 0..most + 3 {
+            answers.push(client.send(request("GET", "/"), true).await.0);
+        }
+        let queued = |rig: &Rig| rig.shared.pool_stats(&Rig::id("a").pool).unwrap().queued;
+        rig.until(|rig| streams.calls.get() == most && queued(rig) == 3).await;
+        streams.leave.notify_waiters();
+        rig.until(|rig| streams.calls.get() == most + 3 && queued(rig) == 0).await;
+        for answer in answers {
+            assert_eq!(answered(&fates, answer).await, 200);
+        }
+    });
+}
+
+#[test]
 fn no_more_wait_for_room_than_may_and_no_longer_in_all() {
     run(async {
         let fates = Rc::<Fates>::default();

@@ -224,6 +224,10 @@ async fn keep_moving(link: Rc<Link>, frames: h2::client::Connection<Gate, Bytes>
         if link.wire.has_greeted() {
             link.greeted.notify_waiters();
         }
+        if link.wire.is_leaving() && !link.is_over.replace(true) {
+            // There is room for another connection.
+            link.room.notify_one();
+        }
         if let Some(offence) = link.wire.offence() {
             tracing::warn!(server = %link.addr, "the server misuses its HTTP/2 connection, which ends: {}", offence.code());
             return Poll::Ready(());
