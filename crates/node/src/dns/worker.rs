@@ -234,7 +234,8 @@ impl Thread {
                 Ok(Command::Close(name)) => {
                     for listening in self.ports.iter_mut().filter(|listening| listening.name == name) {
                         // What has come already was asked in good time.
-                        let _ = (0..LAST_BATCHES).find(|_| listening.answer_queued(Patience::None, &mut self.answering, desk) == 0);
+                        let _ = (0..LAST_BATCHES)
+                            .find(|_| listening.answer_queued(Patience::None, &mut self.answering, desk) == 0);
                         listening.flush(1);
                     }
                     self.ports.retain(|listening| listening.name != name);
