@@ -248,6 +248,10 @@ pub const HISTORY_KEPT: u64 = 20;
 /// whose file is no configuration. The rest is counted.
 pub const DIAGNOSTICS_SHOWN: usize = 100;
 
+/// Diagnostics of one configuration from which on an unknown word is no longer compared with all that are known: the file is
+/// none, and no report shows that many.
+pub const DIAGNOSTICS_HELPED: usize = 1000;
+
 /// Bytes of one text of a diagnostic: several times the longest that this program says by itself. What it quotes is longer
 /// only where no configuration was given, but an archive or a key in one line.
 pub const DIAGNOSTIC_BYTES: usize = 4096;
