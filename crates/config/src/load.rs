@@ -270,10 +270,11 @@ impl Loaded {
         diagnostic
     }
 
-    /// The error that error pages cannot be read, or a log cannot be opened.
-    pub fn file_unusable(&self, path: &Path, cause: &str) -> Diagnostic {
+    /// The error that error pages cannot be read, or a log cannot be opened; whether there is what `path` names.
+    pub fn file_unusable(&self, path: &Path, cause: &str, is_there: bool) -> Diagnostic {
         let mut diagnostic = at(Code::E428, self.places.files.get(path), cause.to_owned());
-        diagnostic.help("make it, or name another one: a start or a reload would be refused");
+        let mend = if is_there { "mend that" } else { "make it" };
+        diagnostic.help(format!("{mend}, or name another one: a start or a reload would be refused"));
         diagnostic
     }
 

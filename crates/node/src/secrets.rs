@@ -14,7 +14,7 @@ use evenkeel_balance::{Key, Keys, MethodKeys};
 use evenkeel_dns::tsig;
 use evenkeel_model::PoolName;
 use evenkeel_model::config::{Config, CookieValue, Pool, SecretRef, Sticky, StickyCookie};
-use evenkeel_net::process;
+use evenkeel_net::{files, process};
 
 use crate::origin::words;
 
@@ -288,7 +288,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     if size > MOST_BYTES {
         return Err(format!("`{}` has {size} bytes, and a secret has at most {MOST_BYTES}", path.display()));
     }
-    let mut bytes = std::fs::read(path).map_err(fail)?;
+    let mut bytes = files::read_plain(path, usize::try_from(MOST_BYTES).unwrap_or(usize::MAX)).map_err(fail)?;
     for end in [b'\n', b'\r'] {
         if bytes.last() == Some(&end) {
             bytes.pop();
