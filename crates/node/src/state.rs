@@ -165,9 +165,12 @@ impl State {
         kept.unwrap_or_else(|| Intents::shared_as(me))
     }
 
-    /// Keeps what operators order. Says whether that was done.
-    pub(crate) fn save_intents(&self, intents: &Intents) -> bool {
-        self.write(INTENTS, &intents.to_json())
+    /// Keeps what operators order.
+    ///
+    /// # Errors
+    /// In a sentence, where it could not be written; what was kept before stays then.
+    pub(crate) fn save_intents(&self, intents: &Intents) -> Result<(), String> {
+        self.replace(INTENTS, &intents.to_json())
     }
 
     /// Remembers a configuration that was applied.

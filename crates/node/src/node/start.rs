@@ -399,6 +399,7 @@ fn intents((state, me): (&State, Option<u32>), config: &Config, keeper: &mut Kee
         tracing::warn!(server = %gone.id, "what an operator ordered for {} is lifted: {}", gone.id, gone.why);
     }
     if !lifted.is_empty() {
+        // What is not written now is lifted again by the next start.
         let _is_kept = state.save_intents(&intents);
     }
     let ids = config.server_ids();
