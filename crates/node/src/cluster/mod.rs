@@ -156,6 +156,11 @@ pub(crate) fn ready(
 }
 
 impl Ready {
+    /// Keeps what this node has to find again at its next start. The process runs as its user by now.
+    pub(crate) fn settle(&self) {
+        self.sharing.seeds.settle(self.sharing.seed);
+    }
+
     /// Starts the heartbeat thread.
     ///
     /// # Errors

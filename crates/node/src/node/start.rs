@@ -109,6 +109,9 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     if let Some(user) = &user {
         process::become_user(user).map_err(|error| refused(&error))?;
     }
+    if let Some(cluster) = &cluster {
+        cluster.settle();
+    }
     let in_state = |cause: String| Refusal::plain(format!("the state directory: {cause}"));
     let own_secrets = state.sticky_secrets().map_err(in_state)?;
     // Nodes that share their sessions name them alike.
