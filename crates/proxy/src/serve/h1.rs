@@ -75,11 +75,11 @@ enum Woken {
 }
 
 /// Serves a connection from its first byte to its end. The client is made before the future, which would else hold what
-/// it is made of beside it for as long as the connection stands.
+/// it is made of beside it for as long as the connection stands, and goes in and out of rooms without being copied.
 pub(crate) fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Stream) -> impl Future<Output = ()> {
     let mut client = Client::new(Rc::clone(&worker), listener, stream);
     async move {
-        if client.as_ref().is_some_and(Client::has_chosen_http2)
+        if client.as_deref().is_some_and(Client::has_chosen_http2)
             && let Some(client) = client.take()
         {
             return Box::pin(h2::connection(client, Vec::new())).await;
@@ -112,9 +112,10 @@ pub(crate) fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Str
 
 /// Serves the one request of a stream, and ends the stream as the answer wants. Gives the timer back, which the next one may
 /// have.
-pub(crate) async fn one(client: Client) -> Timer {
+pub(crate) async fn one(client: Box<Client>) -> Timer {
     let worker = Rc::clone(&client.worker);
-    let (Client { stream, timer, .. }, desk, next) = worker.rooms.serve(client, worker.free.desk()).await;
+    let (served, desk, next) = worker.rooms.serve(client, worker.free.desk()).await;
+    let Client { stream, timer, .. } = *served;
     worker.free.return_desk(desk);
     if next == Next::Reset {
         stream.reset();
@@ -123,18 +124,18 @@ pub(crate) async fn one(client: Client) -> Timer {
 }
 
 /// Serves requests as long as bytes are in hand.
-pub(crate) async fn busy(mut client: Client, mut desk: Box<Desk>) -> Served {
+pub(crate) async fn busy(mut client: Box<Client>, mut desk: Box<Desk>) -> Served {
     let next = client.busy(&mut desk).await;
     (client, desk, next)
 }
 
 impl Client {
-    fn new(worker: Rc<Worker>, listener: ListenerName, stream: Stream) -> Option<Self> {
+    fn new(worker: Rc<Worker>, listener: ListenerName, stream: Stream) -> Option<Box<Self>> {
         let now = Instant::now();
         let snapshot = worker.snapshot()?;
         let place = snapshot.listener_place(&listener)?;
         let (config, part) = snapshot.listener(place)?;
-        Some(Self {
+        Some(Box::new(Self {
             bed: Bed::at(DoorId::of(&part.shared)),
             timer: Timer::new(now + config.timeouts.head),
             peer: stream.peer_addr().ip(),
@@ -149,13 +150,13 @@ impl Client {
             opened: now,
             hold: None,
             silent_since: None,
-        })
+        }))
     }
 
     /// The client of a stream.
-    pub(crate) fn of_stream(stream: Stream, branch: Branch) -> Self {
+    pub(crate) fn of_stream(stream: Stream, branch: Branch) -> Box<Self> {
         let place = branch.hold.listener_place(&branch.listener).unwrap_or(usize::MAX);
-        Self {
+        Box::new(Self {
             timer: branch.timer,
             peer: stream.peer_addr().ip(),
             timeouts: branch.timeouts,
@@ -170,7 +171,7 @@ impl Client {
             bed: branch.bed,
             hold: Some(branch.hold),
             silent_since: None,
-        }
+        })
     }
 
     /// Whether client and listener chose HTTP/2 while they agreed on TLS.

@@ -45,8 +45,8 @@ const WINDOW_REST: Duration = Duration::from_secs(1);
 type Frames = Connection<Gate, Bytes>;
 
 /// Serves a connection to its end. `early` is what of it was read already.
-pub(crate) async fn connection(client: Client, early: Vec<u8>) {
-    let trunk = Trunk::new(client, early);
+pub(crate) async fn connection(client: Box<Client>, early: Vec<u8>) {
+    let trunk = Trunk::new(*client, early);
     let deadline = Instant::now() + trunk.timeouts.get().head;
     let handshake = pin!(settings(&trunk).handshake::<_, Bytes>(Gate::new(&trunk.wire)));
     let frames = {
