@@ -188,8 +188,9 @@ impl Client {
     async fn idle<'w>(&mut self, bell: &'w Worker, mut turned: Pin<&mut Notified<'w>>) -> Woken {
         // The first request is awaited as long as a head may take, the next ones as long as idle connections may stand.
         let patience = if self.requests == 0 { self.timeouts.head } else { self.timeouts.idle };
-        let mut deadline = *self.silent_since.get_or_insert_with(Instant::now) + patience;
-        if !self.may_stay() {
+        let since = *self.silent_since.get_or_insert_with(Instant::now);
+        let mut deadline = since + patience;
+        if !self.may_stay(since) {
             // Accepted while connections were told to go, too late to hear it.
             deadline = deadline.min(Instant::now() + FIRST_WORD);
         }
@@ -203,14 +204,14 @@ impl Client {
             while turned.as_mut().poll(cx).is_ready() {
                 // A fresh ear before the question, so that no call in between is missed.
                 turned.set(bell.turn.notified());
-                match self.may_stay() {
+                match self.may_stay(Instant::now()) {
                     true => {}
                     // Who has just connected is about to ask, and would take the end for a failure.
                     false if self.requests == 0 => deadline = deadline.min(Instant::now() + FIRST_WORD),
                     false => return Poll::Ready(Woken::Leave),
                 }
             }
-            if nap.get_or_insert_with(|| bell.sleepers.lie_down(&self.bed)).is_over(cx) {
+            if nap.get_or_insert_with(|| bell.sleepers.lie_down(&self.bed, since)).is_over(cx) {
                 return Poll::Ready(Woken::Leave);
             }
             self.timer.poll_passed(cx, deadline).map(|()| Woken::Leave)
@@ -232,16 +233,16 @@ impl Client {
         loop {
             let started = Instant::now();
             let Some(snapshot) = self.refresh() else { return Next::Close };
-            let head = match self.read_head(desk, &snapshot, started).await {
-                Ok(Some(_)) => Ok(()),
+            let (head, fault) = match self.read_head(desk, &snapshot, started).await {
+                Ok(Some(head)) => (head, None),
                 Ok(None) => return Next::Close,
-                Err(error) => Err(error),
+                Err(error) => (Instant::now(), Some(error)),
             };
             self.requests = self.requests.saturating_add(1);
-            let mut exchange = Exchange::begin(self, desk, snapshot, started);
-            let next = match head {
-                Ok(()) => exchange::run(self, desk, &mut exchange).await,
-                Err(error) => exchange::refuse(self, desk, &mut exchange, error).await,
+            let mut exchange = Exchange::begin(self, desk, snapshot, (started, head));
+            let next = match fault {
+                None => exchange::run(self, desk, &mut exchange).await,
+                Some(error) => exchange::refuse(self, desk, &mut exchange, error).await,
             };
             if next != Next::Keep {
                 return next;
@@ -249,6 +250,7 @@ impl Client {
             exchange.rest.settle(desk);
             desk.reset();
             if desk.input.filled().is_empty() {
+                self.silent_since = exchange.times.ended;
                 return Next::Keep;
             }
         }
@@ -282,23 +284,24 @@ impl Client {
         }
     }
 
-    /// Reads until a head is whole. `None`: the client left without a word, or said nothing for too long.
+    /// Reads until a head is whole, and when it was. `None`: the client left without a word, or said nothing for too long.
     async fn read_head(
         &mut self,
         desk: &mut Desk,
         snapshot: &Snapshot,
         started: Instant,
-    ) -> Result<Option<usize>, ProxyError> {
+    ) -> Result<Option<Instant>, ProxyError> {
         let Some((_, part)) = snapshot.listener(self.place.1) else { return Ok(None) };
         let deadline = started + self.timeouts.head;
+        let mut now = started;
         loop {
             if !desk.input.filled().is_empty() {
                 let parsed = desk.request.parse(desk.input.filled(), &part.limits);
-                if let Some(length) = parsed.map_err(|cause| ProxyError::from(Kind::Request(cause)))? {
+                if parsed.map_err(|cause| ProxyError::from(Kind::Request(cause)))?.is_some() {
                     if desk.request.framing().has_body() {
                         desk.input.widen(caps::CONNECTION_BUFFER);
                     }
-                    return Ok(Some(length));
+                    return Ok(Some(now));
                 }
                 if desk.input.free() == 0 {
                     desk.input.widen(caps::CONNECTION_BUFFER);
@@ -311,7 +314,10 @@ impl Client {
             match read {
                 Ok(Ok(0)) | Ok(Err(_)) if is_begun => return Err(Kind::ClientGone.into()),
                 Ok(Ok(0)) | Ok(Err(_)) => return Ok(None),
-                Ok(Ok(count)) => desk.input.grow(count),
+                Ok(Ok(count)) => {
+                    desk.input.grow(count);
+                    now = Instant::now();
+                }
                 Err(_) if is_begun => return Err(Kind::HeadTimeout.into()),
                 Err(_) => return Ok(None),
             }
@@ -338,12 +344,12 @@ impl Client {
     }
 
     /// Whether the connection may carry another request after the one under way.
-    pub(crate) fn may_stay(&self) -> bool {
+    pub(crate) fn may_stay(&self, now: Instant) -> bool {
         !self.is_stream
             && !self.worker.is_draining()
             && !self.worker.shared.is_leaving(self.stream.own_addr())
             && self.requests < self.limits.requests
-            && self.opened.elapsed() < self.timeouts.life
+            && now.saturating_duration_since(self.opened) < self.timeouts.life
             && self.is_kept()
     }
 

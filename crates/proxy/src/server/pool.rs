@@ -64,14 +64,16 @@ impl IdlePool {
         counts: &WorkerCounts,
         must_be_fresh: bool,
         owner: Option<Ends>,
+        now: Instant,
     ) -> Option<Stream> {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.get_mut(id)?;
         while let Some(mut idle) = shelf.pop(owner) {
-            if idle.since.elapsed() >= shelf.keep {
+            let keep = shelf.keep;
+            let is_old = |idle: &Idle| now.saturating_duration_since(idle.since) >= keep;
+            if is_old(&idle) {
                 // Those below it are older still.
-                let keep = shelf.keep;
-                shelf.connections.retain(|idle| idle.since.elapsed() < keep);
+                shelf.connections.retain(|idle| !is_old(idle));
                 return None;
             }
             match glance(&mut idle.stream) {
@@ -84,8 +86,8 @@ impl IdlePool {
         None
     }
 
-    /// Keeps a connection for later.
-    pub(crate) fn put(&self, server: &ServerPart, keep: Duration, stream: Stream, owner: Option<Ends>) {
+    /// Keeps a connection, used until now, for later.
+    pub(crate) fn put(&self, server: &ServerPart, keep: Duration, stream: Stream, owner: Option<Ends>, now: Instant) {
         if keep.is_zero() {
             return;
         }
@@ -105,7 +107,7 @@ impl IdlePool {
         // The snapshot of the request may be older than the shelf's.
         let is_as_wanted = shelf.way.is_same(&server.way) && shelf.addrs.contains(&stream.peer_addr());
         if shelf.connections.len() < caps::IDLE_SERVER_CONNECTIONS && is_as_wanted {
-            shelf.connections.push(Idle { stream, owner, since: Instant::now() });
+            shelf.connections.push(Idle { stream, owner, since: now });
         }
     }
 
@@ -145,8 +147,6 @@ impl IdlePool {
 }
 
 /// Looks without a system call where the runtime has seen nothing happen.
-fn look(stream: &mut Stream) -> State {
-    let mut cx = Context::from_waker(Waker::noop());
 fn glance(stream: &mut Stream) -> State {
     match stream.try_read(&mut [0; 1]) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => State::Silent,
@@ -156,6 +156,8 @@ fn glance(stream: &mut Stream) -> State {
 }
 
 /// The same, and has whoever waited last on the stream forgotten: its task may be over.
+fn look(stream: &mut Stream) -> State {
+    let mut cx = Context::from_waker(Waker::noop());
     match stream.poll_read(&mut cx, &mut [0; 1]) {
         Poll::Pending => State::Silent,
         Poll::Ready(Ok(0) | Err(_)) => State::Closed,

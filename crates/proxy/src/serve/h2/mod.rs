@@ -189,9 +189,9 @@ impl<'k, 'w> Keeper<'k, 'w> {
             is_changed = true;
         }
         if self.trunk.is_empty() {
-            self.idle_since.get_or_insert_with(Instant::now);
+            let since = *self.idle_since.get_or_insert_with(Instant::now);
             self.trunk.wire.fall_silent();
-            let nap = self.nap.get_or_insert_with(|| self.worker.sleepers.lie_down(&self.trunk.bed));
+            let nap = self.nap.get_or_insert_with(|| self.worker.sleepers.lie_down(&self.trunk.bed, since));
             if !self.is_leaving && nap.is_over(cx) {
                 self.leave();
                 is_changed = true;
