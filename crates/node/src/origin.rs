@@ -5,13 +5,13 @@
 //! were applied and not what the files say a moment later.
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use evenkeel_config::{Loaded, MemorySource, Options, Source, load, load_text};
 use evenkeel_model::caps;
+use evenkeel_net::files;
 use serde::{Deserialize, Serialize};
 
 /// Where a configuration comes from.
@@ -154,7 +154,7 @@ pub struct Disk;
 
 impl Source for Disk {
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let file = File::open(path).map_err(|error| words(&error))?;
+        let file = files::open_plain(path).map_err(|error| words(&error))?;
         let most = u64::try_from(caps::CONFIG_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
         let mut bytes = Vec::new();
         file.take(most).read_to_end(&mut bytes).map_err(|error| words(&error))?;
@@ -180,6 +180,12 @@ impl Source for Disk {
         }
         there.glob(pattern)
     }
+}
+
+/// Whether a path is a descriptor that whoever started this program gave it, as `<(…)` of a shell is: it can be read once,
+/// and waiting for it is meant.
+pub fn is_handed_over(path: &Path) -> bool {
+    path == Path::new("/dev/stdin") || ["/dev/fd", "/proc/self/fd"].iter().any(|place| path.starts_with(place))
 }
 
 struct Recording<'a> {
