@@ -71,7 +71,7 @@ codes! {
     E113 "a `;` at the end of a line"
         "A statement ends with its line; there are no semicolons. One that belongs to the last word goes in quotes with it.";
     E114 "a file that cannot be read"
-        "The configuration, or a file that it includes, is not there or not readable by this user.";
+        "The configuration, or a file that it includes, is not there, not readable by this user, or no regular file. Of what a shell hands over, `check <(…)` reads the configuration itself.";
     E115 "a file that is too large"
         "A configuration file is at most 16 MiB. Probably another file was meant.";
     E116 "files that include each other"

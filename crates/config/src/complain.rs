@@ -2,6 +2,8 @@
 //!
 //! The invariant: whoever wrote the line learns from the message alone what to write instead.
 
+use evenkeel_model::caps;
+
 use crate::entry::Entry;
 use crate::syntax::{Form, Statement, Word};
 use crate::table::{self, Context, Count, Directive, FOREIGN, LATER};
@@ -19,6 +21,10 @@ pub(crate) fn of_unknown(statement: &Statement, context: Context, out: &mut Diag
         out.report(Code::E203, name.span, format!("`{text}` is not in this version yet"))
             .label(what.to_string())
             .help("take it out; `evenkeel version` tells which version this is");
+        return;
+    }
+    if out.len() > caps::DIAGNOSTICS_HELPED {
+        out.report(Code::E201, name.span, format!("unknown word `{text}`{}", place(context)));
         return;
     }
     let near = nearest(text, table::words_in(context).map(|directive| directive.name));

@@ -4,6 +4,9 @@
 //! The invariant: what is not an [`Entry`] was reported, and an entry around something that was reported is `flawed`, so that nobody
 //! complains of what is only missing because it was misspelt.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
+
 use crate::complain;
 use crate::syntax::{Form, Statement, Word};
 use crate::table::{self, Arg, Context, Directive, Repeat};
@@ -153,12 +156,23 @@ fn pieces(arg: &Arg, word: &Word) -> Vec<Word> {
 /// Reports what is given twice, and keeps the first.
 fn drop_duplicates(entries: &mut Entries, out: &mut Diagnostics) {
     let mut kept: Vec<Entry> = Vec::with_capacity(entries.list.len());
+    // By word and, where that has names, by name: where the first one is.
+    let mut firsts: HashMap<(&'static str, Option<String>), usize> = HashMap::new();
     for entry in entries.list.drain(..) {
-        let same = |other: &&Entry| std::ptr::eq(other.directive, entry.directive);
-        let first = match entry.directive.repeat {
-            Repeat::Many => None,
-            Repeat::Once => kept.iter().find(same),
-            Repeat::Named => kept.iter().filter(same).find(|other| other.key() == entry.key()),
+        let name = match entry.directive.repeat {
+            Repeat::Many => {
+                kept.push(entry);
+                continue;
+            }
+            Repeat::Once => None,
+            Repeat::Named => entry.key().map(str::to_owned),
+        };
+        let first = match firsts.entry((entry.directive.name, name)) {
+            Occupied(first) => kept.get(*first.get()),
+            Vacant(place) => {
+                place.insert(kept.len());
+                None
+            }
         };
         let Some(first) = first else {
             kept.push(entry);

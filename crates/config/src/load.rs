@@ -270,10 +270,11 @@ impl Loaded {
         diagnostic
     }
 
-    /// The error that error pages cannot be read, or a log cannot be opened.
-    pub fn file_unusable(&self, path: &Path, cause: &str) -> Diagnostic {
+    /// The error that error pages cannot be read, or a log cannot be opened; whether there is what `path` names.
+    pub fn file_unusable(&self, path: &Path, cause: &str, is_there: bool) -> Diagnostic {
         let mut diagnostic = at(Code::E428, self.places.files.get(path), cause.to_owned());
-        diagnostic.help("make it, or name another one: a start or a reload would be refused");
+        let mend = if is_there { "mend that" } else { "make it" };
+        diagnostic.help(format!("{mend}, or name another one: a start or a reload would be refused"));
         diagnostic
     }
 
@@ -335,6 +336,14 @@ impl Loaded {
         };
         let mut diagnostic = at(Code::E415, place, format!("cannot read {of}: {cause}"));
         diagnostic.help("`tsig-keygen NAME` makes a key for transfers, `openssl rand -hex 32` a secret for cookies");
+        diagnostic
+    }
+
+    /// The error that the key of an `update` cannot be read, or is none.
+    pub fn update_key_unreadable(&self, key: &SecretRef, cause: &str) -> Diagnostic {
+        let message = format!("cannot read the key that signs updates: {cause}");
+        let mut diagnostic = at(Code::E415, self.places.update_keys.get(key), message);
+        diagnostic.help("`tsig-keygen NAME` makes one; the server that takes the updates needs the same");
         diagnostic
     }
 

@@ -1,10 +1,12 @@
 //! Diagnostics as text: for people with the lines shown, one to a line for editors, JSON for scripts.
 //!
-//! The invariant: nothing that a diagnostic says is left out of the human and JSON forms.
+//! The invariants: nothing that a diagnostic says is left out of the human and JSON forms, but the middle of what is too long; a report has a bound, whatever file
+//! was taken for a configuration, and no warning takes the place of an error in it.
 
 use std::borrow::Cow;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use evenkeel_model::caps;
 use serde_json::{Value, json};
 
 use crate::{Code, Diagnostic, Label, Loaded, Note, Severity, SourceMap, Span};
@@ -23,17 +25,55 @@ pub enum Style {
     Json,
 }
 
-/// Renders diagnostics. Ends with a line break unless there are none.
+/// Renders diagnostics, at most [`caps::DIAGNOSTICS_SHOWN`] of them, errors before warnings, in the order they have here. The
+/// text forms say how many more there are; the JSON form is a list of diagnostics and nothing else. Ends with a line break
+/// unless there are none.
 pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, style: Style) -> String {
     let sources = &masked(diagnostics, sources);
+    let shown = shown(diagnostics);
+    let more = match diagnostics.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        hidden => format!("… and {hidden} more\n"),
+    };
     match style {
-        Style::Human { color } => diagnostics.iter().map(|diagnostic| human(diagnostic, sources, color)).collect(),
-        Style::Short => diagnostics.iter().map(|diagnostic| short(diagnostic, sources)).collect(),
+        Style::Human { color } => {
+            let text: String = shown.iter().map(|diagnostic| human(diagnostic, sources, color)).collect();
+            if more.is_empty() { text } else { format!("{text}{more}\n") }
+        }
+        Style::Short => {
+            let text: String = shown.iter().map(|diagnostic| short(diagnostic, sources)).collect();
+            text + &more
+        }
         Style::Json => {
-            let list: Vec<Value> = diagnostics.iter().map(|diagnostic| object(diagnostic, sources)).collect();
+            let list: Vec<Value> = shown.iter().map(|diagnostic| object(diagnostic, sources)).collect();
             format!("{:#}\n", Value::Array(list))
         }
     }
+}
+
+/// Those that a report has room for: the first errors, and the first warnings where that leaves room.
+fn shown(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let mut errors_left = errors.min(caps::DIAGNOSTICS_SHOWN);
+    let mut warnings_left = caps::DIAGNOSTICS_SHOWN.saturating_sub(errors_left);
+    let has_room = |diagnostic: &&Diagnostic| {
+        let left = if diagnostic.is_error() { &mut errors_left } else { &mut warnings_left };
+        let has_room = *left > 0;
+        *left = left.saturating_sub(1);
+        has_room
+    };
+    diagnostics.iter().filter(has_room).collect()
+}
+
+/// A text that may quote a word of the file, of which too long a middle is left out: a word can be as long as its file.
+fn fit(text: &str) -> Cow<'_, str> {
+    if text.len() <= caps::DIAGNOSTIC_BYTES {
+        return Cow::Borrowed(text);
+    }
+    let half = caps::DIAGNOSTIC_BYTES / 2;
+    let front = text.get(..boundary(text, half)).unwrap_or_default();
+    let back = text.get(boundary(text, text.len().saturating_sub(half))..).unwrap_or_default();
+    Cow::Owned(format!("{front} … {back}"))
 }
 
 /// The files with the secrets made unreadable that were found in them: what is rendered ends in logs.
@@ -78,7 +118,7 @@ fn counted(number: usize, noun: &str) -> String {
 
 fn short(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
     let place = diagnostic.label.as_ref().map(|label| format!("{}: ", sources.place(label.span))).unwrap_or_default();
-    format!("{place}{}[{}]: {}\n", diagnostic.severity, diagnostic.code, diagnostic.message)
+    format!("{place}{}[{}]: {}\n", diagnostic.severity, diagnostic.code, fit(&diagnostic.message))
 }
 
 fn human(diagnostic: &Diagnostic, sources: &SourceMap, color: bool) -> String {
@@ -86,14 +126,14 @@ fn human(diagnostic: &Diagnostic, sources: &SourceMap, color: bool) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.as_str()));
+    let mut group = Group::with_title(level.primary_title(fit(&diagnostic.message)).id(diagnostic.code.as_str()));
     for snippet in snippets(diagnostic, sources) {
         group = group.element(snippet);
     }
     for note in &diagnostic.notes {
         group = group.element(match note {
-            Note::Help(text) => Level::HELP.message(text.as_str()),
-            Note::Note(text) => Level::NOTE.message(text.as_str()),
+            Note::Help(text) => Level::HELP.message(fit(text)),
+            Note::Note(text) => Level::NOTE.message(fit(text)),
         });
     }
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
@@ -118,7 +158,7 @@ fn snippets<'a>(
         let own: Vec<_> = labels.iter().filter(|(label, _)| label.span.file == *id).collect();
         let window = window(&file.text, own.iter().map(|(label, _)| label.span));
         let Some(text) = file.text.get(window.start..window.end) else { continue };
-        let first_line = file.text.get(..window.start).unwrap_or_default().matches('\n').count().saturating_add(1);
+        let (first_line, _) = file.line(window.start);
         let annotations = own.iter().map(|(label, kind)| {
             let start = boundary(text, label.span.start.saturating_sub(window.start));
             let end = boundary(text, label.span.end.saturating_sub(window.start)).max(start);
@@ -153,14 +193,14 @@ fn object(diagnostic: &Diagnostic, sources: &SourceMap) -> Value {
         .notes
         .iter()
         .map(|note| match note {
-            Note::Help(text) => json!({ "kind": "help", "text": text }),
-            Note::Note(text) => json!({ "kind": "note", "text": text }),
+            Note::Help(text) => json!({ "kind": "help", "text": fit(text) }),
+            Note::Note(text) => json!({ "kind": "note", "text": fit(text) }),
         })
         .collect();
     json!({
         "severity": diagnostic.severity.as_str(),
         "code": diagnostic.code.as_str(),
-        "message": diagnostic.message,
+        "message": fit(&diagnostic.message),
         "place": diagnostic.label.as_ref().map(|label| place(label, sources)),
         "others": diagnostic.others.iter().map(|label| place(label, sources)).collect::<Vec<_>>(),
         "notes": notes,

@@ -40,6 +40,22 @@ pub struct SourceFile {
     pub name: String,
     /// Its text; bytes that are not UTF-8 are replaced, and reported.
     pub text: String,
+    /// Where each line begins: made once, so that a place costs no look at the whole file.
+    lines: Vec<usize>,
+}
+
+impl SourceFile {
+    fn new(name: String, text: String) -> Self {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at.saturating_add(1));
+        let lines = std::iter::once(0).chain(breaks).collect();
+        Self { name, text, lines }
+    }
+
+    /// The line that holds a byte, from 1, and where it begins.
+    pub(crate) fn line(&self, at: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start <= at);
+        (line, self.lines.get(line.saturating_sub(1)).copied().unwrap_or_default())
+    }
 }
 
 /// The files of one configuration.
@@ -52,7 +68,7 @@ impl SourceMap {
     /// Takes a file in.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(SourceFile { name: name.into(), text: text.into() });
+        self.files.push(SourceFile::new(name.into(), text.into()));
         id
     }
 
@@ -71,10 +87,11 @@ impl SourceMap {
         self.file(span.file).and_then(|file| file.text.get(span.start..span.end)).unwrap_or_default()
     }
 
-    /// Puts stars in the place of a span's characters.
+    /// Puts stars in the place of a span's characters; lines stay where they are.
     pub(crate) fn mask(&mut self, span: Span) {
         let Some(file) = usize::try_from(span.file.0).ok().and_then(|index| self.files.get_mut(index)) else { return };
-        let stars = file.text.get(span.start..span.end).map(|secret| "*".repeat(secret.len()));
+        let star = |byte: u8| if byte == b'\n' { '\n' } else { '*' };
+        let stars = file.text.get(span.start..span.end).map(|secret| secret.bytes().map(star).collect::<String>());
         if let Some(stars) = stars {
             file.text.replace_range(span.start..span.end, &stars);
         }
@@ -82,10 +99,13 @@ impl SourceMap {
 
     /// Line and column of a span's start, both from 1; columns count characters.
     pub fn line_column(&self, span: Span) -> (usize, usize) {
-        let before = self.file(span.file).and_then(|file| file.text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count().saturating_add(1);
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
-        (line, column)
+        let Some(file) = self.file(span.file) else { return (1, 1) };
+        let (line, start) = file.line(span.start);
+        match file.text.get(start..span.start) {
+            Some(before) => (line, before.chars().count().saturating_add(1)),
+            // No place of this file.
+            None => (1, 1),
+        }
     }
 
     /// `file:line:column` of a span's start.
@@ -130,5 +150,9 @@ mod tests {
         assert_eq!(map.files()[0].text, "key=****** ä");
         map.mask(Span { file, start: 4, end: 999 });
         assert_eq!(map.files()[0].text, "key=****** ä");
+        let file = map.add("g", "a\nb\nc");
+        map.mask(Span { file, start: 0, end: 3 });
+        assert_eq!(map.files()[1].text, "*\n*\nc");
+        assert_eq!(map.place(Span { file, start: 4, end: 5 }), "g:3:1");
     }
 }

@@ -54,7 +54,11 @@ fn found_at_run_time(loaded: &Loaded) -> Vec<Diagnostic> {
     }
     for dir in config.listeners.iter().flat_map(|listener| &listener.sites).filter_map(|site| site.errors.as_deref()) {
         if dir.starts_with("/nonexistent") {
-            found.push(loaded.file_unusable(dir, "error pages in `/nonexistent/errors`: no such file or directory"));
+            found.push(loaded.file_unusable(
+                dir,
+                "error pages in `/nonexistent/errors`: no such file or directory",
+                false,
+            ));
         } else if dir.starts_with("/srv/closed") {
             found.push(loaded.not_looked_at(&Unseen::File(dir), "permission denied"));
         }

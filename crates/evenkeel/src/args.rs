@@ -162,7 +162,7 @@ pub(crate) struct CheckArgs {
     /// The file is this zone's; a zone file is known as one without it where it tells its zone
     #[arg(long, value_name = "NAME")]
     pub(crate) zone: Option<String>,
-    /// How diagnostics look
+    /// How diagnostics look. At most 100 are shown, errors before warnings; the last line counts all
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) format: Format,
 }

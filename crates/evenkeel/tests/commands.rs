@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const GOOD: &str = "http 127.0.0.1:8080 {\n    to 127.0.0.1:9001 127.0.0.1:9002\n    sticky\n}\n";
 const WARNS: &str = "http 127.0.0.1:8080 {\n    to 127.0.0.1:9001\n}\npool unused {\n    server a 127.0.0.1:9001\n}\n";
@@ -245,5 +246,75 @@ fn check_reads_what_a_start_would_read_and_makes_nothing() {
         let (status, said) = checked(key, &log, &errors, &[]);
         assert!(status == 0 && said.contains("W514") && said.contains("was not looked at"), "{status} {said}");
         assert_eq!(checked(key, &log, &errors, &["--strict"]).0, 3);
+    }
+}
+
+/// A check that ends whatever it meets; a run that waits for a pipe is ended, and has no code.
+fn checked_in_time(file: &Path) -> (Option<i32>, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+        .args(["check", text(file)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), stdout(&output))
+}
+
+#[test]
+fn no_named_file_is_waited_for() {
+    let scratch = Scratch::new("pipes");
+    fs::create_dir(scratch.0.join("errors")).unwrap();
+    let pipes = ["pipe", "errors/502.html", "pipe.conf"].map(|name| scratch.0.join(name));
+    assert!(Command::new("mkfifo").args(&pipes).status().unwrap().success());
+    let [pipe, _, entry] = &pipes;
+    let (pipe, dir) = (text(pipe), text(&scratch.0));
+    for (line, what) in [
+        (format!("include {pipe}\nhttp 127.0.0.1:8080 {{\n respond 204\n}}"), "a pipe"),
+        (format!("http 127.0.0.1:8080 {{\n errors {dir}/errors\n respond 204\n}}"), "a pipe"),
+        (format!("https 127.0.0.1:8443 {{\n cert {pipe} key={pipe}\n respond 204\n}}"), "a pipe"),
+        (format!("https 127.0.0.1:8443 {{\n cert {dir} key={pipe}\n respond 204\n}}"), "a directory"),
+        (format!("http 127.0.0.1:8080 {{\n to 127.0.0.1:9001\n sticky key=file:{pipe}\n}}"), "a pipe"),
+        (format!("dns 127.0.0.1:5353 {{\n zone example.org file={pipe}\n}}"), "a pipe"),
+        ("http 127.0.0.1:8080 {\n to 127.0.0.1:9001\n sticky key=file:/dev/null\n}".to_owned(), "a device"),
+    ] {
+        let (status, said) = checked_in_time(&scratch.file("evenkeel.conf", &format!("{line}\n")));
+        let wanted = format!("it is {what}, not a regular file");
+        assert!(status == Some(2) && said.contains(&wanted), "{line}: {status:?} {said}");
+    }
+    let (status, said) = checked_in_time(entry);
+    assert!(status == Some(2) && said.contains("it is a pipe"), "{status:?} {said}");
+}
+
+#[test]
+fn a_configuration_may_be_handed_over_by_a_shell() {
+    for script in ["exec \"$0\" check /dev/stdin", "exec \"$0\" check <(cat)"] {
+        let mut child = Command::new("bash")
+            .args(["-c", script, env!("CARGO_BIN_EXE_evenkeel")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(GOOD.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(code(&output), 0, "{script}: {}", stdout(&output));
+        assert!(stdout(&output).contains("ok: 1 listener, 1 pool, 2 servers"), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn what_is_there_is_not_to_be_made() {
+    let scratch = Scratch::new("pages");
+    fs::create_dir_all(scratch.0.join("errors/502.html")).unwrap();
+    for (dir, help) in [("errors", "mend that, or name another one"), ("none", "make it, or name another one")] {
+        let dir = scratch.0.join(dir);
+        let text = format!("http 127.0.0.1:8080 {{\n errors {}\n respond 204\n}}\n", dir.display());
+        let (status, said) = checked_in_time(&scratch.file("evenkeel.conf", &text));
+        assert!(status == Some(2) && said.contains(help), "{status:?} {said}");
     }
 }

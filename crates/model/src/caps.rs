@@ -241,6 +241,18 @@ pub const EVENTS_WAITING: usize = 256;
 /// Configurations that the history keeps: weeks of a quiet site, and a bad afternoon.
 pub const HISTORY_KEPT: u64 = 20;
 
+/// Diagnostics of one report: more than anybody mends before the next look, and some ten kilobytes in the answer to a reload
+/// whose file is no configuration. The rest is counted.
+pub const DIAGNOSTICS_SHOWN: usize = 100;
+
+/// Diagnostics of one configuration from which on an unknown word is no longer compared with all that are known: the file is
+/// none, and no report shows that many.
+pub const DIAGNOSTICS_HELPED: usize = 1000;
+
+/// Bytes of one text of a diagnostic: several times the longest that this program says by itself. What it quotes is longer
+/// only where no configuration was given, but an archive or a key in one line.
+pub const DIAGNOSTIC_BYTES: usize = 4096;
+
 /// Pairs of lines that are compared for the difference of two texts, 4 bytes each: files of some two thousand lines that
 /// differ throughout. Past it, what differs is shown whole.
 pub const DIFF_CELLS: usize = 4_000_000;

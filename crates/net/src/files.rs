@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -177,15 +177,40 @@ pub fn read_regular(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As of [`read_bounded`], and where it is no regular file (`InvalidInput`).
 pub fn read_plain(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    read_all(open_plain(path)?, most)
+}
+
+/// Opens such a file for reading, without waiting.
+///
+/// # Errors
+/// Where it cannot be opened, and where it is no regular file (`InvalidInput`, with what it is instead).
+pub fn open_plain(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
-    read_if_regular(OpenOptions::new().read(true).custom_flags(flags).open(path)?, most)
+    match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => {
+            regular(&file.metadata()?)?;
+            Ok(file)
+        }
+        // What a socket is says more than why it cannot be opened.
+        Err(error) => Err(fs::metadata(path).ok().and_then(|meta| regular(&meta).err()).unwrap_or(error)),
+    }
 }
 
 fn read_if_regular(file: File, most: usize) -> io::Result<Vec<u8>> {
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
+    regular(&file.metadata()?)?;
     read_all(file, most)
+}
+
+fn regular(meta: &fs::Metadata) -> io::Result<()> {
+    let kind = meta.file_type();
+    let what = match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_dir() => "a directory",
+        () if kind.is_fifo() => "a pipe",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, not a regular file")))
 }
 
 fn read_all(file: File, most: usize) -> io::Result<Vec<u8>> {

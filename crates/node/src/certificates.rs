@@ -15,11 +15,11 @@ use std::time::Duration;
 use evenkeel_config::{Code, Diagnostic, Loaded};
 use evenkeel_model::config::{CertificateSource, Config, Listener, ListenerTls, Pool, PoolTls, ServerProtocol, TlsMin};
 use evenkeel_model::{ListenerName, PoolName, caps};
-use evenkeel_net::clock;
 use evenkeel_net::tls::{
     Acceptor, AcceptorOptions, Certificate, CertificateSet, ClientAuthority, Connector, ConnectorOptions, TicketKeys,
     TlsVersion, Trust, chain_of,
 };
+use evenkeel_net::{clock, files};
 
 use crate::acme::binding_key;
 use crate::origin::words;
@@ -465,7 +465,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
         let most = caps::CERTIFICATE_FILE_BYTES;
         return Err(format!("`{}` has {size} bytes, and a file of certificates has at most {most}", path.display()));
     }
-    std::fs::read(path).map_err(fail)
+    files::read_plain(path, usize::try_from(caps::CERTIFICATE_FILE_BYTES).unwrap_or(usize::MAX)).map_err(fail)
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub use intents::{Intent, NodeDrain, Ordered, WeightWish, Wish};
 pub use journal::{Happening, Journal};
 pub use names::unresolved;
 pub use node::{ControlPlace, Ended, Gone, Handle, Node, Service, SignalUse, Start, StartError};
-pub use origin::{Disk, LiveText, Loading, Origin, Texts};
+pub use origin::{Disk, LiveText, Loading, Origin, Texts, is_handed_over};
 pub use prepare::Refusal;
 pub use resources::problems as resource_problems;
 pub use sessions::{NoSession, PoolSessions, SessionBook, SessionFilter, SessionInfo, SessionList, SessionsOn};

@@ -5,13 +5,13 @@
 //! were applied and not what the files say a moment later.
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use evenkeel_config::{Loaded, MemorySource, Options, Source, load, load_text};
 use evenkeel_model::caps;
+use evenkeel_net::files;
 use serde::{Deserialize, Serialize};
 
 /// Where a configuration comes from.
@@ -154,7 +154,7 @@ pub struct Disk;
 
 impl Source for Disk {
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let file = File::open(path).map_err(|error| words(&error))?;
+        let file = files::open_plain(path).map_err(|error| words(&error))?;
         let most = u64::try_from(caps::CONFIG_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
         let mut bytes = Vec::new();
         file.take(most).read_to_end(&mut bytes).map_err(|error| words(&error))?;
@@ -182,6 +182,12 @@ impl Source for Disk {
     }
 }
 
+/// Whether a path is a descriptor that whoever started this program gave it, as `<(…)` of a shell is: it can be read once,
+/// and waiting for it is meant.
+pub fn is_handed_over(path: &Path) -> bool {
+    path == Path::new("/dev/stdin") || ["/dev/fd", "/proc/self/fd"].iter().any(|place| path.starts_with(place))
+}
+
 struct Recording<'a> {
     inner: &'a dyn Source,
     read: RefCell<Vec<TextFile>>,
@@ -202,6 +208,10 @@ impl Source for Recording<'_> {
 
 /// A system's error in words, without its number: `no such file or directory`.
 pub(crate) fn words(error: &std::io::Error) -> String {
+    // Whoever runs it need not know at what byte, nor which layer of ours noticed.
+    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        return "it went away".to_owned();
+    }
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = text.chars();
@@ -212,6 +222,14 @@ pub(crate) fn words(error: &std::io::Error) -> String {
 mod tests {
     use super::*;
     use crate::scratch::Scratch;
+
+    #[test]
+    fn errors_are_told_in_the_words_of_who_reads_them() {
+        let of_library = "peer closed connection without sending TLS close_notify: https://docs.rs/a/library";
+        let gone = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, of_library);
+        assert_eq!(words(&gone), "it went away");
+        assert_eq!(words(&std::io::Error::from_raw_os_error(2)), "no such file or directory");
+    }
 
     const GOOD: &str = "http 127.0.0.1:8080 {\n    to 127.0.0.1:9001\n}\n";
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use evenkeel_model::caps;
 use evenkeel_model::config::Config;
+use evenkeel_net::files;
 use evenkeel_proxy::ErrorPages;
 
 use crate::origin::words;
@@ -42,7 +43,7 @@ pub(crate) fn read(config: &Config) -> Result<Pages, Vec<String>> {
 /// The pages of one directory by file name, in the names' order.
 pub(crate) fn read_dir(dir: &Path) -> Result<Vec<(String, Vec<u8>)>, String> {
     let fail = |path: &Path, error: &std::io::Error| format!("error pages in `{}`: {}", path.display(), words(error));
-    let mut files = Vec::new();
+    let mut pages = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|error| fail(dir, &error))? {
         let entry = entry.map_err(|error| fail(dir, &error))?;
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
@@ -57,13 +58,13 @@ pub(crate) fn read_dir(dir: &Path) -> Result<Vec<(String, Vec<u8>)>, String> {
                 caps::ERROR_PAGE_BYTES
             ));
         }
-        if files.len() == MOST_FILES {
+        if pages.len() == MOST_FILES {
             return Err(format!("`{}` has more than {MOST_FILES} error pages", dir.display()));
         }
-        files.push((name, std::fs::read(&path).map_err(|error| fail(&path, &error))?));
+        pages.push((name, files::read_plain(&path, caps::ERROR_PAGE_BYTES).map_err(|error| fail(&path, &error))?));
     }
-    files.sort();
-    Ok(files)
+    pages.sort();
+    Ok(pages)
 }
 
 #[cfg(test)]

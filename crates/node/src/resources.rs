@@ -9,6 +9,7 @@ use std::path::Path;
 
 use evenkeel_config::{Diagnostic, Loaded, Unseen};
 use evenkeel_model::config::{AdminUser, Config, CookieValue, LogTarget, Pool, SecretRef};
+use evenkeel_net::files;
 
 use crate::cluster;
 use crate::door;
@@ -69,7 +70,7 @@ fn of_cluster(config: &Config, loaded: &Loaded) -> Option<Diagnostic> {
 /// Why nothing can be said of a secret from here.
 fn unseen(secret: &SecretRef) -> Option<String> {
     match secret {
-        SecretRef::File(path) => refused(fs::File::open(path)),
+        SecretRef::File(path) => refused(files::open_plain(path)),
         SecretRef::Env(name) if std::env::var_os(name).is_none() => {
             Some(format!("the environment has no `{name}` here"))
         }
@@ -95,12 +96,14 @@ fn of_pages(config: &Config, loaded: &Loaded) -> Vec<Diagnostic> {
         }
         seen.push(dir);
         let hidden = refused(fs::read_dir(dir)).or_else(|| {
-            let mut files = fs::read_dir(dir).into_iter().flatten().flatten();
-            files.find_map(|file| refused(fs::File::open(file.path())))
+            let mut pages = fs::read_dir(dir).into_iter().flatten().flatten();
+            pages.find_map(|file| refused(files::open_plain(&file.path())))
         });
         match hidden {
             Some(cause) => found.push(loaded.not_looked_at(&Unseen::File(dir), &cause)),
-            None => found.extend(pages::read_dir(dir).err().map(|cause| loaded.file_unusable(dir, &cause))),
+            None => {
+                found.extend(pages::read_dir(dir).err().map(|cause| loaded.file_unusable(dir, &cause, dir.exists())))
+            }
         }
     }
     found
@@ -108,7 +111,8 @@ fn of_pages(config: &Config, loaded: &Loaded) -> Vec<Diagnostic> {
 
 fn of_log(path: &Path, loaded: &Loaded) -> Option<Diagnostic> {
     let fail = |error: &io::Error| {
-        loaded.file_unusable(path, &format!("the log `{}` cannot be opened: {}", path.display(), words(error)))
+        let cause = format!("the log `{}` cannot be opened: {}", path.display(), words(error));
+        loaded.file_unusable(path, &cause, error.kind() != io::ErrorKind::NotFound)
     };
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_balance::{Key, Keys, MethodKeys};
+use evenkeel_dns::tsig;
 use evenkeel_model::PoolName;
 use evenkeel_model::config::{Config, CookieValue, Pool, SecretRef, Sticky, StickyCookie};
-use evenkeel_net::process;
+use evenkeel_net::{files, process};
 
 use crate::origin::words;
 
@@ -224,6 +225,16 @@ fn takes_own(sticky: &Sticky) -> bool {
     sticky.cookie().is_some_and(|it| it.key.is_none() && it.knows(|form| form == CookieValue::Token))
 }
 
+/// The key that signs transfers or updates, in the form that `tsig-keygen` writes.
+pub(crate) fn tsig_key(secret: &SecretRef) -> Result<tsig::Key, String> {
+    let text = String::from_utf8(read(secret)?).map_err(|_| "it is no text".to_owned())?;
+    let mut keys = tsig::Key::read_all(&text).map_err(|error| error.to_string())?;
+    match keys.len() {
+        1 => Ok(keys.remove(0)),
+        count => Err(format!("there are {count} keys in it; write each in a file of its own")),
+    }
+}
+
 /// Follows a reference. A trailing newline is the editor's and not the secret's.
 pub(crate) fn read(secret: &SecretRef) -> Result<Vec<u8>, String> {
     match secret {
@@ -277,7 +288,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     if size > MOST_BYTES {
         return Err(format!("`{}` has {size} bytes, and a secret has at most {MOST_BYTES}", path.display()));
     }
-    let mut bytes = std::fs::read(path).map_err(fail)?;
+    let mut bytes = files::read_plain(path, usize::try_from(MOST_BYTES).unwrap_or(usize::MAX)).map_err(fail)?;
     for end in [b'\n', b'\r'] {
         if bytes.last() == Some(&end) {
             bytes.pop();

@@ -1,3 +1,4 @@
+mod absence;
 mod cut_off;
 mod many;
 mod reloads;

@@ -2,6 +2,8 @@
 //!
 //! The invariant: each statement made has its places in the JSON file, so that whatever is wrong later is shown there.
 
+use std::collections::HashMap;
+
 use crate::syntax::{Block, Form, Statement, Word, is_unwritable};
 use crate::table::{self, Context, Directive, Repeat};
 use crate::{Code, Diagnostics, Span};
@@ -22,16 +24,16 @@ pub(super) fn statements(value: &Json, out: &mut Diagnostics) -> Vec<Statement> 
 
 /// The statements that the members of an object stand for. Those that take what others leave come last, as they must.
 fn block(members: &[(Key, Json)], context: Option<Context>, out: &mut Diagnostics) -> Vec<Statement> {
-    let mut seen: Vec<&Key> = Vec::new();
+    let mut seen: HashMap<&str, &Key> = HashMap::new();
     let mut statements = Vec::new();
     for (key, value) in members {
-        if let Some(first) = seen.iter().find(|other| other.text == key.text) {
+        if let Some(first) = seen.get(key.text.as_str()) {
             out.report(Code::E208, key.span, format!("the member `{}` is given twice", key.text))
                 .also(first.span, "first given here")
                 .help("put both into one; a word that may stand more than once is a list");
             continue;
         }
-        seen.push(key);
+        seen.insert(&key.text, key);
         // The number of a word that comes back later says nothing but that.
         let plain = Key { text: base(&key.text).to_owned(), span: key.span };
         let key = if context == Some(Context::Group) { &plain } else { key };

@@ -388,7 +388,7 @@ pub fn words_in(context: Context) -> impl Iterator<Item = &'static Directive> {
 
 /// What a word means in a place.
 pub fn find(name: &str, context: Context) -> Option<&'static Directive> {
-    words_in(context).find(|directive| directive.name == name)
+    directives().find(|directive| directive.name == name && directive.within.contains(&context))
 }
 
 impl Directive {

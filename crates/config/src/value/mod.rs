@@ -159,9 +159,13 @@ pub(crate) fn allowed<'a>(words: impl Iterator<Item = &'a str>) -> String {
 /// The candidate that was probably meant, if one is near enough.
 pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = text.to_lowercase().replace('_', "-");
+    let far = |candidate: &str| candidate.len().div_ceil(3).min(3);
+    let length = lower.chars().count();
     candidates
+        // Each character more or less is a step: a look at the lengths spares most of the work.
+        .filter(|candidate| length.abs_diff(candidate.chars().count()) <= far(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3).min(3))
+        .filter(|(distance, candidate)| *distance <= far(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -1,12 +1,10 @@
 //! `check`: everything that is to say about a configuration, and always a last line that sums it up.
 
-use std::io::Read;
 use std::path::Path;
 
 use evenkeel_config::{Loaded, Severity, Style, render, summary};
-use evenkeel_model::caps;
 
-use super::load;
+use super::{begin_of, load};
 use crate::args::{CheckArgs, Format};
 use crate::exit::Exit;
 use crate::output;
@@ -60,15 +58,9 @@ fn look_at_certificates(loaded: &mut Loaded) {
 /// The file, where it is a zone's.
 fn zone_file(args: &CheckArgs) -> Option<&Path> {
     let path = args.file.as_deref().filter(|path| *path != Path::new("-"))?;
-    let is_one = || files_begin(path).is_some_and(|bytes| evenkeel_node::zonefile::is_zone(&bytes));
-    (args.zone.is_some() || is_one()).then_some(path)
-}
-
-/// The first bytes of a file: a zone shows within them that it is one.
-fn files_begin(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).ok()?.take(caps::CONFIG_FILE_BYTES as u64).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    // What is handed over can be read once, and a pipe is waited for by whoever opens it.
+    let is_one = || path.is_file() && begin_of(path).is_ok_and(|bytes| evenkeel_node::zonefile::is_zone(&bytes));
+    (args.zone.is_some() || (!evenkeel_node::is_handed_over(path) && is_one())).then_some(path)
 }
 
 /// Everything that is to be said of a zone file. One with an error is refused.

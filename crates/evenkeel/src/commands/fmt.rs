@@ -46,6 +46,9 @@ fn fmt_stdin(check: bool) -> Exit {
 
 /// Says whether the file is not in form, and puts it there unless it is only to be checked.
 fn fmt_file(file: &Path, check: bool) -> io::Result<bool> {
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; `-` is the standard input"));
+    }
     let text = fs::read_to_string(file)?;
     let formatted = format(&text);
     let differs = formatted != text;

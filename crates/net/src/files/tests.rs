@@ -126,4 +126,11 @@ fn reading_has_a_bound() {
     assert_eq!(read_plain(&link, 5).unwrap(), b"12345");
     assert_eq!(read_plain(&pipe, 5).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     assert!(read_regular(&link, 5).is_err());
+    let socket = scratch.path("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let others = [(pipe.as_path(), "a pipe"), (scratch.as_ref(), "a directory"), (&socket, "a socket")];
+    for (path, what) in others.into_iter().chain([(Path::new("/dev/null"), "a device")]) {
+        let told = open_plain(path).unwrap_err().to_string();
+        assert_eq!(told, format!("it is {what}, not a regular file"));
+    }
 }

@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use super::certificate::{Certificate, chain_of};
 use super::verify::{Belief, Trusting};
 use super::{TlsVersion, provider};
+use crate::files::read_plain;
 
 /// Where distributions keep the authorities that they believe, in one file.
 const SYSTEM_ROOTS: [&str; 5] = [
@@ -37,7 +38,7 @@ impl Trust {
     pub fn of_system() -> Result<Self, String> {
         let told = std::env::var_os("SSL_CERT_FILE");
         let mut places = told.iter().map(Path::new).chain(SYSTEM_ROOTS.iter().map(Path::new));
-        let pem = places.find_map(|place| std::fs::read(place).ok());
+        let pem = places.find_map(|place| read_plain(place, usize::MAX).ok());
         let pem = pem.ok_or("this system has no list of authorities (Debian: package `ca-certificates`)")?;
         chain_of(&pem).map(Self::Roots).map_err(|error| error.to_string())
     }

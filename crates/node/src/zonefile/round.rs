@@ -206,7 +206,7 @@ impl Checker {
                 Ok(Replaced::Busy) => break,
                 Err(cause) => return (sheet, Done { diff, ..Done::because(Outcome::Failed, cause) }),
             }
-            match files::read_bounded(&sheet.path, caps::ZONEFILE_BYTES) {
+            match files::read_plain(&sheet.path, caps::ZONEFILE_BYTES) {
                 Ok(bytes) => sheet = sheet::of_bytes(&sheet.path, bytes, &self.block),
                 Err(error) => return (sheet, Done::because(Outcome::Failed, words(&error))),
             }

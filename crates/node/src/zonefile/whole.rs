@@ -10,7 +10,7 @@ use evenkeel_model::caps;
 use evenkeel_net::files;
 
 use super::sheet::zone_in;
-use crate::origin::words;
+use crate::origin::{is_handed_over, words};
 
 /// What is to be said of a zone file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,8 @@ pub fn is_zone(bytes: &[u8]) -> bool {
 /// # Errors
 /// Where it cannot be read, or its zone is neither given nor told by the file.
 pub fn judge_zone(path: &Path, zone: Option<&str>) -> Result<ZoneJudgement, String> {
-    let bytes = files::read_bounded(path, caps::DNS_ZONE_BYTES).map_err(|error| words(&error))?;
+    let read = if is_handed_over(path) { files::read_bounded } else { files::read_plain };
+    let bytes = read(path, caps::DNS_ZONE_BYTES).map_err(|error| words(&error))?;
     let origin = match zone {
         Some(text) => {
             Name::from_text(text.as_bytes(), Some(&Name::root())).map_err(|error| format!("`{text}`: {error}"))?
@@ -76,7 +77,7 @@ struct Beside;
 impl Source for Beside {
     fn read(&mut self, from: &str, file: &str) -> Result<(String, Vec<u8>), String> {
         let path: PathBuf = Path::new(from).parent().unwrap_or(Path::new(".")).join(file);
-        let bytes = files::read_bounded(&path, caps::DNS_ZONE_BYTES).map_err(|error| words(&error))?;
+        let bytes = files::read_plain(&path, caps::DNS_ZONE_BYTES).map_err(|error| words(&error))?;
         Ok((path.display().to_string(), bytes))
     }
 }

@@ -46,7 +46,8 @@ pub(crate) async fn obtain(
     if may_reuse && attempt.is_first {
         let worker = &client.worker;
         let user = (owner(server, &client.stream), exchange.rounds);
-        if let Some((kept, note)) = worker.idle.take(&server.id, &worker.counts, !survives, user) {
+        let kept = worker.idle.take(&server.id, &worker.counts, !survives, user, exchange.times.now);
+        if let Some((kept, note)) = kept {
             record::reuse(attempt);
             exchange.note = note;
             exchange.was_reused = true;
@@ -62,7 +63,8 @@ pub(crate) async fn obtain(
     let connected =
         Box::pin(unless_broken(&client.stream, dial(&client.worker, server, within, (&client.stream, &facts), None)))
             .await;
-    exchange.times.connect = Some(begun.elapsed());
+    exchange.times.now = Instant::now();
+    exchange.times.connect = Some(exchange.times.now - begun);
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
     record::connect((attempt.pool, attempt.index), connected.is_ok());
     match connected {
