@@ -149,6 +149,7 @@ pub async fn worker(index: usize, shared: Arc<Shared>, mut commands: mpsc::Recei
         }
         if sweep_at <= now {
             worker.idle.sweep(now, &worker.counts);
+            worker.links.sweep();
             if worker.free.has_ebbed() {
                 memory::give_back();
             }

@@ -28,6 +28,8 @@ pub(super) type Served = Pin<Box<dyn Future<Output = ()>>>;
 pub(super) struct Streams {
     pub(super) addr: SocketAddr,
     pub(super) connections: Rc<Cell<usize>>,
+    /// Those that are open.
+    pub(super) open: Rc<Cell<usize>>,
     pub(super) calls: Rc<Cell<usize>>,
     /// Has every connection told that it takes no further calls.
     pub(super) leave: Rc<Notify>,
@@ -43,13 +45,14 @@ impl Streams {
         let addr = listener.local_addr().unwrap();
         let (connections, calls) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
         let (counted, called, script) = (Rc::clone(&connections), Rc::clone(&calls), Rc::new(script));
-        let leave = Rc::<Notify>::default();
-        let told = Rc::clone(&leave);
+        let (leave, open) = (Rc::<Notify>::default(), Rc::<Cell<usize>>::default());
+        let (told, entered) = (Rc::clone(&leave), Rc::clone(&open));
         tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.set(counted.get() + 1);
                 let (settings, called, script) = (settings.clone(), Rc::clone(&called), Rc::clone(&script));
-                let told = Rc::clone(&told);
+                let (told, entered) = (Rc::clone(&told), Rc::clone(&entered));
+                entered.set(entered.get() + 1);
                 tokio::task::spawn_local(async move {
                     let Ok(mut frames) = settings.handshake::<_, Bytes>(stream).await else { return };
                     let mut leaves = pin!(told.notified());
@@ -65,10 +68,11 @@ impl Streams {
                         called.set(called.get() + 1);
                         tokio::task::spawn_local(script(called.get(), call));
                     }
+                    entered.set(entered.get() - 1);
                 });
             }
         });
-        Self { addr, connections, calls, leave }
+        Self { addr, connections, open, calls, leave }
     }
 
     /// A server that sends bodies and trailers back.
@@ -171,6 +175,22 @@ fn bodies_and_trailers_pass_from_stream_to_stream() {
         assert!(got.body == body, "{} bytes came", got.body.len());
         assert_eq!(got.trailers.unwrap()["grpc-status"], "0");
         assert_eq!(got.fields["x-te"], "trailers");
+    });
+}
+
+#[test]
+fn a_connection_that_nobody_used_for_long_is_closed() {
+    run(async {
+        let streams = Streams::serving(|_, (_, mut respond)| Box::pin(async move { ok("fine", &mut respond) })).await;
+        let mut config = shop(&[streams.addr]);
+        config.pools[0].timeouts.keep = Duration::from_millis(50);
+        let rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        for number in 1..=2 {
+            assert_eq!(client.get("/").await.status(), 200);
+            assert_eq!(streams.connections.get(), number);
+            rig.until(|_| streams.open.get() == 0).await;
+        }
     });
 }
 

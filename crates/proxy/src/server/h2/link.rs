@@ -51,8 +51,6 @@ pub(super) struct Link {
     room: Rc<Notify>,
     /// Of the task that moves the frames.
     waker: RefCell<Option<Waker>>,
-    /// Where it leads to a listener of ours.
-    _note: Option<Box<Note>>,
 }
 
 impl Link {
@@ -88,9 +86,8 @@ impl Link {
             greeted: Notify::new(),
             room,
             waker: RefCell::new(None),
-            _note: note,
         });
-        tokio::task::spawn_local(keep_moving(Rc::clone(&link), frames, keep));
+        tokio::task::spawn_local(keep_moving(Rc::clone(&link), (frames, note), keep));
         Some(link)
     }
 
@@ -212,7 +209,11 @@ impl Drop for Seat {
 }
 
 /// Moves a connection's frames until it is over.
-async fn keep_moving(link: Rc<Link>, frames: h2::client::Connection<Gate, Bytes>, keep: Duration) {
+async fn keep_moving(
+    link: Rc<Link>,
+    (frames, _note): (h2::client::Connection<Gate, Bytes>, Option<Box<Note>>),
+    keep: Duration,
+) {
     let mut frames = pin!(frames);
     let mut timer = Timer::new(Instant::now() + keep);
     let mut idle_since = None;

@@ -278,6 +278,12 @@ impl Links {
         Some(work(shelf_of(self.shelves.borrow_mut().get_mut(id)?, rounds)?))
     }
 
+    /// Lets connections go that are over. Their sockets are open as long as somebody has them.
+    pub(crate) fn sweep(&self) {
+        let mut shelves = self.shelves.borrow_mut();
+        shelves.values_mut().flatten().for_each(|shelf| shelf.links.retain(|link| !link.is_over()));
+    }
+
     /// Follows a snapshot: connections to servers that left, moved, or are spoken to otherwise get no further requests.
     pub(crate) fn retain_named(&self, snapshot: &Snapshot) {
         self.shelves.borrow_mut().retain(|id, shelves| {
