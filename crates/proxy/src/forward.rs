@@ -364,7 +364,7 @@ impl Pipe {
             }
         };
         self.patience.moved(Waits::Sink, written, lane.now);
-        let [head_len, lead_len, body_len, tail_len] = lengths;
+        let [head_len, lead_len, body_len, _] = lengths;
         let of_head = written.min(head_len);
         let of_lead = (written - of_head).min(lead_len);
         let of_body = (written - of_head - of_lead).min(body_len);
