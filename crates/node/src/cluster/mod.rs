@@ -75,7 +75,7 @@ pub(crate) struct Deaf;
 pub(crate) struct Ready {
     node: Node,
     paths: Vec<Path>,
-    peers: Vec<Vec<IpAddr>>,
+    peers: Vec<Vec<(usize, IpAddr)>>,
     guard: Companion,
     config: Arc<config::Cluster>,
     pings: Vec<PingNode>,
@@ -144,7 +144,7 @@ pub(crate) fn ready(
     }
     // As it is before the guard looks: nothing is to be claimed in between.
     node.apply(clock::now(), Change::Present(is_present(&routes)));
-    let peers = routes.iter().map(|route| route.peers.iter().map(|peer| peer.ip().to_canonical()).collect()).collect();
+    let peers = (0..routes.len()).map(|path| speakers(cluster, me, path)).collect();
     Ok(Ready {
         node,
         paths,
@@ -428,6 +428,12 @@ fn routes(cluster: &config::Cluster, me: usize) -> Vec<Route> {
         }
     };
     own.iter().enumerate().map(route).collect()
+}
+
+/// Who speaks on a path: the other nodes by their places, and their addresses there.
+fn speakers(cluster: &config::Cluster, me: usize, path: usize) -> Vec<(usize, IpAddr)> {
+    let others = cluster.nodes.iter().enumerate().filter(|(place, _)| *place != me);
+    others.filter_map(|(place, node)| Some((place, node.addrs.get(path)?.to_canonical()))).collect()
 }
 
 /// Whether any of the own addresses is on this machine. Where the kernel does not say it is not doubted.

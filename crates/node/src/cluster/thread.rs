@@ -106,8 +106,8 @@ pub(super) struct PingNode {
 pub(super) struct Heart {
     pub(super) node: Node,
     pub(super) paths: Vec<Path>,
-    /// For each path, the peers' addresses: what comes from elsewhere is not read.
-    pub(super) peers: Vec<Vec<IpAddr>>,
+    /// For each path, the other nodes by their places with their addresses: what comes from elsewhere is not read.
+    pub(super) peers: Vec<Vec<(usize, IpAddr)>>,
     pub(super) guard: Companion,
     /// For each group, for each of its resources: the service address, as the guard knows it.
     pub(super) addresses: Vec<Vec<Option<Address>>>,
@@ -227,10 +227,12 @@ impl Heart {
         for (index, path) in self.paths.iter().enumerate() {
             for _ in 0..BATCH {
                 let Some((length, from)) = path.receive(buffer) else { break };
-                let is_peer = self.peers.get(index).is_some_and(|peers| peers.contains(&from.to_canonical()));
-                if let Some(bytes) = buffer.get(..length).filter(|_| is_peer) {
-                    // What is wrong with a packet is shown per peer and path.
-                    let _ = self.node.handle_packet(clock::now(), index, bytes);
+                let from = from.to_canonical();
+                let peers = self.peers.get(index).map_or(&[][..], Vec::as_slice);
+                let Some((member, _)) = peers.iter().find(|(_, addr)| *addr == from) else { continue };
+                let now = clock::now();
+                if let Err(error) = self.node.handle_packet(now, index, buffer.get(..length).unwrap_or_default()) {
+                    self.node.blame(now, *member, index, error);
                 }
             }
         }
