@@ -136,6 +136,11 @@ impl Node {
         }
     }
 
+    /// Sets that no own address is on this machine, before anything else happens.
+    pub fn begin_absent(&mut self, now: Duration) {
+        self.be_present(now, false);
+    }
+
     /// Other keys from now on. What was sealed before stays as it was said.
     pub fn change_keys(&mut self, keys: Keyring) {
         self.keys = keys;

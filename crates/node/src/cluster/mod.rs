@@ -143,7 +143,9 @@ pub(crate) fn ready(
         node.remember_epoch(index, claim);
     }
     // As it is before the guard looks: nothing is to be claimed in between.
-    node.apply(clock::now(), Change::Present(is_present(&routes)));
+    if !is_present(&routes) {
+        node.begin_absent(clock::now());
+    }
     let peers = (0..routes.len()).map(|path| speakers(cluster, me, path)).collect();
     Ok(Ready {
         node,
