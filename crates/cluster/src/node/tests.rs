@@ -1,6 +1,7 @@
 mod absence;
 mod many;
 mod reloads;
+mod shared;
 mod strangers;
 
 use evenkeel_model::State;

@@ -96,8 +96,9 @@ pub(crate) struct Cluster {
     pub(crate) name: Arc<str>,
     /// What it runs by. A file that was reloaded may say more, which waits for a restart.
     pub(crate) config: Arc<config::Cluster>,
-    /// Percent of the capacity that was last told.
+    /// Percent of the capacity that was last told, and for how long others may see servers otherwise.
     score: u8,
+    lag: Duration,
     /// Devices whose addresses are not announced, and why.
     pub(crate) mute: BTreeMap<String, String>,
     /// This node's own addresses that are not on this machine.
@@ -184,6 +185,7 @@ impl Ready {
             name,
             config,
             score: 100,
+            lag: Duration::ZERO,
             sharing,
             leaving: BTreeSet::new(),
             mute: BTreeMap::new(),
@@ -252,8 +254,11 @@ impl Cluster {
         }
     }
 
-    /// Tells what percent of its capacity this node can serve with.
-    pub(crate) fn grade(&mut self, score: u8) {
+    /// Tells what percent of its capacity this node can serve with, and for how long others may not see that of their servers.
+    pub(crate) fn grade(&mut self, score: u8, lag: Duration) {
+        if self.lag != lag && self.change(Change::Lag(lag)) {
+            self.lag = lag;
+        }
         if self.score != score && self.change(Change::Score(score)) {
             self.score = score;
         }

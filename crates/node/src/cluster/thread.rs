@@ -85,6 +85,8 @@ pub(crate) enum Told {
     Report(Report, Arc<str>),
     /// What the other nodes are held for, by their places in the configuration.
     Nodes(Held),
+    /// The capacity of another node has changed much: servers that both have are to be looked at soon.
+    Look,
     /// The guard saw something, and what it was cannot be read.
     Unreadable(String),
     /// The guard has ended. Without it addresses cannot be held.
@@ -132,6 +134,8 @@ struct Turn {
     /// The signs of life that the guard has not answered, and when the first of them went out.
     unanswered: (u32, Duration),
     held: Held,
+    /// The classes of the other nodes' capacities.
+    worths: [Option<u8>; caps::CLUSTER_NODES],
     /// The addresses of settings that were taken, for each arrangement that is still to be carried out.
     addresses: VecDeque<Vec<Vec<Option<Address>>>>,
     /// Where groups went, by their places before, for each arrangement of which the guard has not reported.
@@ -434,7 +438,14 @@ impl Heart {
 
     /// Tells what the other nodes are held for, where that has changed.
     fn tell_held(&mut self, turn: &mut Turn) {
-        let held = self.node.held_for(clock::now());
+        let now = clock::now();
+        let (held, worths) = (self.node.held_for(now), self.node.worths(now));
+        let has_changed =
+            |(before, now): (&Option<u8>, &Option<u8>)| before.zip(*now).is_some_and(|(one, two)| one != two);
+        if turn.worths.iter().zip(&worths).any(has_changed) {
+            self.teller.tell(Told::Look);
+        }
+        turn.worths = worths;
         if turn.held != held {
             turn.held = held;
             self.teller.tell(Told::Nodes(held));

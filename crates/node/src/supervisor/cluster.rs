@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evenkeel_cluster::{Change, Event, View, name_id};
 use evenkeel_model::config::{Cluster, ClusterNode, Config, Host, Pool, ResourceKind, Server, Standing};
-use evenkeel_model::{ServerId, State};
+use evenkeel_model::{Reason, ServerId, State};
 use evenkeel_net::clock;
 use tokio::sync::oneshot;
 
@@ -17,6 +17,7 @@ use super::{OtherView, Supervisor, Turn};
 use crate::cluster::{Deaf, Held, Link, Report, Told};
 use crate::dns::{peer_pools, serving};
 use crate::node::Ended;
+use crate::prober::SOON;
 
 /// What is ordered of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +138,7 @@ impl Supervisor {
                 self.others.held = held;
                 self.follow_health();
             }
+            Told::Look => self.probes.hurry(),
             Told::Unreadable(why) => {
                 tracing::error!("a report of the address guard cannot be read, and is lost: {why}");
             }
@@ -314,8 +316,14 @@ impl Supervisor {
         let Some(cluster) = &mut self.cluster else { return };
         let view = |id: &ServerId| self.running.views.get(id).map(|view| view.state);
         // A worker that hangs keeps its share of the clients waiting, and no server behind it can help.
-        let worth = if self.watchdog.silent().is_some() { 0 } else { score(&self.running.config, view) };
-        cluster.grade(worth);
+        let (worth, lag) = match self.watchdog.silent() {
+            Some(_) => (0, Duration::ZERO),
+            None => {
+                let late = lag(&self.running.config, |id| self.keeper.verdict(id).map(|verdict| verdict.reason));
+                (score(&self.running.config, view), cluster.config.beat.dead * 2 + late)
+            }
+        };
+        cluster.grade(worth, lag);
     }
 
     /// Begins to leave the cluster before anything is drained: whether there is something to wait for.
@@ -359,6 +367,19 @@ fn score(config: &Config, state: impl Fn(&ServerId) -> Option<State>) -> u8 {
     let own = config.pools.iter().filter(|pool| !peers.contains(&pool.name) || serving.contains(&pool.name));
     let (sum, count) = own.filter_map(percent).fold((0, 0), |(sum, count), percent| (sum + percent, count + 1));
     u8::try_from(sum.checked_div(count).unwrap_or(100)).unwrap_or(100)
+}
+
+/// How long it takes other nodes to see of their servers what this one sees, from when they hear of it: they look at once,
+/// and again until it is decided. What does not answer in time here does not there.
+fn lag(config: &Config, reason: impl Fn(&ServerId) -> Option<Reason>) -> Duration {
+    let is_late = |reason| matches!(reason, Reason::ConnectTimeout | Reason::AnswerTimeout | Reason::Unreachable);
+    let of = |pool: &Pool| {
+        let check = pool.check.as_ref()?;
+        let is_slow = pool.servers.iter().any(|server| reason(&pool.id_of(server)).is_some_and(is_late));
+        let each = if is_slow { check.timeout + SOON } else { SOON * 2 };
+        Some(each * u32::from(check.rise.max(check.fall)))
+    };
+    config.pools.iter().filter_map(of).max().unwrap_or_default()
 }
 
 /// A server is a node where it bears the node's name, or has one of its addresses.
@@ -416,6 +437,16 @@ fn unannounced(device: &str, cause: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn others_have_the_time_of_their_checks_to_see_what_a_node_sees() {
+        let text = "http :80 {\n    respond 200\n}\npool shop {\n    check tcp fall=4 timeout=3s\n    server a 10.0.0.1:80\n}\n\
+                    pool cart {\n    server a 10.0.0.1:81\n}\n";
+        let origin = crate::Origin::Text { name: "test".to_owned(), text: text.to_owned() };
+        let config = origin.load(&evenkeel_config::Options::default()).loaded.config.unwrap();
+        assert_eq!(lag(&config, |_| Some(Reason::ConnectRefused)), SOON * 8);
+        assert_eq!(lag(&config, |_| Some(Reason::ConnectTimeout)), (Duration::from_secs(3) + SOON) * 4);
+    }
 
     #[test]
     fn a_node_is_worth_what_takes_new_sessions_there() {
