@@ -3,6 +3,8 @@
 //! The invariant: an action names its group and resource by their places in the settings as of the last
 //! [`Action::Arrange`] before it, and whoever carries it out reports with the action's own number.
 
+use std::time::Duration;
+
 use crate::event::Event;
 
 /// What the node wants done.
@@ -99,6 +101,9 @@ pub enum Change {
     },
     /// Percent of the capacity that this node can serve with: its pools, its listeners. 0: it cannot serve.
     Score(u8),
+    /// How long other nodes may need to see of servers what this node's score says, where they share them: so long a group
+    /// waits here before it goes to who serves better. Told before the score.
+    Lag(Duration),
     /// Whether as many ping nodes answer as are needed.
     Reaches(bool),
     /// Whether any of this node's own addresses is on this machine. Without one nothing is heard or said.

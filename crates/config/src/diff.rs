@@ -3,7 +3,7 @@
 //! The invariant: what is not named is the same in both; equal configurations have no difference.
 
 use evenkeel_model::Change;
-use evenkeel_model::config::{Config, Pool, Process, Server};
+use evenkeel_model::config::{Cluster, Config, Pool, Process, Server};
 
 /// The changes from one configuration to the next: listeners, then pools with their servers, then the process, each in written order,
 /// what is gone after what is there.
@@ -36,14 +36,29 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     diff_process(&old.process, &new.process, &mut changes);
     if old.cluster != new.cluster {
-        // Whom a node hears and what it owns stay as they are until it starts anew.
-        let goes_on = old.cluster.as_ref().zip(new.cluster.as_ref()).is_some_and(|(old, new)| old.becomes(new));
-        changes.push(Change::ProcessChanged { word: "cluster", needs_restart: !goes_on });
+        diff_cluster(old.cluster.as_ref().zip(new.cluster.as_ref()), &mut changes);
     }
     if old.admin != new.admin {
         changes.push(Change::ProcessChanged { word: "admin", needs_restart: false });
     }
     changes
+}
+
+/// Whom a node hears, and what it runs for a group, stay as they are until it starts anew; and so does all of the block then,
+/// but for keys.
+fn diff_cluster(both: Option<(&Cluster, &Cluster)>, changes: &mut Vec<Change>) {
+    let Some((old, new)) = both else {
+        return changes.push(Change::ProcessChanged { word: "cluster", needs_restart: true });
+    };
+    let waiting = old.waiting(new);
+    let is_named = |word| waiting.contains(&word);
+    let is_more = old.ping != new.ping
+        || !is_named("cluster.beat") && old.beat != new.beat
+        || !is_named("cluster.group") && old.groups != new.groups;
+    if (is_more || waiting.is_empty()) && !is_named("cluster") {
+        changes.push(Change::ProcessChanged { word: "cluster", needs_restart: !waiting.is_empty() });
+    }
+    changes.extend(waiting.into_iter().map(|word| Change::ProcessChanged { word, needs_restart: true }));
 }
 
 /// A pool that is in both. Its servers' own changes are told server by server; their order is the pool's.
@@ -114,6 +129,29 @@ mod tests {
 
     const BASE: &str =
         "http :80 {\n route * to=shop\n}\npool shop {\n server a 10.0.0.1:80\n server b 10.0.0.2:80\n}\n";
+
+    #[test]
+    fn what_of_a_cluster_waits_for_the_next_start_is_named() {
+        let base = format!(
+            "{BASE}cluster edge key=file:/k {{\n node lb1 10.0.0.1\n node lb2 10.0.0.2\n group web {{\n  ip 10.0.0.9\n }}\n}}\n"
+        );
+        let waits = |word: &str| format!("`{word}` changed, and takes effect at the next start");
+        let third = ("node lb2 10.0.0.2", "node lb2 10.0.0.2\n node lb3 10.0.0.3");
+        let cases: [(&[(&str, &str)], &[String]); 7] = [
+            (&[("ip 10.0.0.9", "ip 10.0.0.8")], &["`cluster` changed".to_owned()]),
+            (&[("node lb1", "beat dead=2s\n node lb1")], &["`cluster` changed".to_owned()]),
+            (&[third], &[waits("cluster.node")]),
+            (&[third, ("ip 10.0.0.9", "ip 10.0.0.8")], &[waits("cluster"), waits("cluster.node")]),
+            (&[("node lb1", "port 7000\n node lb1")], &[waits("cluster.port")]),
+            (&[("ip 10.0.0.9", "unit nfs.service\n  ip 10.0.0.9")], &[waits("cluster.group")]),
+            (&[("cluster edge", "cluster rim")], &[waits("cluster")]),
+        ];
+        for (edits, expected) in cases {
+            let new = edits.iter().fold(base.clone(), |text, (from, to)| text.replacen(from, to, 1));
+            assert_eq!(changes(&base, &new), expected, "{new}");
+        }
+        assert_eq!(changes(BASE, &base), [waits("cluster")]);
+    }
 
     #[test]
     fn only_what_differs_is_named() {

@@ -29,10 +29,10 @@ pub struct Path {
 
 impl Path {
     /// A socket on the own address of the path, and whom it speaks to: peers, or a multicast group or broadcast address. The
-    /// own address need not be there yet, but for a multicast group.
+    /// own address need not be there yet: the place in a multicast group is lost then ([`Membership`]).
     ///
     /// # Errors
-    /// Where the port is taken, the family is not to be had, or no device has the address from which a group is spoken to.
+    /// Where the port is taken, or the family is not to be had.
     pub fn open(own: SocketAddr, peers: Vec<SocketAddr>) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(own), Type::DGRAM, Some(Protocol::UDP))?;
         if own.is_ipv4() {
@@ -48,13 +48,13 @@ impl Path {
         socket.bind(&own.into())?;
         let path = Self { socket: socket.into(), all: None, peers };
         if let Some(mut membership) = path.membership()? {
-            membership.renew()?;
+            unless_absent(membership.renew())?;
         }
         Ok(path)
     }
 
     /// Has one of the node's paths hear what its peers tell to all under this address, a multicast group or a broadcast
-    /// address. The own address of the path has to be there, and all paths have to be open: none can be opened later.
+    /// address. The own address of the path need not be there yet; but all paths have to be open: none can be opened later.
     ///
     /// # Errors
     /// Where there is no such path, the network of the own address knows no such thing, or the port is taken.
@@ -64,6 +64,8 @@ impl Path {
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         if to.is_ipv4() {
+            // That of a network that is not there yet.
+            socket.set_freebind_v4(true)?;
             socket.bind(&to.into())?;
             // Or it would hear what comes to the group on other networks, where another socket has joined it.
             socket.set_multicast_all_v4(false)?;
@@ -75,7 +77,7 @@ impl Path {
         let path = paths.get_mut(which).ok_or(io::ErrorKind::NotFound)?;
         path.all = Some(socket.into());
         match path.membership()? {
-            Some(mut membership) => membership.renew(),
+            Some(mut membership) => unless_absent(membership.renew()),
             None => Ok(()),
         }
     }
@@ -126,6 +128,14 @@ impl Path {
     /// Where no descriptor is left.
     pub fn own_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+}
+
+/// Without the own address there is no place to take yet.
+fn unless_absent(renewed: io::Result<()>) -> io::Result<()> {
+    match renewed {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::ADDRNOTAVAIL) => Ok(()),
+        outcome => outcome,
     }
 }
 

@@ -110,6 +110,8 @@ pub(crate) fn concerns(report: &ClusterReport) -> Vec<String> {
 fn hearing_concerns(concerns: &mut Vec<String>, report: &ClusterReport, node: &NodeReport) {
     let name = plain(&node.name);
     match node.state.as_str() {
+        // What comes is no heartbeat of it, and said below.
+        "never" if node.paths.iter().any(|path| path.trouble.is_some()) => {}
         "never" => concerns.push(format!("{name} was never heard: is it running, and does UDP reach this node?")),
         "late" => concerns.push(format!("{name} is late")),
         "dead" => concerns.push(format!("{name} is silent")),

@@ -25,12 +25,13 @@ impl Node {
     fn take_packet(&mut self, now: Duration, path: usize, bytes: &[u8]) -> Result<(), PacketError> {
         let prelude = Prelude::read(bytes)?;
         if prelude.cluster != self.settings.cluster {
-            return Err(PacketError::Foreign);
+            return Err(PacketError::OtherCluster);
         }
-        let member = self.settings.ids.iter().position(|id| *id == prelude.sender).ok_or(PacketError::Foreign)?;
+        let member = self.settings.ids.iter().position(|id| *id == prelude.sender).ok_or(PacketError::Stranger)?;
         let Some(peer) = self.peers.get_mut(member).and_then(Option::as_mut) else {
-            // Our own, come back.
-            return Ok(());
+            // Our own, come back; or of who has the key, and our name.
+            let is_namesake = prelude.boot != self.boot && self.inbox.read(bytes, &prelude, &self.keys).is_ok();
+            return if is_namesake { Err(PacketError::Namesake) } else { Ok(()) };
         };
         // Before the seal is checked, so that a flood of old packets costs little.
         if !prelude.is_resignation && peer.is_old(path, prelude.boot, prelude.sequence) {
@@ -47,6 +48,13 @@ impl Node {
             self.learn(now, member);
         }
         Ok(())
+    }
+
+    /// Notes what was wrong with a packet from that member's address, where it does not say itself that it is of a peer.
+    pub fn blame(&mut self, now: Duration, member: usize, path: usize, error: PacketError) {
+        if !error.is_of_peer() {
+            self.complain(now, member, path, error);
+        }
     }
 
     /// Notes what is wrong with a peer's packets, and says so now and then: anybody can send such packets, and as many

@@ -199,7 +199,11 @@ impl Node {
         if own.is_away || self.is_leaving {
             all.remove(own.member);
         }
-        let best = *all.best().filter(|best| best.member != own.member)?;
+        let Some(best) = all.best().copied().filter(|best| best.member != own.member) else {
+            // Whoever was better is so no more, and has to be for the whole time again.
+            self.duties.get_mut(group)?.better = None;
+            return None;
+        };
         let is_declined =
             self.duties.get(group)?.declined.is_some_and(|(who, until)| who == best.member && now < until);
         if is_declined || !self.can_take(now, best.member) {
@@ -239,13 +243,13 @@ impl Node {
         let since = duty.better.map_or(now, |(_, since)| since);
         let owned_for = now.saturating_sub(duty.since);
         if is_better {
-            // Who has nothing left to serve with goes at once; but not right after it came, or two nodes that both flap
-            // would pass the group to and fro. Who does not reach the network waits to hear whether others still do: what
-            // died may be the router, and each node sees that at its own moment.
+            // Not right after it came, or two nodes that both flap would pass the group to and fro. And not before the other
+            // has had the time to see what this one sees: what died may be a router or a server that both of them need, and
+            // each node sees that at its own moment.
             let patience = match own.quality {
-                quality if quality.is_usable => timing.dead * 2,
+                quality if quality.is_usable => self.lag.max(timing.dead * 2),
                 quality if quality.class > 0 => timing.dead,
-                _ => Duration::ZERO,
+                _ => self.lag,
             };
             let is_due = now.saturating_sub(since) >= patience && owned_for >= timing.dead * 3;
             return is_due.then(|| (best, Cause::Better(self.name(best.member))));

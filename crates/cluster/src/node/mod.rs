@@ -57,6 +57,8 @@ pub struct Node {
     is_leaving: bool,
     is_aside: bool,
     score: u8,
+    /// How long others may see servers otherwise than this node does.
+    lag: Duration,
     reaches: bool,
     peers: Vec<Option<Peer>>,
     moods: Vec<Mood>,
@@ -112,6 +114,7 @@ impl Node {
             is_leaving: false,
             is_aside: false,
             score: 100,
+            lag: Duration::ZERO,
             reaches: true,
             peers,
             sent: SendTimes::new(),
@@ -134,6 +137,11 @@ impl Node {
         if let Some(duty) = self.duties.get_mut(group) {
             duty.highest = duty.highest.max(epoch);
         }
+    }
+
+    /// Sets that no own address is on this machine, before anything else happens.
+    pub fn begin_absent(&mut self, now: Duration) {
+        self.be_present(now, false);
     }
 
     /// Other keys from now on. What was sealed before stays as it was said.

@@ -22,6 +22,7 @@ impl Node {
             Change::Done { number, outcome } => self.done(now, number, outcome),
             Change::Broken { group, resource } => self.broken(now, group, resource),
             Change::Score(score) => self.grade(now, score.min(100), self.reaches),
+            Change::Lag(lag) => self.lag = lag,
             Change::Reaches(reaches) => self.grade(now, self.score, reaches),
             Change::Present(is_present) => self.be_present(now, is_present),
             Change::CarrierLost { group } => self.carrier_lost(now, group),

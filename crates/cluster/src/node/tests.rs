@@ -2,6 +2,8 @@ mod absence;
 mod cut_off;
 mod many;
 mod reloads;
+mod shared;
+mod strangers;
 
 use evenkeel_model::State;
 

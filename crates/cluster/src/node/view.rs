@@ -12,6 +12,7 @@ use crate::duty::{Duty, Move};
 use crate::event::Cause;
 use crate::packet::{PacketError, Phase, Role};
 use crate::peer::Path;
+use crate::rank::Quality;
 
 /// How well a peer is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +136,15 @@ impl Node {
                 _ if peer.beat.score == 0 || is_cut_off => State::Down,
                 _ => State::Up,
             })
+        })
+    }
+
+    /// In which class of capacity each living peer is, by its place in the settings.
+    pub fn worths(&self, now: Duration) -> [Option<u8>; caps::CLUSTER_NODES] {
+        std::array::from_fn(|member| {
+            let peer = self.peers.get(member)?.as_ref()?;
+            let is_alive = peer.is_alive(now, self.settings.timing.dead);
+            is_alive.then(|| Quality::of(peer.beat.score, peer.beat.reaches).class)
         })
     }
 

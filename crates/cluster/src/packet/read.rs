@@ -30,6 +30,12 @@ pub struct Prelude {
 pub enum PacketError {
     /// Not of this protocol, or of another version of it.
     Foreign,
+    /// Of a cluster of another name.
+    OtherCluster,
+    /// From a node that the settings do not name.
+    Stranger,
+    /// From a node of this one's own name, in another life.
+    Namesake,
     /// Shorter or longer than what it announces.
     Length,
     /// Sealed under a key that we do not have.
@@ -44,6 +50,11 @@ impl fmt::Display for PacketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Foreign => "not a heartbeat of this protocol",
+            Self::OtherCluster => "of a cluster of another name: is the name in the `cluster` line the same on both?",
+            Self::Stranger => "from a node that no `node` line here names: are the `node` lines the same on both?",
+            Self::Namesake => {
+                "another machine says that it is this very node: look at `--node`, its own name and the `node` lines there"
+            }
             Self::Length => "not as long as it says",
             Self::UnknownKey => "sealed under a key that this node does not have",
             Self::BadSeal => "the seal is wrong: another key, or changed on the way",
@@ -53,6 +64,13 @@ impl fmt::Display for PacketError {
 }
 
 impl std::error::Error for PacketError {}
+
+impl PacketError {
+    /// Whether it says itself whose it is: a node that is known, and another one.
+    pub(crate) fn is_of_peer(self) -> bool {
+        matches!(self, Self::UnknownKey | Self::BadSeal | Self::Value)
+    }
+}
 
 impl Prelude {
     /// Reads what stands before the lists.

@@ -91,17 +91,21 @@ impl Pair {
 
     /// Runs it by a program that takes some of its rights first.
     pub(crate) fn launch_under(&self, node: u8, wrapper: &[&str]) -> Process {
+        self.launch_so(node, wrapper, "evenkeel.conf", &format!("lb{node}"))
+    }
+
+    /// The same, by another file and under that name.
+    pub(crate) fn launch_so(&self, node: u8, wrapper: &[&str], file: &str, name: &str) -> Process {
         let space = self.network.space(node);
-        let name = format!("lb{node}");
-        let file = self.scratch.file("evenkeel.conf").display().to_string();
+        let file = self.scratch.file(file).display().to_string();
         let state = self.scratch.file(&format!("state{node}")).display().to_string();
         let control = self.control(node);
         let program = program().display().to_string();
-        let run = ["run", &file, "--node", &name, "--state", &state, "--control", &control];
+        let run = ["run", &file, "--node", name, "--state", &state, "--control", &control];
         let exec = ["netns", "exec", &space].into_iter().chain(wrapper.iter().copied());
         let arguments: Vec<&str> = exec.chain([program.as_str()]).chain(run).collect();
         let output = self.scratch.file(&format!("output{node}"));
-        Process::start(&name, "ip".as_ref(), &arguments, self.scratch.path(), output)
+        Process::start(name, "ip".as_ref(), &arguments, self.scratch.path(), output)
     }
 
     pub(crate) fn control(&self, node: u8) -> String {

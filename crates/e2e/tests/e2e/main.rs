@@ -33,6 +33,7 @@ mod looking;
 mod metrics;
 mod moving;
 mod night;
+mod outage;
 mod papers;
 mod paths;
 mod presence;

@@ -85,3 +85,30 @@ fn an_owner_that_loses_its_own_address_leaves_the_group_to_who_takes_it_and_keep
     let told = pair.nodes[1].output();
     assert!(told.contains("group web is being stopped here: no own address of this node"), "{told}");
 }
+
+#[test]
+fn a_node_of_another_cluster_another_name_or_our_own_is_named_as_that() {
+    let name = "a_node_of_another_cluster_another_name_or_our_own_is_named_as_that";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    let text = std::fs::read_to_string(pair.scratch.file("evenkeel.conf")).unwrap();
+    let other_way_round = text.replace("lb1 10.77.0.1", "lb1 10.77.0.9").replace("lb2 10.77.0.2", "lb2 10.77.0.1");
+    let cases = [
+        (text.replace("cluster edge", "cluster egde"), 2, "of a cluster of another name"),
+        (text.replace("lb2", "lb9"), 9, "from a node that no `node` line here names"),
+        (other_way_round.replace("10.77.0.9", "10.77.0.2"), 1, "another machine says that it is this very node"),
+    ];
+    for (text, node, said) in cases {
+        pair.node(2).kill();
+        pair.scratch.write("other.conf", &text);
+        pair.nodes[1] = pair.launch_so(2, &[], "other.conf", &format!("lb{node}"));
+        await_for(said, PATIENCE, || {
+            let trouble = pair.report(1)?["nodes"][0]["paths"][0]["trouble"].as_str()?.to_owned();
+            trouble.contains(said).then_some(())
+        });
+        let told = pair.nodes[0].output();
+        assert!(told.contains("a packet of node lb2 on path 1 was refused: "), "{told}");
+    }
+}

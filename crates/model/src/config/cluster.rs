@@ -40,17 +40,21 @@ impl Cluster {
     /// preferences, or other groups of nothing but addresses. Groups with units or scripts stay in their places, and so do those
     /// whose nodes vote; times stay, too, where nodes vote, whose words last as long as the times say.
     pub fn becomes(&self, next: &Self) -> bool {
+        self.waiting(next).is_empty()
+    }
+
+    /// The words for which the other block waits for the next start, and the whole of it but for keys with them.
+    pub fn waiting(&self, next: &Self) -> Vec<&'static str> {
         let has_votes = self.groups.iter().chain(&next.groups).any(|group| group.mode == GroupMode::Safe);
-        let moved = Self {
-            key: next.key.clone(),
-            accept: next.accept.clone(),
-            beat: if has_votes { self.beat } else { next.beat },
-            ping: next.ping.clone(),
-            groups: next.groups.clone(),
-            ..self.clone()
-        };
         let count = self.groups.len().max(next.groups.len());
-        moved == *next && (0..count).all(|at| is_followed(self.groups.get(at), next.groups.get(at)))
+        let words = [
+            ("cluster", self.name != next.name),
+            ("cluster.node", self.nodes != next.nodes || self.spread != next.spread),
+            ("cluster.port", self.port != next.port),
+            ("cluster.beat", has_votes && self.beat != next.beat),
+            ("cluster.group", !(0..count).all(|at| is_followed(self.groups.get(at), next.groups.get(at)))),
+        ];
+        words.into_iter().filter(|(_, differs)| *differs).map(|(word, _)| word).collect()
     }
 
     /// Every service address of every group.

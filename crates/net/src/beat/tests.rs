@@ -70,11 +70,14 @@ fn a_group_is_heard_on_the_device_of_the_own_address_also_when_that_is_made_anew
         for (number, (own, prefix, group)) in cases.into_iter().enumerate() {
             let (own, group): (IpAddr, IpAddr) = (own.parse().unwrap(), group.parse().unwrap());
             let (at, to) = (SocketAddr::new(own, 6940), SocketAddr::new(group, 6940));
-            assert!(Path::open(at, vec![to]).is_err(), "there is no device with {own} yet");
             let device = format!("right{number}");
-            plug(&device, &format!("{own}/{prefix}"));
+            // There is no device with the address yet.
             let mut path = Path::open(at, vec![to]).unwrap();
             Path::hear_all(std::slice::from_mut(&mut path), 0, to).unwrap();
+            let mut early = path.membership().unwrap().unwrap();
+            assert!(early.renew().is_err() && early.is_lost(), "{own}");
+            plug(&device, &format!("{own}/{prefix}"));
+            early.renew().unwrap();
             assert!(Path::open(at, vec![to]).is_err(), "{own}: the port is taken");
             assert!(hears_itself(&path), "{group}");
 

@@ -75,7 +75,7 @@ pub(crate) struct Deaf;
 pub(crate) struct Ready {
     node: Node,
     paths: Vec<Path>,
-    peers: Vec<Vec<IpAddr>>,
+    peers: Vec<Vec<(usize, IpAddr)>>,
     guard: Companion,
     config: Arc<config::Cluster>,
     pings: Vec<PingNode>,
@@ -96,8 +96,9 @@ pub(crate) struct Cluster {
     pub(crate) name: Arc<str>,
     /// What it runs by. A file that was reloaded may say more, which waits for a restart.
     pub(crate) config: Arc<config::Cluster>,
-    /// Percent of the capacity that was last told.
+    /// Percent of the capacity that was last told, and for how long others may see servers otherwise.
     score: u8,
+    lag: Duration,
     /// Devices whose addresses are not announced, and why.
     pub(crate) mute: BTreeMap<String, String>,
     /// This node's own addresses that are not on this machine.
@@ -139,8 +140,10 @@ pub(crate) fn ready(
         node.remember_epoch(index, claim);
     }
     // As it is before the guard looks: nothing is to be claimed in between.
-    node.apply(clock::now(), Change::Present(is_present(&routes)));
-    let peers = routes.iter().map(|route| route.peers.iter().map(|peer| peer.ip().to_canonical()).collect()).collect();
+    if !is_present(&routes) {
+        node.begin_absent(clock::now());
+    }
+    let peers = (0..routes.len()).map(|path| speakers(cluster, me, path)).collect();
     Ok(Ready {
         node,
         paths,
@@ -183,6 +186,7 @@ impl Ready {
             name,
             config,
             score: 100,
+            lag: Duration::ZERO,
             sharing,
             leaving: BTreeSet::new(),
             mute: BTreeMap::new(),
@@ -251,8 +255,11 @@ impl Cluster {
         }
     }
 
-    /// Tells what percent of its capacity this node can serve with.
-    pub(crate) fn grade(&mut self, score: u8) {
+    /// Tells what percent of its capacity this node can serve with, and for how long others may not see that of their servers.
+    pub(crate) fn grade(&mut self, score: u8, lag: Duration) {
+        if self.lag != lag && self.change(Change::Lag(lag)) {
+            self.lag = lag;
+        }
         if self.score != score && self.change(Change::Score(score)) {
             self.score = score;
         }
@@ -444,6 +451,12 @@ fn routes(cluster: &config::Cluster, me: usize) -> Vec<Route> {
         }
     };
     own.iter().enumerate().map(route).collect()
+}
+
+/// Who speaks on a path: the other nodes by their places, and their addresses there.
+fn speakers(cluster: &config::Cluster, me: usize, path: usize) -> Vec<(usize, IpAddr)> {
+    let others = cluster.nodes.iter().enumerate().filter(|(place, _)| *place != me);
+    others.filter_map(|(place, node)| Some((place, node.addrs.get(path)?.to_canonical()))).collect()
 }
 
 /// Whether any of the own addresses is on this machine. Where the kernel does not say it is not doubted.

@@ -66,7 +66,7 @@ impl Teller {
 enum Weight {
     /// A line of the journal.
     News,
-    /// What the node remembers over a restart.
+    /// What the node remembers over a restart, or does soon.
     Claim,
     /// How things are at last.
     Now,
@@ -78,7 +78,7 @@ fn weight(told: &Told) -> Weight {
     match told {
         Told::GuardLost | Told::Left(_) => Weight::End,
         Told::Nodes(_) => Weight::Now,
-        Told::Event(Event::Claimed(..)) => Weight::Claim,
+        Told::Event(Event::Claimed(..)) | Told::Look => Weight::Claim,
         Told::Event(_) | Told::Report(..) | Told::Unreadable(_) => Weight::News,
     }
 }

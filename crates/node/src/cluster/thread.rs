@@ -85,6 +85,8 @@ pub(crate) enum Told {
     Report(Report, Arc<str>),
     /// What the other nodes are held for, by their places in the configuration.
     Nodes(Held),
+    /// The capacity of another node has changed much: servers that both have are to be looked at soon.
+    Look,
     /// The guard saw something, and what it was cannot be read.
     Unreadable(String),
     /// The guard has ended. Without it addresses cannot be held.
@@ -106,8 +108,8 @@ pub(super) struct PingNode {
 pub(super) struct Heart {
     pub(super) node: Node,
     pub(super) paths: Vec<Path>,
-    /// For each path, the peers' addresses: what comes from elsewhere is not read.
-    pub(super) peers: Vec<Vec<IpAddr>>,
+    /// For each path, the other nodes by their places with their addresses: what comes from elsewhere is not read.
+    pub(super) peers: Vec<Vec<(usize, IpAddr)>>,
     pub(super) guard: Companion,
     /// For each group, for each of its resources: the service address, as the guard knows it.
     pub(super) addresses: Vec<Vec<Option<Address>>>,
@@ -132,6 +134,8 @@ struct Turn {
     /// The signs of life that the guard has not answered, and when the first of them went out.
     unanswered: (u32, Duration),
     held: Held,
+    /// The classes of the other nodes' capacities.
+    worths: [Option<u8>; caps::CLUSTER_NODES],
     /// The addresses of settings that were taken, for each arrangement that is still to be carried out.
     addresses: VecDeque<Vec<Vec<Option<Address>>>>,
     /// Where groups went, by their places before, for each arrangement of which the guard has not reported.
@@ -227,10 +231,12 @@ impl Heart {
         for (index, path) in self.paths.iter().enumerate() {
             for _ in 0..BATCH {
                 let Some((length, from)) = path.receive(buffer) else { break };
-                let is_peer = self.peers.get(index).is_some_and(|peers| peers.contains(&from.to_canonical()));
-                if let Some(bytes) = buffer.get(..length).filter(|_| is_peer) {
-                    // What is wrong with a packet is shown per peer and path.
-                    let _ = self.node.handle_packet(clock::now(), index, bytes);
+                let from = from.to_canonical();
+                let peers = self.peers.get(index).map_or(&[][..], Vec::as_slice);
+                let Some((member, _)) = peers.iter().find(|(_, addr)| *addr == from) else { continue };
+                let now = clock::now();
+                if let Err(error) = self.node.handle_packet(now, index, buffer.get(..length).unwrap_or_default()) {
+                    self.node.blame(now, *member, index, error);
                 }
             }
         }
@@ -432,7 +438,14 @@ impl Heart {
 
     /// Tells what the other nodes are held for, where that has changed.
     fn tell_held(&mut self, turn: &mut Turn) {
-        let held = self.node.held_for(clock::now());
+        let now = clock::now();
+        let (held, worths) = (self.node.held_for(now), self.node.worths(now));
+        let has_changed =
+            |(before, now): (&Option<u8>, &Option<u8>)| before.zip(*now).is_some_and(|(one, two)| one != two);
+        if turn.worths.iter().zip(&worths).any(has_changed) {
+            self.teller.tell(Told::Look);
+        }
+        turn.worths = worths;
         if turn.held != held {
             turn.held = held;
             self.teller.tell(Told::Nodes(held));

@@ -18,7 +18,7 @@ use evenkeel_model::config::{Check, CheckKind, Config, Host, HttpCheck, Pool, Pr
 use evenkeel_model::{PoolName, Reason, ServerId};
 use evenkeel_net::stream::{self, Stream};
 use evenkeel_net::tls::{self, Connector, Opening, ServerName};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -31,6 +31,9 @@ const PIECE_BYTES: usize = 4096;
 
 /// The first probes of a start are at least this far apart, so that a thousand servers are not asked in one instant.
 const FIRST_STEP: Duration = Duration::from_micros(500);
+
+/// Between two probes of one server while it is to be known soon how it is.
+pub(crate) const SOON: Duration = Duration::from_millis(200);
 
 /// The probes that run, by server.
 pub(crate) struct Probes {
@@ -45,6 +48,7 @@ struct Running {
     proxy: Option<ProxyVersion>,
     secure: Option<Secure>,
     addrs: watch::Sender<Arc<[SocketAddr]>>,
+    hurry: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -103,6 +107,11 @@ impl Probes {
         }
     }
 
+    /// Has every server asked now, and as often in a row as may decide over it: somebody else has seen some go or come.
+    pub(crate) fn hurry(&self) {
+        self.running.values().for_each(|running| running.hurry.notify_one());
+    }
+
     fn start(
         &mut self,
         (id, (secure, proxy)): (ServerId, (Option<Secure>, Option<ProxyVersion>)),
@@ -112,6 +121,7 @@ impl Probes {
         delay: Duration,
     ) {
         let (sender, addrs) = watch::channel(known);
+        let hurry = Arc::new(Notify::new());
         let probe = Probe {
             id: id.clone(),
             check: check.clone(),
@@ -119,11 +129,12 @@ impl Probes {
             secure: secure.clone(),
             proxy,
             addrs,
+            hurry: Arc::clone(&hurry),
             events: self.events.clone(),
             rng: Rng::new(self.rng.next_u64()),
         };
         let task = tasks::start_task(tasks::PROBE, &self.events, probe.run(delay));
-        self.running.insert(id, Running { check, authority, secure, proxy, addrs: sender, task });
+        self.running.insert(id, Running { check, authority, secure, proxy, addrs: sender, hurry, task });
     }
 }
 
@@ -169,6 +180,7 @@ struct Probe {
     proxy: Option<ProxyVersion>,
     secure: Option<Secure>,
     addrs: watch::Receiver<Arc<[SocketAddr]>>,
+    hurry: Arc<Notify>,
     events: mpsc::Sender<Event>,
     rng: Rng,
 }
@@ -177,8 +189,17 @@ impl Probe {
     async fn run(mut self, delay: Duration) {
         let mut next = Instant::now() + delay;
         let mut first = true;
+        // Probes that are left of a series in a hurry.
+        let mut left = 0;
         loop {
-            tokio::time::sleep_until(next).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = self.hurry.notified() => {
+                    left = self.check.rise.max(self.check.fall);
+                    // Or all servers would be asked in one instant.
+                    tokio::time::sleep(SOON.mul_f64(f64::from(self.rng.below(250)) / 1000.0)).await;
+                }
+            }
             let Some(addr) = self.address().await else { return };
             let started = Instant::now();
             let outcome = probe(&self.check, &self.authority, (self.secure.as_ref(), self.proxy), addr).await;
@@ -186,7 +207,9 @@ impl Probe {
                 return;
             }
             // Only the second probe comes at any point of the interval: it spreads what a start set going at once.
-            next = started + if first { self.part_of_interval() } else { self.interval() };
+            let pause = if first { self.part_of_interval() } else { self.interval() };
+            left = left.saturating_sub(1);
+            next = started + if left > 0 { pause.min(SOON) } else { pause };
             first = false;
         }
     }

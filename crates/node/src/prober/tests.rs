@@ -81,10 +81,44 @@ fn intervals_differ_by_at_most_a_tenth() {
     let pool = PoolName::new("a").unwrap();
     let id = ServerId { pool, server: evenkeel_model::ServerName::new("b").unwrap() };
     let check = Check { every: Duration::from_secs(10), ..Check::default() };
-    let mut probe =
-        Probe { id, check, authority: String::new(), secure: None, proxy: None, addrs, events, rng: Rng::new(1) };
+    let mut probe = Probe {
+        id,
+        check,
+        authority: String::new(),
+        secure: None,
+        proxy: None,
+        addrs,
+        hurry: Arc::default(),
+        events,
+        rng: Rng::new(1),
+    };
     let all: Vec<Duration> = (0..1000).map(|_| probe.interval()).collect();
     let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
     assert!(*least >= Duration::from_secs(9) && *most <= Duration::from_secs(11), "{least:?} to {most:?}");
     assert!(*most - *least > Duration::from_secs(1), "they must spread: {least:?} to {most:?}");
+}
+
+#[test]
+fn who_is_in_a_hurry_asks_as_often_in_a_row_as_decides_and_then_as_before() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (events, mut received) = mpsc::channel(8);
+        let pool = PoolName::new("a").unwrap();
+        let id = ServerId { pool, server: evenkeel_model::ServerName::new("b").unwrap() };
+        let every = Duration::from_secs(3600);
+        let check = Check { kind: CheckKind::Tcp, every, rise: 1, fall: 3, ..Check::default() };
+        let mut probes = Probes::new(events, Rng::new(1));
+        let known: Arc<[SocketAddr]> = Arc::from([listener.local_addr().unwrap()]);
+        probes.start((id, (None, None)), check, String::new(), known, Duration::ZERO);
+        // The first one of a start, and then those of which none would come within minutes.
+        for asked in 0..4 {
+            let event = tokio::time::timeout(Duration::from_secs(60), received.recv()).await;
+            assert!(matches!(event, Ok(Some(Event::Checked { .. }))), "asked {asked} times");
+            if asked == 0 {
+                probes.hurry();
+            }
+        }
+        assert!(tokio::time::timeout(SOON * 5, received.recv()).await.is_err(), "once more");
+    });
 }

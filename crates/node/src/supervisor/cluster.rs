@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evenkeel_cluster::{Change, Event, View, name_id};
 use evenkeel_model::config::{Cluster, ClusterNode, Config, Host, Pool, ResourceKind, Server, Standing};
-use evenkeel_model::{ServerId, State};
+use evenkeel_model::{Reason, ServerId, State};
 use evenkeel_net::clock;
 use tokio::sync::oneshot;
 
@@ -18,6 +18,7 @@ use crate::cluster::{Deaf, Held, Link, Report, Told};
 use crate::dns::{peer_pools, serving};
 use crate::intents::Ordered;
 use crate::node::Ended;
+use crate::prober::SOON;
 
 /// What is ordered of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +139,7 @@ impl Supervisor {
                 self.others.held = held;
                 self.follow_health();
             }
+            Told::Look => self.probes.hurry(),
             Told::Unreadable(why) => {
                 tracing::error!("a report of the address guard cannot be read, and is lost: {why}");
             }
@@ -318,8 +320,14 @@ impl Supervisor {
             as_ordered(self.intents.of(id).and_then(|intent| intent.state), state)
         };
         // A worker that hangs keeps its share of the clients waiting, and no server behind it can help.
-        let worth = if self.watchdog.silent().is_some() { 0 } else { score(&self.running.config, view) };
-        cluster.grade(worth);
+        let (worth, lag) = match self.watchdog.silent() {
+            Some(_) => (0, Duration::ZERO),
+            None => {
+                let late = lag(&self.running.config, |id| self.keeper.verdict(id).map(|verdict| verdict.reason));
+                (score(&self.running.config, view), cluster.config.beat.dead * 2 + late)
+            }
+        };
+        cluster.grade(worth, lag);
     }
 
     /// Begins to leave the cluster before anything is drained: whether there is something to wait for.
@@ -373,6 +381,19 @@ fn as_ordered(ordered: Option<Ordered>, state: Option<State>) -> Option<State> {
         Some(Ordered::Maint) => Some(State::Maintenance),
         Some(Ordered::Ready) | None => state,
     }
+}
+
+/// How long it takes other nodes to see of their servers what this one sees, from when they hear of it: they look at once,
+/// and again until it is decided. What does not answer in time here does not there.
+fn lag(config: &Config, reason: impl Fn(&ServerId) -> Option<Reason>) -> Duration {
+    let is_late = |reason| matches!(reason, Reason::ConnectTimeout | Reason::AnswerTimeout | Reason::Unreachable);
+    let of = |pool: &Pool| {
+        let check = pool.check.as_ref()?;
+        let is_slow = pool.servers.iter().any(|server| reason(&pool.id_of(server)).is_some_and(is_late));
+        let each = if is_slow { check.timeout + SOON } else { SOON * 2 };
+        Some(each * u32::from(check.rise.max(check.fall)))
+    };
+    config.pools.iter().filter_map(of).max().unwrap_or_default()
 }
 
 /// A server is a node where it bears the node's name, or has one of its addresses.
@@ -430,6 +451,16 @@ fn unannounced(device: &str, cause: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn others_have_the_time_of_their_checks_to_see_what_a_node_sees() {
+        let text = "http :80 {\n    respond 200\n}\npool shop {\n    check tcp fall=4 timeout=3s\n    server a 10.0.0.1:80\n}\n\
+                    pool cart {\n    server a 10.0.0.1:81\n}\n";
+        let origin = crate::Origin::Text { name: "test".to_owned(), text: text.to_owned() };
+        let config = origin.load(&evenkeel_config::Options::default()).loaded.config.unwrap();
+        assert_eq!(lag(&config, |_| Some(Reason::ConnectRefused)), SOON * 8);
+        assert_eq!(lag(&config, |_| Some(Reason::ConnectTimeout)), (Duration::from_secs(3) + SOON) * 4);
+    }
 
     #[test]
     fn a_node_is_worth_what_takes_new_sessions_there() {

@@ -118,7 +118,11 @@ fn befall(world: &mut World, chance: &mut Chance) {
                 (link.loss, link.doubles, link.delay) = (loss, doubles, Duration::from_millis(delay));
             }
         }
-        13 => world.tell(host, Change::Score(u8::try_from(chance.below(101)).unwrap_or(0))),
+        13 => {
+            let lag = world.shape.timing.dead / 10 * u32::try_from(chance.below(30)).unwrap_or(0);
+            world.tell(host, Change::Lag(lag));
+            world.tell(host, Change::Score(u8::try_from(chance.below(101)).unwrap_or(0)));
+        }
         14 => world.tell(host, Change::Reaches(chance.below(2) == 0)),
         15 => world.tell(host, Change::Takeover { group }),
         16 => world.tell(host, Change::Standby { group }),

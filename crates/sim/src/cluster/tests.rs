@@ -265,6 +265,22 @@ fn the_node_that_reaches_the_network_gets_the_group_unless_none_does() {
 }
 
 #[test]
+fn servers_that_all_machines_lose_and_get_back_at_their_own_moments_move_nothing() {
+    let mut world = settled(Shape { nodes: 3, scripts: 1, ..Shape::pair() });
+    (0..3).for_each(|host| world.tell(host, Change::Lag(ms(3500))));
+    for first in [0, 1, 2, 1, 0] {
+        for score in [0, 100] {
+            for turn in 0..3 {
+                world.tell((first + turn) % 3, Change::Score(score));
+                world.run(ms(1500));
+            }
+            world.run(Duration::from_secs(5));
+        }
+    }
+    assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{}", world.diary());
+}
+
+#[test]
 fn a_preferred_node_that_flaps_does_not_get_its_group_back() {
     let shape = Shape { failback: Some(Duration::from_secs(2)), ..Shape::pair() };
     let mut world = settled(shape);

@@ -18,6 +18,28 @@ fn who_cannot_be_heard_takes_no_order_to_take_over_and_says_why() {
 }
 
 #[test]
+fn who_begins_without_an_address_is_not_paused_by_a_slow_start_and_listens_when_it_has_one() {
+    let mut first = node(0, 1, &[b'k'; 32]);
+    first.begin_absent(Duration::ZERO);
+    let mut now = DEAD * 5 / 4;
+    first.handle_timeout(now);
+    assert!(!carry_out(&mut first, now).1.iter().any(|action| matches!(action, Action::Note(Event::Paused(_)))));
+    let go_on = |node: &mut Node, now: &mut Duration, long: Duration| {
+        let until = *now + long;
+        while *now < until {
+            *now = node.poll_timeout().min(until);
+            node.handle_timeout(*now);
+            carry_out(node, *now);
+        }
+        node.view(*now).groups[0].role
+    };
+    assert_eq!(go_on(&mut first, &mut now, DEAD * 20), Role::Idle);
+    first.apply(now, Change::Present(true));
+    assert_eq!(go_on(&mut first, &mut now, DEAD * 19 / 10), Role::Idle);
+    assert_eq!(go_on(&mut first, &mut now, DEAD / 5), Role::Owner);
+}
+
+#[test]
 fn an_owner_that_cannot_be_told_whose_the_group_is_does_not_contend_for_it() {
     let (mut first, _, now) = settled();
     first.apply(now, Change::ForeignOwner { group: 0 });
