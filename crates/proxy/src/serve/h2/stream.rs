@@ -202,7 +202,7 @@ impl Flow {
 }
 
 /// What the exchange takes for its client: the end of the connection in memory, with the terms of the one that carries it.
-fn client(trunk: &Trunk, far: Half, (hold, number): (Rc<Hold>, u32), timer: Option<Timer>) -> Client {
+fn client(trunk: &Trunk, far: Half, (hold, number): (Rc<Hold>, u32), timer: Option<Timer>) -> Box<Client> {
     let timeouts = trunk.timeouts.get();
     let branch = Branch {
         worker: Rc::clone(&trunk.worker),
