@@ -1,7 +1,8 @@
 //! Listening sockets: one for each worker on the same address, and who holds an address that we cannot have.
 //!
 //! Invariant: a socket returned from here listens, does not block, and every connection accepted from it has
-//! `TCP_NODELAY`, which Linux hands down from the listening socket.
+//! `TCP_NODELAY`, which Linux hands down from the listening socket; but for those that came to a given socket before its
+//! first process did.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -12,8 +13,11 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::NetError;
 
+mod given;
 mod holder;
 
+pub(crate) use given::lent;
+pub use given::{take_given, unused_given};
 pub(crate) use holder::Kind;
 
 /// Connections that the kernel keeps waiting for one socket. It is the kernel's own ceiling (`net.core.somaxconn`)
@@ -31,12 +35,17 @@ pub struct Holder {
 
 /// Binds and listens: `count` sockets on the same address (`SO_REUSEPORT`), one for each worker. `Every` takes both
 /// families, or IPv4 alone where the machine has no IPv6; a single IPv6 address takes IPv6 alone. With port 0 the
-/// system chooses one port for all of them. Reads `/proc` where the port is taken.
+/// system chooses one port for all of them. Where the service manager listens there for us, its socket is the one that
+/// all share. Reads `/proc` where the port is taken.
 ///
 /// # Errors
 /// Where the address cannot be had; see [`NetError`] for the causes. Another process of the same user that also
 /// shares its port is no reason to share ours with it: that is [`NetError::PortInUse`].
 pub fn bind(addr: ListenAddr, count: usize, presence: Presence) -> Result<Vec<TcpListener>, NetError> {
+    if let Some(lent) = lent(addr, Kind::Streams, count) {
+        let lent = lent.map_err(|error| explain(addr, Kind::Streams, error))?;
+        return Ok(lent.into_iter().map(TcpListener::from).collect());
+    }
     let mut outcome = Ok(Vec::new());
     for (candidate, families) in candidates(addr) {
         outcome = bind_all(candidate, families, count, presence);
@@ -88,7 +97,7 @@ impl Presence {
 }
 
 /// Which families an IPv6 socket takes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Families {
     Own,
     Both,

@@ -61,11 +61,16 @@ pub struct Datagram<'a> {
 }
 
 /// Binds `count` sockets to the same address (`SO_REUSEPORT`), one for each thread; the kernel spreads senders over
-/// them. `Every` takes both families, or IPv4 alone where the machine has no IPv6.
+/// them. `Every` takes both families, or IPv4 alone where the machine has no IPv6. Where the service manager has a socket
+/// there for us, all threads take from that one.
 ///
 /// # Errors
 /// Where the address cannot be had, as in [`listen::bind`].
 pub fn bind(addr: ListenAddr, count: usize, presence: Presence) -> Result<Vec<Port>, NetError> {
+    let in_words = |error| listen::explain(addr, listen::Kind::Datagrams, error);
+    if let Some(lent) = listen::lent(addr, listen::Kind::Datagrams, count) {
+        return lent.and_then(|lent| lent.into_iter().map(Port::of_lent).collect()).map_err(in_words);
+    }
     let mut outcome = Ok(Vec::new());
     for (candidate, families) in listen::candidates(addr) {
         outcome = bind_all(candidate, (families, presence), count);
@@ -73,7 +78,7 @@ pub fn bind(addr: ListenAddr, count: usize, presence: Presence) -> Result<Vec<Po
             break;
         }
     }
-    outcome.map_err(|error| listen::explain(addr, listen::Kind::Datagrams, error))
+    outcome.map_err(in_words)
 }
 
 fn bind_all(mut addr: SocketAddr, kind: (Families, Presence), count: usize) -> io::Result<Vec<Port>> {
@@ -86,21 +91,27 @@ fn bind_all(mut addr: SocketAddr, kind: (Families, Presence), count: usize) -> i
     for _ in 0..count {
         let socket = open(addr, kind)?;
         socket.set_reuse_port(true)?;
-        // Who may not pass the kernel's own bound, for which CAP_NET_ADMIN is needed, gets that: no reason to fail.
-        if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER).is_err() {
-            let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
-        }
-        socket.set_read_timeout(Some(SHORT))?;
-        let tells_arrival = addr.ip().is_unspecified();
-        if tells_arrival {
-            message::ask_for_arrival(&socket, addr.is_ipv6())?;
-        }
+        let tells_arrival = prepare(&socket, addr)?;
         socket.bind(&SockAddr::from(addr))?;
         let bound = socket.local_addr()?.as_socket().unwrap_or(addr);
         addr.set_port(bound.port());
         ports.push(Port { socket, addr: bound, tells_arrival });
     }
     Ok(ports)
+}
+
+/// Sets what a socket of that address has to have; says whether each datagram has to tell where it arrived.
+fn prepare(socket: &Socket, addr: SocketAddr) -> io::Result<bool> {
+    // Who may not pass the kernel's own bound, for which CAP_NET_ADMIN is needed, gets that: no reason to fail.
+    if rustix::net::sockopt::set_socket_recv_buffer_size_force(socket, KERNEL_BUFFER).is_err() {
+        let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
+    }
+    socket.set_read_timeout(Some(SHORT))?;
+    let tells_arrival = addr.ip().is_unspecified();
+    if tells_arrival {
+        message::ask_for_arrival(socket, addr.is_ipv6())?;
+    }
+    Ok(tells_arrival)
 }
 
 fn open(addr: SocketAddr, (families, presence): (Families, Presence)) -> io::Result<Socket> {
@@ -114,6 +125,15 @@ fn open(addr: SocketAddr, (families, presence): (Families, Presence)) -> io::Res
 }
 
 impl Port {
+    /// One that the service manager has opened.
+    fn of_lent(socket: Socket) -> io::Result<Self> {
+        let addr = socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("it has no address of IP"))?;
+        // Who opened it may have had it not wait, which those who are patient rely on.
+        socket.set_nonblocking(false)?;
+        let tells_arrival = prepare(&socket, addr)?;
+        Ok(Self { socket, addr, tells_arrival })
+    }
+
     /// The address that is bound.
     pub fn addr(&self) -> SocketAddr {
         self.addr

@@ -71,7 +71,7 @@ pub enum ControlPlace {
 /// Whether a node takes the process's signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalUse {
-    /// TERM, INT, HUP and USR1 are this node's.
+    /// They are this node's, and so are the sockets that the service manager has opened for the process.
     Take,
     /// They are somebody else's: the node is a part of a larger program.
     Leave,

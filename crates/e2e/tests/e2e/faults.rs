@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
 
+use evenkeel_e2e::balancer::{program, text};
 use evenkeel_e2e::lab::owners::Owners;
 use evenkeel_e2e::process::Process;
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
@@ -177,4 +178,69 @@ fn a_guard_that_hangs_costs_its_node_the_group() {
     pair.nodes[0] = again;
     await_for("lb1 to be back", PATIENCE, || (pair.report(2)?["groups"][0]["next"] == "lb1").then_some(()));
     pair.await_owner(2);
+}
+
+/// Holds the threads of a process that serve where they are, until it ends itself.
+const HOLD_WORKERS: &str = r#"
+import ctypes, os, signal, sys
+ptrace = ctypes.CDLL(None).ptrace
+ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+SEIZE, INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
+tasks = f"/proc/{sys.argv[1]}/task"
+workers = [int(task) for task in os.listdir(tasks) if open(f"{tasks}/{task}/comm").read().startswith("worker-")]
+for worker in workers:
+    assert ptrace(SEIZE, worker, None, None) == 0 and ptrace(INTERRUPT, worker, None, None) == 0
+    os.waitpid(worker, WALL)
+print("held", len(workers), flush=True)
+signal.pause()
+"#;
+
+#[test]
+fn a_node_whose_workers_hang_gives_its_group_away_and_says_so() {
+    let name = "a_node_whose_workers_hang_gives_its_group_away_and_says_so";
+    if !is_root_or_skips(name, "for network namespaces, and to hold threads") {
+        return;
+    }
+    let mut pair = Pair::start();
+    let node = pair.node(1).id().to_string();
+    let output = pair.scratch.file("held");
+    let words = ["-c", HOLD_WORKERS, node.as_str()];
+    let mut holder = Process::start("python3", "python3".as_ref(), &words, pair.scratch.path(), output);
+    await_for("the workers to be held", PATIENCE, || {
+        holder.expect_running();
+        holder.output().contains("held").then_some(())
+    });
+    pair.await_owner(2);
+    let told = "does not answer: this node counts as one that cannot serve";
+    let troubles = || pair.report(1).map(|report| report["troubles"].to_string()).unwrap_or_default();
+    assert!(troubles().contains(told), "{}", troubles());
+
+    drop(holder);
+    await_for("the workers to answer again", PATIENCE, || (!troubles().contains(told)).then_some(()));
+    assert!(pair.order(1, &["takeover", "web"]));
+    pair.await_owner(1);
+}
+
+#[test]
+fn an_order_that_cannot_be_followed_is_refused_at_once_with_its_reason() {
+    let name = "an_order_that_cannot_be_followed_is_refused_at_once_with_its_reason";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    let refused = |node: u8, words: &[&str], reason: &str| {
+        let said = Command::new(program()).arg("cluster").args(words).args(["--control", &pair.control(node)]).output();
+        let said = said.unwrap();
+        assert_eq!(said.status.code(), Some(1), "{words:?}: {}", text(&said));
+        assert!(text(&said).contains(reason), "{words:?}: no {reason:?} in {}", text(&said));
+    };
+    refused(1, &["takeover", "wbe"], "there is no group `wbe`; there are `web`");
+    assert!(pair.command(2, &["drain", "--node"]));
+    refused(2, &["takeover", "web"], "this node is drained: order it ready first, by `evenkeel ready --node`");
+    await_for("lb1 to know that lb2 is drained", PATIENCE, || {
+        (pair.report(1)?["nodes"][0]["drained"] == true).then_some(())
+    });
+    refused(1, &["standby", "web"], "no other node can take it at the moment; `evenkeel cluster status` says why");
+    pair.await_owner(1);
+    assert_ne!(pair.report(1).unwrap()["groups"][0]["standby"], true, "what was refused changes nothing");
 }

@@ -2,13 +2,15 @@
 //! not there.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use evenkeel_e2e::balancer::program;
+use evenkeel_e2e::load::{Keeping, Load, Plan};
 use evenkeel_e2e::process::Process;
 use evenkeel_e2e::systemd::Systemd;
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{Pair, SERVICE};
+use crate::cluster::{CLIENT, Pair, SERVICE};
 
 /// Two nodes, each on a machine with a systemd of its own.
 struct Units {
@@ -325,4 +327,43 @@ fn what_runs_or_is_about_to_is_stopped_on_a_node_that_does_not_own_it() {
         let jobs = String::from_utf8_lossy(&scene.manager(2).asks(&["list-jobs"]).stdout).into_owned();
         (!jobs.contains("web.service")).then_some(())
     });
+}
+
+#[test]
+fn a_socket_unit_keeps_its_port_open_over_restarts() {
+    let test = "a_socket_unit_keeps_its_port_open_over_restarts";
+    if !is_root_or_skips(test, "for network namespaces") {
+        return;
+    }
+    let pair = Pair::lay("http :80 {\n    respond 200\n}\n", "", |_| format!("        ip {SERVICE}/24\n"));
+    let manager = match Systemd::start(&pair.network, 1, &pair.scratch) {
+        Ok(manager) => manager,
+        Err(why) => return println!("\nSKIPPED {test}: no systemd: {why}"),
+    };
+    let to: SocketAddr = "10.77.0.1:80".parse().unwrap();
+    let text = format!("state off\ncontrol {}\nhttp {to} {{\n    respond 200\n}}\n", pair.control(1));
+    let file = pair.scratch.write("web.conf", &text);
+    let run = format!("{} run {}", program().display(), file.display());
+    manager.give("web.socket", &format!("[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream={to}\n"));
+    let unit = "[Unit]\nDefaultDependencies=no\nRequires=web.socket\nAfter=web.socket\n";
+    manager.give("web.service", &format!("{unit}[Service]\nType=notify\nExecStart={run}\nTimeoutStopSec=60\n"));
+    let does = |words: &[&str]| {
+        let said = manager.asks(words);
+        assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
+    };
+    // Nothing runs yet: the first who comes has it started.
+    does(&["start", "web.socket"]);
+    let account = pair.within(CLIENT, || {
+        let load = Load::start(&Plan { keeping: Keeping::OneEach, ..Plan::get(to, 4) });
+        let mut seen = BTreeSet::new();
+        for _ in 0..3 {
+            load.await_more(50);
+            seen.insert(manager.property("web.service", "MainPID"));
+            does(&["restart", "web.service"]);
+        }
+        assert_eq!(seen.len(), 3, "{seen:?}");
+        load.await_more(50);
+        load.stop()
+    });
+    assert!(account.failures().is_empty(), "{account}: {:?}", account.classes());
 }

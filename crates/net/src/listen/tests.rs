@@ -1,14 +1,17 @@
 //! Binding on loopback, and `/proc` from files of our own.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::{IpAddr, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
+use super::given::Given;
 use super::holder::{Kind, Listening, find, listening};
 use super::*;
 use crate::scratch::Scratch;
+use crate::udp::{self, Batch, Patience};
 
 fn one(text: &str) -> ListenAddr {
     ListenAddr::One(text.parse().unwrap())
@@ -165,4 +168,92 @@ fn an_address_that_moves_is_listened_on_before_it_is_here() {
         assert_eq!(bound[0], bound[1]);
         assert_eq!(bound[0].ip(), addr.parse::<SocketAddr>().unwrap().ip());
     }
+}
+
+#[test]
+fn a_given_socket_stands_for_what_we_would_bind_and_for_nothing_else() {
+    let given = |addr: &str, is_only_v6: bool| {
+        let socket = Socket::new(Domain::for_address(addr.parse().unwrap()), Type::STREAM, None).ok()?;
+        if addr.starts_with('[') {
+            socket.set_only_v6(is_only_v6).ok()?;
+        }
+        socket.bind(&SockAddr::from(addr.parse::<SocketAddr>().unwrap())).ok()?;
+        assert!(Given::of(socket.try_clone().unwrap()).unwrap_err().contains("neither a port that listens"));
+        socket.listen(1).unwrap();
+        Some((
+            Given::of(socket.try_clone().unwrap()).unwrap(),
+            socket.local_addr().unwrap().as_socket().unwrap().port(),
+        ))
+    };
+    for (addr, is_only_v6, one, every) in [
+        ("127.0.0.1:0", false, "127.0.0.1", false),
+        ("0.0.0.0:0", false, "0.0.0.0", false),
+        ("[::]:0", true, "[::]", false),
+        ("[::]:0", false, "", true),
+    ] {
+        let Some((given, port)) = given(addr, is_only_v6) else {
+            assert!(addr.starts_with('['), "only a machine without IPv6 may refuse");
+            continue;
+        };
+        assert_eq!(given.is_for(ListenAddr::Every(port), Kind::Streams), every, "{addr}");
+        for other in ["127.0.0.1", "0.0.0.0", "[::]"] {
+            let wanted = self::one(&format!("{other}:{port}"));
+            assert_eq!(given.is_for(wanted, Kind::Streams), other == one, "{addr} for {other}");
+            assert!(!given.is_for(wanted, Kind::Datagrams));
+        }
+    }
+    let (file, _) = std::os::unix::net::UnixStream::pair().unwrap();
+    assert!(Given::of(Socket::from(OwnedFd::from(file))).unwrap_err().contains("no address of IP"));
+}
+
+/// The other process of the next test: uses the sockets that it was given, each twice.
+#[test]
+#[ignore = "is run by another test, in a process of its own"]
+fn uses_what_it_was_given() {
+    let addr = |name: &str| one(&std::env::var(name).unwrap());
+    assert_eq!(take_given(), [""; 0]);
+    assert_eq!(unused_given().len(), 2);
+    // What a reload gives up and takes again.
+    drop(bind(addr("STREAMS"), 2, Presence::Here).unwrap());
+    let listeners = bind(addr("STREAMS"), 2, Presence::Here).unwrap();
+    let mut heard = String::new();
+    listeners[0].set_nonblocking(false).unwrap();
+    let (mut stream, _) = listeners[1].accept().unwrap();
+    stream.read_to_string(&mut heard).unwrap();
+    let _later = TcpStream::connect(listeners[0].local_addr().unwrap()).unwrap();
+    assert!(listeners[1].accept().unwrap().0.nodelay().unwrap());
+    let ports = udp::bind(addr("DATAGRAMS"), 2, Presence::Here).unwrap();
+    assert_eq!((ports.len(), unused_given()), (2, Vec::new()));
+    let mut answer = |datagram: &udp::Datagram<'_>, out: &mut [u8]| {
+        out[..datagram.bytes.len()].copy_from_slice(datagram.bytes);
+        datagram.bytes.len()
+    };
+    assert_eq!(Batch::new().exchange(&ports[1], Patience::Short, &mut |_| {}, &mut answer).unwrap(), 1);
+    println!("\nheard {heard}");
+}
+
+#[test]
+fn who_came_before_the_process_is_served_by_the_sockets_that_it_was_given() {
+    let streams = TcpListener::bind("127.0.0.1:0").unwrap();
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let asking = UdpSocket::bind("127.0.0.1:0").unwrap();
+    asking.send_to(b"early", datagrams.local_addr().unwrap()).unwrap();
+    let mut early = TcpStream::connect(streams.local_addr().unwrap()).unwrap();
+    early.write_all(b"early").unwrap();
+    drop(early);
+    let move_them = "exec 3<&0 4<&2 0</dev/null 2>&1; LISTEN_FDS=2 LISTEN_PID=$$ exec \"$@\"";
+    let other = Command::new("sh")
+        .args(["-c", move_them, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "listen::tests::uses_what_it_was_given", "--ignored", "--nocapture"])
+        .env("STREAMS", streams.local_addr().unwrap().to_string())
+        .env("DATAGRAMS", datagrams.local_addr().unwrap().to_string())
+        .stdin(OwnedFd::from(streams.try_clone().unwrap()))
+        .stderr(OwnedFd::from(datagrams.try_clone().unwrap()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&other.stdout);
+    assert!(other.status.success() && said.contains("\nheard early"), "{said}");
+    let mut answer = [0; 8];
+    assert_eq!(asking.recv_from(&mut answer).unwrap().0, 5, "it was answered: {said}");
 }

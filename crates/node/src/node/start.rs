@@ -10,9 +10,11 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use evenkeel_balance::Rng;
+use evenkeel_config::Loaded;
 use evenkeel_model::config::{Config, Workers};
 use evenkeel_model::{ListenerName, caps, defaults};
 use evenkeel_net::control::ControlSocket;
+use evenkeel_net::listen;
 use evenkeel_net::process::{self, User};
 use evenkeel_net::resolve::Resolver;
 use evenkeel_net::{NetError, clock, rng};
@@ -97,8 +99,10 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     let descriptors = process::raise_descriptor_limit(process.files).map_err(StartError::System)?;
     let workers = worker_count(process.workers);
     let user = user(&config)?;
-    let opened = prepare::bind(&config, &Config::default(), workers, &loaded)?;
-    let dns_opened = dns::bind(&config, &Config::default(), workers, &loaded)?;
+    if signals == SignalUse::Take {
+        listen::take_given().iter().for_each(|wrong| tracing::warn!("{wrong}"));
+    }
+    let (opened, dns_opened) = bind(&config, workers, &loaded)?;
     let control = control_socket(control, &config, user.as_ref())?;
     let admin = AdminDoor::bound(config.admin.as_ref(), &loaded)
         .map_err(|found| Refusal::of_diagnostics(&found, &loaded.sources))?;
@@ -143,6 +147,20 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         workers,
         descriptors,
     })
+}
+
+/// The sockets of all listeners, those that the service manager has opened for this process among them.
+fn bind(config: &Config, workers: usize, loaded: &Loaded) -> Result<(Vec<Opened>, Vec<dns::Opened>), Refusal> {
+    let now = Config::default();
+    let opened = prepare::bind(config, &now, workers, loaded);
+    let both = opened.and_then(|opened| Ok((opened, dns::bind(config, &now, workers, loaded)?)));
+    // Also where the start fails: that may be why.
+    for addr in listen::unused_given() {
+        tracing::warn!(
+            "the service manager listens on {addr} for us, and no listener of the configuration is just that"
+        );
+    }
+    both
 }
 
 /// Who to become: only root can become somebody else.
