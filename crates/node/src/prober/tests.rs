@@ -101,7 +101,7 @@ fn intervals_differ_by_at_most_a_tenth() {
 #[test]
 fn who_is_in_a_hurry_asks_as_often_in_a_row_as_decides_and_then_as_before() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    tokio::task::LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (events, mut received) = mpsc::channel(8);
         let pool = PoolName::new("a").unwrap();
