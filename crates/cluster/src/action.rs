@@ -101,6 +101,8 @@ pub enum Change {
     Score(u8),
     /// Whether as many ping nodes answer as are needed.
     Reaches(bool),
+    /// Whether any of this node's own addresses is on this machine. Without one nothing is heard or said.
+    Present(bool),
     /// The network of the group's addresses was lost on this node, or is not there.
     CarrierLost {
         /// Which group.

@@ -33,6 +33,8 @@ pub enum Cause {
     Resource(Arc<str>),
     /// The network of the addresses is gone here.
     CarrierLost,
+    /// No address of the node itself is on its machine, so that no other node hears of it.
+    Absent,
     /// This node goes.
     Leaving,
     /// The configuration has no such group any more.
@@ -59,6 +61,7 @@ impl fmt::Display for Cause {
             Self::NoMajority => write!(f, "most members of the cluster do not confirm it any more"),
             Self::Resource(name) => write!(f, "resource {name} failed"),
             Self::CarrierLost => write!(f, "the network of its addresses is gone here"),
+            Self::Absent => write!(f, "no own address of this node is on this machine, and other nodes may have it"),
             Self::Leaving => write!(f, "this node goes"),
             Self::Stuck(name) => write!(f, "resource {name} does not stop: mend it, then `evenkeel cluster ready`"),
             Self::Elsewhere(node) => write!(f, "{node} has it"),

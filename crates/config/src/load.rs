@@ -339,6 +339,14 @@ impl Loaded {
         diagnostic
     }
 
+    /// The error that the key of an `update` cannot be read, or is none.
+    pub fn update_key_unreadable(&self, key: &SecretRef, cause: &str) -> Diagnostic {
+        let message = format!("cannot read the key that signs updates: {cause}");
+        let mut diagnostic = at(Code::E415, self.places.update_keys.get(key), message);
+        diagnostic.help("`tsig-keygen NAME` makes one; the server that takes the updates needs the same");
+        diagnostic
+    }
+
     /// The error that two keys of a `dns` block have one name and are not the same; each with the zone whose transfers it
     /// signs.
     pub fn dns_keys_differ(&self, name: &str, first: (&str, &SecretRef), second: (&str, &SecretRef)) -> Diagnostic {

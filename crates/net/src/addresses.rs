@@ -21,7 +21,7 @@ use netlink_packet_route::address::{
 };
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 
@@ -172,6 +172,47 @@ impl Addresses {
                 && let Some(place) = place_of(&message).filter(|place| place.addr == addr)
             {
                 found = Some(place.device);
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Whether packets to the address are this machine's own: a route of type `local` leads to it, as it does to all of
+    /// 127.0.0.0/8 and to what `ip route add local` names, or a device has it, in whatever table its routes are.
+    ///
+    /// # Errors
+    /// Where the kernel does not answer.
+    pub fn is_local(&mut self, addr: IpAddr) -> io::Result<bool> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = family(addr);
+        request.header.destination_prefix_length = if addr.is_ipv4() { 32 } else { 128 };
+        let destination = match addr {
+            IpAddr::V4(addr) => RouteAddress::Inet(addr),
+            IpAddr::V6(addr) => RouteAddress::Inet6(addr),
+        };
+        request.attributes.push(RouteAttribute::Destination(destination));
+        let mut is_local = false;
+        let asked = self.kernel.ask(RouteNetlinkMessage::GetRoute(request), 0, |answer| {
+            is_local |= matches!(answer, RouteNetlinkMessage::NewRoute(route) if route.header.kind == RouteType::Local);
+        });
+        match asked {
+            Ok(()) if is_local => Ok(true),
+            // No route leads there, or another machine's.
+            Ok(()) => self.is_on_device(addr),
+            Err(error) if is_unreachable(&error) => self.is_on_device(addr),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a device has the address, and may use it: one whose duplicates are still looked for, or were found, may not.
+    fn is_on_device(&mut self, addr: IpAddr) -> io::Result<bool> {
+        let mut found = false;
+        let mut request = AddressMessage::default();
+        request.header.family = family(addr);
+        self.kernel.ask(RouteNetlinkMessage::GetAddress(request), NLM_F_DUMP, |answer| {
+            if let RouteNetlinkMessage::NewAddress(message) = answer {
+                let is_it = place_of(&message).is_some_and(|place| place.addr == addr);
+                found |= is_it && !is_duplicate(&message) && !is_tentative(&message);
             }
         })?;
         Ok(found)
@@ -381,6 +422,14 @@ fn is_duplicate(message: &AddressMessage) -> bool {
     message.header.flags.contains(AddressHeaderFlags::Dadfailed) || message.attributes.iter().any(in_attribute)
 }
 
+fn is_tentative(message: &AddressMessage) -> bool {
+    let in_attribute = |attribute: &AddressAttribute| {
+        matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Tentative)
+            && !flags.contains(AddressFlags::Optimistic))
+    };
+    message.attributes.iter().any(in_attribute)
+}
+
 /// Bits, metric and device of a route that covers the address.
 fn covering(route: &RouteMessage, addr: IpAddr) -> Option<(u8, u32, u32)> {
     let (mut device, mut metric, mut table) = (None, 0, u32::from(route.header.table));
@@ -400,6 +449,13 @@ fn covering(route: &RouteMessage, addr: IpAddr) -> Option<(u8, u32, u32)> {
         None => bits == 0,
     };
     (is_covered && table == MAIN_TABLE).then_some((bits, metric, device?))
+}
+
+fn is_unreachable(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ACCESS | Errno::INVAL | Errno::NODEV)
+    )
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! A [`Port`] is one socket of an address, of which each thread has its own; a [`Batch`] holds the buffers of one
 //! thread. The invariants: an answer leaves from the address that its query arrived at; nothing here blocks but
-//! [`wait`]; an answer that the system does not take is lost, as datagrams are.
+//! [`wait`], and an exchange that is to be [`Patience::Short`]; an answer that the system does not take is lost, as
+//! datagrams are.
 
 use std::io;
 use std::mem::size_of;
@@ -25,6 +26,19 @@ use message::Slots;
 
 /// Bytes that the kernel is asked to keep for one socket while its thread is busy. It gives what it allows.
 const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
+
+/// How long [`Patience::Short`] waits.
+const SHORT: Duration = Duration::from_millis(20);
+
+/// Whether an exchange waits for its first datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It takes what is there.
+    None,
+    /// It waits up to 20 ms. For a thread with one port, in the midst of traffic: it saves the call that would ask
+    /// whether there is more, and the one that would wait for it.
+    Short,
+}
 
 /// One socket of an address.
 #[derive(Debug)]
@@ -76,6 +90,7 @@ fn bind_all(mut addr: SocketAddr, kind: (Families, Presence), count: usize) -> i
         if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER).is_err() {
             let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
         }
+        socket.set_read_timeout(Some(SHORT))?;
         let tells_arrival = addr.ip().is_unspecified();
         if tells_arrival {
             message::ask_for_arrival(&socket, addr.is_ipv6())?;
@@ -89,7 +104,8 @@ fn bind_all(mut addr: SocketAddr, kind: (Families, Presence), count: usize) -> i
 }
 
 fn open(addr: SocketAddr, (families, presence): (Families, Presence)) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    // It blocks, for those who are patient; every other call says that it does not wait.
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(families == Families::Own)?;
     }
@@ -126,7 +142,7 @@ impl Batch {
         Self { slots: Slots::new(caps::DNS_BATCH) }
     }
 
-    /// Receives what is there, asks for an answer to each, and sends the answers. `ahead` sees all of them before the first
+    /// Receives what is there or, with [`Patience::Short`], comes within 20 ms, asks for an answer to each, and sends the answers. `ahead` sees all of them before the first
     /// is answered, where there is more than one. `answer` writes into the buffer that it is given and says how many
     /// bytes; 0 for no answer. Gives the number of datagrams that came in; 0 where there were none.
     ///
@@ -135,11 +151,12 @@ impl Batch {
     pub fn exchange(
         &mut self,
         port: &Port,
+        patience: Patience,
         ahead: &mut dyn FnMut(&mut dyn Iterator<Item = &[u8]>),
         answer: &mut dyn FnMut(&Datagram<'_>, &mut [u8]) -> usize,
     ) -> io::Result<usize> {
         let fd = port.socket.as_raw_fd();
-        let received = self.slots.receive(fd, port.tells_arrival)?;
+        let received = self.slots.receive(fd, port.tells_arrival, patience)?;
         if received > 1 {
             ahead(&mut self.slots.inputs(received));
         }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_balance::{Key, Keys, MethodKeys};
+use evenkeel_dns::tsig;
 use evenkeel_model::PoolName;
 use evenkeel_model::config::{Config, CookieValue, Pool, SecretRef, Sticky, StickyCookie};
 use evenkeel_net::{files, process};
@@ -222,6 +223,16 @@ impl Secrets {
 /// Whether its tokens are sealed by the secret that this node made itself.
 fn takes_own(sticky: &Sticky) -> bool {
     sticky.cookie().is_some_and(|it| it.key.is_none() && it.knows(|form| form == CookieValue::Token))
+}
+
+/// The key that signs transfers or updates, in the form that `tsig-keygen` writes.
+pub(crate) fn tsig_key(secret: &SecretRef) -> Result<tsig::Key, String> {
+    let text = String::from_utf8(read(secret)?).map_err(|_| "it is no text".to_owned())?;
+    let mut keys = tsig::Key::read_all(&text).map_err(|error| error.to_string())?;
+    match keys.len() {
+        1 => Ok(keys.remove(0)),
+        count => Err(format!("there are {count} keys in it; write each in a file of its own")),
+    }
 }
 
 /// Follows a reference. A trailing newline is the editor's and not the secret's.

@@ -84,7 +84,7 @@ impl Node {
 
     fn takes_part(&self) -> bool {
         let is_witness = self.settings.members.get(self.settings.me).is_none_or(|member| member.is_witness);
-        self.phase == Phase::Active && !self.is_leaving && !is_witness
+        self.phase == Phase::Active && !self.is_leaving && !is_witness && self.absence.is_none()
     }
 
     /// Claims it, unless it has to wait; `from` is the member that offers it, if one does.

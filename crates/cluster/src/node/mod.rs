@@ -3,6 +3,7 @@
 //! Every entry ends in the same turn: what time has brought is seen, each group is considered, a heartbeat is due or
 //! not. The invariant: between two entries nothing is left to decide, so that the order of entries alone decides.
 
+mod absence;
 mod arrange;
 mod consider;
 mod hear;
@@ -27,6 +28,8 @@ use crate::peer::Peer;
 use crate::sent::SendTimes;
 use crate::settings::{Mode, Settings};
 
+use absence::Absence;
+
 pub use view::{GroupView, Hearing, PathView, PeerView, View};
 
 /// How many quick heartbeats go into the time of one, while one may be lost: twenty in a dead time of five, of which
@@ -49,6 +52,8 @@ pub struct Node {
     expected: Duration,
     /// While it doubts: until when, and whom it has asked, as bits.
     doubt: (Duration, u16),
+    /// While no own address is on this machine.
+    absence: Option<Absence>,
     is_leaving: bool,
     is_aside: bool,
     score: u8,
@@ -103,6 +108,7 @@ impl Node {
             woke: now,
             expected: now + settings.timing.dead,
             doubt: (now, 0),
+            absence: None,
             is_leaving: false,
             is_aside: false,
             score: 100,
@@ -176,6 +182,7 @@ impl Node {
     /// One turn: what every entry ends with.
     fn turn(&mut self, now: Duration) {
         self.watch_peers(now);
+        self.settle_absence(now);
         self.grow_up(now);
         for group in 0..self.duties.len() {
             self.consider(now, group);
@@ -226,6 +233,8 @@ impl Node {
     /// Ends listening and doubting when their time has come.
     fn grow_up(&mut self, now: Duration) {
         let (until, asked) = match self.phase {
+            // Nobody could have answered.
+            Phase::Listening | Phase::Doubting if self.absence.is_some() => return,
             Phase::Listening => (self.started + self.settings.timing.init, u16::MAX),
             Phase::Doubting => self.doubt,
             Phase::Active | Phase::Leaving => return,
@@ -258,6 +267,7 @@ impl Node {
             let ends = [duty.steps.deadline(), self.lease_end(group), self.claim_time(now, group)];
             next = ends.into_iter().flatten().filter(|end| *end > now).fold(next, Duration::min);
         }
+        next = self.absence_ends().filter(|end| *end > now).map_or(next, |end| next.min(end));
         next.max(now + Duration::from_micros(100))
     }
 

@@ -23,6 +23,7 @@ impl Node {
             Change::Broken { group, resource } => self.broken(now, group, resource),
             Change::Score(score) => self.grade(now, score.min(100), self.reaches),
             Change::Reaches(reaches) => self.grade(now, self.score, reaches),
+            Change::Present(is_present) => self.be_present(now, is_present),
             Change::CarrierLost { group } => self.carrier_lost(now, group),
             Change::CarrierBack { group } => self.carrier_back(now, group),
             Change::ForeignOwner { group } => self.foreign_owner(group),
@@ -99,7 +100,7 @@ impl Node {
     }
 
     fn foreign_owner(&mut self, group: usize) {
-        if self.is_ours(group) {
+        if self.is_ours(group) && !self.leaves_to_rival() {
             self.actions.push_back(Action::Announce { group });
         }
     }
@@ -142,6 +143,9 @@ impl Node {
         match self.duties.get(group)?.role {
             _ if is_witness => Some("a witness owns nothing"),
             _ if self.is_leaving => Some("this node is leaving"),
+            _ if self.absence.is_some() => {
+                Some("no own address of this node is on this machine: `evenkeel cluster status` says which")
+            }
             _ if self.is_aside => Some("this node is drained: order it ready first, by `evenkeel ready --node`"),
             Role::Stuck => Some("a resource of it does not stop here: mend it, then `evenkeel cluster ready`"),
             _ => None,

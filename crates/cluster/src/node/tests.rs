@@ -1,3 +1,4 @@
+mod absence;
 mod many;
 mod reloads;
 

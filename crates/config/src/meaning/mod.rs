@@ -47,6 +47,8 @@ pub(crate) struct Places {
     pub zones: BTreeMap<String, Span>,
     /// Each key of a zone's transfers, where it stands first.
     pub zone_keys: BTreeMap<(String, SecretRef), Span>,
+    /// The keys that sign updates.
+    pub update_keys: BTreeMap<SecretRef, Span>,
     /// Each pool's `sticky key=`.
     pub keys: BTreeMap<PoolName, Span>,
     /// The address of the admin listener.

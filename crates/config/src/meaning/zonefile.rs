@@ -23,7 +23,10 @@ pub(super) fn block(building: &mut Building<'_>, entry: &Entry) {
         ask(&mut zonefile, check, building.out);
     }
     zonefile.then = entry.entry("then").map(then);
-    zonefile.update = entry.entry("update").and_then(|update| self::update(update, building.out));
+    if let Some(update) = entry.entry("update") {
+        zonefile.update = self::update(update, building.out);
+        building.places.update_keys.extend(zonefile.update.iter().map(|it| (it.key.clone(), update.span)));
+    }
     if let (Some(then), Some(_)) = (entry.entry("then"), entry.entry("update")) {
         building
             .out

@@ -243,28 +243,32 @@ impl Balanced {
     }
 
     fn candidates(&self, health: &Health<'_>, asker: &Asker) -> Vec<Member> {
+        if let Mode::Pool(_) = self.mode {
+            return self.members(health).to_vec();
+        }
         let tier = if self.mode == Mode::Peers { u8::MAX } else { 0 };
         let own = self.own_members(health, asker, tier);
+        // A node alone answers with itself as long as it answers at all, unless it is to be left and someone else can
+        // take over.
+        if self.mode == Mode::OwnAddress && !self.steps_aside(health) {
+            return own;
+        }
         // The same lines on all nodes make each of them one of its peers: it is what it knows of itself, and not what its
         // check says, which finds a node that drains in good health.
         let is_other = |peer: &&Member| !own.iter().any(|own| own.address == peer.address);
         let peers: Vec<Member> = self.members(health).iter().filter(is_other).cloned().collect();
-        match &self.mode {
-            // A node alone answers with itself as long as it answers at all, unless it is to be left and
-            // someone else can take over.
-            Mode::OwnAddress if self.steps_aside(health) => {
+        match self.mode {
+            Mode::OwnAddress => {
                 // A later tier: the peers count only while this node is not alive.
                 let later = |peer: Member| Member { tier: peer.tier.saturating_add(1), ..peer };
                 own.into_iter().chain(peers.into_iter().map(later)).collect()
             }
-            Mode::OwnAddress => own,
-            Mode::OwnAndPeers => own.into_iter().chain(peers).collect(),
             // Drained by its mode: its own address only where no peer is alive.
             Mode::Peers => {
                 let own = own.into_iter().map(|member| Member { state: State::Draining, ..member });
                 peers.into_iter().chain(own).collect()
             }
-            Mode::Pool(_) => self.members(health).to_vec(),
+            Mode::OwnAndPeers | Mode::Pool(_) => own.into_iter().chain(peers).collect(),
         }
     }
 

@@ -228,26 +228,19 @@ impl<'z> Lookup<'_, 'z> {
     }
 
     /// The addresses of a name as the zone has them, glue included. Those that are chosen by health are left to the query
-    /// for them, which gets what is healthy then; glue, for which nobody asks, is chosen here.
+    /// for them, which gets what is healthy then.
     fn addresses(&mut self, target: &Name, need: Need) {
         let zone = self.zone;
         let Some(node) = zone.node(target).filter(|_| target.is_within(zone.origin())) else { return };
-        let balanced = self.served.balanced(&node.name);
-        if balanced.is_some() && need == Need::May {
+        if self.served.balanced(&node.name).is_some() {
             return;
         }
         for kind in [Type::A, Type::AAAA] {
             let same = |s: &Set<'_>| s.kind == kind && *s.owner == node.name;
-            if self.response.answer.iter().chain(&self.response.additional).any(same) {
-                continue;
+            if !self.response.answer.iter().chain(&self.response.additional).any(same) {
+                let set = node.set(kind).map(|set| Set::of(Cow::Borrowed(&node.name), set, need));
+                self.response.additional.extend(set);
             }
-            let owner = Cow::Borrowed(&node.name);
-            let picked = balanced.map(|balanced| balanced.pick(kind, self.health, self.asker));
-            let set = match picked.filter(|picked| !picked.data.is_empty()) {
-                Some(picked) => Some(Set { owner, kind, ttl: picked.ttl, data: Cow::Owned(picked.data), need }),
-                None => node.set(kind).map(|set| Set::of(owner, set, need)),
-            };
-            self.response.additional.extend(set);
         }
     }
 }

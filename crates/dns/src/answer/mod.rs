@@ -79,6 +79,12 @@ impl Served {
         is_cut.then_some("is delegated, so that others are asked for its addresses")
     }
 
+    /// Whether an SVCB or HTTPS record of a name has addresses in it.
+    pub fn has_address_hints(&self, name: &Name) -> bool {
+        let sets = self.zone.node(name).map_or(&[][..], |node| &node.sets);
+        sets.iter().any(|set| set.data.iter().any(|data| data.has_address_hints(set.kind)))
+    }
+
     /// Whether the addresses of any name are chosen.
     pub fn has_balanced(&self) -> bool {
         !self.balanced.is_empty()

@@ -165,20 +165,28 @@ pub(crate) fn split(kind: Type, bytes: &[u8]) -> Option<Vec<(Field, &[u8])>> {
 fn fits(kind: Type, bytes: &[u8]) -> bool {
     let Some(layout) = layout(kind) else { return true };
     let rest = layout.iter().try_fold(bytes, |rest, field| rest.get(field.length(rest)?..));
-    rest.is_some_and(<[u8]>::is_empty) && (!matches!(kind, Type::DS | Type::CDS) || wrong_digest(bytes).is_none())
+    rest.is_some_and(<[u8]>::is_empty) && wrong_digest(kind, bytes).is_none()
 }
 
-/// The kind of the digest in data of DS, its length and the one that its kind has, where those differ: a resolver that
-/// knows the kind holds the child for forged then (RFC 4034, 5.1.4; RFC 4509; RFC 6605).
-pub(crate) fn wrong_digest(bytes: &[u8]) -> Option<(u8, usize, usize)> {
-    let (kind, digest) = bytes.get(3..)?.split_first()?;
-    let wanted = match kind {
-        1 => 20,
-        2 => 32,
-        4 => 48,
+/// A digest whose length is not that of its kind.
+pub(crate) struct WrongDigest {
+    pub(crate) kind: u8,
+    pub(crate) length: usize,
+    pub(crate) wanted: usize,
+}
+
+/// Looks at the digest in data of DS and SSHFP, which ends it, behind its kind. A resolver that knows the kind holds the
+/// child of a DS for forged where the length is wrong (RFC 4034, 5.1.4; RFC 4509; RFC 6605); BIND refuses whole
+/// zones with such an SSHFP (RFC 4255, 3.1.2; RFC 6594, 4.2).
+pub(crate) fn wrong_digest(kind: Type, bytes: &[u8]) -> Option<WrongDigest> {
+    let (at, lengths): (usize, &[(u8, usize)]) = match kind {
+        Type::DS | Type::CDS => (3, &[(1, 20), (2, 32), (4, 48)]),
+        Type::SSHFP => (1, &[(1, 20), (2, 32)]),
         _ => return None,
     };
-    (digest.len() != wanted).then_some((*kind, digest.len(), wanted))
+    let (kind, digest) = bytes.get(at..)?.split_first()?;
+    let (_, wanted) = *lengths.iter().find(|(known, _)| known == kind)?;
+    (digest.len() != wanted).then_some(WrongDigest { kind: *kind, length: digest.len(), wanted })
 }
 
 impl Rdata {
@@ -248,6 +256,13 @@ impl Rdata {
         let parts = split(kind, &self.0).unwrap_or_default();
         let is_alias = parts.first().is_some_and(|(_, priority)| priority.iter().all(|byte| *byte == 0));
         is_alias && parts.last().is_some_and(|(field, bytes)| *field == Field::Params && !bytes.is_empty())
+    }
+
+    /// Whether it is SVCB or HTTPS with addresses, which clients may use without asking for those (RFC 9460, 7.3).
+    pub fn has_address_hints(&self, kind: Type) -> bool {
+        matches!(kind, Type::SVCB | Type::HTTPS)
+            && split(kind, &self.0).and_then(|parts| parts.last().map(|(_, params)| svcb::has_hints(params)))
+                == Some(true)
     }
 
     /// The address of an A or AAAA record.

@@ -33,7 +33,12 @@ const KEYS_ARE: &str =
 pub(super) fn fits(bytes: &[u8]) -> bool {
     let Some(params) = split(bytes) else { return false };
     let rising = params.iter().zip(params.iter().skip(1)).all(|(a, b)| a.0 < b.0);
-    rising && params.iter().all(|(key, value)| value_fits(*key, value)) && mandatory_fits(&params)
+    rising && params.iter().all(|(key, value)| value_fits(*key, value)) && mandatory_fits(&params) && alpn_fits(&params)
+}
+
+/// Whether well-formed parameters hold addresses.
+pub(super) fn has_hints(bytes: &[u8]) -> bool {
+    split(bytes).is_some_and(|params| params.iter().any(|(key, _)| matches!(*key, IPV4HINT | IPV6HINT)))
 }
 
 fn split(mut bytes: &[u8]) -> Option<Vec<(u16, &[u8])>> {
@@ -67,6 +72,12 @@ fn mandatory_fits(params: &[(u16, &[u8])]) -> bool {
     let keys: Vec<u16> = value.chunks_exact(2).map(|b| u16::from_be_bytes([b[0], b[1]])).collect();
     keys.iter().zip(keys.iter().skip(1)).all(|(a, b)| a < b)
         && keys.iter().all(|key| *key != MANDATORY && params.iter().any(|(k, _)| k == key))
+}
+
+/// RFC 9460, 7.1.1: who takes the default away says what there is. Clients pass a record by that does not.
+fn alpn_fits(params: &[(u16, &[u8])]) -> bool {
+    let has = |wanted| params.iter().any(|(key, _)| *key == wanted);
+    has(ALPN) || !has(NO_DEFAULT_ALPN)
 }
 
 fn alpn_ids(mut value: &[u8]) -> Option<Vec<&[u8]>> {
@@ -108,6 +119,9 @@ pub(super) fn parse(words: &[Word<'_>]) -> Result<Vec<u8>, (usize, String)> {
     let borrowed: Vec<(u16, &[u8])> = params.iter().map(|(key, value)| (*key, value.as_slice())).collect();
     if !mandatory_fits(&borrowed) {
         return Err((0, "`mandatory` must name other parameters of this record, each once".to_owned()));
+    }
+    if !alpn_fits(&borrowed) {
+        return Err((0, "`no-default-alpn` stands without `alpn`: say which protocols there are".to_owned()));
     }
     let mut bytes = Vec::new();
     for (key, value) in &params {

@@ -51,7 +51,8 @@ fn every_type_is_read_and_shown() {
         (Type::HTTPS, "0 other.example. alpn=h2", "0 other.example. alpn=h2"),
         (Type::HTTPS, "1 . alpn=\"h2,h3\"", "1 . alpn=h2,h3"),
         (Type::TLSA, "3 1 1 abcdef", "3 1 1 ABCDEF"),
-        (Type::SSHFP, "4 2 00ff", "4 2 00FF"),
+        (Type::SSHFP, "4 1 2BB183AF 5f22588179a53b0a98631fad1a292118", "4 1 2BB183AF5F22588179A53B0A98631FAD1A292118"),
+        (Type::SSHFP, "4 3 00ff", "4 3 00FF"),
         (Type::DNSKEY, "257 3 13 AAEC AwQF BgcICQo=", "257 3 13 AAECAwQFBgcICQo="),
         (Type::URI, "10 1 \"https://a.example/\"", "10 1 \"https://a.example/\""),
         (Type::RP, "admin .", "admin.example.com. ."),
@@ -104,6 +105,9 @@ fn what_does_not_fit_its_type_is_refused_at_its_word() {
         (Type::HTTPS, "1 . alpn=", Some(2)),
         (Type::HTTPS, "1 . port=1 port=2", Some(3)),
         (Type::HTTPS, "1 . mandatory=alpn", Some(2)),
+        (Type::HTTPS, "1 . no-default-alpn port=8443", Some(2)),
+        (Type::SSHFP, "4 1 00ff", Some(2)),
+        (Type::SSHFP, "4 2 00ff", Some(2)),
         (Type::HTTPS, "1 . alpn=\"h2\"x", Some(2)),
         (Type::HTTPS, "1 . \"alpn=h2\"", Some(2)),
         (Type::A, "\"192.0.2.1\"", Some(0)),
@@ -217,4 +221,11 @@ proptest! {
         service.extend_from_slice(&value);
         assert_reads_back(Type::HTTPS, &service);
     }
+}
+
+#[test]
+fn addresses_in_parameters_are_seen() {
+    let hints = |kind, text| read(kind, text).unwrap().has_address_hints(kind);
+    assert!(hints(Type::HTTPS, "1 . alpn=h2 ipv4hint=192.0.2.1") && hints(Type::SVCB, "1 a. ipv6hint=::1"));
+    assert!(!hints(Type::HTTPS, "1 . alpn=h2") && !hints(Type::A, "192.0.2.1"));
 }

@@ -93,9 +93,10 @@ pub(crate) fn parse(kind: Type, words: &[Word<'_>], origin: Option<&Name>) -> Re
         reader.at = reader.at.saturating_add(1);
         return Err(reader.wrong(format!("{kind} takes {} words, this one is too many", reader.at.saturating_sub(1))));
     }
-    if let Some((digest, length, wanted)) = wrong_digest(&bytes).filter(|_| matches!(kind, Type::DS | Type::CDS)) {
-        let text = format!("the digest has {length} bytes; one of kind {digest} has {wanted}");
-        return Err(RdataError { word: Some(3), text });
+    if let Some(wrong) = wrong_digest(kind, &bytes) {
+        let text = format!("the digest has {} bytes; one of kind {} has {}", wrong.length, wrong.kind, wrong.wanted);
+        // It is the last field.
+        return Err(RdataError { word: layout.len().checked_sub(1), text });
     }
     Rdata::from_wire(kind, &bytes).ok_or_else(|| RdataError {
         word: None,

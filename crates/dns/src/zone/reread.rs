@@ -14,7 +14,7 @@ use super::check::{self, Gathered};
 use super::problem::Problems;
 use super::read::Record;
 use super::sheet::Difference;
-use super::tree::{Node, RrSet, Tree, Zone};
+use super::tree::{Node, Tree, Zone};
 use crate::kind::Type;
 use crate::name::Name;
 
@@ -48,7 +48,7 @@ impl Zone {
             change.remove(node, after.nodes.get(node.name.as_wire()))?;
         }
         for node in after.nodes.all() {
-            change.add(node)?;
+            change.add(node, before.nodes.get(node.name.as_wire()))?;
         }
         change.changed.extend(first_new..change.tree.nodes.next_place());
         let (tree, changed) = change.finish()?;
@@ -97,8 +97,8 @@ impl Change<'_> {
         Some(())
     }
 
-    /// Puts the sets of a node in that are not there.
-    fn add(&mut self, node: &Node) -> Option<()> {
+    /// Puts the sets of a node in that are not as they were.
+    fn add(&mut self, node: &Node, was: Option<&Node>) -> Option<()> {
         if node.sets.is_empty() {
             return Some(());
         }
@@ -108,8 +108,8 @@ impl Change<'_> {
         if there.name.as_wire() != node.name.as_wire() {
             return None;
         }
-        let missing: Vec<&RrSet> = node.sets.iter().filter(|set| there.set(set.kind) != Some(*set)).collect();
-        for set in missing {
+        for set in node.sets.iter().filter(|set| was.and_then(|was| was.set(set.kind)) != Some(*set)) {
+            // It, or a part of it, stands elsewhere in the text as well.
             if self.tree.nodes.at(place)?.set(set.kind).is_some() {
                 return None;
             }

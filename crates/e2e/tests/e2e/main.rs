@@ -35,6 +35,7 @@ mod moving;
 mod night;
 mod papers;
 mod paths;
+mod presence;
 mod proofs;
 mod protocol;
 mod reload;

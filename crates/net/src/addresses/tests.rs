@@ -105,3 +105,30 @@ fn a_port_that_leaves_a_bridge_is_still_a_device() {
     assert!(news_of(&RouteNetlinkMessage::DelLink(link.clone())).is_none());
     assert!(news_of(&RouteNetlinkMessage::NewLink(link)).is_none());
 }
+
+#[test]
+fn an_address_is_the_machines_own_by_a_device_or_by_a_route() {
+    alone("an_address_is_the_machines_own_by_a_device_or_by_a_route", |addresses| {
+        let is_local = |addresses: &mut Addresses, addr: &str| addresses.is_local(addr.parse().unwrap()).unwrap();
+        let ip = |words: &str| {
+            let run = std::process::Command::new("ip").args(words.split(' ')).output().unwrap();
+            assert!(run.status.success(), "{words}: {}", String::from_utf8_lossy(&run.stderr));
+        };
+        for addr in ["10.8.0.1", "2001:db8::1", "127.0.0.9"] {
+            assert!(!is_local(addresses, addr), "{addr}, and nothing is up");
+        }
+        ip("link set lo up");
+        assert!(is_local(addresses, "127.0.0.9"), "no device lists it");
+        for (addr, prefix) in [("10.8.0.1", 24), ("2001:db8::1", 64)] {
+            addresses.hold(place(addr, prefix), Duration::from_secs(600)).unwrap();
+            assert!(is_local(addresses, addr), "{addr}");
+            addresses.remove(place(addr, prefix)).unwrap();
+            assert!(!is_local(addresses, addr), "{addr}");
+        }
+        ip("route add local 10.9.0.0/24 dev lo");
+        ip("-6 route add local 2001:db8:9::/64 dev lo");
+        assert!(is_local(addresses, "10.9.0.7") && is_local(addresses, "2001:db8:9::7"));
+        ip("route add unreachable 10.10.0.0/24");
+        assert!(!is_local(addresses, "10.10.0.7"));
+    });
+}

@@ -12,7 +12,7 @@ use std::ptr::null_mut;
 use evenkeel_model::caps;
 use socket2::Socket;
 
-use super::{Datagram, address};
+use super::{Datagram, Patience, address};
 
 /// Bytes of a control message that tells an arrival: its head and the larger of the two kinds, aligned.
 const CONTROL_BYTES: usize = 64;
@@ -72,8 +72,8 @@ impl Slots {
         all
     }
 
-    /// Receives without waiting; 0 where nothing is there.
-    pub(super) fn receive(&mut self, fd: RawFd, tells_arrival: bool) -> io::Result<usize> {
+    /// Receives what is there; 0 where nothing is there, or came in time.
+    pub(super) fn receive(&mut self, fd: RawFd, tells_arrival: bool, patience: Patience) -> io::Result<usize> {
         // What the kernel has not written to is as it was left.
         let stale = if self.tells_arrival == tells_arrival { self.used } else { self.slots.len() };
         self.tells_arrival = tells_arrival;
@@ -86,9 +86,14 @@ impl Slots {
         }
         let count = libc::c_uint::try_from(self.incoming.len()).unwrap_or(1);
         let headers = self.incoming.as_mut_ptr();
+        let flags = match patience {
+            Patience::None => libc::MSG_DONTWAIT,
+            // Only the first one is waited for, as long as the socket's timeout says.
+            Patience::Short => libc::MSG_WAITFORONE,
+        };
         // SAFETY: the headers are as many as said; each names a buffer, an address and control bytes of this batch
         // with their lengths, which live and do not move as long as `self` does.
-        let received = unsafe { libc::recvmmsg(fd, headers, count, libc::MSG_DONTWAIT as _, null_mut()) };
+        let received = unsafe { libc::recvmmsg(fd, headers, count, flags as _, null_mut()) };
         // One more than it says: the header of a datagram that failed may have been written to.
         self.used = usize::try_from(received).unwrap_or(0).saturating_add(1).min(self.slots.len());
         usize::try_from(received).or_else(|_| {

@@ -176,6 +176,8 @@ pub(crate) enum Report {
     Lost { group: usize, addr: IpAddr, cause: String },
     /// The addresses on a device are not announced, and why; without a cause they are again.
     Mute { device: String, cause: Option<String> },
+    /// Those of the node's own addresses that are not on this machine, after that has changed.
+    Missing { addrs: Vec<IpAddr> },
     /// Groups are named by their new places from now on.
     Arranged,
     /// A sign of life, for each that was heard.
@@ -192,7 +194,7 @@ impl Report {
             | Self::ForeignOwner { group, .. }
             | Self::Restored { group, .. }
             | Self::Lost { group, .. } => Some(group),
-            Self::Done { .. } | Self::Mute { .. } | Self::Arranged | Self::Alive => None,
+            Self::Done { .. } | Self::Mute { .. } | Self::Missing { .. } | Self::Arranged | Self::Alive => None,
         }
     }
 }

@@ -28,6 +28,7 @@ use std::time::Duration;
 use evenkeel_cluster::{BootId, Change, Group, Key, Keyring, Member, Mode, Node, Resource, Settings, Timing, name_id};
 use evenkeel_model::config::{self, GroupMode, ListenAddr, ResourceKind};
 use evenkeel_model::{caps, defaults};
+use evenkeel_net::addresses::Addresses;
 use evenkeel_net::beat::Path;
 use evenkeel_net::bell::Bell;
 use evenkeel_net::listen::{self, Presence};
@@ -44,6 +45,7 @@ use crate::state::State;
 use crate::supervisor::Event;
 use crate::tasks::{self, Ending};
 
+use guard::presence::missing;
 use hand::{Address, Order, Setup};
 use multicast::Keeping;
 use share::{Peer, SeedFile, Sharing};
@@ -98,6 +100,8 @@ pub(crate) struct Cluster {
     score: u8,
     /// Devices whose addresses are not announced, and why.
     pub(crate) mute: BTreeMap<String, String>,
+    /// This node's own addresses that are not on this machine.
+    pub(crate) missing: Vec<IpAddr>,
     pub(crate) sighted: Sighted,
     sharing: SharingThread,
     /// Groups that go, or are gone.
@@ -138,6 +142,8 @@ pub(crate) fn ready(
     for (index, claim) in state.claims(cluster).into_iter().enumerate() {
         node.remember_epoch(index, claim);
     }
+    // As it is before the guard looks: nothing is to be claimed in between.
+    node.apply(clock::now(), Change::Present(is_present(&routes)));
     let peers = routes.iter().map(|route| route.peers.iter().map(|peer| peer.ip().to_canonical()).collect()).collect();
     Ok(Ready {
         node,
@@ -179,6 +185,7 @@ impl Ready {
             sharing,
             leaving: BTreeSet::new(),
             mute: BTreeMap::new(),
+            missing: Vec::new(),
             sighted: Sighted::default(),
         })
     }
@@ -421,6 +428,13 @@ fn routes(cluster: &config::Cluster, me: usize) -> Vec<Route> {
         }
     };
     own.iter().enumerate().map(route).collect()
+}
+
+/// Whether any of the own addresses is on this machine. Where the kernel does not say it is not doubted.
+fn is_present(routes: &[Route]) -> bool {
+    let own: Vec<IpAddr> = routes.iter().map(|route| route.own.ip()).collect();
+    let missing = Addresses::open().and_then(|mut kernel| missing(&mut kernel, &own));
+    missing.map_or(true, |missing| missing.len() < own.len())
 }
 
 /// What is needed to share sessions with the others. A witness has none.

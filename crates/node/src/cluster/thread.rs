@@ -269,6 +269,7 @@ impl Heart {
                 Report::CarrierLost { group } => Some(Change::CarrierLost { group: *group }),
                 Report::CarrierBack { group } => Some(Change::CarrierBack { group: *group }),
                 Report::ForeignOwner { group, .. } => Some(Change::ForeignOwner { group: *group }),
+                Report::Missing { addrs } => Some(Change::Present(addrs.len() < self.peers.len())),
                 Report::Restored { .. } | Report::Lost { .. } | Report::Mute { .. } => None,
                 Report::Arranged | Report::Alive => None,
             };

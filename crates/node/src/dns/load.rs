@@ -13,7 +13,7 @@ use evenkeel_dns::answer::{
     Balanced, CookieJar, Mode, OnAllDown, Own, OwnZone, Policy, RateRules, Ready, Served, Spread, Zones,
 };
 use evenkeel_dns::tsig::Key;
-use evenkeel_dns::zone::{Reread, Source, load as load_zone};
+use evenkeel_dns::zone::{Reread, Source, Zone, load as load_zone};
 use evenkeel_dns::{Name, Type};
 use evenkeel_model::config::{
     Config, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsLog, DnsMode, DnsSpread, DnsTcp, DnsZone, MadeZone, Network,
@@ -124,6 +124,11 @@ pub(crate) fn load(
             Err(wrong) => found.extend(wrong),
         }
     }
+    // The files that the checker looks after are read in each round, and so are their keys; one that is not there from the
+    // start is a mistake.
+    for update in config.zonefiles.iter().filter_map(|zonefile| zonefile.update.as_ref()) {
+        found.extend(secrets::tsig_key(&update.key).err().map(|why| loaded.update_key_unreadable(&update.key, &why)));
+    }
     if found.is_empty() { Ok(blocks) } else { Err(found) }
 }
 
@@ -137,7 +142,8 @@ fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Res
     if let Some(read) = kept.iter().find(same).and_then(Block::read_on) {
         return Ok(read);
     }
-    let (mut found, mut zones, mut beside) = (Vec::new(), Zones::new(), Beside::default());
+    let (mut found, mut zones) = (Vec::new(), Zones::new());
+    let mut beside = Beside { kept, files: Vec::new(), held: None };
     let mut contents = HashMap::new();
     for zone in &dns.zones {
         match served(config, zone, loaded, &mut beside) {
@@ -243,7 +249,7 @@ fn secondaries<'a>(dns: &'a Dns, zones: &Zones, loaded: &Loaded, found: &mut Vec
     for zone in &dns.zones {
         let Some(served) = name(&zone.name).ok().and_then(|name| zones.get(&name)) else { continue };
         let (name, mut secondaries) = (served.zone().origin().clone(), Vec::new());
-        let mut read = |secret: &Option<SecretRef>| match secret.as_ref().map(key) {
+        let mut read = |secret: &Option<SecretRef>| match secret.as_ref().map(secrets::tsig_key) {
             None => Some(None),
             Some(Ok(key)) => Some(Some(key)),
             Some(Err(cause)) => {
@@ -292,17 +298,12 @@ fn cookies(cookies: &DnsCookies, own: &[u8]) -> Result<Option<[u8; 16]>, String>
     })
 }
 
-fn key(secret: &SecretRef) -> Result<Key, String> {
-    let text = secrets::read(secret)?;
-    let text = String::from_utf8(text).map_err(|_| "it is no text".to_owned())?;
-    let mut keys = Key::read_all(&text).map_err(|error| error.to_string())?;
-    match keys.len() {
-        1 => Ok(keys.remove(0)),
-        count => Err(format!("there are {count} keys in it; write each in a file of its own")),
-    }
-}
-
-fn served(config: &Config, zone: &DnsZone, loaded: &Loaded, beside: &mut Beside) -> Result<Served, Box<Diagnostic>> {
+fn served(
+    config: &Config,
+    zone: &DnsZone,
+    loaded: &Loaded,
+    beside: &mut Beside<'_>,
+) -> Result<Served, Box<Diagnostic>> {
     let unusable = |cause: &str| Box::new(loaded.zone_unusable(&zone.name, cause));
     let origin = name(&zone.name).map_err(|cause| unusable(&cause))?;
     let mut served = match &zone.source {
@@ -329,6 +330,13 @@ fn served(config: &Config, zone: &DnsZone, loaded: &Loaded, beside: &mut Beside)
             diagnostic.help(format!("give the file a record of it, such as `{owner} TXT \"chosen by health\"`"));
             return Err(diagnostic);
         }
+        if served.has_address_hints(&owner) {
+            tracing::warn!(
+                "zone {}: `{owner}`, whose addresses health chooses, has `ipv4hint` or `ipv6hint`: clients may connect to \
+                 those without asking for an address; take them out of the file",
+                zone.name
+            );
+        }
     }
     Ok(served)
 }
@@ -349,7 +357,7 @@ fn file(
     path: &Path,
     origin: &Name,
     unusable: &dyn Fn(&str) -> Box<Diagnostic>,
-    beside: &mut Beside,
+    beside: &mut Beside<'_>,
 ) -> Result<Served, Box<Diagnostic>> {
     let shown = path.display().to_string();
     let bytes = read_file(path).map_err(|error| {
@@ -359,6 +367,10 @@ fn file(
     })?;
     let noted = beside.files.len();
     beside.note(path, &bytes);
+    if let Some(zone) = beside.known(origin, &bytes) {
+        beside.files.truncate(noted);
+        return Ok(Served::plain(zone));
+    }
     let zone = load_zone(&shown, bytes, origin, beside);
     let report = zone.report();
     match zone.zone {
@@ -380,14 +392,21 @@ fn file(
 }
 
 /// Files beside the file that includes them, and a note of every file that was read.
-#[derive(Default)]
-struct Beside {
+struct Beside<'a> {
+    /// The blocks that answer now.
+    kept: &'a [Block],
     files: Vec<(PathBuf, u64)>,
     /// A digest of what was read for the zone that is being read.
     held: Option<u64>,
 }
 
-impl Beside {
+impl Beside<'_> {
+    /// The zone as it answers now, where it was read from that text, about which there was nothing to say.
+    fn known(&self, origin: &Name, text: &[u8]) -> Option<Zone> {
+        let zones = self.kept.iter().filter_map(|block| block.zones.get(origin));
+        zones.map(Served::zone).find(|zone| zone.is_read_from(text)).cloned()
+    }
+
     fn note(&mut self, path: &Path, bytes: &[u8]) {
         let digest = digest_of(bytes);
         self.files.push((path.to_owned(), digest));
@@ -395,7 +414,7 @@ impl Beside {
     }
 }
 
-impl Source for Beside {
+impl Source for Beside<'_> {
     fn read(&mut self, from: &str, file: &str) -> Result<(String, Vec<u8>), String> {
         let path = Path::new(from).parent().unwrap_or(Path::new("/")).join(file);
         let bytes = read_file(&path).map_err(|error| words(&error))?;

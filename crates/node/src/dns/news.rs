@@ -35,7 +35,8 @@ pub(crate) fn news(before: &[Block], after: &[Block]) -> ZoneNews {
                 continue;
             }
             changes.push(Change::ZoneChanged { zone: zone.name.clone(), before: was, after: is });
-            if !is_newer(was, is) && has_secondaries(block, zone) {
+            let has_secondaries = !zone.transfer.is_empty() || !zone.notify.is_empty();
+            if has_secondaries && !is_newer(was, is) {
                 warnings.push(unnoticed(zone, was, is));
             }
         }
@@ -60,11 +61,6 @@ fn state(block: &Block, zone: &DnsZone) -> Option<(u32, u64)> {
 /// RFC 1982, 3.2.
 fn is_newer(before: u32, after: u32) -> bool {
     (1..1 << 31).contains(&after.wrapping_sub(before))
-}
-
-fn has_secondaries(block: &Block, zone: &DnsZone) -> bool {
-    let is_it = |name: &Name| zone.name.parse::<Name>().is_ok_and(|zone| zone == *name);
-    block.transfers.iter().any(|line| is_it(&line.zone)) || block.zones_told.iter().any(|told| is_it(&told.name))
 }
 
 fn unnoticed(zone: &DnsZone, before: u32, after: u32) -> String {

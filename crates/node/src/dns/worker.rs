@@ -14,7 +14,7 @@ use evenkeel_dns::answer::{Ahead, Allowance, RateLimit, RateRules, Transport, Wa
 use evenkeel_dns::{Name, Rcode, Type};
 use evenkeel_model::{ListenerName, caps};
 use evenkeel_net::bell::Bell;
-use evenkeel_net::udp::{Batch, Datagram, Port, wait};
+use evenkeel_net::udp::{Batch, Datagram, Patience, Port, wait};
 use evenkeel_net::{clock, rng};
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,7 +27,7 @@ use crate::tasks::{self, Token};
 /// How long a thread waits for a datagram before it looks whether it is still wanted.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Where a batch has as many, another one is probably there already, and waiting would cost a call for nothing.
+/// Where a batch of one of several sockets has as many, another one is probably there already.
 const BUSY: usize = 4;
 
 /// Batches answered before a socket is closed: more than the kernel keeps for it mostly.
@@ -137,7 +137,7 @@ struct Desk {
 
 impl Listening {
     /// Answers what has come, as much as one batch holds; how many queries that were.
-    fn answer_queued(&mut self, answering: &mut Answering, desk: &mut Desk) -> usize {
+    fn answer_queued(&mut self, patience: Patience, answering: &mut Answering, desk: &mut Desk) -> usize {
         let Self { port, answers: Some(answers), lines, .. } = self else { return 0 };
         let (Desk { batch, ahead }, now) = (desk, clock::now());
         let mut look = |queries: &mut dyn Iterator<Item = &[u8]>| {
@@ -146,7 +146,7 @@ impl Listening {
             }
         };
         let mut answer = |datagram: &Datagram<'_>, out: &mut [u8]| answering.answer(answers, now, datagram, out, lines);
-        batch.exchange(port, &mut look, &mut answer).unwrap_or_else(|error| {
+        batch.exchange(port, patience, &mut look, &mut answer).unwrap_or_else(|error| {
             tracing::error!("{} cannot be read: {error}", port.addr());
             0
         })
@@ -178,17 +178,21 @@ struct Answering {
 impl Thread {
     fn run(mut self) {
         let mut desk = Desk::default();
+        let mut most = 0;
         loop {
             if self.has_news.swap(false, Ordering::Acquire) && !self.take_commands(&mut desk) {
                 return;
             }
-            let mut most = 0;
+            // In the midst of traffic a socket that is alone is waited for by reading it; the bell is heard with the
+            // next query or, at worst, when that has had no patience any more.
+            let is_alone = self.ports.len() == 1;
+            let patience = if is_alone && most > 0 { Patience::Short } else { Patience::None };
+            most = 0;
             for listening in &mut self.ports {
-                most = most.max(listening.answer_queued(&mut self.answering, &mut desk));
-                listening.flush(caps::LOG_BATCH_BYTES);
+                most = most.max(listening.answer_queued(patience, &mut self.answering, &mut desk));
+                listening.flush(if most < BUSY { 1 } else { caps::LOG_BATCH_BYTES });
             }
-            if most < BUSY {
-                self.ports.iter_mut().for_each(|listening| listening.flush(1));
+            if most == 0 || (!is_alone && most < BUSY) {
                 let ports = self.ports.iter().map(|listening| &listening.port);
                 if let Err(error) = wait(ports, &self.bell, LOOK) {
                     tracing::error!("waiting for queries failed: {error}");
@@ -230,7 +234,8 @@ impl Thread {
                 Ok(Command::Close(name)) => {
                     for listening in self.ports.iter_mut().filter(|listening| listening.name == name) {
                         // What has come already was asked in good time.
-                        let _ = (0..LAST_BATCHES).find(|_| listening.answer_queued(&mut self.answering, desk) == 0);
+                        let _ = (0..LAST_BATCHES)
+                            .find(|_| listening.answer_queued(Patience::None, &mut self.answering, desk) == 0);
                         listening.flush(1);
                     }
                     self.ports.retain(|listening| listening.name != name);

@@ -75,7 +75,8 @@ impl Supervisor {
             format!("worker {index} does not answer: this node counts as one that cannot serve; restart it")
         });
         let mute = cluster.mute.iter().map(|(device, cause)| unannounced(device, cause));
-        let troubles = silent.into_iter().chain(mute).collect();
+        let missing = missing(config, &node, &cluster.missing);
+        let troubles = silent.into_iter().chain(missing).chain(mute).collect();
         let addrs = config.nodes.iter().map(|node| (Arc::clone(&node.name), node.addrs.clone())).collect();
         let (links, config, other_views) = (cluster.links(), self.config_digest(), self.other_views());
         tokio::task::spawn_local(async move {
@@ -244,6 +245,7 @@ impl Supervisor {
                 (group, format!("{addr} of group {group} was taken away by another program and is back"))
             }
             Report::Lost { addr, cause, .. } => (group, format!("{addr} of group {group} cannot be kept: {cause}")),
+            Report::Missing { addrs } => return self.note_missing(addrs.clone()),
             Report::Mute { device, cause: Some(cause) } => ("", unannounced(device, cause)),
             Report::Mute { device, cause: None } => ("", format!("service addresses on {device} are announced again")),
         };
@@ -255,6 +257,24 @@ impl Supervisor {
                 None => cluster.mute.remove(&device),
             };
         }
+    }
+
+    /// Own addresses of this node that are not on this machine, as of now.
+    fn note_missing(&mut self, addrs: Vec<IpAddr>) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let text = match missing(&cluster.config, &cluster.name, &addrs) {
+            Some(text) => {
+                tracing::warn!("{text}");
+                text
+            }
+            None => {
+                let text = format!("the addresses of node {} are on this machine now", cluster.name);
+                tracing::info!("{text}");
+                text
+            }
+        };
+        cluster.missing = addrs;
+        self.journal.note("cluster", "", text);
     }
 
     /// A digest of the configuration that runs, as it is written.
@@ -367,6 +387,24 @@ fn nodes_as_servers(
         }
     }
     known
+}
+
+/// That own addresses of the node are not on this machine, if any are not, and what follows from it.
+fn missing(config: &Cluster, node: &str, addrs: &[IpAddr]) -> Option<String> {
+    let all = config.node(node).and_then(|place| config.nodes.get(place)).map_or(0, |node| node.addrs.len());
+    let named: Vec<String> = addrs.iter().map(ToString::to_string).collect();
+    let (are, they) = if addrs.len() > 1 { ("are", "they are") } else { ("is", "it is") };
+    let follows = if addrs.len() < all {
+        String::new()
+    } else {
+        format!(", so that nothing is heard and nothing is claimed until {they}")
+    };
+    (!addrs.is_empty()).then(|| {
+        format!(
+            "{} of node {node} {are} on no device of this machine{follows}: is this node {node} (`--node`), and is the `node` line right?",
+            named.join(", ")
+        )
+    })
 }
 
 fn unannounced(device: &str, cause: &str) -> String {

@@ -49,7 +49,8 @@ pub(super) async fn settle(
     mode: Mode,
 ) -> Result<Live, String> {
     let zone = sheet.zone.clone().ok_or("the zone cannot be told from the file; write `zone=NAME` after `update`")?;
-    let server = Server { at: update.server, key: read_key(update)?, zone };
+    let key = secrets::tsig_key(&update.key).map_err(|cause| format!("the key cannot be read: {cause}"))?;
+    let server = Server { at: update.server, key, zone };
     let mut live = Live { outcome: Outcome::Unchanged, problems: Vec::new(), lines: Vec::new() };
     for set in &sheet.survey.sets {
         if !set.owner.is_within(&server.zone) {
@@ -69,16 +70,6 @@ pub(super) async fn settle(
         }
     }
     Ok(live)
-}
-
-fn read_key(update: &Update) -> Result<Key, String> {
-    let secret = secrets::read(&update.key).map_err(|cause| format!("the key cannot be read: {cause}"))?;
-    let text = String::from_utf8(secret).map_err(|_| "the key is not text".to_owned())?;
-    let mut keys = Key::read_all(&text).map_err(|error| error.to_string())?;
-    if keys.len() > 1 {
-        return Err(format!("the file holds {} keys; put the one that is meant into a file of its own", keys.len()));
-    }
-    keys.pop().ok_or_else(|| "there is no key in it".to_owned())
 }
 
 /// A live server and how to speak to it.

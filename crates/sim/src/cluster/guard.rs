@@ -67,6 +67,17 @@ impl Guard {
         self.groups.get(group)?.resources.get(resource)?.address
     }
 
+    /// The group that the address stands in.
+    pub(crate) fn group_with(&self, address: usize) -> Option<usize> {
+        self.groups.iter().position(|kept| kept.resources.iter().any(|held| held.address == Some(address)))
+    }
+
+    /// The addresses of a group that were started.
+    pub(crate) fn started(&self, group: usize) -> Vec<usize> {
+        let held = self.groups.get(group).map_or(&[][..], |kept| &kept.resources);
+        held.iter().filter(|held| held.runs).filter_map(|held| held.address).collect()
+    }
+
     /// Starts a resource: an address until then, unless that fails. Whether it was its turn.
     pub(crate) fn start(&mut self, group: usize, resource: usize, until: Option<Duration>) -> bool {
         let Some(kept) = self.groups.get_mut(group) else { return false };

@@ -33,6 +33,12 @@ pub struct Host {
     pub paused_until: Option<Duration>,
     /// How its resources behave.
     pub habit: Habit,
+    /// Whether its own address is not on it: nothing comes to it or leaves it.
+    pub is_absent: bool,
+    /// Whether its process was told so.
+    pub(crate) knows_absence: bool,
+    /// Addresses with which it has seen another machine.
+    pub(crate) sightings: VecDeque<usize>,
     /// What runs on it.
     pub(crate) guard: Guard,
     /// The file that it runs by,
@@ -60,6 +66,9 @@ impl Host {
             node: None,
             paused_until: None,
             habit: Habit::Good,
+            is_absent: false,
+            knows_absence: false,
+            sightings: VecDeque::new(),
             guard: Guard::default(),
             layout,
             arriving: VecDeque::new(),
@@ -89,6 +98,7 @@ impl Host {
         self.paused_until = None;
         self.reports.clear();
         self.waiting.clear();
+        self.sightings.clear();
         self.arriving.clear();
         self.is_reload_due = false;
     }
@@ -96,6 +106,7 @@ impl Host {
     /// What a starting process does first: it cleans up what a dead one left.
     pub(crate) fn clean(&mut self, layout: Layout) {
         self.last_word = None;
+        self.knows_absence = false;
         self.guard = Guard::new(&layout);
         self.layout = layout;
     }
@@ -119,6 +130,16 @@ impl Host {
         let (_, word) = self.last_word.take_if(|(at, _)| *at <= now)?;
         self.guard.stop_all();
         Some(word)
+    }
+
+    /// What the process is told of its own address, and of other machines that have one of its own.
+    pub(crate) fn take_look(&mut self) -> Option<Change> {
+        if self.knows_absence != self.is_absent {
+            self.knows_absence = self.is_absent;
+            return Some(Change::Present(!self.is_absent));
+        }
+        let address = self.sightings.pop_front()?;
+        self.guard.group_with(address).map(|group| Change::ForeignOwner { group })
     }
 
     /// The next report that is due.

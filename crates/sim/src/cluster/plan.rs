@@ -98,7 +98,7 @@ fn befall(world: &mut World, chance: &mut Chance) {
     let size = world.hosts.len();
     let (host, other) = (chance.below(size), chance.below(size));
     let group = chance.below(world.file.parts.len().max(1));
-    match chance.below(22) {
+    match chance.below(24) {
         0 => world.crash(host),
         1 => {
             let stopping = world.shape.timing.dead / 10 * u32::try_from(chance.below(30)).unwrap_or(0);
@@ -130,6 +130,8 @@ fn befall(world: &mut World, chance: &mut Chance) {
             world.tell(host, change);
         }
         20 => world.tell(host, Change::Broken { group, resource: 0 }),
+        21 => world.place(host, false),
+        22 => world.place(host, true),
         _ => world.replay(),
     }
 }
@@ -140,6 +142,7 @@ fn mend(world: &mut World) {
     for host in 0..world.hosts.len() {
         world.hosts[host].habit = Habit::Good;
         world.hosts[host].paused_until = None;
+        world.place(host, true);
         world.start(host);
         world.reload(host);
         world.run(Duration::from_millis(3));

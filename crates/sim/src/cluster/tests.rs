@@ -289,3 +289,81 @@ fn an_order_that_nobody_can_follow_is_refused() {
     assert_eq!(world.owners(0), [0]);
     assert!(world.hosts[0].events.iter().any(|(_, event)| matches!(event, Event::Refused(..))));
 }
+
+#[test]
+fn a_machine_whose_own_address_comes_late_claims_nothing_until_it_has_listened() {
+    let mut world = World::new(Shape::pair(), 1);
+    world.start(0);
+    world.run(Duration::from_secs(4));
+    world.place(1, false);
+    world.start(1);
+    world.run(Duration::from_secs(60));
+    assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{}", world.diary());
+    world.place(1, true);
+    world.run(Duration::from_secs(10));
+    assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{}", world.diary());
+    // Alone it listens as well, and has it then.
+    world.crash(0);
+    world.crash(1);
+    world.place(1, false);
+    world.start(1);
+    world.run(Duration::from_secs(30));
+    assert_eq!(world.owners(0), [0; 0], "{}", world.diary());
+    world.place(1, true);
+    world.run(ms(2900));
+    assert_eq!(world.owners(0), [0; 0], "{}", world.diary());
+    world.run(ms(300));
+    assert_eq!(world.owners(0), [1], "{}", world.diary());
+}
+
+#[test]
+fn an_owner_that_loses_its_own_address_gives_way_to_the_next_and_listens_before_it_claims_again() {
+    for scripts in [0, 1] {
+        let mut world = settled(Shape { scripts, ..Shape::pair() });
+        world.place(0, false);
+        world.run(Duration::from_secs(10));
+        assert_eq!(world.owners(0), [1], "{}", world.diary());
+        assert!(world.watch.longest_double < ms(300), "{:?}\n{}", world.watch.longest_double, world.diary());
+        assert!(world.hosts[0].guard.is_stopped(0));
+        world.place(0, true);
+        world.run(Duration::from_secs(10));
+        assert_eq!((world.owners(0), world.watch.moves.len()), (vec![1], 2), "{}", world.diary());
+    }
+}
+
+#[test]
+fn machines_that_lose_their_own_addresses_together_leave_the_service_where_it_is() {
+    let mut world = settled(Shape::pair());
+    (0..2).for_each(|host| world.place(host, false));
+    world.run(Duration::from_secs(30));
+    assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{}", world.diary());
+    (0..2).for_each(|host| world.place(host, true));
+    world.run(Duration::from_secs(10));
+    assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{}", world.diary());
+}
+
+#[test]
+fn the_last_machine_keeps_what_it_has_without_an_own_address_until_another_is_seen_with_it() {
+    let mut world = settled(Shape { scripts: 1, ..Shape::pair() });
+    world.crash(1);
+    world.run(Duration::from_secs(3));
+    world.place(0, false);
+    world.run(Duration::from_secs(30));
+    assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{}", world.diary());
+    world.start(1);
+    world.run(Duration::from_secs(10));
+    assert_eq!(world.owners(0), [1], "{}", world.diary());
+    assert!(world.watch.longest_double < ms(300), "{:?}", world.watch.longest_double);
+}
+
+#[test]
+fn an_own_address_that_is_put_down_and_up_again_moves_nothing() {
+    let mut world = settled(Shape::pair());
+    for _ in 0..20 {
+        world.place(0, false);
+        world.run(ms(500));
+        world.place(0, true);
+        world.run(Duration::from_secs(2));
+    }
+    assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{}", world.diary());
+}

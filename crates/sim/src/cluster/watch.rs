@@ -84,7 +84,8 @@ impl Watch {
             let pair = owners.next().zip(owners.next());
             drop(owners);
             self.look_at_pair(now, address, pair, |one, other| {
-                let is_running = hosts[one].is_running(now) && hosts[other].is_running(now);
+                let is_here = |host: usize| hosts[host].is_running(now) && !hosts[host].is_absent;
+                let is_running = is_here(one) && is_here(other);
                 // As long as they run by different files each may be right by its own.
                 is_running && hosts[one].layout == hosts[other].layout && links.is_joined(one, other)
             });

@@ -121,7 +121,17 @@ impl World {
         self.hosts[host].clean(self.file.clone());
         let settings = self.shape.settings(&self.file, host);
         self.hosts[host].node = Some(Node::new(settings, self.keys.clone(), BootId(boot), self.now));
+        self.take_looks(host);
         self.settle(host);
+    }
+
+    /// Takes a machine's own address away, or puts it back.
+    pub fn place(&mut self, host: usize, is_present: bool) {
+        self.hosts[host].is_absent = !is_present;
+        if self.hosts[host].is_running(self.now) {
+            self.take_looks(host);
+            self.settle(host);
+        }
     }
 
     /// Kills a machine's process.
@@ -136,9 +146,9 @@ impl World {
         self.hosts[host].crash();
         self.hosts[host].guard.withdraw_all();
         if node.notice().is_empty() {
-            self.links.send(self.now, host, node.resignation(), &mut self.chance);
+            self.send(host, node.resignation());
         } else {
-            self.links.send(self.now, host, node.notice(), &mut self.chance);
+            self.send(host, node.notice());
             self.hosts[host].last_word = Some((self.now + stopping, node.resignation().to_vec()));
         }
     }
@@ -236,7 +246,9 @@ impl World {
     fn moment(&mut self) {
         let now = self.now;
         while let Some(packet) = self.links.take(now) {
-            self.hosts[packet.to].queue(packet.bytes);
+            if !self.hosts[packet.to].is_absent {
+                self.hosts[packet.to].queue(packet.bytes);
+            }
         }
         for host in 0..self.hosts.len() {
             self.live(host);
@@ -252,7 +264,7 @@ impl World {
                 host.waiting.clear();
             }
             if let Some(word) = host.take_last_word(now) {
-                self.links.send(now, at, &word, &mut self.chance);
+                self.send(at, &word);
             }
             return;
         }
@@ -274,6 +286,7 @@ impl World {
     /// Takes what has come for a machine's process: packets, reports, time.
     fn take_in(&mut self, at: usize) {
         let now = self.now;
+        self.take_looks(at);
         let host = &mut self.hosts[at];
         while let Some(bytes) = host.waiting.pop_front() {
             if let Some(node) = &mut host.node {
@@ -288,6 +301,36 @@ impl World {
         }
         if let Some(node) = host.node.as_mut().filter(|node| node.poll_timeout() <= now) {
             node.handle_timeout(now);
+        }
+    }
+
+    /// Tells a machine's process what is seen of its own address, and of others on the network of the addresses.
+    fn take_looks(&mut self, at: usize) {
+        let now = self.now;
+        let host = &mut self.hosts[at];
+        while let Some(look) = host.take_look() {
+            if let Some(node) = &mut host.node {
+                node.apply(now, look);
+            }
+        }
+    }
+
+    fn send(&mut self, from: usize, bytes: &[u8]) {
+        if !self.hosts[from].is_absent {
+            self.links.send(self.now, from, bytes, &mut self.chance);
+        }
+    }
+
+    /// Tells the network of the addresses, on which a machine without an address of its own hears it as well.
+    fn announce(&mut self, from: usize, addresses: &[usize]) {
+        let now = self.now;
+        for to in (0..self.hosts.len()).filter(|to| *to != from) {
+            let is_cut = self.links.link(from, to).is_cut;
+            let host = &mut self.hosts[to];
+            if host.is_absent && !is_cut {
+                let has = addresses.iter().filter(|address| host.guard.has(now, **address));
+                host.sightings.extend(has);
+            }
         }
     }
 
@@ -307,7 +350,7 @@ impl World {
         match action {
             Action::Beat => {
                 let bytes = host.node.as_ref().map(|node| node.heartbeat().to_vec()).unwrap_or_default();
-                self.links.send(now, at, &bytes, &mut self.chance);
+                self.send(at, &bytes);
             }
             Action::Start { group, resource, number } => {
                 let address = host.guard.address(group, resource);
@@ -317,6 +360,7 @@ impl World {
                 self.watch.order(now, at, is_next, "start out of order");
                 if let Some(address) = address.filter(|_| !fails) {
                     self.watch.taken(now, at, address);
+                    self.announce(at, &[address]);
                 }
                 self.report(at, address.is_none(), number, fails);
             }
@@ -337,7 +381,11 @@ impl World {
                     host.guard.arrange(&layout, &origins);
                 }
             }
-            Action::Announce { .. } => self.watch.announced(now, at),
+            Action::Announce { group } => {
+                let addresses = host.guard.started(group);
+                self.watch.announced(now, at);
+                self.announce(at, &addresses);
+            }
             Action::Note(event) => self.note(at, event),
         }
     }

@@ -40,7 +40,10 @@ pub(super) fn compile(zones: &Zones) -> Ready {
 /// Makes ready what has changed since `known` was made, with what leads to other names: it may lead to these.
 pub(super) fn follow(known: &Ready, zones: &Zones, changed: &[Name]) -> Option<Ready> {
     let mut compilers = compilers(zones);
-    if known.is_partial || !compilers.iter().map(|compiler| &compiler.tail).eq(&known.tails) {
+    // A tail that could not be made says nothing of whether its addresses are as they were.
+    let is_same = |(compiler, known): (&Compiler<'_>, &Option<Tail>)| known.is_some() && compiler.tail == *known;
+    let has_tails = compilers.len() == known.tails.len() && compilers.iter().zip(&known.tails).all(is_same);
+    if known.is_partial || !has_tails {
         return None;
     }
     let changed: BTreeSet<&Name> = known.changed.iter().chain(changed).collect();

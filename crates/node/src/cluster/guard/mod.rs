@@ -17,6 +17,7 @@ mod announcing;
 mod connections;
 mod heirs;
 mod holding;
+pub(super) mod presence;
 mod services;
 mod silence;
 
@@ -33,6 +34,7 @@ use evenkeel_net::process::{Tie, be_urgent, outlive_end_signals};
 use super::hand::{Arrangement, LARGEST, Order, Report, Setup};
 use crate::resource::Deed;
 use holding::Holding;
+use presence::Presence;
 use services::Services;
 
 /// How often the last word goes out over each path.
@@ -56,9 +58,11 @@ pub fn run_address_guard() -> io::Result<()> {
     let services = Services::start(std::mem::take(&mut setup.services))?;
     let paths: Vec<Path> =
         setup.paths.iter().map(|(own, peers)| open_path(*own, peers.clone())).collect::<io::Result<_>>()?;
+    let presence = Presence::new(setup.paths.iter().map(|(own, _)| own.ip()).collect())?;
     let mut guard = Guard {
         memberships: paths.iter().filter_map(|path| path.membership().transpose()).collect::<io::Result<_>>()?,
         paths,
+        presence,
         holding: Holding::new(setup)?,
         services,
         has_given_up: false,
@@ -69,6 +73,9 @@ pub fn run_address_guard() -> io::Result<()> {
         notice: Vec::new(),
         last_word: Vec::new(),
     };
+    // What becomes of them from here on is told by the watch.
+    let missing = guard.presence.look(clock::now());
+    guard.report(missing);
     let outcome = loop {
         match guard.turn(&mut buffer) {
             Ok(true) => {}
@@ -100,6 +107,7 @@ struct Guard {
     paths: Vec<Path>,
     /// Of the paths whose last word goes to a multicast group.
     memberships: Vec<Membership>,
+    presence: Presence,
     holding: Holding,
     services: Services,
     has_given_up: bool,
@@ -119,7 +127,7 @@ impl Guard {
         let patience = self.holding.patience();
         let silence_ends = (!self.holding.is_silenced()).then(|| self.heard_at + patience);
         let hanging = (!self.has_given_up && self.services.are_running()).then(|| self.heard_at + patience * HANGING);
-        let due = [silence_ends, hanging, self.holding.next_due()].into_iter().flatten().min();
+        let due = [silence_ends, hanging, self.holding.next_due(), self.presence.due()].into_iter().flatten().min();
         let within = due.map_or(IDLE, |due| due.saturating_sub(now));
         {
             let mut these = vec![readable(self.tie.as_fd()), readable(self.watch.as_fd())];
@@ -143,7 +151,21 @@ impl Guard {
         }
         let told = self.services.told();
         self.report(told);
+        self.follow_news(now)?;
+        let sightings = self.holding.sightings(now);
+        self.report(sightings);
+        self.holding.announce_due(now);
+        self.holding.serve_connections(now);
+        let aside = self.holding.aside();
+        self.report(aside);
+        Ok(!self.is_leaving || self.holding.is_lingering())
+    }
+
+    /// Follows what the kernel tells of addresses and devices.
+    fn follow_news(&mut self, now: Duration) -> io::Result<()> {
+        let mut is_touched = self.presence.due().is_some_and(|due| due <= now);
         while let Some(news) = self.watch.poll()? {
+            is_touched |= self.presence.is_touched(&news);
             for membership in &mut self.memberships {
                 // Where its address is gone, it comes with the news of that.
                 let _ = !membership.follow(&news) || membership.renew().is_ok();
@@ -159,13 +181,11 @@ impl Guard {
             };
             self.report(reports);
         }
-        let sightings = self.holding.sightings(now);
-        self.report(sightings);
-        self.holding.announce_due(now);
-        self.holding.serve_connections(now);
-        let aside = self.holding.aside();
-        self.report(aside);
-        Ok(!self.is_leaving || self.holding.is_lingering())
+        if is_touched {
+            let missing = self.presence.look(now);
+            self.report(missing);
+        }
+        Ok(())
     }
 
     /// Follows one order. Whether to go on.
@@ -268,7 +288,7 @@ impl Guard {
         }
     }
 
-    fn report(&self, reports: Vec<Report>) {
+    fn report(&self, reports: impl IntoIterator<Item = Report>) {
         for report in reports {
             // A process that does not read is dying or hangs; its silence is seen elsewhere.
             let _ = self.send(&report);

@@ -189,3 +189,39 @@ fn a_name_that_is_chosen_by_health_may_not_go_from_its_file() {
     assert_eq!(serial_of(&next[0], "b.example."), 3);
     assert!(next[0].zones.get(&"b.example.".parse().unwrap()).unwrap().has_balanced());
 }
+
+#[test]
+fn a_zone_whose_text_is_the_same_is_not_read_again_because_of_another() {
+    let files = Files::new();
+    files.write("a", 1, "");
+    files.write("b", 1, "www A 192.0.2.1\n");
+    let before = files.load(&[]).unwrap();
+    // A name server that changes has its zone read as a whole.
+    let text = fs::read_to_string(files.scratch.path().join("b")).unwrap();
+    fs::write(files.scratch.path().join("b"), text.replace("NS ns.other.", "NS ns2.other.")).unwrap();
+    let after = files.load(&before).unwrap();
+    let host = |block: &[Block], zone: &str| {
+        let zones = Arc::clone(&block[0].zones);
+        let node = zones.get(&zone.parse().unwrap()).unwrap().zone().node(&format!("h7.{zone}").parse().unwrap());
+        std::ptr::from_ref(node.unwrap())
+    };
+    assert_eq!(host(&before, "a.example."), host(&after, "a.example."), "it is the one that was there");
+    assert_ne!(host(&before, "b.example."), host(&after, "b.example."));
+}
+
+#[test]
+fn an_update_without_its_key_is_refused() {
+    let scratch = Scratch::new();
+    let key = scratch.path().join("ddns.key");
+    let text = format!(
+        "http 127.0.0.1:8080 {{\n    to 127.0.0.1:1\n}}\n\
+         zonefile /etc/bind/a.zone {{\n    check tcp\n    update 127.0.0.1:53 zone=a.example key=file:{}\n}}\n",
+        key.display()
+    );
+    let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+    assert!(loaded.config.is_some(), "{:?}", loaded.diagnostics);
+    let found = problems(&loaded);
+    assert!(found.len() == 1 && found[0].message.contains("no such file"), "{found:?}");
+    fs::write(&key, "key \"k\" { algorithm hmac-sha256; secret \"MTIzNDU2Nzg5MDEyMzQ1Ng==\"; };\n").unwrap();
+    assert_eq!(problems(&loaded), []);
+}

@@ -1,0 +1,87 @@
+//! A node whose own address is not on its machine: a typing error, a network that is late, a lease that ended.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
+
+use crate::cluster::{Pair, SERVICE};
+
+/// Longer than a node listens before it claims something.
+const LISTENED: Duration = Duration::from_secs(5);
+
+fn troubles(pair: &Pair, node: u8) -> Option<String> {
+    Some(pair.report(node)?["troubles"].to_string())
+}
+
+fn await_hearing(pair: &Pair, node: u8) {
+    await_for(&format!("lb{node} to hear and be heard"), PATIENCE, || {
+        let report = pair.report(node)?;
+        let other = &report["nodes"][0];
+        (other["state"] == "up" && other["hears_us"] == true).then_some(())
+    });
+}
+
+#[test]
+fn a_node_whose_own_address_is_not_there_says_so_and_claims_nothing_until_it_is() {
+    let name = "a_node_whose_own_address_is_not_there_says_so_and_claims_nothing_until_it_is";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let listener = "http :80 {\n    respond 200\n}\n";
+    let mut pair = Pair::lay(listener, "", |_| format!("        ip {SERVICE}/24\n"));
+    pair.network.take_address(2, "10.77.0.2/24");
+    pair.launch_both();
+    let said = "10.77.0.2 of node lb2 is on no device of this machine";
+    await_for("lb2 to say what is missing", PATIENCE, || {
+        troubles(&pair, 2).filter(|troubles| troubles.contains(said)).map(drop)
+    });
+    sleep(LISTENED);
+    assert_eq!(pair.network.owners(SERVICE), [1]);
+    assert_eq!(pair.report(2).unwrap()["phase"], "listening");
+    assert!(!pair.order(2, &["takeover", "web"]), "nobody would hear of it");
+    // Not even when nobody else has it: it does not know.
+    pair.node(1).kill();
+    await_for("the address to go", PATIENCE, || pair.network.owners(SERVICE).is_empty().then_some(()));
+    sleep(Duration::from_secs(2));
+    assert_eq!(pair.network.owners(SERVICE), [0; 0]);
+    assert_eq!(pair.nodes[1].output().matches(said).count(), 1, "{}", pair.nodes[1].output());
+    pair.shell(2, "ip addr add 10.77.0.2/24 dev eth0");
+    pair.await_owner(2);
+    assert_eq!(troubles(&pair, 2).as_deref(), Some("null"));
+}
+
+#[test]
+fn an_owner_that_loses_its_own_address_leaves_the_group_to_who_takes_it_and_keeps_what_nobody_takes() {
+    let name = "an_owner_that_loses_its_own_address_leaves_the_group_to_who_takes_it_and_keeps_what_nobody_takes";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let mut pair = Pair::start();
+    await_hearing(&pair, 1);
+    pair.network.take_address(1, "10.77.0.1/24");
+    pair.await_owner(2);
+    let told = pair.nodes[0].output();
+    assert!(told.contains("group web is being stopped here: no own address of this node"), "{told}");
+    pair.shell(1, "ip addr add 10.77.0.1/24 dev eth0");
+    await_hearing(&pair, 1);
+    sleep(LISTENED);
+    pair.await_owner(2);
+    // The last one goes on with what it has.
+    pair.node(1).kill();
+    await_for("lb2 to be alone", PATIENCE, || {
+        let report = pair.report(2)?;
+        matches!(report["nodes"][0]["state"].as_str(), Some("left" | "dead")).then_some(())
+    });
+    pair.network.take_address(2, "10.77.0.2/24");
+    await_for("lb2 to say what is missing", PATIENCE, || {
+        troubles(&pair, 2).filter(|troubles| troubles.contains("10.77.0.2 of node lb2")).map(drop)
+    });
+    sleep(LISTENED);
+    assert_eq!(pair.network.owners(SERVICE), [2]);
+    // Another one comes, hears nobody, and takes it: that is seen.
+    pair.nodes[0] = pair.launch(1);
+    pair.await_owner(1);
+    let told = pair.nodes[1].output();
+    assert!(told.contains("group web is being stopped here: no own address of this node"), "{told}");
+}
