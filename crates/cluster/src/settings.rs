@@ -128,6 +128,19 @@ impl Settings {
         Ok(Self { cluster: name_id(cluster), me, members, ids, timing, groups, group_ids, group_digests, digest })
     }
 
+    /// The same, for nodes that have to agree on these details of each group as well, in the order of the groups.
+    #[must_use]
+    pub fn agreeing_on(mut self, details: &[String]) -> Self {
+        for (digest, detail) in self.group_digests.iter_mut().zip(details) {
+            *digest = name_id(&format!("{digest} {detail}"));
+        }
+        let whole = format!("{} {:?}", self.digest, self.group_digests);
+        if let Some(first) = blake3::hash(whole.as_bytes()).as_bytes().first_chunk() {
+            self.digest = u64::from_be_bytes(*first);
+        }
+        self
+    }
+
     /// Which group of these each group of the other settings goes on as, by its name, if those may follow while all goes on:
     /// the same node and members, and the same groups but for those of nothing but addresses.
     pub(crate) fn origins(&self, next: &Self) -> Option<Vec<Option<usize>>> {

@@ -3,7 +3,10 @@
 //! Requests are not logged here; access logs have their own writers. The invariant: a panic is one line, too, and a
 //! reader of the standard error that goes away, or stops to read, takes nothing with it but lines, which are counted.
 
+use std::fs::File;
 use std::io::{self, StderrLock, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::panic;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -35,7 +38,7 @@ pub(crate) fn start(level: LogLevel) {
         .with_ansi(output::stderr_has_colour())
         .with_target(false);
     // The journal has its own clock.
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
+    if is_journal() {
         log.without_time().init()
     } else {
         log.init()
@@ -48,6 +51,14 @@ pub(crate) fn start(level: LogLevel) {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!("panic in {} at {place}: {message}", thread.name().unwrap_or("a thread"));
     }));
+}
+
+/// Whether the standard error is the journal. The variable alone does not say so: who is started by hand in a service or a
+/// desktop's session has it, too (systemd.exec(5)).
+fn is_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    let about = io::stderr().as_fd().try_clone_to_owned().and_then(|own| File::from(own).metadata());
+    about.is_ok_and(|about| named == format!("{}:{}", about.dev(), about.ino()))
 }
 
 /// What a pipe that can be written to takes at once, without a wait (pipe(7)).

@@ -248,7 +248,7 @@ fn check_reads_what_a_start_would_read_and_makes_nothing() {
     }
 }
 
-/// A check that ends whatever it meets; one that waits for a pipe is ended, and has another code.
+/// A check that ends whatever it meets: one that waits for a pipe is ended, by code 124.
 fn checked_in_time(file: &Path) -> (Option<i32>, String) {
     let output = Command::new("timeout")
         .args(["60", env!("CARGO_BIN_EXE_evenkeel"), "check", text(file)])

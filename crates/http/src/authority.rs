@@ -30,8 +30,13 @@ pub fn split(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
 
 /// The host of a well-formed authority without its port and without a final dot.
 pub fn host_of(authority: &[u8]) -> &[u8] {
-    let host = split(authority).map_or(authority, |(host, _)| host);
-    host.strip_suffix(b".").unwrap_or(host)
+    name(authority).unwrap_or(authority)
+}
+
+/// The same, where the authority is well-formed. The name stands at its beginning.
+pub(crate) fn name(authority: &[u8]) -> Option<&[u8]> {
+    let (host, _) = split(authority)?;
+    Some(host.strip_suffix(b".").unwrap_or(host))
 }
 
 fn port_number(digits: &[u8]) -> Option<u16> {
@@ -46,10 +51,29 @@ fn is_v6(inner: &[u8]) -> bool {
     std::str::from_utf8(inner).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
+/// For each byte whether it may stand in a host's name.
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        byte += 1;
+    }
+    table
+};
+
 fn is_name(host: &[u8]) -> bool {
     let labels = host.strip_suffix(b".").unwrap_or(host);
-    let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    host.len() <= HOST_BYTES && host.iter().all(allowed) && labels.split(|&b| b == b'.').all(|label| !label.is_empty())
+    let mut begins_label = true;
+    for &byte in labels {
+        let is_dot = byte == b'.';
+        if !NAME.get(usize::from(byte)).copied().unwrap_or(false) || (is_dot && begins_label) {
+            return false;
+        }
+        begins_label = is_dot;
+    }
+    host.len() <= HOST_BYTES && !begins_label
 }
 
 #[cfg(test)]

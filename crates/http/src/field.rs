@@ -26,7 +26,8 @@ pub fn is_token_byte(byte: u8) -> bool {
 
 /// Whether the bytes are a token: a method, a field's name, a protocol's name. Never true for none.
 pub fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&b| is_token_byte(b))
+    // Without an early exit: names are short.
+    !bytes.is_empty() && bytes.iter().fold(true, |good, &b| good & is_token_byte(b))
 }
 
 /// Whether the bytes may be a field's value: no control character but the tab. Bytes above 127 are let through, as
@@ -38,10 +39,21 @@ pub fn is_value(bytes: &[u8]) -> bool {
 
 /// The bytes without blanks and tabs at either end (`OWS` of RFC 9110 section 5.6.3).
 pub fn trim(bytes: &[u8]) -> &[u8] {
+    trim_end(trim_start(bytes))
+}
+
+/// The bytes without blanks and tabs at their beginning.
+pub(crate) fn trim_start(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes;
     while let [b' ' | b'\t', tail @ ..] = rest {
         rest = tail;
     }
+    rest
+}
+
+/// The bytes without blanks and tabs at their end.
+pub(crate) fn trim_end(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes;
     while let [head @ .., b' ' | b'\t'] = rest {
         rest = head;
     }

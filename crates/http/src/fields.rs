@@ -21,6 +21,12 @@ impl Span {
         Self { start: narrow(start), end: narrow(end) }
     }
 
+    /// So many bytes of it, from its beginning.
+    pub(crate) fn front(self, length: usize) -> Self {
+        let end = u32::try_from(length).map_or(self.end, |length| self.start.saturating_add(length).min(self.end));
+        Self { start: self.start, end }
+    }
+
     /// The bytes.
     pub(crate) fn of(self, buf: &[u8]) -> &[u8] {
         buf.get(self.start as usize..self.end as usize).unwrap_or_default()

@@ -100,22 +100,22 @@ pub(crate) fn cut_field(buf: &[u8], line: Range<usize>) -> Result<(Span, Span, K
     if matches!(bytes.first(), Some(b' ' | b'\t')) {
         return Err(HeadFault::Folded);
     }
-    let name_len = bytes.iter().position(|&b| !field::is_token_byte(b)).unwrap_or(bytes.len());
-    if name_len == 0 || bytes.get(name_len) != Some(&b':') {
+    let colon = memchr::memchr(b':', bytes).ok_or(HeadFault::FieldName)?;
+    let (name, raw) = bytes.split_at_checked(colon).ok_or(HeadFault::FieldName)?;
+    if !field::is_token(name) {
         return Err(HeadFault::FieldName);
     }
-    let raw = bytes.get(name_len.saturating_add(1)..).unwrap_or_default();
+    let raw = raw.get(1..).unwrap_or_default();
     if !field::is_value(raw) {
         // A carriage return amid the line is a broken line, whatever else is in it.
         let fault = if memchr::memchr(b'\r', raw).is_some() { HeadFault::LineEnd } else { HeadFault::FieldValue };
         return Err(fault);
     }
-    let name_end = line.start.saturating_add(name_len);
-    let leading = raw.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    let value_start = name_end.saturating_add(1).saturating_add(leading);
-    let value_end = value_start.saturating_add(field::trim(raw).len());
-    let name = Span::new(line.start, name_end);
-    Ok((name, Span::new(value_start, value_end), Known::of(name.of(buf))))
+    let begun = field::trim_start(raw);
+    let value_start = line.end.saturating_sub(begun.len());
+    let value_end = value_start.saturating_add(field::trim_end(begun).len());
+    let name_end = line.start.saturating_add(colon);
+    Ok((Span::new(line.start, name_end), Span::new(value_start, value_end), Known::of(name)))
 }
 
 fn note_claims(claims: &mut Claims, known: Known, name: &[u8], value: &[u8]) -> Result<(), HeadFault> {

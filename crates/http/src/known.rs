@@ -102,6 +102,11 @@ const fn fill_slots() -> [u8; SLOT_COUNT] {
     slots
 }
 
+/// Whether a name is that one, which is in lower case. Every byte is looked at, since a jump for each would cost more.
+fn is_in_any_case(name: &[u8], lower: &[u8]) -> bool {
+    name.len() == lower.len() && name.iter().zip(lower).fold(0, |sum, (a, b)| sum | (a.to_ascii_lowercase() ^ b)) == 0
+}
+
 impl Known {
     /// The meaning of a field by its name, in any case.
     pub fn of(name: &[u8]) -> Self {
@@ -116,7 +121,7 @@ impl Known {
         let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return Self::Other };
         let position = SLOTS.get(slot(name.len(), first, last)).copied().unwrap_or(NO_NAME);
         match NAMES.get(usize::from(position)) {
-            Some((known, meaning)) if known.eq_ignore_ascii_case(name) => *meaning,
+            Some((known, meaning)) if is_in_any_case(name, known) => *meaning,
             _ if name.get(..FORWARDED_PREFIX.len()).is_some_and(|p| p.eq_ignore_ascii_case(FORWARDED_PREFIX)) => {
                 Self::XForwardedOther
             }

@@ -51,6 +51,8 @@ struct Seen {
     target: Target,
     version: Version,
     host: Option<Span>,
+    /// The name of the host that the request is for: routes are looked up by it more than once.
+    name: Span,
     expects: bool,
     upgrade: Option<Span>,
     websocket: bool,
@@ -181,7 +183,7 @@ impl RequestHead {
 
     /// The host without its port and without a final dot, in the case in which it came.
     pub fn host<'b>(&self, buf: &'b [u8]) -> &'b [u8] {
-        authority::host_of(self.authority(buf))
+        self.seen.name.of(buf)
     }
 
     /// How the body's end is found.
@@ -254,6 +256,9 @@ impl RequestHead {
             return Err(RequestError::MethodRefused);
         }
         self.seen.target = Target::cut(buf, parts.target, self.seen.method)?;
+        if let Some(authority) = self.seen.target.authority {
+            self.seen.name = host_name(authority, buf).unwrap_or(authority);
+        }
         Ok(())
     }
 
@@ -274,7 +279,11 @@ impl RequestHead {
         if self.seen.host.replace(span).is_some() {
             return Err(RequestError::RepeatedHost);
         }
-        authority::split(span.of(buf)).map(|_| ()).ok_or(RequestError::BadHost)
+        let name = host_name(span, buf);
+        if self.seen.target.authority.is_none() {
+            self.seen.name = name.unwrap_or(span);
+        }
+        name.map(|_| ()).ok_or(RequestError::BadHost)
     }
 
     fn last_value<'b>(&self, buf: &'b [u8]) -> &'b [u8] {
@@ -310,6 +319,11 @@ impl RequestHead {
             && !self.framing().has_body()
             && self.upgrade(buf).is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
     }
+}
+
+/// Where the host's name lies in an authority, without port and final dot.
+fn host_name(authority: Span, buf: &[u8]) -> Option<Span> {
+    authority::name(authority.of(buf)).map(|name| authority.front(name.len()))
 }
 
 /// What cannot begin a request is refused at its first byte: a TLS greeting, say, would else hold the connection until

@@ -132,10 +132,14 @@ impl LogWriters {
         self.tail.clone()
     }
 
-    /// Has every file opened anew before its next line.
+    /// Has every file opened anew, those as well to which nothing is written: whoever moved them away waits for their room.
     pub(crate) fn reopen(&self) {
         for shared in self.shared.values() {
             shared.reopen.fetch_add(1, Ordering::Relaxed);
+        }
+        for sink in self.sinks.values() {
+            // It wakes the writer. One that has no room for it is awake.
+            sink.send(Vec::new());
         }
     }
 
@@ -175,6 +179,9 @@ impl Writing {
             if wanted != reopened {
                 reopened = wanted;
                 self.reopen();
+            }
+            if batch.is_empty() {
+                continue;
             }
             let outcome = self.destination.write(&batch);
             // Also what the destination did not take: then it is the only place that has it.
@@ -315,6 +322,19 @@ mod tests {
         assert!(wrong.len() == 1 && wrong[0].contains("absent/b.log"), "{wrong:?}");
         let opened = open(&config(&[good, bad.clone()]), &HashSet::from([bad]));
         assert_eq!(opened.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_log_without_lines_is_opened_anew_when_that_is_ordered() {
+        let dir = Scratch::new();
+        let path = dir.path().join("a.log");
+        let mut writers = LogWriters::new(&mpsc::channel(1).0);
+        writers.start(open(&config(&[LogTarget::File(path.clone())]), &HashSet::new()).unwrap()).unwrap();
+        std::fs::rename(&path, dir.path().join("a.log.1")).unwrap();
+        writers.reopen();
+        // What was ordered before the end is done before it.
+        writers.finish();
+        assert!(path.exists(), "no line has come, and none has to");
     }
 
     #[test]

@@ -208,6 +208,10 @@ impl Source for Recording<'_> {
 
 /// A system's error in words, without its number: `no such file or directory`.
 pub(crate) fn words(error: &std::io::Error) -> String {
+    // Whoever runs it need not know at what byte, nor which layer of ours noticed.
+    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        return "it went away".to_owned();
+    }
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = text.chars();
@@ -218,6 +222,14 @@ pub(crate) fn words(error: &std::io::Error) -> String {
 mod tests {
     use super::*;
     use crate::scratch::Scratch;
+
+    #[test]
+    fn errors_are_told_in_the_words_of_who_reads_them() {
+        let of_library = "peer closed connection without sending TLS close_notify: https://docs.rs/a/library";
+        let gone = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, of_library);
+        assert_eq!(words(&gone), "it went away");
+        assert_eq!(words(&std::io::Error::from_raw_os_error(2)), "no such file or directory");
+    }
 
     const GOOD: &str = "http 127.0.0.1:8080 {\n    to 127.0.0.1:9001\n}\n";
 

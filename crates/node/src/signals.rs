@@ -1,4 +1,5 @@
-//! Signals become orders: TERM and INT stop, HUP reloads, USR1 reopens the logs.
+//! Signals become orders: TERM, INT and QUIT stop, HUP reloads, USR1 reopens the logs. USR2 and ALRM, which mean something
+//! to other servers, are refused with a line in the log.
 //!
 //! The invariant: a signal does nothing by itself; it goes the same way as an order over the control socket.
 
@@ -15,6 +16,9 @@ pub(crate) struct Signals {
     interrupt: Signal,
     hangup: Signal,
     reopen: Signal,
+    quit: Signal,
+    upgrade: Signal,
+    alarm: Signal,
 }
 
 impl Signals {
@@ -28,6 +32,9 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
+            quit: signal(SignalKind::quit())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+            alarm: signal(SignalKind::alarm())?,
         })
     }
 
@@ -40,6 +47,15 @@ impl Signals {
                 // Whoever sends a signal reads the outcome in the log.
                 _ = self.hangup.recv() => Order::Reload { by: "SIGHUP", reply: oneshot::channel().0 },
                 _ = self.reopen.recv() => Order::Reopen,
+                _ = self.quit.recv() => Order::Stop { by: "SIGQUIT", again: Again::Hurries },
+                _ = self.upgrade.recv() => {
+                    tracing::warn!("SIGUSR2 is ignored: another version of the program is taken up by a restart");
+                    continue;
+                }
+                _ = self.alarm.recv() => {
+                    tracing::warn!("SIGALRM is ignored: it means nothing here");
+                    continue;
+                }
             };
             if events.send(Event::Order(order)).await.is_err() {
                 return;

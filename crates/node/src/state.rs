@@ -4,7 +4,7 @@
 //! nobody but the process's user can read a key.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ use crate::secrets::{OwnSecrets, SECRET_BYTES};
 
 /// The mode of the directory: it holds keys.
 const DIR_MODE: u32 = 0o700;
+/// The mode of those above it that are not there: they hold nothing of ours, and whoever the process becomes passes through.
+const PARENT_MODE: u32 = 0o755;
 /// The mode of what is in it.
 const FILE_MODE: u32 = 0o600;
 /// More bytes than a file of ours has; a larger one is not ours.
@@ -43,6 +45,10 @@ const SESSIONS: &str = "sessions.table";
 /// What settings of the kernel were before the address guard changed them.
 const SILENCED: &str = "silenced";
 const HISTORY: &str = "history";
+
+/// What has to be the process's own to be read and replaced. What the guard or a start as root leaves is not among them.
+const OWN: [&str; 10] =
+    [STICKY_KEYS, STICKY_KEY, HASH_SEED, VERDICTS, INTENTS, CLAIMS, LAST_GOOD, ZONEFILE_DEBTS, SESSIONS, HISTORY];
 
 /// The state directory, or that there is none.
 #[derive(Debug, Clone)]
@@ -74,22 +80,17 @@ impl State {
     /// The directory, made with mode 0700 if it is not there. `owner` is who the process is to become later.
     ///
     /// # Errors
-    /// Where it cannot be made, or belongs to somebody else, or others may write to it.
+    /// Where it cannot be made, or it or what is in it belongs to somebody else, or others may write to it.
     pub(crate) fn open(dir: &Path, owner: Option<&User>) -> Result<Self, String> {
-        let made = !dir.exists();
-        std::fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir).map_err(|error| words(&error))?;
-        let meta = std::fs::metadata(dir).map_err(|error| words(&error))?;
-        match owner {
-            Some(owner) if made => chown(dir, Some(owner.uid), Some(owner.gid)).map_err(|error| words(&error))?,
-            _ => {}
-        }
-        let mode = meta.permissions().mode() & 0o777;
+        make(dir, owner).map_err(|error| words(&error))?;
+        let mode = std::fs::metadata(dir).map_err(|error| words(&error))?.permissions().mode() & 0o777;
         if mode & 0o022 != 0 {
             return Err(format!("others may write to it (mode {mode:04o}); run `chmod 0700 {}`", dir.display()));
         }
-        let expected = owner.map_or_else(process::uid, |owner| owner.uid);
-        if !made && meta.uid() != expected && meta.uid() != 0 {
-            return Err(format!("it belongs to user {} and this process runs as {expected}", meta.uid()));
+        demand_own(dir, owner)?;
+        // Root goes everywhere.
+        if let Some(owner) = owner.filter(|owner| owner.uid != 0) {
+            demand_way(dir, owner)?;
         }
         let lock = files::lock_dir(dir).map_err(|error| words(&error))?;
         let lock = lock.ok_or("another evenkeel that runs uses it; each needs a directory of its own")?;
@@ -165,9 +166,12 @@ impl State {
         kept.unwrap_or_else(|| Intents::shared_as(me))
     }
 
-    /// Keeps what operators order. Says whether that was done.
-    pub(crate) fn save_intents(&self, intents: &Intents) -> bool {
-        self.write(INTENTS, &intents.to_json())
+    /// Keeps what operators order.
+    ///
+    /// # Errors
+    /// In a sentence, where it could not be written; what was kept before stays then.
+    pub(crate) fn save_intents(&self, intents: &Intents) -> Result<(), String> {
+        self.replace(INTENTS, &intents.to_json())
     }
 
     /// Remembers a configuration that was applied.
@@ -301,6 +305,67 @@ impl State {
     }
 }
 
+/// Makes what is not there of it, as the owner's.
+fn make(dir: &Path, owner: Option<&User>) -> io::Result<()> {
+    let is_absent = |it: &&Path| !it.as_os_str().is_empty() && !it.exists();
+    let missing: Vec<&Path> = dir.ancestors().skip(1).take_while(is_absent).collect();
+    for parent in missing.into_iter().rev() {
+        DirBuilder::new().recursive(true).mode(PARENT_MODE).create(parent)?;
+        if owner.is_some() {
+            // The mask of whoever started us, who is somebody else, says nothing of who needs the way.
+            std::fs::set_permissions(parent, Permissions::from_mode(PARENT_MODE))?;
+        }
+    }
+    let is_made = !dir.exists();
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
+    match owner {
+        Some(owner) if is_made => chown(dir, Some(owner.uid), Some(owner.gid)),
+        _ => Ok(()),
+    }
+}
+
+/// That the directory and what we keep in it is the process's own: else it would start, and read and keep nothing.
+fn demand_own(dir: &Path, owner: Option<&User>) -> Result<(), String> {
+    let (uid, name) = match owner {
+        Some(owner) => (owner.uid, owner.name.clone()),
+        None => (process::uid(), process::uid().to_string()),
+    };
+    let holder = |path: &Path| std::fs::metadata(path).map(|meta| meta.uid()).ok().filter(|holder| *holder != uid);
+    let all = || OWN.iter().map(|file| dir.join(file));
+    let (what, holder) = match holder(dir) {
+        Some(holder) => ("it".to_owned(), holder),
+        // Root reads everything.
+        None if uid == 0 => return Ok(()),
+        None => match all().find_map(|path| holder(&path).map(|holder| (path, holder))) {
+            Some((path, holder)) => (format!("`{}`", path.display()), holder),
+            None => return Ok(()),
+        },
+    };
+    let dir = dir.display();
+    Err(format!("{what} belongs to user {holder}, and this process runs as {name}; run `chown -R {name} {dir}`"))
+}
+
+/// That whoever the process becomes passes through every directory above.
+fn demand_way(dir: &Path, owner: &User) -> Result<(), String> {
+    let whole = std::fs::canonicalize(dir).map_err(|error| words(&error))?;
+    for above in whole.ancestors().skip(1) {
+        let meta = std::fs::metadata(above).map_err(|error| words(&error))?;
+        let way = match () {
+            () if meta.uid() == owner.uid => 0o100,
+            () if owner.groups.contains(&meta.gid()) => 0o010,
+            () => 0o001,
+        };
+        let mode = meta.permissions().mode() & 0o777;
+        if mode & way == 0 {
+            let (name, above) = (&owner.name, above.display());
+            return Err(format!(
+                "user {name} does not come through `{above}` (mode {mode:04o}); run `chmod a+x {above}`"
+            ));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,7 +387,7 @@ mod tests {
         let key = path.join(STICKY_KEY);
         assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
 
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
         assert!(state.sticky_secrets().err().unwrap().contains("chmod 0600"));
     }
 
@@ -347,7 +412,7 @@ mod tests {
     #[test]
     fn of_claims_that_are_kept_at_once_none_is_lost() {
         let dir = Scratch::new();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
         let state = State::open(dir.path(), None).unwrap();
         let claims: Vec<(String, u64)> =
             (0..8).flat_map(|group| (1..=5).rev().map(move |claim| (format!("group{group}"), claim))).collect();
@@ -365,14 +430,62 @@ mod tests {
     #[test]
     fn a_directory_that_others_write_to_is_refused() {
         let dir = Scratch::new();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o777)).unwrap();
         assert!(State::open(dir.path(), None).unwrap_err().contains("mode 0777"));
+    }
+
+    /// A user without rights, as whom root may say that it goes on; says so where we are not root.
+    fn nobody(test: &str) -> Option<User> {
+        if process::uid() != 0 {
+            eprintln!("SKIPPED {test}: needs root, to give files away");
+            return None;
+        }
+        Some(User { name: "nobody".to_owned(), uid: 65534, gid: 65534, groups: vec![65534] })
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_stands_above_a_directory_that_is_made_lets_its_user_through() {
+        let Some(user) = nobody("what_stands_above_a_directory_that_is_made_lets_its_user_through") else { return };
+        let dir = Scratch::new();
+        let whole = dir.path().join("a/b/state");
+        let state = State::open(&whole, Some(&user)).unwrap();
+        let above = whole.parent().unwrap();
+        assert_eq!([mode(&dir.path().join("a")), mode(above), mode(&whole)], [0o755, 0o755, 0o700]);
+        assert_eq!(std::fs::metadata(&whole).unwrap().uid(), user.uid);
+        drop(state);
+        std::fs::set_permissions(above, Permissions::from_mode(0o700)).unwrap();
+        let refused = State::open(&whole, Some(&user)).unwrap_err();
+        assert!(refused.contains(&format!("run `chmod a+x {}`", above.display())), "{refused}");
+    }
+
+    #[test]
+    fn what_root_has_left_is_refused_with_the_way_out() {
+        let Some(user) = nobody("what_root_has_left_is_refused_with_the_way_out") else { return };
+        let dir = Scratch::new();
+        let path = dir.path().join("state");
+        let state = State::open(&path, None).unwrap();
+        state.sticky_secrets().unwrap();
+        drop(state);
+        let way_out = format!("runs as nobody; run `chown -R nobody {}`", path.display());
+        let refused = State::open(&path, Some(&user)).unwrap_err();
+        assert!(refused.starts_with("it belongs to user 0") && refused.contains(&way_out), "{refused}");
+        chown(&path, Some(user.uid), None).unwrap();
+        let refused = State::open(&path, Some(&user)).unwrap_err();
+        assert!(refused.contains("sticky.key` belongs to user 0") && refused.contains(&way_out), "{refused}");
+        chown(path.join(STICKY_KEY), Some(user.uid), None).unwrap();
+        drop(State::open(&path, Some(&user)).unwrap());
+        let refused = State::open(&path, None).unwrap_err();
+        assert!(refused.contains("belongs to user 65534, and this process runs as 0"), "{refused}");
     }
 
     #[test]
     fn a_broken_file_of_verdicts_is_as_none() {
         let dir = Scratch::new();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
         std::fs::write(dir.path().join(VERDICTS), "{").unwrap();
         assert_eq!(State::open(dir.path(), None).unwrap().verdicts(), SavedVerdicts::default());
     }

@@ -120,15 +120,18 @@ pub(crate) struct Exchange {
     pub(crate) answer_fields: Vec<(String, Vec<u8>)>,
 }
 
-/// When things happened.
+/// When things happened. The clock is asked where time may have passed; who comes after that in the same turn goes by `now`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
+    pub(crate) now: Instant,
     pub(crate) started: Instant,
     pub(crate) head: Instant,
     pub(crate) queue: Duration,
     pub(crate) connect: Option<Duration>,
     pub(crate) despatched: Option<Instant>,
     pub(crate) first: Option<Instant>,
+    /// When a server's answer had gone out to its last byte.
+    pub(crate) ended: Option<Instant>,
 }
 
 /// A request's id: a client's that was trusted, or ours.
@@ -188,7 +191,7 @@ impl Rest {
 
 impl Exchange {
     /// An exchange whose head was read, or was refused.
-    pub(crate) fn begin(client: &Client, desk: &Desk, snapshot: Rc<Hold>, started: Instant) -> Self {
+    pub(crate) fn begin(client: &Client, desk: &Desk, snapshot: Rc<Hold>, (started, head): (Instant, Instant)) -> Self {
         let place = Place { listener: client.place(), site: None, route: None };
         let buf = desk.input.filled();
         let trusted =
@@ -214,7 +217,7 @@ impl Exchange {
             server: None,
             server_addr: None,
             retries: 0,
-            keep: desk.request.keep_alive() && client.may_stay(),
+            keep: desk.request.keep_alive() && client.may_stay(head),
             is_answered: false,
             ends_by_close: false,
             is_hinted: false,
@@ -230,12 +233,14 @@ impl Exchange {
             received: desk.request.len() as u64,
             conn_requests: client.requests,
             times: Times {
+                now: head,
                 started,
-                head: Instant::now(),
+                head,
                 queue: Duration::ZERO,
                 connect: None,
                 despatched: None,
                 first: None,
+                ended: None,
             },
             answer_fields: Vec::new(),
             snapshot,

@@ -332,7 +332,7 @@ impl Pipe {
         }
     }
 
-    /// Writes once; `false` where nothing stands ready.
+    /// Writes once, if there is anything to write; whether something is left of it.
     fn poll_write(&mut self, cx: &mut Context<'_>, lane: &mut Lane<'_>) -> Poll<Result<bool, PipeError>> {
         let buffer = self.large.as_ref().unwrap_or(lane.buffer);
         let kept_sent = self.kept_sent(lane);
@@ -354,7 +354,7 @@ impl Pipe {
             return Poll::Ready(Ok(false));
         }
         self.waits = Waits::Sink;
-        let lengths = [head.len(), lead.len(), kept.len() + body.len()];
+        let lengths = [head.len(), lead.len(), kept.len() + body.len(), tail.len()];
         let written = match lane.sink.poll_write_vectored(cx, parts.get(..count).unwrap_or_default()) {
             Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(PipeError::Sink)),
             Poll::Ready(Ok(written)) => written,
@@ -364,17 +364,18 @@ impl Pipe {
             }
         };
         self.patience.moved(Waits::Sink, written, lane.now);
-        let [head_len, lead_len, body_len] = lengths;
+        let [head_len, lead_len, body_len, _] = lengths;
         let of_head = written.min(head_len);
         let of_lead = (written - of_head).min(lead_len);
         let of_body = (written - of_head - of_lead).min(body_len);
         self.head_sent += of_head;
         self.lead_sent += of_lead;
         self.cursor.sent += of_body;
-        self.tail_sent += written - of_head - of_lead - of_body;
+        let of_tail = written - of_head - of_lead - of_body;
+        self.tail_sent += of_tail;
         self.sent += written as u64;
         self.progress = lane.now;
-        Poll::Ready(Ok(true))
+        Poll::Ready(Ok([of_head, of_lead, of_body, of_tail] != lengths))
     }
 
     /// How much of the kept bytes is sent. They come before those in the buffer.

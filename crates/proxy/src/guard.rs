@@ -4,7 +4,6 @@
 
 use evenkeel_http::{BodyError, Framing, Keep};
 use evenkeel_net::tls::TlsFacts;
-use tokio::time::Instant;
 
 use crate::buffer::Desk;
 use crate::error::{Kind, ProxyError};
@@ -51,8 +50,9 @@ pub(crate) fn upload(
     client: &Client,
 ) -> Result<Pipe, ProxyError> {
     let framing = desk.request.framing();
-    let mut pipe =
-        Pipe::new(framing, Keep::Chunked, desk.request.len(), Instant::now()).behind_head().limit(client.limits.body);
+    let mut pipe = Pipe::new(framing, Keep::Chunked, desk.request.len(), exchange.times.now)
+        .behind_head()
+        .limit(client.limits.body);
     pipe = pipe.with_client(Waits::Source, client.timeouts.rate);
     if framing.has_body() {
         if desk.request.method().is_idempotent() && pool.config.retry.attempts > 0 {

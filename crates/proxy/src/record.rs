@@ -9,6 +9,7 @@ use evenkeel_http::matching;
 use evenkeel_model::config::{LogRule, LogSubject};
 use evenkeel_model::{Histogram, Reason};
 use evenkeel_net::clock;
+use tokio::time::Instant;
 
 use crate::buffer::Desk;
 use crate::counts::TrafficCounts;
@@ -112,7 +113,8 @@ pub(crate) fn report(worker: &Worker, (pool, index): (&HeldPool, ServerIndex), r
 
 /// Counts a finished exchange, and writes its log lines.
 pub(crate) fn exchange(client: &Client, desk: &Desk, exchange: &Exchange) {
-    let took = exchange.times.started.elapsed();
+    let ended = exchange.times.ended.unwrap_or_else(Instant::now);
+    let took = ended.saturating_duration_since(exchange.times.started);
     let step = Histogram::step(took);
     let (received, sent, status) = (exchange.received, exchange.sent, exchange.status);
     // What an upgraded connection took says nothing of how fast anyone answers.

@@ -370,7 +370,7 @@ async fn send(
     fields: &[(Vec<u8>, Vec<u8>)],
     body: &[u8],
 ) -> Next {
-    exchange.keep = exchange.keep && may_discard(desk, exchange) && client.may_stay();
+    exchange.keep = exchange.keep && may_discard(desk, exchange) && client.may_stay(Instant::now());
     exchange.status = status;
     let mut all: Vec<(&[u8], &[u8])> = fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
     if let Some(name) = site_id_field(exchange) {

@@ -68,8 +68,8 @@ pub(crate) struct Nap<'w> {
 }
 
 impl Sleepers {
-    /// A connection falls silent.
-    pub(crate) fn lie_down(&self, bed: &Rc<Bed>) -> Nap<'_> {
+    /// A connection is silent since then. One that says so late stands behind those who did before.
+    pub(crate) fn lie_down(&self, bed: &Rc<Bed>, since: Instant) -> Nap<'_> {
         let silence = bed.last.get().wrapping_add(1);
         bed.last.set(silence);
         bed.silence.set(silence);
@@ -79,7 +79,8 @@ impl Sleepers {
         if line.len() > self.asleep.get().saturating_mul(2).saturating_add(FEW) {
             line.retain(Entry::is_asleep);
         }
-        line.push_back(Entry { bed: Rc::clone(bed), silence, since: Instant::now() });
+        let since = line.back().map_or(since, |last| last.since.max(since));
+        line.push_back(Entry { bed: Rc::clone(bed), silence, since });
         Nap { sleepers: self, bed: Rc::clone(bed) }
     }
 
@@ -162,13 +163,13 @@ mod tests {
     fn the_longest_silence_ends_first_and_a_short_one_is_left_alone() {
         let sleepers = Sleepers::default();
         let beds: Vec<Rc<Bed>> = (0..3).map(|_| Rc::default()).collect();
-        let first = sleepers.lie_down(&beds[0]);
-        let second = sleepers.lie_down(&beds[1]);
+        let first = sleepers.lie_down(&beds[0], Instant::now());
+        let second = sleepers.lie_down(&beds[1], Instant::now());
         sleepers.wake_oldest(Instant::now() - Duration::from_secs(1));
         assert!(!leaves(&first) && !leaves(&second));
         // Who spoke meanwhile has a new silence, behind the others.
         drop(first);
-        let again = sleepers.lie_down(&beds[0]);
+        let again = sleepers.lie_down(&beds[0], Instant::now());
         sleepers.wake_oldest(Instant::now());
         assert!(leaves(&second) && !leaves(&again));
         sleepers.wake_oldest(Instant::now());
@@ -182,7 +183,7 @@ mod tests {
         let listeners = [Arc::<ListenerShared>::default(), Arc::default()];
         let [ours, other] = [0, 1].map(|at| DoorId::of(&listeners[at]));
         let beds = [other, ours, ours].map(Bed::at);
-        let naps = [0, 1, 2].map(|at| sleepers.lie_down(&beds[at]));
+        let naps = [0, 1, 2].map(|at| sleepers.lie_down(&beds[at], Instant::now()));
         assert!(!sleepers.wake_oldest_of(ours, Instant::now() - Duration::from_secs(1)));
         assert!(sleepers.wake_oldest_of(ours, Instant::now()));
         assert!(!leaves(&naps[0]) && leaves(&naps[1]) && !leaves(&naps[2]));
@@ -194,9 +195,9 @@ mod tests {
     fn silences_that_are_over_do_not_pile_up() {
         let sleepers = Sleepers::default();
         let (quiet, busy) = (Rc::<Bed>::default(), Rc::<Bed>::default());
-        let _quiet = sleepers.lie_down(&quiet);
+        let _quiet = sleepers.lie_down(&quiet, Instant::now());
         for _ in 0..10_000 {
-            drop(sleepers.lie_down(&busy));
+            drop(sleepers.lie_down(&busy, Instant::now()));
             assert!(sleepers.line.borrow().len() <= 2 * FEW);
         }
     }

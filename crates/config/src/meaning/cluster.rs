@@ -15,6 +15,8 @@ use crate::entry::Entry;
 use crate::print;
 use crate::value::Value;
 
+mod nonsense;
+
 pub(super) fn cluster(building: &mut Building<'_>) {
     let Some(entry) = building.all("cluster").next() else { return };
     let Some(Value::Text(name)) = entry.value(0) else { return };
@@ -332,6 +334,7 @@ fn complain(building: &mut Building<'_>, entry: &Entry, cluster: &Cluster) {
     }
     complain_of_names(building, entry, cluster);
     complain_of_paths(building, entry, cluster);
+    nonsense::complain(building, entry, cluster);
     complain_of_groups(building, entry);
     complain_of_keys(building, entry, cluster);
     let is_pair = count == 2;

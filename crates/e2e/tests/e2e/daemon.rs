@@ -1,5 +1,7 @@
 //! Does it keep house as a daemon: privileges, notifications, what it leaves to its next run?
 
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
@@ -27,6 +29,50 @@ fn root_becomes_the_user_after_binding_and_cannot_come_back() {
     assert_eq!(process.status("CapEff"), "0000000000000000");
     let again = balancer.reload(&format!("user nobody\nhttp {at} {{\n    respond 200 y\n}}\n"));
     assert!(again.status.success(), "it reloads as that user: {}", text(&again));
+}
+
+#[test]
+fn what_is_kept_as_a_user_is_that_users_and_what_root_has_left_is_named() {
+    let test = "what_is_kept_as_a_user_is_that_users_and_what_root_has_left_is_named";
+    if !is_root_or_skips(test, "to have privileges to drop") {
+        return;
+    }
+    let scratch = Scratch::new("user");
+    let key = scratch.write("cluster.key", &"8f".repeat(32));
+    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    let (state, control) = (scratch.file("a/b/state"), scratch.file("control.sock"));
+    let config = format!(
+        "user nobody\nstate {}\ncontrol {}\nhttp {} {{\n    respond 200 x\n}}\n\
+             cluster edge key=file:{} {{\n    port {}\n    node lb1 127.0.0.1\n    node lb2 127.0.0.2\n}}\n",
+        state.display(),
+        control.display(),
+        free(),
+        key.display(),
+        free().port()
+    );
+    let file = scratch.write("evenkeel.conf", &config);
+    let words = ["run", "--node", "lb1", file.to_str().unwrap()];
+    let mut process = Process::start("evenkeel", program(), &words, scratch.path(), scratch.file("output"));
+    let asked = ["status", "--control", control.to_str().unwrap()];
+    await_for("evenkeel to be ready", PATIENCE, || {
+        process.expect_running();
+        command(&asked).status.success().then_some(())
+    });
+    let user = std::fs::metadata(&state).unwrap().uid();
+    assert_ne!(user, 0);
+    for name in ["cluster.seed", "sticky.key", "last-good.json"] {
+        assert_eq!(std::fs::metadata(state.join(name)).unwrap().uid(), user, "{name}");
+    }
+    process.signal(Signal::TERM);
+    assert_eq!(process.end(PATIENCE).code(), Some(0), "{}", process.output());
+
+    for root in [state.join("sticky.key"), state.clone()] {
+        chown(&root, Some(0), None).unwrap();
+        let refused = command(&words);
+        assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+        let wanted = format!("run `chown -R nobody {}`", state.display());
+        assert!(text(&refused).contains(&wanted), "{}", text(&refused));
+    }
 }
 
 #[test]

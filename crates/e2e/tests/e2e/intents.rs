@@ -80,6 +80,33 @@ fn orders_outlive_a_crash_and_give_way_to_the_file() {
 }
 
 #[test]
+fn orders_that_the_disk_does_not_take_are_written_down_when_it_does() {
+    let servers = Nginx::start_many(2);
+    let mut balancer = Balancer::start(&shop(free(), QUICK_CHECK, &named(&servers)));
+    // As a full disk: nothing can take the place of a folder.
+    let obstacle = balancer.scratch().file("state").join("intents.json");
+    std::fs::create_dir(&obstacle).unwrap();
+    let said = order(&balancer, "drain", &["--node", "--why", "new kernel"], 3);
+    assert!(said.starts_with("this node is drained; no group is here; "), "{said}");
+    let forgets = "it could not be written down, and a restart forgets it: the state directory cannot be written";
+    assert!(said.contains(forgets), "{said}");
+    let said = order(&balancer, "drain", &["shop/a"], 0);
+    assert!(said.contains("a restart forgets"), "{said}");
+    assert_eq!(balancer.status()["unkept"], true);
+
+    std::fs::remove_dir(&obstacle).unwrap();
+    await_for("the orders to be written down", PATIENCE, || (balancer.status()["unkept"] != true).then_some(()));
+    balancer.signal(Signal::KILL);
+    balancer.end(PATIENCE);
+    let balancer = balancer.again();
+    let status = balancer.status();
+    assert_eq!(status["drained"]["why"], "new kernel", "{status:#}");
+    assert_eq!(balancer.state("shop", "a"), "draining");
+    let said = order(&balancer, "ready", &["--node"], 0);
+    assert!(said.contains("this node is ready") && !said.contains("written"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_ordered_is_refused_with_the_way_out() {
     let servers = Nginx::start_many(1);
     let balancer = Balancer::start(&shop(free(), QUICK_CHECK, &named(&servers)));

@@ -75,6 +75,28 @@ fn a_second_term_ends_at_once() {
 }
 
 #[test]
+fn quit_does_what_term_does_and_signals_of_other_servers_do_nothing() {
+    let servers = Nginx::start_many(1);
+    let at = free();
+    let mut balancer = Balancer::start(&shop(at, QUICK_CHECK, &named(&servers)));
+    for (signal, name) in [(Signal::USR2, "SIGUSR2"), (Signal::ALARM, "SIGALRM")] {
+        balancer.signal(signal);
+        let wanted = format!("{name} is ignored");
+        await_for(&wanted, PATIENCE, || {
+            balancer.process().expect_running();
+            balancer.process().output().contains(&wanted).then_some(())
+        });
+    }
+    let mut download = Connection::open(at, PATIENCE).unwrap();
+    download.send(&wire::request(at, "GET", "/trickle", "", b"")).unwrap();
+    download.exactly(20).unwrap();
+    balancer.signal(Signal::QUIT);
+    let rest = download.rest().unwrap();
+    assert!(rest.len() >= LARGE, "{} bytes", rest.len());
+    assert_eq!(balancer.end(PATIENCE), 0, "{}", balancer.process().output());
+}
+
+#[test]
 fn stop_does_what_term_does() {
     let servers = Nginx::start_many(1);
     let at = free();

@@ -51,6 +51,16 @@ fn value(field: ClientField, client: &Client<'_>, fields: &str) -> String {
 }
 
 #[test]
+fn addresses_are_written_as_everybody_writes_them() {
+    let all = (0..=255).map(|octet| format!("{octet}.{}.0.{}", 255 - octet, octet / 2));
+    for text in all.chain(["2001:db8::7", "::"].map(str::to_owned)) {
+        let mut out = Vec::new();
+        write_display(&mut out, ip(&text));
+        assert_eq!(out, text.as_bytes());
+    }
+}
+
+#[test]
 fn an_untrusted_peer_is_not_quoted() {
     let client = Client {
         fields: &ClientField::ALL,

@@ -94,8 +94,8 @@ impl Length {
 pub struct Downgrade {
     out: Vec<u8>,
     cookie: Vec<u8>,
-    /// `:authority`, until a `Host` field was compared with it.
-    authority: Vec<u8>,
+    /// Where the text has `:authority`, until a `Host` field was compared with it.
+    authority: Range<usize>,
     fields: usize,
     most_fields: usize,
     length: Length,
@@ -119,7 +119,7 @@ impl Downgrade {
         let mut out = Vec::with_capacity(512);
         let mut new = Self {
             cookie: Vec::new(),
-            authority: authority.to_vec(),
+            authority: 0..0,
             fields: 0,
             most_fields,
             length: Length::default(),
@@ -156,6 +156,8 @@ impl Downgrade {
         }
         if !authority.is_empty() {
             write_field(&mut out, b"Host", authority);
+            let end = out.len().saturating_sub(CRLF.len());
+            new.authority = end.saturating_sub(authority.len())..end;
         }
         if new.is_websocket {
             out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
@@ -163,6 +165,10 @@ impl Downgrade {
         }
         new.out = out;
         Ok(new)
+    }
+
+    fn authority(&self) -> &[u8] {
+        self.out.get(self.authority.clone()).unwrap_or_default()
     }
 
     /// Writes one field.
@@ -177,9 +183,9 @@ impl Downgrade {
         let known = known(name, value)?;
         match known {
             Known::Te if !value.eq_ignore_ascii_case(b"trailers") => return Err(StreamError::ConnectionField),
-            Known::Host if !self.authority.is_empty() && self.authority.eq_ignore_ascii_case(value) => {
+            Known::Host if !self.authority.is_empty() && self.authority().eq_ignore_ascii_case(value) => {
                 // Said twice is said once; said a third time it stays, and is refused as more than one.
-                self.authority.clear();
+                self.authority = 0..0;
                 return Ok(());
             }
             Known::Cookie => {

@@ -111,6 +111,22 @@ fn a_complete_head_answers_the_same_again() {
 }
 
 #[test]
+fn the_host_is_the_targets_or_the_fields_without_port_and_final_dot() {
+    for (text, host) in [
+        ("GET / HTTP/1.1\r\nHost: Shop.example.:8080\r\n\r\n", "Shop.example"),
+        ("GET / HTTP/1.1\r\nHost: [2001:db8::1]:80\r\n\r\n", "[2001:db8::1]"),
+        ("GET http://a.example:80/ HTTP/1.1\r\nHost: A.example:80\r\n\r\n", "a.example"),
+        ("GET http://b.example.?q HTTP/1.0\r\n\r\n", "b.example"),
+        ("GET / HTTP/1.0\r\n\r\n", ""),
+    ] {
+        let mut head = RequestHead::new();
+        assert_eq!(head.parse(text.as_bytes(), &Limits::default()), Ok(Some(text.len())), "{text}");
+        assert_eq!(head.host(text.as_bytes()), host.as_bytes(), "{text}");
+        assert_eq!(head.host(text.as_bytes()), authority::host_of(head.authority(text.as_bytes())), "{text}");
+    }
+}
+
+#[test]
 fn fields_are_found_by_meaning_and_by_name() {
     let bytes = b"GET / HTTP/1.1\r\nHost: a:1\r\nX: 1\r\ncookie: c=1\r\nx:  2 \r\nCookie: d=2\r\n\r\n";
     let mut head = RequestHead::new();

@@ -109,10 +109,13 @@ impl Companion {
     }
 }
 
-/// Has this process go on when it is asked to end: it ends with the process that it accompanies. Programs that it starts
-/// end as usual: a signal that is ignored stays so in them, one that has a handler does not.
+/// Has this process go on whatever a whole service is sent, be it to end or to rotate logs: it ends with the process that
+/// it accompanies. Programs that it starts end as usual: a signal that is ignored stays so in them, one that has a handler
+/// does not.
 pub fn outlive_end_signals() {
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+    let of_main =
+        [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM];
+    for signal in of_main {
         // SAFETY: the handler does nothing at all, so that it may run at any moment and concerns no memory.
         #[allow(unsafe_code)]
         unsafe {

@@ -162,6 +162,11 @@ pub(crate) fn ready(
 }
 
 impl Ready {
+    /// Keeps what this node has to find again at its next start. The process runs as its user by now.
+    pub(crate) fn settle(&self) {
+        self.sharing.seeds.settle(self.sharing.seed);
+    }
+
     /// Starts the heartbeat thread.
     ///
     /// # Errors
@@ -362,13 +367,23 @@ fn settings(cluster: &config::Cluster, me: usize) -> Result<Settings, evenkeel_c
         resources: group.resources.iter().map(resource).collect(),
     };
     let config::Beat { every, warn, dead, init } = cluster.beat;
-    Settings::new(
+    let settings = Settings::new(
         &cluster.name,
         me,
         cluster.nodes.iter().map(member).collect(),
         Timing { every, warn, dead, init, lifetime: lifetime(dead) },
         cluster.groups.iter().map(group).collect(),
-    )
+    )?;
+    Ok(settings.agreeing_on(&cluster.groups.iter().map(prefixes).collect::<Vec<_>>()))
+}
+
+/// The networks of a group's addresses, as they are written. Devices are each machine's own, and may have other names there.
+fn prefixes(group: &config::Group) -> String {
+    let prefix = |resource: &config::GroupResource| match &resource.kind {
+        ResourceKind::Address(address) => address.prefix,
+        ResourceKind::Unit(_) | ResourceKind::Script { .. } => None,
+    };
+    format!("{:?}", group.resources.iter().map(prefix).collect::<Vec<_>>())
 }
 
 /// How long the kernel keeps an address that nobody renews: whole seconds, no less than the dead time.

@@ -109,6 +109,9 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     if let Some(user) = &user {
         process::become_user(user).map_err(|error| refused(&error))?;
     }
+    if let Some(cluster) = &cluster {
+        cluster.settle();
+    }
     let in_state = |cause: String| Refusal::plain(format!("the state directory: {cause}"));
     let own_secrets = state.sticky_secrets().map_err(in_state)?;
     // Nodes that share their sessions name them alike.
@@ -399,6 +402,7 @@ fn intents((state, me): (&State, Option<u32>), config: &Config, keeper: &mut Kee
         tracing::warn!(server = %gone.id, "what an operator ordered for {} is lifted: {}", gone.id, gone.why);
     }
     if !lifted.is_empty() {
+        // What is not written now is lifted again by the next start.
         let _is_kept = state.save_intents(&intents);
     }
     let ids = config.server_ids();

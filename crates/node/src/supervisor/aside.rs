@@ -45,8 +45,8 @@ impl Supervisor {
         let since = clock::unix_now().as_secs();
         let has_changed = self.intents.order_node(is_drained.then_some(NodeDrain { by, why, since }));
         // What could not be written last time is tried again.
-        if has_changed || turn.is_unkept {
-            turn.is_unkept = !self.state.save_intents(&self.intents);
+        if has_changed || turn.keep_at.is_some() {
+            self.keep_intents(turn);
         }
         if has_changed {
             tracing::info!("{text}");

@@ -230,8 +230,8 @@ struct Turn {
     look_at: Option<Instant>,
     /// When certificates of our own are looked at next.
     renew_own_at: Option<Instant>,
-    /// Whether the intents could not be written.
-    is_unkept: bool,
+    /// Where the intents could not be written: when that is tried again.
+    keep_at: Option<Instant>,
     reload_counts: ReloadCounts,
     /// When the process ends at the latest, once it drains.
     end_at: Option<Instant>,
@@ -265,6 +265,9 @@ impl Supervisor {
             }
             self.after(&mut turn);
         };
+        if turn.keep_at.is_some() {
+            self.keep_intents(&mut turn);
+        }
         self.finish(&turn);
         ended
     }
@@ -386,6 +389,9 @@ impl Supervisor {
         if self.intents_due(turn).is_some_and(|due| due <= Instant::now()) {
             self.watch_intents(turn);
         }
+        if turn.keep_at.is_some_and(|due| due <= Instant::now()) {
+            self.keep_intents(turn);
+        }
         if turn.publish_at.is_some_and(|due| due <= Instant::now()) {
             turn.publish_at = None;
             turn.published_at = Some(Instant::now());
@@ -465,7 +471,7 @@ impl Supervisor {
         let keeper = self.keeper.next_timeout().map(|due| Instant::now() + due.saturating_sub(now));
         let patience = self.about.started + DNS_PATIENCE;
         let first_view = (!self.dns.is_ready()).then(|| Instant::now() + patience.saturating_sub(now));
-        let own = [turn.publish_at, turn.end_at, turn.renew_own_at];
+        let own = [turn.publish_at, turn.end_at, turn.renew_own_at, turn.keep_at];
         let due = [keeper, self.intents_due(turn), first_view, self.others.tell_at].into_iter().chain(own);
         let due = due.flatten().min();
         // An hour is as good as never: any event wakes us.

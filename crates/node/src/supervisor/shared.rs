@@ -140,7 +140,7 @@ impl Supervisor {
         if before == self.intents {
             return;
         }
-        turn.is_unkept = !self.state.save_intents(&self.intents);
+        self.keep_intents(turn);
         self.tell_intents();
         self.follow_intents(turn);
     }

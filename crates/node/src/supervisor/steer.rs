@@ -24,6 +24,9 @@ const SETTLED: Duration = Duration::from_secs(6);
 /// How often a server that drains is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How often it is tried to write down orders that the disk did not take.
+const KEEP_AGAIN: Duration = Duration::from_secs(5);
+
 /// An order for a server.
 #[derive(Debug, Clone)]
 pub struct Steering {
@@ -103,8 +106,8 @@ impl Supervisor {
         self.intents.order(&id, server, &wish, &order.by, clock::unix_now());
         let after = self.intents.of(&id).cloned();
         // What could not be written last time is tried again.
-        if all != self.intents || turn.is_unkept {
-            turn.is_unkept = !self.state.save_intents(&self.intents);
+        if all != self.intents || turn.keep_at.is_some() {
+            self.keep_intents(turn);
             self.tell_intents();
         }
         if before != after {
@@ -151,9 +154,30 @@ impl Supervisor {
             tracing::warn!(server = %id, "what an operator ordered for {id} is lifted: {why}");
             self.journal.note("intent", id.clone(), format!("what was ordered for {id} is lifted: {why}"));
         }
-        turn.is_unkept = !self.state.save_intents(&self.intents);
+        self.keep_intents(turn);
         self.tell_intents();
         self.follow_intents(turn);
+    }
+
+    /// Has what is ordered outlive the process. What the disk does not take is tried again until it does.
+    pub(super) fn keep_intents(&self, turn: &mut Turn) {
+        if !self.state.is_kept() {
+            return;
+        }
+        match self.state.save_intents(&self.intents) {
+            Ok(()) => {
+                if turn.keep_at.take().is_some() {
+                    tracing::info!("what operators ordered is written down now, and outlives a restart");
+                }
+            }
+            Err(cause) => {
+                // Once: a full disk stays full for a while.
+                if turn.keep_at.is_none() {
+                    tracing::warn!("{cause}; a restart forgets what operators ordered until that is mended");
+                }
+                turn.keep_at = Some(Instant::now() + KEEP_AGAIN);
+            }
+        }
     }
 
     /// What time brings: intents that end, and servers that have drained.

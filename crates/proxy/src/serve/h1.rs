@@ -79,11 +79,11 @@ enum Woken {
 }
 
 /// Serves a connection from its first byte to its end. The client is made before the future, which would else hold what
-/// it is made of beside it for as long as the connection stands.
+/// it is made of beside it for as long as the connection stands, and goes in and out of rooms without being copied.
 pub(crate) fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Stream) -> impl Future<Output = ()> {
     let mut client = Client::new(Rc::clone(&worker), listener, stream);
     async move {
-        if client.as_ref().is_some_and(Client::has_chosen_http2)
+        if client.as_deref().is_some_and(Client::has_chosen_http2)
             && let Some(client) = client.take()
         {
             return Box::pin(h2::connection(client, Vec::new())).await;
@@ -116,9 +116,10 @@ pub(crate) fn connection(worker: Rc<Worker>, listener: ListenerName, stream: Str
 
 /// Serves the one request of a stream, and ends the stream as the answer wants. Gives the timer back, which the next one may
 /// have.
-pub(crate) async fn one(client: Client) -> Timer {
+pub(crate) async fn one(client: Box<Client>) -> Timer {
     let worker = Rc::clone(&client.worker);
-    let (Client { stream, timer, .. }, desk, next) = worker.rooms.serve(client, worker.free.desk()).await;
+    let (served, desk, next) = worker.rooms.serve(client, worker.free.desk()).await;
+    let Client { stream, timer, .. } = *served;
     worker.free.return_desk(desk);
     if next == Next::Reset {
         stream.reset();
@@ -127,18 +128,18 @@ pub(crate) async fn one(client: Client) -> Timer {
 }
 
 /// Serves requests as long as bytes are in hand.
-pub(crate) async fn busy(mut client: Client, mut desk: Box<Desk>) -> Served {
+pub(crate) async fn busy(mut client: Box<Client>, mut desk: Box<Desk>) -> Served {
     let next = client.busy(&mut desk).await;
     (client, desk, next)
 }
 
 impl Client {
-    fn new(worker: Rc<Worker>, listener: ListenerName, stream: Stream) -> Option<Self> {
+    fn new(worker: Rc<Worker>, listener: ListenerName, stream: Stream) -> Option<Box<Self>> {
         let now = Instant::now();
         let snapshot = worker.snapshot()?;
         let place = snapshot.listener_place(&listener)?;
         let (config, part) = snapshot.listener(place)?;
-        Some(Self {
+        Some(Box::new(Self {
             bed: Bed::at(DoorId::of(&part.shared)),
             timer: Timer::new(now + config.timeouts.head),
             peer: stream.peer_addr().ip(),
@@ -154,13 +155,13 @@ impl Client {
             opened: now,
             hold: None,
             silent_since: None,
-        })
+        }))
     }
 
     /// The client of a stream.
-    pub(crate) fn of_stream(stream: Stream, branch: Branch) -> Self {
+    pub(crate) fn of_stream(stream: Stream, branch: Branch) -> Box<Self> {
         let place = branch.hold.listener_place(&branch.listener).unwrap_or(usize::MAX);
-        Self {
+        Box::new(Self {
             timer: branch.timer,
             peer: stream.peer_addr().ip(),
             timeouts: branch.timeouts,
@@ -176,7 +177,7 @@ impl Client {
             bed: branch.bed,
             hold: Some(branch.hold),
             silent_since: None,
-        }
+        })
     }
 
     /// Whether client and listener chose HTTP/2 while they agreed on TLS.
@@ -193,8 +194,9 @@ impl Client {
     async fn idle<'w>(&mut self, bell: &'w Worker, mut turned: Pin<&mut Notified<'w>>) -> Woken {
         // The first request is awaited as long as a head may take, the next ones as long as idle connections may stand.
         let patience = if self.requests == 0 { self.timeouts.head } else { self.timeouts.idle };
-        let mut deadline = *self.silent_since.get_or_insert_with(Instant::now) + patience;
-        if !self.may_stay() {
+        let since = *self.silent_since.get_or_insert_with(Instant::now);
+        let mut deadline = since + patience;
+        if !self.may_stay(since) {
             // Accepted while connections were told to go, too late to hear it.
             deadline = deadline.min(Instant::now() + FIRST_WORD);
         }
@@ -208,14 +210,14 @@ impl Client {
             while turned.as_mut().poll(cx).is_ready() {
                 // A fresh ear before the question, so that no call in between is missed.
                 turned.set(bell.turn.notified());
-                match self.may_stay() {
+                match self.may_stay(Instant::now()) {
                     true => {}
                     // Who has just connected is about to ask, and would take the end for a failure.
                     false if self.requests == 0 => deadline = deadline.min(Instant::now() + FIRST_WORD),
                     false => return Poll::Ready(Woken::Leave),
                 }
             }
-            if nap.get_or_insert_with(|| bell.sleepers.lie_down(&self.bed)).is_over(cx) {
+            if nap.get_or_insert_with(|| bell.sleepers.lie_down(&self.bed, since)).is_over(cx) {
                 return Poll::Ready(Woken::Leave);
             }
             self.timer.poll_passed(cx, deadline).map(|()| Woken::Leave)
@@ -237,17 +239,17 @@ impl Client {
         loop {
             let started = Instant::now();
             let Some(snapshot) = self.refresh() else { return Next::Close };
-            let head = match self.read_head(desk, &snapshot, started).await {
-                Ok(Some(_)) => Ok(()),
+            let (head, fault) = match self.read_head(desk, &snapshot, started).await {
+                Ok(Some(head)) => (head, None),
                 Ok(None) => return Next::Close,
-                Err(error) => Err(error),
+                Err(error) => (Instant::now(), Some(error)),
             };
-            let head = self.refused.map_or(head, |cause| Err(Kind::Stream(cause).into()));
+            let fault = self.refused.map(|cause| Kind::Stream(cause).into()).or(fault);
             self.requests = self.requests.saturating_add(1);
-            let mut exchange = Exchange::begin(self, desk, snapshot, started);
-            let next = match head {
-                Ok(()) => exchange::run(self, desk, &mut exchange).await,
-                Err(error) => exchange::refuse(self, desk, &mut exchange, error).await,
+            let mut exchange = Exchange::begin(self, desk, snapshot, (started, head));
+            let next = match fault {
+                None => exchange::run(self, desk, &mut exchange).await,
+                Some(error) => exchange::refuse(self, desk, &mut exchange, error).await,
             };
             if next != Next::Keep {
                 return next;
@@ -255,6 +257,7 @@ impl Client {
             exchange.rest.settle(desk);
             desk.reset();
             if desk.input.filled().is_empty() {
+                self.silent_since = exchange.times.ended;
                 return Next::Keep;
             }
         }
@@ -288,23 +291,24 @@ impl Client {
         }
     }
 
-    /// Reads until a head is whole. `None`: the client left without a word, or said nothing for too long.
+    /// Reads until a head is whole, and when it was. `None`: the client left without a word, or said nothing for too long.
     async fn read_head(
         &mut self,
         desk: &mut Desk,
         snapshot: &Snapshot,
         started: Instant,
-    ) -> Result<Option<usize>, ProxyError> {
+    ) -> Result<Option<Instant>, ProxyError> {
         let Some((_, part)) = snapshot.listener(self.place.1) else { return Ok(None) };
         let deadline = started + self.timeouts.head;
+        let mut now = started;
         loop {
             if !desk.input.filled().is_empty() {
                 let parsed = desk.request.parse(desk.input.filled(), &part.limits);
-                if let Some(length) = parsed.map_err(|cause| ProxyError::from(Kind::Request(cause)))? {
+                if parsed.map_err(|cause| ProxyError::from(Kind::Request(cause)))?.is_some() {
                     if desk.request.framing().has_body() {
                         desk.input.widen(caps::CONNECTION_BUFFER);
                     }
-                    return Ok(Some(length));
+                    return Ok(Some(now));
                 }
                 if desk.input.free() == 0 {
                     desk.input.widen(caps::CONNECTION_BUFFER);
@@ -317,7 +321,10 @@ impl Client {
             match read {
                 Ok(Ok(0)) | Ok(Err(_)) if is_begun => return Err(Kind::ClientGone.into()),
                 Ok(Ok(0)) | Ok(Err(_)) => return Ok(None),
-                Ok(Ok(count)) => desk.input.grow(count),
+                Ok(Ok(count)) => {
+                    desk.input.grow(count);
+                    now = Instant::now();
+                }
                 Err(_) if is_begun => return Err(Kind::HeadTimeout.into()),
                 Err(_) => return Ok(None),
             }
@@ -344,12 +351,12 @@ impl Client {
     }
 
     /// Whether the connection may carry another request after the one under way.
-    pub(crate) fn may_stay(&self) -> bool {
+    pub(crate) fn may_stay(&self, now: Instant) -> bool {
         !self.is_stream
             && !self.worker.is_draining()
             && !self.worker.shared.is_leaving(self.stream.own_addr())
             && self.requests < self.limits.requests
-            && self.opened.elapsed() < self.timeouts.life
+            && now.saturating_duration_since(self.opened) < self.timeouts.life
             && self.is_kept()
     }
 

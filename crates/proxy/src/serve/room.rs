@@ -16,11 +16,11 @@ use crate::buffer::Desk;
 use crate::exchange::Next;
 
 /// What comes out of a room: who went in, and how it ended.
-pub(crate) type Served = (Client, Box<Desk>, Next);
+pub(crate) type Served = (Box<Client>, Box<Desk>, Next);
 
 /// A room, whatever the future in it is called.
 trait Room {
-    fn enter(&mut self, client: Client, desk: Box<Desk>);
+    fn enter(&mut self, client: Box<Client>, desk: Box<Desk>);
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Served>;
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Rooms {
 
 impl Rooms {
     /// Serves a connection as long as bytes are in hand.
-    pub(crate) async fn serve(&self, client: Client, desk: Box<Desk>) -> Served {
+    pub(crate) async fn serve(&self, client: Box<Client>, desk: Box<Desk>) -> Served {
         let mut room = self.free.borrow_mut().pop().unwrap_or_else(|| room(super::h1::busy));
         room.enter(client, desk);
         let served = poll_fn(|cx| room.poll(cx)).await;
@@ -51,7 +51,7 @@ struct Kept<M, F> {
 
 fn room<M, F>(make: M) -> Box<dyn Room>
 where
-    M: Fn(Client, Box<Desk>) -> F + 'static,
+    M: Fn(Box<Client>, Box<Desk>) -> F + 'static,
     F: Future<Output = Served> + 'static,
 {
     Box::new(Kept { make, future: Box::pin(None) })
@@ -59,10 +59,10 @@ where
 
 impl<M, F> Room for Kept<M, F>
 where
-    M: Fn(Client, Box<Desk>) -> F,
+    M: Fn(Box<Client>, Box<Desk>) -> F,
     F: Future<Output = Served>,
 {
-    fn enter(&mut self, client: Client, desk: Box<Desk>) {
+    fn enter(&mut self, client: Box<Client>, desk: Box<Desk>) {
         self.future.set(Some((self.make)(client, desk)));
     }
 

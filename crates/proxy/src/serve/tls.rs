@@ -55,7 +55,7 @@ async fn shake_within(
     let mut timer = Timer::new(deadline);
     let peer = stream.peer_addr();
     let is_told_of_tls = stream.is_over_tls();
-    let nap = worker.handshakes.lie_down(&bed);
+    let nap = worker.handshakes.lie_down(&bed, Instant::now());
     let done = unless_over(&mut timer, (&nap, deadline), tls::accept(stream, &acceptor)).await;
     let (word, stream) = match done {
         Some(Ok(mut stream)) => {

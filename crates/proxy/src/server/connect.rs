@@ -44,7 +44,9 @@ pub(crate) async fn obtain(
     // After a failure a new connection tells whether it was the server or only the kept connection.
     if may_reuse && attempt.is_first {
         let worker = &client.worker;
-        if let Some(kept) = worker.idle.take(&server.id, &worker.counts, !survives, owner(server, &client.stream)) {
+        if let Some(kept) =
+            worker.idle.take(&server.id, &worker.counts, !survives, owner(server, &client.stream), exchange.times.now)
+        {
             record::reuse(attempt);
             exchange.was_reused = true;
             exchange.times.connect = Some(Duration::ZERO);
@@ -59,7 +61,8 @@ pub(crate) async fn obtain(
     let connected =
         Box::pin(unless_broken(&client.stream, dial(&client.worker, server, within, (&client.stream, &facts), None)))
             .await;
-    exchange.times.connect = Some(begun.elapsed());
+    exchange.times.now = Instant::now();
+    exchange.times.connect = Some(exchange.times.now - begun);
     let Some(connected) = connected else { return Err(Kind::ClientGone.into()) };
     record::connect((attempt.pool, attempt.index), connected.is_ok());
     match connected {

@@ -118,6 +118,7 @@ pub(crate) async fn await_answer(
             break;
         }
         pass_interim(client, desk, exchange).await?;
+        exchange.times.now = Instant::now();
         desk.answer.drop_front(desk.response.len());
         desk.response.clear();
     }
@@ -149,9 +150,11 @@ async fn read_head(
     pool: &PoolPart,
 ) -> Result<(), ProxyError> {
     let facts = desk.request.facts();
-    let mut last = Instant::now();
+    let mut last = exchange.times.now;
+    let mut fresh = Some(last);
     poll_fn(|cx| {
-        let now = Instant::now();
+        let now = fresh.take().unwrap_or_else(Instant::now);
+        exchange.times.now = now;
         if !upload.is_over() {
             let lane = Lane {
                 source: &mut client.stream,

@@ -46,16 +46,16 @@ pub(crate) async fn attempt(
     upload: &mut Pipe,
     attempt: Attempt<'_>,
 ) -> Result<Next, ProxyError> {
+    exchange.times.now = Instant::now();
     let body = if upload.survives() { Replay::Whole } else { Replay::Lost };
     let method = desk.request.method();
     let mut server = connect::obtain(client, exchange, &attempt, method, body).await?;
     let is_shared = attempt.pool.config.protocol == ServerProtocol::Http2;
     rounds::pass(&client.worker.shared.rounds, &exchange.snapshot, client.stream.peer_addr(), &server, is_shared)?;
     h1::write_request(desk, exchange, &attempt);
-    let now = Instant::now();
-    exchange.times.despatched = Some(now);
+    exchange.times.despatched = Some(exchange.times.now);
     exchange.times.first = None;
-    upload.progress = now;
+    upload.progress = exchange.times.now;
     desk.answer.clear();
     desk.response.clear();
     record::despatch(&attempt);
@@ -101,11 +101,12 @@ async fn deliver(
     };
     exchange.ends_by_close = goes == Framing::UntilClose;
     let is_reusable = desk.response.keep_alive() && comes != Framing::UntilClose;
-    exchange.keep = exchange.keep && goes != Framing::UntilClose && upload.is_read() && client.may_stay();
+    exchange.keep =
+        exchange.keep && goes != Framing::UntilClose && upload.is_read() && client.may_stay(exchange.times.now);
     let page = Page::begin(&client.worker.page_bytes, desk, exchange, attempt.pool, attempt.index);
     let connection = respond::connection_field(exchange.keep, desk.request.version());
     write_head(client, desk, exchange, attempt, (goes, connection));
-    let mut download = Pipe::new(comes, keep, desk.response.len(), Instant::now())
+    let mut download = Pipe::new(comes, keep, desk.response.len(), exchange.times.now)
         .with_client(Waits::Sink, client.timeouts.rate)
         .in_chunks(comes == Framing::UntilClose && goes == Framing::Chunked)
         .read_by(page);
@@ -114,6 +115,8 @@ async fn deliver(
     let head = desk.reply.len() as u64;
     download.fold(&mut desk.reply, &desk.answer);
     let ended = exchange_bodies(client, &mut server, desk, exchange, upload, &mut download, attempt.pool).await;
+    let now = Instant::now();
+    exchange.times.ended = Some(now);
     exchange.sent += download.sent;
     exchange.body_sent = download.sent.saturating_sub(head);
     let is_clean = download.surplus(&desk.answer).is_empty();
@@ -122,7 +125,7 @@ async fn deliver(
     if !is_clean {
         client.worker.counts.surplus.add(1);
     } else if is_reusable && upload.is_done() && attempt.pool.config.reuse != Reuse::Never {
-        keep_connection(client, server, attempt);
+        keep_connection(client, server, attempt, now);
     }
     Ok(after(desk, exchange, upload))
 }
@@ -142,14 +145,14 @@ fn write_head(
     respond::write_head(client, desk, exchange, attempt, how);
 }
 
-fn keep_connection(client: &Client, server: Stream, attempt: &Attempt<'_>) {
+fn keep_connection(client: &Client, server: Stream, attempt: &Attempt<'_>, now: Instant) {
     // A stream ends with its one exchange; the connection that carries it is kept elsewhere.
     if let Some(part) = attempt.pool.server(attempt.index)
         && !server.is_in_memory()
         && !client.worker.is_draining()
     {
         let owner = connect::owner(part, &client.stream);
-        client.worker.idle.put(part, attempt.pool.config.timeouts.keep, server, owner);
+        client.worker.idle.put(part, attempt.pool.config.timeouts.keep, server, owner, now);
     }
 }
 
@@ -175,8 +178,9 @@ async fn exchange_bodies(
 ) -> Result<(), ProxyError> {
     let mut unkept = Kept::default();
     exchange.is_answered = true;
+    let mut fresh = Some(exchange.times.now);
     poll_fn(|cx| {
-        let now = Instant::now();
+        let now = fresh.take().unwrap_or_else(Instant::now);
         if !upload.is_over() {
             let lane = Lane {
                 source: &mut client.stream,

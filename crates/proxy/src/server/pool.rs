@@ -4,7 +4,8 @@
 //! which anything came while nobody asked is never used again.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -18,10 +19,10 @@ use crate::counts::WorkerCounts;
 use crate::snapshot::{ServerPart, Snapshot, Way};
 use crate::wire::{Stream, Wire};
 
-/// One worker's unused connections, by server.
+/// One worker's unused connections, by server. Servers are few, and two names are compared faster than one is hashed.
 #[derive(Default)]
 pub(crate) struct IdlePool {
-    shelves: RefCell<HashMap<ServerId, Shelf>>,
+    shelves: RefCell<BTreeMap<ServerId, Shelf>>,
 }
 
 /// One server's, the latest used last.
@@ -63,17 +64,19 @@ impl IdlePool {
         counts: &WorkerCounts,
         must_be_fresh: bool,
         owner: Option<Ends>,
+        now: Instant,
     ) -> Option<Stream> {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.get_mut(id)?;
         while let Some(mut idle) = shelf.pop(owner) {
-            if idle.since.elapsed() >= shelf.keep {
+            let keep = shelf.keep;
+            let is_old = |idle: &Idle| now.saturating_duration_since(idle.since) >= keep;
+            if is_old(&idle) {
                 // Those below it are older still.
-                let keep = shelf.keep;
-                shelf.connections.retain(|idle| idle.since.elapsed() < keep);
+                shelf.connections.retain(|idle| !is_old(idle));
                 return None;
             }
-            match look(&mut idle.stream) {
+            match glance(&mut idle.stream) {
                 State::Silent if must_be_fresh && idle.stream.is_closed_or_readable() => {}
                 State::Silent => return Some(idle.stream),
                 State::Closed => {}
@@ -83,17 +86,20 @@ impl IdlePool {
         None
     }
 
-    /// Keeps a connection for later.
-    pub(crate) fn put(&self, server: &ServerPart, keep: Duration, stream: Stream, owner: Option<Ends>) {
+    /// Keeps a connection, used until now, for later.
+    pub(crate) fn put(&self, server: &ServerPart, keep: Duration, stream: Stream, owner: Option<Ends>, now: Instant) {
         if keep.is_zero() {
             return;
         }
         let mut shelves = self.shelves.borrow_mut();
-        if !shelves.contains_key(&server.id) {
-            let (way, addrs) = (server.way.clone(), Arc::clone(&server.addrs));
-            shelves.insert(server.id.clone(), Shelf { way, addrs, keep, connections: Vec::new() });
-        }
-        let Some(shelf) = shelves.get_mut(&server.id) else { return };
+        let shelf = match shelves.get_mut(&server.id) {
+            Some(shelf) => shelf,
+            None => {
+                let (way, addrs) = (server.way.clone(), Arc::clone(&server.addrs));
+                let shelf = Shelf { way, addrs, keep, connections: Vec::new() };
+                shelves.entry(server.id.clone()).or_insert(shelf)
+            }
+        };
         if owner.is_some() && shelf.connections.len() >= caps::IDLE_SERVER_CONNECTIONS {
             // Its client may be gone, and nobody else can use it.
             shelf.connections.remove(0);
@@ -101,7 +107,7 @@ impl IdlePool {
         // The snapshot of the request may be older than the shelf's.
         let is_as_wanted = shelf.way.is_same(&server.way) && shelf.addrs.contains(&stream.peer_addr());
         if shelf.connections.len() < caps::IDLE_SERVER_CONNECTIONS && is_as_wanted {
-            shelf.connections.push(Idle { stream, owner, since: Instant::now() });
+            shelf.connections.push(Idle { stream, owner, since: now });
         }
     }
 
@@ -141,6 +147,15 @@ impl IdlePool {
 }
 
 /// Looks without a system call where the runtime has seen nothing happen.
+fn glance(stream: &mut Stream) -> State {
+    match stream.try_read(&mut [0; 1]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => State::Silent,
+        Ok(0) | Err(_) => State::Closed,
+        Ok(_) => State::Surplus,
+    }
+}
+
+/// The same, and has whoever waited last on the stream forgotten: its task may be over.
 fn look(stream: &mut Stream) -> State {
     let mut cx = Context::from_waker(Waker::noop());
     match stream.poll_read(&mut cx, &mut [0; 1]) {

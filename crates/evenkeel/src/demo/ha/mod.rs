@@ -2,7 +2,7 @@
 //!
 //! The nodes are processes of their own, so that they can be killed: heartbeats, who owns the address, the guard of each
 //! and its script are what they are anywhere. Without rights no address can move; the [`network`] of the demo stands in
-//! for that. The invariant: a connection reaches the node that holds the address, or nobody.
+//! for that. The invariant: a connection reaches the node that had the address last, or nobody.
 
 mod client;
 mod network;

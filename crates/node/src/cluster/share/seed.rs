@@ -55,17 +55,20 @@ impl SeedFile {
         Self(path)
     }
 
-    /// The seed of this node; at its first start the one that follows from the key, from now on.
+    /// The seed of this node; at its first start the one that follows from the key. It is this node's own once it is
+    /// [settled](Self::settle).
     pub(crate) fn seed(&self, first: [u8; 16], now: u64) -> Seed {
-        self.kept().unwrap_or_else(|| {
-            let seed = Seed { born: if now < CLOCK_SET { u64::MAX } else { now }, bytes: first };
-            if let Err(why) = self.keep(seed).map_err(|error| crate::origin::words(&error))
-                && self.0.is_some()
-            {
-                tracing::warn!("the seed of learned sessions is not kept, and a new key would change it: {why}");
-            }
-            seed
-        })
+        self.kept().unwrap_or(Seed { born: if now < CLOCK_SET { u64::MAX } else { now }, bytes: first })
+    }
+
+    /// Keeps it from now on, as a file of the user that the process runs as: not before it has become that user.
+    pub(crate) fn settle(&self, seed: Seed) {
+        if self.0.is_none() || self.kept() == Some(seed) {
+            return;
+        }
+        if let Err(why) = self.keep(seed).map_err(|error| crate::origin::words(&error)) {
+            tracing::warn!("the seed of learned sessions is not kept, and a new key would change it: {why}");
+        }
     }
 
     /// Keeps an older seed for the next start, unless one that is older still is kept already.
@@ -121,17 +124,22 @@ mod tests {
         let dir = Scratch::new();
         let file = |name: &str| SeedFile::new(Some(dir.path().join(name)));
         let (first, second, third) = (file("1"), file("2"), file("3"));
-        let (lb1, lb2) = (first.seed([1; 16], CLOCK_SET + 100), second.seed([1; 16], CLOCK_SET + 101));
+        let start = |file: &SeedFile, first, now| {
+            let seed = file.seed(first, now);
+            file.settle(seed);
+            seed
+        };
+        let (lb1, lb2) = (start(&first, [1; 16], CLOCK_SET + 100), start(&second, [1; 16], CLOCK_SET + 101));
         let name: Arc<str> = "lb".into();
         assert_eq!(
             (first.weigh(lb1, lb2, &name), second.weigh(lb2, lb1, &name)),
             (None, None),
             "the same key made them"
         );
-        assert_eq!(first.seed([2; 16], CLOCK_SET + 200).bytes(), [1; 16], "after a change of the key");
+        assert_eq!(start(&first, [2; 16], CLOCK_SET + 200).bytes(), [1; 16], "after a change of the key");
 
         // The third starts under the new key.
-        let lb3 = third.seed([2; 16], CLOCK_SET + 200);
+        let lb3 = start(&third, [2; 16], CLOCK_SET + 200);
         assert_eq!(lb3.bytes(), [2; 16]);
         let told = first.weigh(lb1, lb3, &"lb3".into()).unwrap();
         assert!(told.contains("restart lb3"), "{told}");
@@ -139,8 +147,8 @@ mod tests {
             let told = third.weigh(lb3, Seed::read(&theirs.write()).unwrap(), &name).unwrap();
             assert!(told.contains("restart this node"), "{told}");
         }
-        assert_eq!(third.seed([2; 16], CLOCK_SET + 300), lb1, "the oldest, from its next start");
-        assert_eq!(first.seed([2; 16], CLOCK_SET + 300), lb1);
+        assert_eq!(start(&third, [2; 16], CLOCK_SET + 300), lb1, "the oldest, from its next start");
+        assert_eq!(start(&first, [2; 16], CLOCK_SET + 300), lb1);
     }
 
     #[test]

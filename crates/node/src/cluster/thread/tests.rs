@@ -139,3 +139,19 @@ fn a_report_that_was_on_its_way_names_its_group_where_that_is_now() {
     let heard = String::from_utf8_lossy(&std::fs::read(dir.path().join("heard")).unwrap()).into_owned();
     assert_eq!(heard.matches("\"origins\":").count(), 2, "{heard}");
 }
+
+#[test]
+fn nodes_agree_on_networks_and_may_call_their_devices_otherwise() {
+    let of = |address: &str| {
+        let text = format!(
+            "http :80 {{\n    respond 200\n}}\ncluster edge key=file:/nonexistent {{\n    node lb1 10.0.0.1\n    node lb2 10.0.0.2\n    \
+             group web {{\n        ip {address}\n    }}\n}}\n"
+        );
+        let origin = crate::Origin::Text { name: "test".to_owned(), text };
+        let config = origin.load(&evenkeel_config::Options::default()).loaded.config.unwrap();
+        crate::cluster::settings(&config.cluster.unwrap(), 0).unwrap()
+    };
+    assert_eq!(of("10.8.0.1/24"), of("10.8.0.1/24 dev=eth1"));
+    assert_ne!(of("10.8.0.1/24"), of("10.8.0.1/25"));
+    assert_ne!(of("10.8.0.1/24"), of("10.8.0.1"));
+}

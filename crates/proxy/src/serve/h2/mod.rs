@@ -45,8 +45,8 @@ const WINDOW_REST: Duration = Duration::from_secs(1);
 type Frames = Connection<Gate, Bytes>;
 
 /// Serves a connection to its end. `early` is what of it was read already.
-pub(crate) async fn connection(client: Client, early: Vec<u8>) {
-    let trunk = Trunk::new(client, early);
+pub(crate) async fn connection(client: Box<Client>, early: Vec<u8>) {
+    let trunk = Trunk::new(*client, early);
     let deadline = Instant::now() + trunk.timeouts.get().head;
     let handshake = pin!(settings(&trunk).handshake::<_, Bytes>(Gate::new(&trunk.wire)));
     let frames = {
@@ -189,9 +189,9 @@ impl<'k, 'w> Keeper<'k, 'w> {
             is_changed = true;
         }
         if self.trunk.is_empty() {
-            self.idle_since.get_or_insert_with(Instant::now);
+            let since = *self.idle_since.get_or_insert_with(Instant::now);
             self.trunk.wire.fall_silent();
-            let nap = self.nap.get_or_insert_with(|| self.worker.sleepers.lie_down(&self.trunk.bed));
+            let nap = self.nap.get_or_insert_with(|| self.worker.sleepers.lie_down(&self.trunk.bed, since));
             if !self.is_leaving && nap.is_over(cx) {
                 self.leave();
                 is_changed = true;

@@ -224,7 +224,7 @@ fn client(
     far: Half,
     (hold, number, refused): (Rc<Hold>, u32, Option<StreamError>),
     timer: Option<Timer>,
-) -> Client {
+) -> Box<Client> {
     let timeouts = trunk.timeouts.get();
     let branch = Branch {
         worker: Rc::clone(&trunk.worker),

@@ -107,6 +107,7 @@ pub(super) async fn obtain(
     let Some(server) = attempt.pool.server(attempt.index) else { return Err(Kind::NoServer.into()) };
     let worker = Rc::clone(&client.worker);
     let link = reach(client, exchange, attempt, server).await?;
+    exchange.times.now = Instant::now();
     exchange.server_addr = Some(link.addr);
     exchange.was_reused = link.was_used();
     if exchange.was_reused {
