@@ -53,6 +53,6 @@ pub use message::{Framing, Limits, Method, Version};
 pub use request::{RequestFacts, RequestHead};
 pub use response::ResponseHead;
 pub use write::{
-    ConnectionField, Edit, EditAction, OwnResponse, RequestOut, ResponseOut, write_own_response, write_request,
-    write_response,
+    ConnectionField, Edit, EditAction, OwnResponse, RequestOut, ResponseOut, hops_left, write_own_response,
+    write_request, write_response,
 };

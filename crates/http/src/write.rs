@@ -12,7 +12,7 @@ use crate::encode::{CRLF, write_number};
 use crate::fields::{Fields, Row};
 use crate::forwarded::{self, Client};
 use crate::known::Known;
-use crate::message::Framing;
+use crate::message::{Framing, Method};
 use crate::request::RequestHead;
 use crate::response::ResponseHead;
 use crate::{authority, cookie, field, status};
@@ -155,6 +155,7 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], how: &Re
             known if named_by_connection(row, buf, head.fields(), head.names_fields(), known) => {}
             _ if replaced(row.name(buf), how.edits) => {}
             Known::Cookie => write_cookie(out, row, buf, how.cookies),
+            Known::MaxForwards if head.method() == Method::Options => write_hops(out, row, buf),
             _ => write_row(out, row, buf),
         }
     }
@@ -242,6 +243,30 @@ fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 /// Appends a field as it came.
 fn write_row(out: &mut Vec<u8>, row: &Row, buf: &[u8]) {
     out.extend_from_slice(row.line(buf));
+    out.extend_from_slice(CRLF);
+}
+
+/// Over how many servers an OPTIONS request may still go (RFC 9110 section 7.6.2); `None` where it does not say, or is another
+/// request: `TRACE` is refused, and for all others the field means nothing.
+pub fn hops_left(head: &RequestHead, buf: &[u8]) -> Option<u64> {
+    let value = head.fields().first(buf, Known::MaxForwards).filter(|_| head.method() == Method::Options)?;
+    hops(value)
+}
+
+/// The value of `Max-Forwards`; what is more than a number holds is as good as endless.
+fn hops(value: &[u8]) -> Option<u64> {
+    let value = field::trim(value);
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    is_number
+        .then(|| value.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
+}
+
+/// Appends `Max-Forwards` for the next server. One that cannot be read goes on as it came, as one of another method does.
+fn write_hops(out: &mut Vec<u8>, row: &Row, buf: &[u8]) {
+    let Some(left) = hops(row.value(buf)) else { return write_row(out, row, buf) };
+    out.extend_from_slice(row.name(buf));
+    out.extend_from_slice(b": ");
+    write_number(out, left.saturating_sub(1));
     out.extend_from_slice(CRLF);
 }
 

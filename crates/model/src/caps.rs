@@ -105,6 +105,10 @@ pub const HTTP2_IDLE_RATE: u32 = 500;
 /// WINDOW_UPDATE frames that an HTTP/2 peer may send in a second: one for each 16 KiB at 2.6 Gbit/s.
 pub const HTTP2_WINDOW_RATE: u32 = 20_000;
 
+/// Streams of a client's connection that are known as open, 4 bytes each: more than it may have at a time by default. Of older
+/// ones the library alone knows whether they have ended.
+pub const HTTP2_OPEN_SEEN: usize = 256;
+
 /// Requests at one time on one HTTP/2 connection to a server, where the server allows as many: past it another connection
 /// is opened, so that one lost packet holds up no more than these.
 pub const HTTP2_SERVER_STREAMS: u32 = 100;

@@ -40,6 +40,8 @@ struct Lanes {
 struct Lane {
     bytes: BytesMut,
     capacity: usize,
+    /// Bytes that the reader took and has still in hand: they take the place of others.
+    held: usize,
     /// The writer will write no more.
     is_ended: bool,
     /// Why the writer gave up, where it did: what is there is not whole.
@@ -69,7 +71,7 @@ impl Lanes {
 
 impl Lane {
     fn free(&self) -> usize {
-        self.capacity.saturating_sub(self.bytes.len())
+        self.capacity.saturating_sub(self.bytes.len().saturating_add(self.held))
     }
 
     /// Whether a look at it shows something: bytes, an end, or a break.
@@ -181,6 +183,20 @@ impl Half {
         let mut lanes = self.lanes.borrow_mut();
         let (inbound, _) = lanes.of(self.side);
         polled(inbound.take(most), &mut inbound.reader, cx)
+    }
+
+    /// Says how many of the bytes that were taken are still in hand: the writer gets room for others as these go on, and sees
+    /// how fast they do. In steps of `step`, so that it is not woken for each few.
+    pub fn hold(&self, bytes: usize, step: usize) {
+        let mut lanes = self.lanes.borrow_mut();
+        let (inbound, _) = lanes.of(self.side);
+        let gives_way = bytes == 0 || bytes.saturating_add(step) <= inbound.held;
+        if bytes > inbound.held {
+            inbound.held = bytes;
+        } else if gives_way && bytes < inbound.held {
+            inbound.held = bytes;
+            inbound.wake_writer();
+        }
     }
 
     /// Writes as much of the pieces as fits.

@@ -6,7 +6,7 @@
 
 use evenkeel_http::preface::hello::HelloError;
 use evenkeel_http::preface::proxy::ProxyError as HeaderError;
-use evenkeel_http::{BodyError, RequestError, ResponseError};
+use evenkeel_http::{BodyError, RequestError, ResponseError, StreamError};
 use evenkeel_model::Reason;
 
 /// Why an exchange failed.
@@ -14,6 +14,8 @@ use evenkeel_model::Reason;
 pub(crate) enum Kind {
     /// The request's head is not one that we pass on.
     Request(RequestError),
+    /// What a stream of HTTP/2 asks cannot be said, or may not.
+    Stream(StreamError),
     /// The request's head did not come in time.
     HeadTimeout,
     /// The request's body stalled.
@@ -151,7 +153,7 @@ impl From<Kind> for ProxyError {
             Kind::Stranger | Kind::HeaderTimeout | Kind::Header(_) | Kind::Hello(_) | Kind::HelloTimeout => {
                 (Side::Client, Scope::Connection, Again::Never)
             }
-            Kind::SendTimeout | Kind::BodyTooLarge => (Side::Client, Scope::Connection, Again::Never),
+            Kind::Stream(_) | Kind::SendTimeout | Kind::BodyTooLarge => (Side::Client, Scope::Connection, Again::Never),
             Kind::NoSite | Kind::NoRoute | Kind::Misdirected => (Side::Client, Scope::Stream, Again::Never),
             Kind::OtherRules => (Side::Client, Scope::Connection, Again::Never),
             Kind::NoServer | Kind::SessionDown | Kind::Maintenance | Kind::QueueFull | Kind::QueueTimeout => {
@@ -190,6 +192,7 @@ pub(crate) struct Reaction {
 pub(crate) fn reaction(error: &ProxyError) -> Reaction {
     let (status, end, code) = match error.kind {
         Kind::Request(cause) => (cause.status(), "client-error", cause.code()),
+        Kind::Stream(cause) => (cause.status(), "client-error", cause.code()),
         // It left in the middle, or ended its sending there and reads on: only the second one reads this.
         Kind::RequestBody(BodyError::Truncated) => (400, "client-abort", BodyError::Truncated.code()),
         Kind::RequestBody(cause) => (cause.status(), "client-error", cause.code()),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use evenkeel_balance::sticky::Bond;
 use evenkeel_balance::{ServerIndex, ServerSet};
-use evenkeel_http::{Known, forwarded, grpc};
+use evenkeel_http::{Known, forwarded, grpc, hops_left};
 use evenkeel_model::config::ServerProtocol;
 use evenkeel_net::tls::TlsFacts;
 use tokio::time::Instant;
@@ -292,6 +292,9 @@ pub(crate) async fn run(client: &mut Client, desk: &mut Desk, exchange: &mut Exc
         flow = Flow::Fail(error);
     }
     let ended = match flow {
+        Flow::Next if hops_left(&desk.request, desk.input.written()) == Some(0) => {
+            Ok(Box::pin(respond::with_options(client, desk, exchange)).await)
+        }
         Flow::Next => proxy(client, desk, exchange).await,
         Flow::Respond => Box::pin(respond::by_route(client, desk, exchange)).await,
         Flow::Fail(error) => Err(error),

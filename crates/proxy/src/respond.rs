@@ -127,7 +127,11 @@ pub(crate) fn write_head(
     // A cache that kept the answer would hand one client's bond to all.
     let private =
         (settled.is_private && !is_private(response, answer.filled())).then(|| Edit::add(b"Cache-Control", b"private"));
-    let own = id.into_iter().chain(tokens).chain(private);
+    // RFC 9110 section 6.6.1: who has a clock dates what comes without a date.
+    let date = (response.status() >= 200 && !response.fields().has(Known::Date))
+        .then(|| client.worker.date(clock::unix_now()));
+    let date = date.as_ref().map(|date| Edit::add(b"Date", date));
+    let own = id.into_iter().chain(tokens).chain(private).chain(date);
     let mut rules = [SetCookieRule { name: b"", action: SetCookieAction::Drop }; 2 * caps::STICKY_METHODS];
     let mut count = 0;
     for (slot, rule) in rules.iter_mut().zip(settled.rules(&attempt.pool.sticky, text)) {
@@ -261,6 +265,21 @@ pub(crate) async fn with_error(
         edit(&mut fields, desk, exchange, &site.response_edits, own);
     }
     send(client, desk, exchange, reaction.status, &fields, &body).await
+}
+
+/// Answers an OPTIONS that may go no further: it is meant for us (RFC 9110 section 7.6.2).
+pub(crate) async fn with_options(client: &mut Client, desk: &mut Desk, exchange: &mut Exchange) -> Next {
+    let snapshot = std::rc::Rc::clone(&exchange.snapshot);
+    let place = exchange.place;
+    // No server has a part in it.
+    exchange.pool = None;
+    let mut fields = vec![(b"Allow".to_vec(), ALLOWED.to_vec())];
+    if let Some((site, _)) = place.site.and_then(|site| snapshot.site(place.listener, site)) {
+        let route = place.route.and_then(|route| site.routes.get(route));
+        let own = route.map(|route| route.response_edits.as_slice()).unwrap_or_default();
+        edit(&mut fields, desk, exchange, &site.response_edits, own);
+    }
+    send(client, desk, exchange, 200, &fields, b"").await
 }
 
 /// Tells a call by gRPC that it failed, in a head that is all of the answer ("Trailers-Only"): its client understands no

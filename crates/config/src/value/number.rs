@@ -12,6 +12,12 @@ fn split(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
 
+/// The number that digits are; one that no number holds is as large as one can be, and out of every range.
+fn whole(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse::<u64>().unwrap_or(u64::MAX))
+}
+
 pub(super) fn duration(word: &Word, least: Duration, most: Duration, out: &mut Diagnostics) -> Option<Duration> {
     let (digits, unit) = split(&word.text);
     let millis = match unit {
@@ -22,7 +28,7 @@ pub(super) fn duration(word: &Word, least: Duration, most: Duration, out: &mut D
         "d" => 86_400_000,
         _ => 0u64,
     };
-    let value = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(millis)).map(Duration::from_millis);
+    let value = whole(digits).map(|number| Duration::from_millis(number.saturating_mul(millis)));
     match value.filter(|_| millis > 0) {
         Some(value) if (least..=most).contains(&value) => Some(value),
         Some(_) => {
@@ -84,7 +90,7 @@ pub(super) fn size(word: &Word, least: u64, most: u64, out: &mut Diagnostics) ->
     };
     // One spelling for each size: `16k`. The longer ones are named in the help.
     let canonical = unit.len() == 1 && unit.chars().all(|c| c.is_ascii_lowercase());
-    match digits.parse::<u64>().ok().and_then(|number| number.checked_mul(bytes)).filter(|_| canonical && bytes > 0) {
+    match whole(digits).map(|number| number.saturating_mul(bytes)).filter(|_| canonical && bytes > 0) {
         Some(value) if (least..=most).contains(&value) => Some(value),
         Some(_) => {
             let range = format!("{} to {}", print::size(least), print::size(most));
@@ -109,8 +115,7 @@ pub(super) fn size(word: &Word, least: u64, most: u64, out: &mut Diagnostics) ->
 }
 
 pub(super) fn integer(word: &Word, least: u64, most: u64, out: &mut Diagnostics) -> Option<u64> {
-    let digits = !word.text.is_empty() && word.text.bytes().all(|b| b.is_ascii_digit());
-    match word.text.parse::<u64>().ok().filter(|_| digits) {
+    match whole(&word.text) {
         Some(number) if (least..=most).contains(&number) => Some(number),
         Some(_) => {
             out.report(Code::E303, word.span, format!("`{}` is out of range: {least} to {most}", word.text));
@@ -126,7 +131,7 @@ pub(super) fn integer(word: &Word, least: u64, most: u64, out: &mut Diagnostics)
 
 pub(super) fn percent(word: &Word, least: u16, most: u16, out: &mut Diagnostics) -> Option<u16> {
     let number = word.text.strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
-    match number.and_then(|digits| digits.parse::<u16>().ok()) {
+    match number.and_then(whole).map(|number| u16::try_from(number).unwrap_or(u16::MAX)) {
         Some(number) if (least..=most).contains(&number) => Some(number),
         Some(_) => {
             out.report(Code::E304, word.span, format!("`{}` is out of range: {least}% to {most}%", word.text));

@@ -17,6 +17,26 @@ fn reads(kind: Kind, text: &str) -> Option<super::Value> {
     value
 }
 
+#[test]
+fn a_number_that_nothing_holds_is_out_of_range_and_not_misspelt() {
+    let nines = "99999999999999999999";
+    let kinds = [
+        (Kind::Duration(Duration::ZERO, Duration::from_secs(60)), "s"),
+        (Kind::Size(0, 1 << 30), "k"),
+        (Kind::Integer(1, 9), ""),
+        (Kind::Percent(1, 100), "%"),
+    ];
+    for (kind, unit) in kinds {
+        let text = format!("{nines}{unit}");
+        let file = SourceMap::default().add("t", &*text);
+        let word = Word { span: Span { file, start: 0, end: text.len() }, text, form: Form::Bare };
+        let mut out = Diagnostics::default();
+        assert!(read(kind, &word, &mut out).is_none());
+        let found = out.into_sorted();
+        assert!(found[0].message.contains("is out of range: ") && found[0].notes.is_empty(), "{found:?}");
+    }
+}
+
 // long: a table, one row a kind
 #[test]
 fn what_is_right_is_read_and_what_is_wrong_is_reported_once() {

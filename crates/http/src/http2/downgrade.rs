@@ -13,7 +13,8 @@ use std::ops::Range;
 use crate::encode::CRLF;
 use crate::error::StreamError;
 use crate::known::Known;
-use crate::{field, grpc};
+use crate::message::Method;
+use crate::{authority, field, grpc};
 
 /// The pseudo-fields of a request (RFC 9113 section 8.3.1), as they came.
 #[derive(Debug, Clone, Copy, Default)]
@@ -225,6 +226,39 @@ impl Downgrade {
         self.out.extend_from_slice(CRLF);
         Ok((self.out, body))
     }
+}
+
+/// A head that stands for a request which is refused: as much of it as one may say, for logs and for the form of the answer.
+/// Also the method that the answer is to, and how a body goes on that may be there.
+pub fn gist<'a>(
+    line: &StreamLine<'_>,
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    end: End,
+) -> (Vec<u8>, Method, Body) {
+    let is_target = |path: &&[u8]| path.first() == Some(&b'/') && path.iter().all(|byte| matches!(byte, 0x21..=0x7e));
+    let target = line.path.filter(is_target).unwrap_or(b"/");
+    // No server gets it: what stands for a tunnel that was wished for is what its wish would be in HTTP/1.1.
+    let is_method = field::is_token(line.method) && !matches!(line.method, b"CONNECT" | b"TRACE");
+    let method = if is_method { line.method } else { b"GET" };
+    let mut out = Vec::with_capacity(256);
+    for piece in [method, b" ", target, b" HTTP/1.1\r\n"] {
+        out.extend_from_slice(piece);
+    }
+    let mut has_host = false;
+    if let Some(authority) = line.authority.filter(|authority| authority::split(authority).is_some()) {
+        write_field(&mut out, b"Host", authority);
+        has_host = true;
+    }
+    for (name, value) in fields.filter(|(name, value)| known(name, value).is_ok()) {
+        if Known::of(name) != Known::Host || !has_host {
+            write_field(&mut out, name, value);
+        }
+    }
+    if end == End::Later {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    out.extend_from_slice(CRLF);
+    (out, Method::of(method), if end == End::Later { Body::Chunks } else { Body::None })
 }
 
 /// An answer of a server over HTTP/2 whose fields are being written. What HTTP/1.1 itself refuses is refused by the parser

@@ -29,6 +29,8 @@ impl Offence {
             Self::Breach(Breach::FrameSize) => "http2-frame-size",
             Self::Breach(Breach::Greeting) => "http2-no-settings",
             Self::Breach(Breach::OwnDependency) => "http2-own-dependency",
+            Self::Breach(Breach::Window) => "http2-bad-window",
+            Self::Breach(Breach::Ended) => "http2-stream-ended",
         }
     }
 
@@ -39,6 +41,8 @@ impl Offence {
             Self::Breach(Breach::FrameSize) => 0x6,
             Self::Breach(Breach::Greeting) => 0x1,
             Self::Breach(Breach::OwnDependency) => 0x9,
+            Self::Breach(Breach::Window) => 0x3,
+            Self::Breach(Breach::Ended) => 0x5,
         }
     }
 }
@@ -53,6 +57,10 @@ pub enum Breach {
     /// HEADERS of a stream that depends on itself. The library would reset the stream without having read its fields, and
     /// take those of later streams for others than were sent (section 4.3).
     OwnDependency,
+    /// It gives streams a window of more than 2^31-1 bytes (section 6.5.2).
+    Window,
+    /// DATA or HEADERS of a stream that it has ended (section 5.1).
+    Ended,
 }
 
 /// What a peer sent too much of.
@@ -90,6 +98,10 @@ impl Flood {
 /// that it depends on.
 const LOOKED_AT: usize = HEADER + 1 + 4;
 const HEADER: usize = 9;
+/// Bytes of one setting: its name and its value (section 6.5.1).
+const SETTING: usize = 6;
+/// The setting that is the window of new streams (section 6.5.2).
+const INITIAL_WINDOW: [u8; 2] = [0, 4];
 
 /// Counts the frames that a peer sends.
 #[derive(Debug, Clone)]
@@ -100,6 +112,9 @@ pub struct Sentry {
     skip: u64,
     front: [u8; LOOKED_AT],
     filled: usize,
+    /// Bytes of settings that are still to be looked at.
+    settings: u64,
+    streams: Streams,
     /// When the second began that the counts are of.
     since: Option<Duration>,
     counts: Counts,
@@ -163,6 +178,8 @@ impl Sentry {
             skip: 0,
             front: [0; LOOKED_AT],
             filled: 0,
+            settings: 0,
+            streams: Streams::default(),
             since: None,
             counts: Counts::default(),
             credit: caps::HTTP2_RESETS_UNANSWERED,
@@ -193,12 +210,18 @@ impl Sentry {
             }
             self.filled = self.filled.saturating_add(taken);
             bytes = rest;
-            if self.filled >= self.wanted() {
+            if self.filled < self.wanted() {
+                continue;
+            }
+            if self.settings > 0 {
+                self.judge_setting().map_err(Offence::Breach)?;
+            } else {
                 self.judge().map_err(Offence::Breach)?;
+                self.note_stream().map_err(Offence::Breach)?;
                 self.count(now).map_err(Offence::Flood)?;
             }
         }
-        if self.greeting == Greeting::Passing && self.skip == 0 {
+        if self.greeting == Greeting::Passing && self.skip == 0 && self.settings == 0 {
             self.greeting = Greeting::Passed;
         }
         Ok(())
@@ -226,6 +249,9 @@ impl Sentry {
 
     /// Bytes of the frame's front that must be there before it can be judged.
     fn wanted(&self) -> usize {
+        if self.settings > 0 {
+            return SETTING;
+        }
         if self.filled < HEADER {
             return HEADER;
         }
@@ -270,6 +296,24 @@ impl Sentry {
         }
     }
 
+    /// Looks at the setting that is there, and goes on to the next.
+    fn judge_setting(&mut self) -> Result<(), Breach> {
+        let [name_high, name_low, high, ..] = self.front;
+        self.settings = self.settings.saturating_sub(SETTING as u64);
+        self.filled = 0;
+        if [name_high, name_low] == INITIAL_WINDOW && high & 0x80 != 0 { Err(Breach::Window) } else { Ok(()) }
+    }
+
+    /// Notes the stream that the frame whose front is there begins or ends.
+    fn note_stream(&mut self) -> Result<(), Breach> {
+        let [_, _, _, kind, flags, a, b, c, d, ..] = self.front;
+        if !self.is_of_client || !matches!(kind, kind::DATA | kind::HEADERS) {
+            return Ok(());
+        }
+        let stream = u32::from_be_bytes([a & 0x7f, b, c, d]);
+        self.streams.note(stream, kind == kind::HEADERS, flags & flag::END_STREAM != 0)
+    }
+
     fn length(&self) -> u64 {
         let [a, b, c, ..] = self.front;
         u64::from(a) << 16 | u64::from(b) << 8 | u64::from(c)
@@ -281,6 +325,9 @@ impl Sentry {
         let [_, _, _, kind, flags, _, _, _, _, padding, ..] = self.front;
         self.skip = length.saturating_sub(self.filled.saturating_sub(HEADER) as u64);
         self.filled = 0;
+        if self.is_of_client && kind == kind::SETTINGS {
+            self.settings = std::mem::take(&mut self.skip);
+        }
         self.greeting = if self.greeting == Greeting::Awaited { Greeting::Passing } else { Greeting::Passed };
         if self.since.is_none_or(|since| now.saturating_sub(since) >= Duration::from_secs(1)) {
             self.since = Some(now);
@@ -316,5 +363,48 @@ impl Sentry {
         };
         *count = count.saturating_add(1);
         if *count > most { Err(flood) } else { Ok(()) }
+    }
+}
+
+/// Which streams a client has begun, and which of them it has ended.
+#[derive(Debug, Clone, Default)]
+struct Streams {
+    /// Nothing is said of these and of those below: some were passed over, or too many are open.
+    unknown: u32,
+    last: u32,
+    /// Those above `unknown` that the client has not ended, in order. Who resets one may still have frames under way.
+    open: Vec<u32>,
+}
+
+impl Streams {
+    /// Notes a frame of a stream that has a head or a body in it.
+    fn note(&mut self, stream: u32, is_head: bool, is_end: bool) -> Result<(), Breach> {
+        if is_head && stream > self.last {
+            self.begin(stream, is_end);
+            return Ok(());
+        }
+        if stream <= self.unknown || stream > self.last {
+            return Ok(());
+        }
+        let at = self.open.binary_search(&stream).map_err(|_| Breach::Ended)?;
+        if is_end {
+            self.open.remove(at);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, stream: u32, is_end: bool) {
+        if stream > self.last.saturating_add(2) {
+            self.unknown = stream.saturating_sub(1);
+            self.open.clear();
+        }
+        self.last = stream;
+        if is_end {
+            return;
+        }
+        if self.open.len() >= caps::HTTP2_OPEN_SEEN {
+            self.unknown = self.open.remove(0);
+        }
+        self.open.push(stream);
     }
 }

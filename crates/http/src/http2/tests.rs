@@ -158,8 +158,13 @@ fn passed(one: &[u8], tries: u32) -> (u32, Option<Flood>) {
     let now = Duration::from_secs(7);
     let mut sentry = Sentry::of_client();
     sentry.see(&[PREFACE, &frame(4, 0, &[])].concat(), now).unwrap();
+    let mut one = one.to_vec();
     for count in 0..tries {
-        match sentry.see(one, now) {
+        if one[3] == 1 {
+            // Each request has a stream of its own.
+            one[5..9].copy_from_slice(&(2 * count + 1).to_be_bytes());
+        }
+        match sentry.see(&one, now) {
             Ok(()) => {}
             Err(Offence::Flood(flood)) => return (count, Some(flood)),
             Err(Offence::Breach(breach)) => panic!("{breach:?}"),
@@ -296,6 +301,54 @@ fn what_no_client_may_send_is_called_by_its_name_however_it_is_cut() {
         sentry.see(PREFACE, Duration::ZERO).unwrap();
         assert_eq!(sentry.see(&first, Duration::ZERO), Err(Offence::Breach(Breach::Greeting)));
     }
+}
+
+/// A frame of a stream.
+fn of_stream(kind: u8, flags: u8, stream: u32) -> Vec<u8> {
+    let mut frame = frame(kind, flags, b"abcd");
+    frame[5..9].copy_from_slice(&stream.to_be_bytes());
+    frame
+}
+
+#[test]
+fn a_window_that_is_none_is_found_among_settings_however_they_are_cut() {
+    let settings = |window: u32| {
+        let window = window.to_be_bytes();
+        [&[0, 3, 0xff, 0, 0, 9, 0, 4][..], &window, &[0, 0x14, 0, 0, 0, 1]].concat()
+    };
+    for (window, breach) in [(0x8000_0000, true), (u32::MAX, true), (0x7fff_ffff, false), (0, false)] {
+        let bytes =
+            [PREFACE, &frame(4, 0, &settings(7)), &frame(4, 0, &settings(window)), &frame(6, 0, &[0; 8])].concat();
+        for size in 1..bytes.len() {
+            let mut sentry = Sentry::of_client();
+            let seen = bytes.chunks(size).find_map(|piece| sentry.see(piece, Duration::ZERO).err());
+            assert_eq!(seen, breach.then_some(Offence::Breach(Breach::Window)), "{window:x} in pieces of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_its_client_ended_has_nothing_more_to_say() {
+    let (head, last_head, data, last) =
+        (|at| of_stream(1, 4, at), |at| of_stream(1, 5, at), |at| of_stream(0, 0, at), |at| of_stream(0, 1, at));
+    let seen = |frames: &[Vec<u8>]| {
+        let mut sentry = Sentry::of_client();
+        sentry.see(&[PREFACE, &frame(4, 0, &[])].concat(), Duration::ZERO).unwrap();
+        frames.iter().position(|one| sentry.see(one, Duration::ZERO).is_err())
+    };
+    assert_eq!(seen(&[last_head(1), data(1)]), Some(1));
+    assert_eq!(seen(&[last_head(1), last_head(1)]), Some(1));
+    assert_eq!(seen(&[head(1), data(1), last(1), data(1)]), Some(3));
+    assert_eq!(seen(&[head(1), head(3), last_head(1), last_head(3), last(3)]), Some(4), "trailers end a stream, too");
+    // What it reset may be under way still; what it never began is another fault, which the library calls by its name.
+    assert_eq!(seen(&[head(1), of_stream(3, 0, 1), data(1)]), None);
+    assert_eq!(seen(&[last_head(1), last_head(7), data(3), last_head(5), data(9)]), None);
+    assert_eq!(seen(&[last_head(1), last_head(7), data(7)]), Some(2));
+    // Of more than are known nothing is said, and what is known stays bounded.
+    let most = u32::try_from(caps::HTTP2_OPEN_SEEN).unwrap();
+    let mut many: Vec<_> = (0..2 * most).map(|number| head(2 * number + 1)).collect();
+    many.extend([data(1), data(2 * most - 1), last(4 * most - 1), data(4 * most - 1)]);
+    assert_eq!(seen(&many), Some(many.len() - 1));
 }
 
 #[test]

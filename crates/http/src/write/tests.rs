@@ -53,6 +53,26 @@ fn fields_of_one_connection_stay_on_it() {
 }
 
 #[test]
+fn an_options_request_has_one_step_less_to_go() {
+    let asked = |method: &str, value: &str| format!("{method} / HTTP/1.1\r\nHost: a\r\nmax-forwards: {value}\r\n\r\n");
+    for (value, next) in [("1", "0"), ("10", "9"), ("007", "6"), ("99999999999999999999999", "18446744073709551614")] {
+        assert_eq!(request(&asked("OPTIONS", value), &RequestOut::default()), asked("OPTIONS", next));
+        // It means nothing in other requests.
+        assert_eq!(request(&asked("GET", value), &RequestOut::default()), asked("GET", value));
+    }
+    for odd in ["x", "-1", "1, 2", ""] {
+        assert_eq!(request(&asked("OPTIONS", odd), &RequestOut::default()), asked("OPTIONS", odd));
+    }
+    let left = |text: &str| {
+        let mut head = RequestHead::new();
+        head.parse(text.as_bytes(), &Limits::default()).unwrap().unwrap();
+        hops_left(&head, text.as_bytes())
+    };
+    assert_eq!((left(&asked("OPTIONS", "0")), left(&asked("OPTIONS", "3"))), (Some(0), Some(3)));
+    assert_eq!((left(&asked("OPTIONS", "x")), left(&asked("GET", "0"))), (None, None));
+}
+
+#[test]
 fn connection_strips_nothing_that_servers_rely_on() {
     let text = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Forwarded-For, X-Real-IP, Cookie, Host, Content-Length, Authorization\r\n\
                 Cookie: a=1\r\nAuthorization: b\r\nContent-Length: 5\r\n\r\n";

@@ -130,3 +130,19 @@ fn room_that_is_lent_comes_back_with_the_bytes_and_never_hides_any() {
     };
     assert_eq!((&taken[..], taken.as_ptr()), (&b"hello"[..], at));
 }
+
+#[test]
+fn bytes_in_hand_take_the_place_of_others_until_they_go_on() {
+    let (here, there) = pair(10);
+    assert_eq!(write(&there, b"0123456789"), Ok(10));
+    assert_eq!(read(&here), Ok(b"0123456789".to_vec()));
+    here.hold(9, 4);
+    assert_eq!(write(&there, b"abc"), Ok(1), "one is not in hand any more");
+    here.hold(6, 4);
+    assert_eq!(write(&there, b"bc"), Err(io::ErrorKind::WouldBlock), "less than a step");
+    here.hold(5, 4);
+    assert_eq!(write(&there, b"bcdefg"), Ok(4));
+    here.hold(0, 4);
+    assert_eq!(write(&there, b"fghijk"), Ok(5));
+    assert_eq!(read(&here), Ok(b"abcdefghij".to_vec()));
+}

@@ -15,6 +15,10 @@ use http::HeaderMap;
 
 use super::{append, join};
 
+/// Steps in which the source sees bytes go on that waited for the peer: a fraction of what the slowest rate asks for in the
+/// time that is given, and enough not to be woken for every frame.
+const HELD_STEP: usize = 1024;
+
 /// How a direction of a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -38,6 +42,8 @@ pub(crate) struct Outflow {
     is_last: bool,
     /// Whether more came than there was at first.
     is_refilled: bool,
+    /// Whether the source was told that bytes wait.
+    is_held: bool,
     outcome: Option<Outcome>,
 }
 
@@ -49,7 +55,16 @@ impl Outflow {
 
     /// A tunnel, of which `have` is there already.
     pub(crate) fn tunnel(send: SendStream<Bytes>, have: BytesMut) -> Self {
-        Self { send, decoder: None, have, ready: Bytes::new(), is_last: false, is_refilled: false, outcome: None }
+        Self {
+            send,
+            decoder: None,
+            have,
+            ready: Bytes::new(),
+            is_last: false,
+            is_refilled: false,
+            is_held: false,
+            outcome: None,
+        }
     }
 
     /// Whether bytes pass as they come.
@@ -82,7 +97,9 @@ impl Outflow {
                 return Poll::Ready(outcome);
             }
             if !self.ready.is_empty() {
-                ready!(self.poll_send(cx));
+                let sent = self.poll_send(cx);
+                self.tell_held(from);
+                ready!(sent);
             } else if !self.next_piece() && self.poll_fill(cx, from).is_pending() {
                 // While nothing is to be sent, only this tells that nobody waits any more.
                 return self.send.poll_reset(cx).map(|_| self.end(Outcome::Gone));
@@ -102,6 +119,16 @@ impl Outflow {
             Ok(_) | Err(_) => self.reset(Reason::INTERNAL_ERROR),
         }
         Poll::Ready(())
+    }
+
+    /// Lets the source go on as fast as the peer takes what waits for it: who reads slowly is told from who does not read by
+    /// nothing else. A peer that has room for everything leaves nothing to be told.
+    fn tell_held(&mut self, from: &Half) {
+        let waiting = if self.outcome.is_none() { self.waiting() } else { 0 };
+        if waiting > 0 || self.is_held {
+            self.is_held = waiting > 0;
+            from.hold(waiting, HELD_STEP);
+        }
     }
 
     /// Sends as much as the peer has room for.

@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
-use evenkeel_http::http2;
+use evenkeel_http::{StreamError, http2};
 use evenkeel_model::config::{ClientLimits, ClientTimeouts};
 use evenkeel_model::{ListenerName, caps};
 use tokio::sync::futures::Notified;
@@ -43,6 +43,8 @@ pub(crate) struct Client {
     pub(crate) limits: ClientLimits,
     /// Whether it is a stream of an HTTP/2 connection, which carries one request.
     pub(crate) is_stream: bool,
+    /// Why its one request is refused, which had no text that could say so.
+    refused: Option<StreamError>,
     opened: Instant,
     pub(crate) bed: Rc<Bed>,
     /// What a stream falls back on once its listener is gone: it was asked for before its client knew.
@@ -61,6 +63,8 @@ pub(crate) struct Branch {
     pub(crate) timeouts: ClientTimeouts,
     pub(crate) limits: ClientLimits,
     pub(crate) opened: Instant,
+    /// Why the request is refused, where it is.
+    pub(crate) refused: Option<StreamError>,
     /// Requests before this one.
     pub(crate) requests: u32,
     pub(crate) timer: Timer,
@@ -147,6 +151,7 @@ impl Client {
             listener,
             requests: 0,
             is_stream: false,
+            refused: None,
             opened: now,
             hold: None,
             silent_since: None,
@@ -167,6 +172,7 @@ impl Client {
             listener: branch.listener,
             requests: branch.requests,
             is_stream: true,
+            refused: branch.refused,
             opened: branch.opened,
             bed: branch.bed,
             hold: Some(branch.hold),
@@ -238,6 +244,7 @@ impl Client {
                 Ok(None) => return Next::Close,
                 Err(error) => (Instant::now(), Some(error)),
             };
+            let fault = self.refused.map(|cause| Kind::Stream(cause).into()).or(fault);
             self.requests = self.requests.saturating_add(1);
             let mut exchange = Exchange::begin(self, desk, snapshot, (started, head));
             let next = match fault {

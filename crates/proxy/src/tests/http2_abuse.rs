@@ -17,6 +17,8 @@ pub(super) const POST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 0x01, 0x61];
 
 const PROTOCOL_ERROR: u32 = 1;
 const FRAME_SIZE_ERROR: u32 = 6;
+const FLOW_CONTROL_ERROR: u32 = 3;
+const STREAM_CLOSED: u32 = 5;
 const COMPRESSION_ERROR: u32 = 9;
 const CALM: u32 = 11;
 
@@ -150,6 +152,7 @@ fn a_client_that_breaks_the_rules_is_told_which() {
             ("http2-own-dependency", confused, COMPRESSION_ERROR),
             ("http2-frame-size", frame(6, 0, 0, &[0; 7]), FRAME_SIZE_ERROR),
             ("http2-frame-size", frame(4, 0, 0, &[0; 5]), FRAME_SIZE_ERROR),
+            ("http2-bad-window", frame(4, 0, 0, &[0, 4, 0x80, 0, 0, 0]), FLOW_CONTROL_ERROR),
         ];
         for (code, said, reason) in breaches {
             let mut bad = Raw::connect(&rig).await;
@@ -165,6 +168,14 @@ fn a_client_that_breaks_the_rules_is_told_which() {
             origin.seen().iter().all(|seen| seen.line().starts_with("GET /good ")),
             "nothing of it reached a server"
         );
+        // What was asked before may be on its way to a server.
+        for more in [frame(0, 0, 1, b"x"), headers(1, 5, GET)] {
+            let mut bad = Raw::connect(&rig).await;
+            bad.send(&[headers(1, 5, GET), more].concat()).await;
+            assert_eq!(bad.farewell().await, STREAM_CLOSED);
+            assert_eq!(good.get("/good").await.status, 200);
+        }
+        assert!(rig.shared.totals().rejected.contains_key("http2-stream-ended"));
     });
 }
 

@@ -1,6 +1,10 @@
 //! Access log lines, byte for byte where they do not depend on the clock.
 
+use bytes::Bytes;
+
+use super::http2::{Http2, request};
 use super::rig::{Client, Origin, Rig, config, pool, run};
+use crate::ErrorPages;
 use evenkeel_model::config::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget, PathPattern, StatusRange};
 use evenkeel_model::{Template, TemplatePart, Variable};
 
@@ -131,5 +135,50 @@ fn rules_leave_lines_out_and_the_first_that_fits_decides() {
         client.send("BAD\r\n\r\n").await;
         client.answer().await;
         assert_eq!(rig.lines(2).await, ["/kept", "-"]);
+    });
+}
+
+#[test]
+fn a_request_that_no_text_can_say_is_refused_like_any_other() {
+    run(async {
+        let origin = Origin::saying("x").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].sites[0].errors = Some("/pages".into());
+        let mut rig = Rig::start(config).await;
+        rig.pages = ErrorPages::new(vec![("431.html".to_owned(), b"of the house".to_vec())]);
+        rig.reload().await;
+        let mut client = Http2::connect(&rig).await;
+        let mut many = request("GET", "/many?q=1");
+        many.headers_mut().insert("accept", "text/html".parse().unwrap());
+        many.headers_mut().insert("user-agent", "told".parse().unwrap());
+        for number in 0..150 {
+            many.headers_mut().append("x-field", number.into());
+        }
+        let mut odd = request("POST", "/te");
+        odd.headers_mut().insert("x-odd", "blank ".parse().unwrap());
+        let mut unknown = request("CONNECT", "/other");
+        unknown.extensions_mut().insert(h2::ext::Protocol::from_static("other"));
+        for (asked, is_end, status) in [(many, true, 431), (odd, false, 400), (unknown, false, 501)] {
+            let (answer, mut stream) = client.send(asked, is_end).await;
+            if !is_end {
+                // A body under way takes nothing from the answer.
+                let _ = stream.send_data(Bytes::from_static(b"some"), true);
+            }
+            let got = answer.whole().await.unwrap();
+            assert_eq!(got.status, status);
+            assert!(got.fields.get("date").is_some() && got.fields.get("content-type").is_some(), "{got:?}");
+            assert_eq!(got.body == b"of the house", status == 431, "{got:?}");
+        }
+        assert_eq!(client.get("/").await.body, b"x");
+        let lines = rig.lines(4).await;
+        for (line, told) in lines.iter().zip(["/many?q=1", "/te", "/other"]) {
+            assert!(line.contains(told) && line.contains("\"end\":\"client-error\""), "{line}");
+        }
+        assert!(
+            lines[0].contains("\"told\"") && lines[0].contains("431") && lines[0].contains("a.example"),
+            "{}",
+            lines[0]
+        );
+        assert_eq!(origin.count(), 1);
     });
 }

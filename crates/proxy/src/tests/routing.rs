@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::rig::{Client, Origin, Rig, config, pool, route, run};
+use super::http2::Http2;
+use super::rig::{Client, Origin, Rig, config, field, pool, route, run};
 use crate::ErrorPages;
 use evenkeel_model::config::{
     Action, ClientField, FieldEdit, HostPattern, Network, PathPattern, PathRewrite, Redirect, RedirectTo, Respond, Site,
@@ -211,6 +212,59 @@ fn redirects_keep_what_is_not_given() {
         }
         client.send("OPTIONS * HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
         assert_eq!(client.answer().await.field("location").as_deref(), Some("https://a.example/"));
+    });
+}
+
+#[test]
+fn an_answer_without_a_date_gets_one() {
+    run(async {
+        let given = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let origin = Origin::answering(move |seen| match seen.line().contains("/dated") {
+            true => format!("HTTP/1.1 200 OK\r\ndate: {given}\r\nContent-Length: 0\r\n\r\n").into_bytes(),
+            false => b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+        })
+        .await;
+        let mut config = config(pool(&[&origin]));
+        let mut undated = route(PathPattern::Exact("/undated".into()), to_shop());
+        undated.response_edits = vec![FieldEdit::Remove("Date".into())];
+        config.listeners[0].sites[0].routes.insert(0, undated);
+        let rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        let dates = |head: &str| head.lines().filter(|line| line.to_lowercase().starts_with("date:")).count();
+        for (path, count) in [("/dated", 1), ("/", 1), ("/undated", 0)] {
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n")).await;
+            let mut head = client.head().await;
+            if path != "/dated" {
+                assert!(head.starts_with("HTTP/1.1 103 ") && dates(&head) == 0, "{head}");
+                head = client.head().await;
+            }
+            assert_eq!(dates(&head), count, "{path}: {head}");
+            assert!(path != "/" || field(&head, "date").is_some_and(|date| date.ends_with(" GMT")), "{head}");
+            assert!(path != "/dated" || field(&head, "date").as_deref() == Some(given), "{head}");
+        }
+        let got = Http2::connect(&rig).await.get("/").await;
+        assert!(got.fields.get("date").is_some(), "{got:?}");
+    });
+}
+
+#[test]
+fn an_options_request_goes_no_further_than_it_may() {
+    run(async {
+        let origin = Origin::saying("of the server").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].sites[0].response_edits = vec![FieldEdit::Set("X-Edge".into(), Template::literal("yes"))];
+        let rig = Rig::start(config).await;
+        let mut client = Client::connect(&rig).await;
+        client.send("OPTIONS /x HTTP/1.1\r\nHost: a.example\r\nMax-Forwards: 0\r\n\r\n").await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status(), answer.text(), origin.count()), (200, "", 0));
+        assert!(answer.field("allow").is_some_and(|allow| allow.contains("OPTIONS")));
+        assert_eq!(answer.field("x-edge").as_deref(), Some("yes"));
+        client.send("OPTIONS /x HTTP/1.1\r\nHost: a.example\r\nMax-Forwards: 1\r\n\r\n").await;
+        assert_eq!(client.answer().await.text(), "of the server");
+        assert_eq!(origin.seen()[0].field("max-forwards").as_deref(), Some("0"));
+        client.send("GET /x HTTP/1.1\r\nHost: a.example\r\nMax-Forwards: 0\r\n\r\n").await;
+        assert_eq!(client.answer().await.text(), "of the server");
     });
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use evenkeel_http::http2::downgrade::Body;
+use evenkeel_http::http2::downgrade::{self, Body};
 use evenkeel_http::http2::{Downgrade, End, StreamLine, websocket};
 use evenkeel_http::{Method, RequestFacts, StreamError, Version};
 use evenkeel_model::caps;
@@ -56,12 +56,9 @@ pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond
     }
     let (parts, recv) = request.into_parts();
     let end = if recv.is_end_stream() { End::Here } else { End::Later };
-    let text = match write(trunk, &parts, end) {
-        Ok(text) => text,
-        Err(error) => {
-            trunk.worker.shared.reject(error.code());
-            return answer_at_once(&mut respond, error.status());
-        }
+    let (text, refused) = match write(trunk, &parts, end) {
+        Ok(text) => (text, None),
+        Err(error) => (gist(&parts, end), Some(error)),
     };
     let (near, far) = duplex::pair(caps::HTTP2_STREAM_BUFFER);
     near.begin_with(BytesMut::from(Bytes::from(text.head)));
@@ -73,6 +70,7 @@ pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond
         far,
         hold,
         number,
+        refused,
         upload: Inflow::new(recv, text.body),
         respond,
         facts: text.facts,
@@ -108,6 +106,22 @@ fn write(trunk: &Trunk, parts: &http::request::Parts, end: End) -> Result<Text, 
     Ok(Text { head, body, facts, proof: is_tunnel.then(|| websocket::proof(&key)) })
 }
 
+/// What is said in the log of a request that is refused before there is a text of it, and what its answer goes by.
+fn gist(parts: &http::request::Parts, end: End) -> Text {
+    let uri = &parts.uri;
+    let line = StreamLine {
+        method: parts.method.as_str().as_bytes(),
+        authority: uri.authority().map(|authority| authority.as_str().as_bytes()),
+        path: uri.path_and_query().map(|path| path.as_str().as_bytes()),
+        ..StreamLine::default()
+    };
+    let told = [header::HOST, header::ACCEPT, header::USER_AGENT, header::REFERER, header::CONTENT_TYPE];
+    let fields = told.iter().filter_map(|name| Some((name.as_str().as_bytes(), parts.headers.get(name)?.as_bytes())));
+    let (head, method, body) = downgrade::gist(&line, fields, end);
+    let facts = RequestFacts { method, version: Version::Http11, websocket: false };
+    Text { head, body, facts, proof: None }
+}
+
 /// Answers with a status and nothing else.
 fn answer_at_once(respond: &mut SendResponse<Bytes>, status: u16) {
     let mut response = Response::new(());
@@ -132,6 +146,8 @@ pub(super) struct Flow {
     hold: Rc<Hold>,
     /// Which request of the connection it is.
     number: u32,
+    /// Why it is refused, where it is.
+    refused: Option<StreamError>,
     upload: Inflow,
     respond: SendResponse<Bytes>,
     facts: RequestFacts,
@@ -146,10 +162,11 @@ impl Flow {
 
     /// Serves the stream to its end.
     pub(super) async fn run(self, kit: &mut Kit) {
-        let Self { mut place, mut large, trunk, near, far, hold, number, mut upload, respond, facts, proof } = self;
+        let Self { mut place, mut large, trunk, near, far, hold, number, refused, mut upload, respond, facts, proof } =
+            self;
         near.lend(std::mem::take(&mut kit.room));
         let mut answer = Answer::new(respond, facts, proof, std::mem::take(&mut kit.head));
-        let mut exchange = pin!(h1::one(client(&trunk, far, (hold, number), kit.timer.take())));
+        let mut exchange = pin!(h1::one(client(&trunk, far, (hold, number, refused), kit.timer.take())));
         let (mut is_served, mut is_lost) = (false, false);
         let mut stall = Stall::default();
         let outcome = poll_fn(|cx| {
@@ -202,7 +219,12 @@ impl Flow {
 }
 
 /// What the exchange takes for its client: the end of the connection in memory, with the terms of the one that carries it.
-fn client(trunk: &Trunk, far: Half, (hold, number): (Rc<Hold>, u32), timer: Option<Timer>) -> Box<Client> {
+fn client(
+    trunk: &Trunk,
+    far: Half,
+    (hold, number, refused): (Rc<Hold>, u32, Option<StreamError>),
+    timer: Option<Timer>,
+) -> Box<Client> {
     let timeouts = trunk.timeouts.get();
     let branch = Branch {
         worker: Rc::clone(&trunk.worker),
@@ -211,6 +233,7 @@ fn client(trunk: &Trunk, far: Half, (hold, number): (Rc<Hold>, u32), timer: Opti
         timeouts,
         limits: trunk.limits.get(),
         opened: trunk.opened,
+        refused,
         requests: number.saturating_sub(1),
         timer: timer.unwrap_or_else(|| Timer::new(Instant::now() + timeouts.head)),
         bed: Rc::clone(&trunk.bed),
