@@ -71,7 +71,9 @@ impl Node {
         let rank = self.candidates(now, group).rank(self.settings.me)?;
         let stagger = self.settings.timing.every * 2;
         let free = if self.is_safe(group) { self.free_from(group) } else { vacant };
-        Some(vacant.max(free).max(duty.paused_until) + stagger * u32::try_from(rank).unwrap_or(u32::MAX))
+        // The better ones may still listen when this one does no more.
+        let first = vacant.max(self.grown).max(free).max(duty.paused_until);
+        Some(first + stagger * u32::try_from(rank).unwrap_or(u32::MAX))
     }
 
     /// When our word for a safe group is our own.

@@ -50,6 +50,8 @@ pub struct Node {
     /// When this node last did anything, and when it wanted to be called again.
     woke: Duration,
     expected: Duration,
+    /// Since when it takes part, behind what it listened at its start.
+    grown: Duration,
     /// While it doubts: until when, and whom it has asked, as bits.
     doubt: (Duration, u16),
     /// While no own address is on this machine.
@@ -109,6 +111,7 @@ impl Node {
             started: now,
             woke: now,
             expected: now + settings.timing.dead,
+            grown: now,
             doubt: (now, 0),
             absence: None,
             is_leaving: false,
@@ -260,6 +263,8 @@ impl Node {
             for group in 0..self.duties.len() {
                 self.restore(now, group);
             }
+        } else {
+            self.grown = now;
         }
     }
 

@@ -383,3 +383,14 @@ fn an_own_address_that_is_put_down_and_up_again_moves_nothing() {
     }
     assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{}", world.diary());
 }
+
+#[test]
+fn who_has_listened_first_leaves_the_better_one_its_chance() {
+    let mut world = World::new(Shape { nodes: 3, has_witness: true, ..Shape::pair() }, 1);
+    // The witness is never there, so that each listens for the whole time.
+    world.start(1);
+    world.run(ms(150));
+    world.start(0);
+    world.run(Duration::from_secs(10));
+    assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{}", world.diary());
+}
