@@ -63,6 +63,8 @@ fn an_address_of_ipv6_moves_and_comes_up_beside_one_that_still_has_it() {
         await_for("one owner of the address of IPv6", PATIENCE, || {
             (pair.network.owners(SIXTH) == [node]).then_some(())
         });
+        // Its client has to be answered there, and not only on the way: moves are over in a few requests' time.
+        std::thread::sleep(Duration::from_secs(1));
     };
     await_sixth(&pair, 1);
     assert!(pair.order(2, &["takeover", "web"]));
