@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_model::caps;
+use evenkeel_model::config::Queue;
 use http::{Response, header};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use super::http2::{Answering, Http2, request};
 use super::http2_servers::{Streams, ok, shop};
 use super::rig::{Client, Rig, run};
+use crate::stats::PoolStats;
 
 /// What became of requests for `/wait`.
 #[derive(Default)]
@@ -128,109 +130,109 @@ fn an_answer_that_is_nearly_whole_comes_to_its_end_without_its_client() {
     });
 }
 
-/// A server that takes one stream at a time on each connection, and answers when it is told.
-async fn one_by_one(fates: &Rc<Fates>) -> Streams {
+/// How many requests a server has room for that takes one at a time on each of its connections.
+const ROOM: usize = caps::HTTP2_SERVER_CONNECTIONS;
+
+/// More requests than their server has room for, on one connection of a client.
+struct Crowd {
+    rig: Rig,
+    streams: Streams,
+    fates: Rc<Fates>,
+    answers: Vec<Answering>,
+    /// What the requests came on.
+    _client: Http2,
+}
+
+/// `ROOM` and `more` requests for a server that answers when it is told, behind a pool whose queue follows `rule`; returns
+/// once it is full and the rest wait.
+async fn crowd(more: usize, rule: impl FnOnce(&mut Queue)) -> Crowd {
     let mut settings = h2::server::Builder::new();
     settings.max_concurrent_streams(1);
-    let fates = Rc::clone(fates);
-    Streams::with(settings, move |_, (_, mut respond)| {
-        let fates = Rc::clone(&fates);
+    let fates = Rc::<Fates>::default();
+    let told = Rc::clone(&fates);
+    let streams = Streams::with(settings, move |_, (_, mut respond)| {
+        let fates = Rc::clone(&told);
         Box::pin(async move {
             fates.told.notified().await;
             ok("fine", &mut respond);
         })
     })
-    .await
+    .await;
+    let mut config = shop(&[streams.addr]);
+    config.pools[0].timeouts.answer = Duration::from_secs(60);
+    rule(&mut config.pools[0].queue);
+    let rig = Rig::start(config).await;
+    let mut client = Http2::connect(&rig).await;
+    let mut answers = Vec::new();
+    for _ in 0..ROOM + more {
+        answers.push(client.send(request("POST", "/"), true).await.0);
+    }
+    let crowd = Crowd { rig, streams, fates, answers, _client: client };
+    crowd.rig.until(|_| crowd.streams.calls.get() == ROOM && crowd.stats().queued as usize == more).await;
+    crowd
 }
 
-/// The status of an answer, for which the server is told to answer as often as it takes.
-async fn answered(fates: &Fates, answer: Answering) -> u16 {
-    let mut whole = pin!(answer.whole());
-    loop {
-        fates.told.notify_one();
-        if let Ok(got) = tokio::time::timeout(Duration::from_millis(20), whole.as_mut()).await {
-            return got.unwrap().status;
+impl Crowd {
+    fn stats(&self) -> PoolStats {
+        self.rig.shared.pool_stats(&Rig::id("a").pool).unwrap()
+    }
+
+    /// Has the server answer as often as it takes; each answer lets another request in.
+    async fn await_answers(&mut self) {
+        for answer in self.answers.drain(..) {
+            let mut whole = pin!(answer.whole());
+            let got = loop {
+                self.fates.told.notify_one();
+                if let Ok(got) = tokio::time::timeout(Duration::from_millis(20), whole.as_mut()).await {
+                    break got.unwrap();
+                }
+            };
+            assert_eq!(got.status, 200);
         }
+    }
+
+    fn assert_no_failure(&mut self) {
+        assert_eq!(self.rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
+        assert!(self.rig.reports.try_recv().is_err());
     }
 }
 
 #[test]
 fn requests_that_find_no_room_wait_in_line_and_none_fails() {
     run(async {
-        let fates = Rc::<Fates>::default();
-        let streams = one_by_one(&fates).await;
-        let mut config = shop(&[streams.addr]);
-        config.pools[0].timeouts.answer = Duration::from_secs(60);
-        let mut rig = Rig::start(config).await;
-        let mut client = Http2::connect(&rig).await;
-        let most = caps::HTTP2_SERVER_CONNECTIONS;
-        let mut answers = Vec::new();
-        for _ in 0..most + 20 {
-            answers.push(client.send(request("POST", "/"), true).await.0);
-        }
-        rig.until(|_| streams.calls.get() == most).await;
-        assert_eq!(streams.connections.get(), most, "each got what its server takes");
-        for answer in answers {
-            // Each that is answered lets another one in.
-            assert_eq!(answered(&fates, answer).await, 200);
-        }
-        assert_eq!((streams.calls.get(), streams.connections.get()), (most + 20, most));
-        assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
-        assert!(rig.reports.try_recv().is_err());
+        let mut crowd = crowd(20, |_| {}).await;
+        assert_eq!(crowd.streams.connections.get(), ROOM, "each got what its server takes");
+        crowd.await_answers().await;
+        assert_eq!((crowd.streams.calls.get(), crowd.streams.connections.get()), (ROOM + 20, ROOM));
+        crowd.assert_no_failure();
     });
 }
 
 #[test]
 fn who_waits_hears_of_the_room_that_a_server_makes_by_leaving() {
     run(async {
-        let fates = Rc::<Fates>::default();
-        let streams = one_by_one(&fates).await;
-        let mut config = shop(&[streams.addr]);
-        config.pools[0].timeouts.answer = Duration::from_secs(60);
-        config.pools[0].queue.timeout = Duration::from_secs(20);
-        let rig = Rig::start(config).await;
-        let mut client = Http2::connect(&rig).await;
-        let most = caps::HTTP2_SERVER_CONNECTIONS;
-        let mut answers = Vec::new();
-        for _ in 0..most + 3 {
-            answers.push(client.send(request("GET", "/"), true).await.0);
-        }
-        let queued = |rig: &Rig| rig.shared.pool_stats(&Rig::id("a").pool).unwrap().queued;
-        rig.until(|rig| streams.calls.get() == most && queued(rig) == 3).await;
-        streams.leave.notify_waiters();
-        rig.until(|rig| streams.calls.get() == most + 3 && queued(rig) == 0).await;
-        for answer in answers {
-            assert_eq!(answered(&fates, answer).await, 200);
-        }
+        let mut crowd = crowd(3, |queue| queue.timeout = Duration::from_secs(20)).await;
+        crowd.streams.leave.notify_waiters();
+        crowd.rig.until(|_| crowd.streams.calls.get() == ROOM + 3 && crowd.stats().queued == 0).await;
+        crowd.await_answers().await;
     });
 }
 
 #[test]
 fn no_more_wait_for_room_than_may_and_no_longer_in_all() {
     run(async {
-        let fates = Rc::<Fates>::default();
-        let streams = one_by_one(&fates).await;
-        let mut config = shop(&[streams.addr]);
-        config.pools[0].timeouts.answer = Duration::from_secs(60);
-        config.pools[0].queue.max = 2;
-        config.pools[0].queue.timeout = Duration::from_secs(2);
-        let rig = Rig::start(config).await;
-        let mut client = Http2::connect(&rig).await;
-        let most = caps::HTTP2_SERVER_CONNECTIONS;
-        let mut answers = Vec::new();
-        for _ in 0..most + 2 {
-            answers.push(client.send(request("GET", "/"), true).await.0);
-        }
-        let stats = |rig: &Rig| rig.shared.pool_stats(&Rig::id("a").pool).unwrap();
-        rig.until(|rig| streams.calls.get() == most && stats(rig).queued == 2).await;
-        assert_eq!(Client::connect(&rig).await.get("/").await.status(), 503);
-        assert_eq!(stats(&rig).queue_full, 1);
-        let late = answers.split_off(most);
-        for answer in late {
+        let mut crowd = crowd(2, |queue| {
+            queue.max = 2;
+            queue.timeout = Duration::from_secs(2);
+        })
+        .await;
+        assert_eq!(Client::connect(&crowd.rig).await.get("/").await.status(), 503);
+        assert_eq!(crowd.stats().queue_full, 1);
+        for answer in crowd.answers.split_off(ROOM) {
             assert_eq!(answer.whole().await.unwrap().status, 503);
         }
-        assert_eq!((stats(&rig).queue_timeouts, stats(&rig).queued), (2, 0));
-        let lines = rig.lines(3).await;
+        assert_eq!((crowd.stats().queue_timeouts, crowd.stats().queued), (2, 0));
+        let lines = crowd.rig.lines(3).await;
         assert_eq!(lines.iter().filter(|line| line.contains("\"end\":\"queue-timeout\"")).count(), 2, "{lines:?}");
     });
 }
@@ -238,30 +240,15 @@ fn no_more_wait_for_room_than_may_and_no_longer_in_all() {
 #[test]
 fn a_request_that_no_connection_had_room_for_is_no_failure_of_its_server() {
     run(async {
-        let fates = Rc::<Fates>::default();
-        let streams = one_by_one(&fates).await;
-        let mut config = shop(&[streams.addr]);
-        config.pools[0].timeouts.answer = Duration::from_secs(60);
-        config.pools[0].queue.timeout = Duration::from_millis(50);
-        let mut rig = Rig::start(config).await;
-        let mut first = Http2::connect(&rig).await;
-        let mut answers = Vec::new();
-        for _ in 0..caps::HTTP2_SERVER_CONNECTIONS {
-            answers.push(first.send(request("GET", "/"), true).await.0);
-        }
-        rig.until(|_| streams.calls.get() == caps::HTTP2_SERVER_CONNECTIONS).await;
-        assert_eq!(Client::connect(&rig).await.get("/late").await.status(), 503);
-        let line = rig.lines(1).await.remove(0);
+        let mut crowd = crowd(0, |queue| queue.timeout = Duration::from_millis(50)).await;
+        assert_eq!(Client::connect(&crowd.rig).await.get("/late").await.status(), 503);
+        let line = crowd.rig.lines(1).await.remove(0);
         assert!(line.contains("\"end\":\"queue-timeout\""), "{line}");
-        assert_eq!(streams.calls.get(), caps::HTTP2_SERVER_CONNECTIONS, "it was not sent");
-        assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
-        assert!(rig.reports.try_recv().is_err());
-        fates.told.notify_waiters();
-        for answer in answers {
-            assert_eq!(answer.whole().await.unwrap().status, 200);
-        }
+        assert_eq!(crowd.streams.calls.get(), ROOM, "it was not sent");
+        crowd.assert_no_failure();
+        crowd.await_answers().await;
         // There is room again.
-        fates.told.notify_one();
-        assert_eq!(Client::connect(&rig).await.get("/").await.status(), 200);
+        crowd.fates.told.notify_one();
+        assert_eq!(Client::connect(&crowd.rig).await.get("/").await.status(), 200);
     });
 }
