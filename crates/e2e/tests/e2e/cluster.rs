@@ -20,6 +20,13 @@ use serde_json::Value;
 
 pub(crate) const SERVICE: &str = "10.77.0.50";
 pub(crate) const CLIENT: u8 = 3;
+/// A listener that answers by itself.
+pub(crate) const LISTENER: &str = "http :80 {\n    respond 200\n}\n";
+
+/// The line of a group that has the one address.
+pub(crate) fn service_line(_: &Scratch) -> String {
+    format!("        ip {SERVICE}/24\n")
+}
 
 /// Two nodes in their own namespaces, and a client.
 pub(crate) struct Pair {
@@ -35,23 +42,22 @@ impl Pair {
 
     /// With further lines at the top of the file.
     pub(crate) fn start_with(top: &str) -> Self {
-        Self::start_group(top, |_| format!("        ip {SERVICE}/24\n"))
+        Self::start_group(top, service_line)
     }
 
     /// With this in the place of a listener that answers by itself.
     pub(crate) fn start_serving(listener: &str) -> Self {
-        Self::start_file(listener, "", |_| format!("        ip {SERVICE}/24\n"))
+        Self::start_file(listener, "", service_line)
     }
 
     /// With further lines at the top of the file, and these in the group.
     pub(crate) fn start_group(top: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {
-        Self::start_file(&format!("{top}http :80 {{\n    respond 200\n}}\n"), "", lines)
+        Self::start_file(&format!("{top}{LISTENER}"), "", lines)
     }
 
     /// With a further line in the cluster's block.
     pub(crate) fn start_by(line: &str) -> Self {
-        let top = "http :80 {\n    respond 200\n}\n";
-        Self::start_file(top, line, |_| format!("        ip {SERVICE}/24\n"))
+        Self::start_file(LISTENER, line, service_line)
     }
 
     pub(crate) fn start_file(top: &str, more: &str, lines: impl FnOnce(&Scratch) -> String) -> Self {

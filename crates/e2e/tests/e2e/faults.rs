@@ -12,7 +12,7 @@ use evenkeel_e2e::lab::owners::Owners;
 use evenkeel_e2e::process::Process;
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{CLIENT, Pair, SERVICE, guard_of};
+use crate::cluster::{CLIENT, LISTENER, Pair, SERVICE, guard_of};
 
 /// The address of IPv6 that moves with the other one.
 const SIXTH: &str = "fd77::50";
@@ -125,9 +125,8 @@ fn a_safe_group_has_never_two_owners_where_its_owner_is_cut_off() {
     if !is_root_or_skips(name, "for network namespaces") {
         return;
     }
-    let top = "http :80 {\n    respond 200\n}\n";
     let lines = |_: &_| format!("        mode safe\n        ip {SERVICE}/24\n");
-    let pair = Pair::start_file(top, "witness lb3 10.77.0.3", lines);
+    let pair = Pair::start_file(LISTENER, "witness lb3 10.77.0.3", lines);
     let witness: Process = pair.launch(CLIENT);
     await_for("the witness to be heard", PATIENCE, || (pair.report(2)?["nodes"][1]["state"] == "up").then_some(()));
     // Whoever starts keeps its word to itself for as long as an owner might still go by it.

@@ -3,7 +3,7 @@
 use evenkeel_e2e::process::Process;
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{CLIENT, Pair, SERVICE};
+use crate::cluster::{CLIENT, LISTENER, Pair, service_line};
 
 /// What the cluster knows of this node's capacity, in percent.
 fn await_score(pair: &Pair, node: u8, wanted: u64) {
@@ -21,10 +21,9 @@ fn servers_that_both_nodes_lose_and_get_back_move_no_group() {
     // Each node asks at its own moments, seconds apart.
     let top = "http :81 {\n    route * to=shop\n}\npool shop {\n    check tcp every=3s timeout=1s rise=2 fall=2\n    \
                server a 10.77.0.3:82\n}\n";
-    let top = format!("{top}http :80 {{\n    respond 200\n}}\n");
-    let group = |_: &_| format!("        ip {SERVICE}/24\n");
+    let top = format!("{top}{LISTENER}");
     // Time enough for a busy machine: twice that, and what the checks take, is what the owner gives the other.
-    let mut pair = Pair::lay(&top, "beat every=200ms warn=1s dead=3s", group);
+    let mut pair = Pair::lay(&top, "beat every=200ms warn=1s dead=3s", service_line);
     let serve = |pair: &Pair| {
         let space = pair.network.space(CLIENT);
         let words = ["netns", "exec", &space, "python3", "-m", "http.server", "82", "--bind", "10.77.0.3"];

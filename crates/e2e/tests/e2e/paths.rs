@@ -2,7 +2,7 @@
 
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{Pair, SERVICE};
+use crate::cluster::{LISTENER, Pair, SERVICE, service_line};
 
 /// The address over IPv6 of a machine.
 fn six(host: u8) -> String {
@@ -17,7 +17,7 @@ fn other_six(host: u8) -> String {
 /// Two nodes that hear each other by nothing but that line of the cluster's block, over IPv6 if it is of that, and with two
 /// networks if it names one of them.
 fn pair_that_hears_by(line: &str) -> Pair {
-    let mut pair = Pair::lay("http :80 {\n    respond 200\n}\n", line, |_| format!("        ip {SERVICE}/24\n"));
+    let mut pair = Pair::lay(LISTENER, line, service_line);
     if line.contains(':') {
         let text = std::fs::read_to_string(pair.scratch.file("evenkeel.conf")).unwrap();
         let own = |node| match line.contains("path=") {

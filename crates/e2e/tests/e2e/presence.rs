@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{Pair, SERVICE};
+use crate::cluster::{LISTENER, Pair, SERVICE, service_line};
 
 /// Longer than a node listens before it claims something.
 const LISTENED: Duration = Duration::from_secs(5);
@@ -28,8 +28,7 @@ fn a_node_whose_own_address_is_not_there_says_so_and_claims_nothing_until_it_is(
     if !is_root_or_skips(name, "for network namespaces") {
         return;
     }
-    let listener = "http :80 {\n    respond 200\n}\n";
-    let mut pair = Pair::lay(listener, "", |_| format!("        ip {SERVICE}/24\n"));
+    let mut pair = Pair::lay(LISTENER, "", service_line);
     pair.network.take_address(2, "10.77.0.2/24");
     pair.launch_both();
     let said = "10.77.0.2 of node lb2 is on no device of this machine";
