@@ -152,7 +152,9 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
     let closed = gone(running.config, &config);
     let dns_closed = dns::gone(running.config, &config);
     let doubts = certificates::doubts(&config, &resources.tls, &loaded);
-    let warnings = warnings(&loaded, &doubts);
+    let mut warnings = warnings(&loaded, &doubts);
+    let known = unserved(running.config);
+    warnings.extend(unserved(&config).into_iter().filter(|it| !known.contains(it)));
     Ok(Prepared {
         config,
         texts,
@@ -277,6 +279,22 @@ pub(crate) fn warnings(loaded: &Loaded, doubts: &[Diagnostic]) -> Vec<String> {
     let all: Vec<Diagnostic> = loaded.diagnostics.iter().chain(doubts).cloned().collect();
     let text = render(&all, &loaded.sources, Style::Short);
     text.lines().map(str::to_owned).collect()
+}
+
+/// Of each address that the service manager listens on for us and that this configuration names nowhere, what to do: who
+/// connects there is taken by the system, and waits for ever.
+pub(crate) fn unserved(config: &Config) -> Vec<String> {
+    let dns: Vec<ListenAddr> = config.dns.iter().flat_map(|dns| &dns.listeners).map(|listener| listener.addr).collect();
+    let listeners = config.listeners.iter().map(|listener| listener.addr);
+    let streams: Vec<ListenAddr> =
+        listeners.chain(config.admin.iter().map(|admin| admin.addr)).chain(dns.iter().copied()).collect();
+    let sentence = |addr| {
+        format!(
+            "the service manager listens on {addr} for us, and nothing in the configuration listens on just that; take it \
+             out of the socket unit"
+        )
+    };
+    listen::unused_given(&streams, &dns).into_iter().map(sentence).collect()
 }
 
 /// Listeners that `next` no longer has.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::process::Command;
 
 use evenkeel_e2e::balancer::program;
 use evenkeel_e2e::load::{Keeping, Load, Plan};
@@ -10,7 +11,7 @@ use evenkeel_e2e::process::Process;
 use evenkeel_e2e::systemd::Systemd;
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{CLIENT, Pair, SERVICE};
+use crate::cluster::{CLIENT, LISTENER, Pair, SERVICE, service_line};
 
 /// Two nodes, each on a machine with a systemd of its own.
 struct Units {
@@ -33,7 +34,7 @@ impl Units {
         if !is_root_or_skips(test, "for network namespaces") {
             return None;
         }
-        let pair = Pair::lay("http :80 {\n    respond 200\n}\n", "", |_| lines.to_owned());
+        let pair = Pair::lay(LISTENER, "", |_| lines.to_owned());
         let mut scene = Self { managers: Vec::new(), pair };
         for node in 1..=2 {
             match Systemd::start(&scene.pair.network, node, &scene.pair.scratch) {
@@ -335,18 +336,23 @@ fn a_socket_unit_keeps_its_port_open_over_restarts() {
     if !is_root_or_skips(test, "for network namespaces") {
         return;
     }
-    let pair = Pair::lay("http :80 {\n    respond 200\n}\n", "", |_| format!("        ip {SERVICE}/24\n"));
+    let pair = Pair::lay(LISTENER, "", service_line);
     let manager = match Systemd::start(&pair.network, 1, &pair.scratch) {
         Ok(manager) => manager,
         Err(why) => return println!("\nSKIPPED {test}: no systemd: {why}"),
     };
     let to: SocketAddr = "10.77.0.1:80".parse().unwrap();
-    let text = format!("state off\ncontrol {}\nhttp {to} {{\n    respond 200\n}}\n", pair.control(1));
-    let file = pair.scratch.write("web.conf", &text);
-    let run = format!("{} run {}", program().display(), file.display());
-    manager.give("web.socket", &format!("[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream={to}\n"));
+    let (admin, log) = ("127.0.0.1:9901", pair.scratch.file("web.log"));
+    let listening = |to: &str| {
+        let head = format!("state off\ncontrol {}\nadmin {admin}\n", pair.control(1));
+        pair.scratch.write("web.conf", &format!("{head}http {to} {{\n    respond 200\n}}\n"))
+    };
+    let run = format!("{} run {}", program().display(), listening(&to.to_string()).display());
+    let ports = format!("ListenStream={to}\nListenStream={admin}\n");
+    manager.give("web.socket", &format!("[Unit]\nDefaultDependencies=no\n[Socket]\n{ports}"));
     let unit = "[Unit]\nDefaultDependencies=no\nRequires=web.socket\nAfter=web.socket\n";
-    manager.give("web.service", &format!("{unit}[Service]\nType=notify\nExecStart={run}\nTimeoutStopSec=60\n"));
+    let service = format!("Type=notify\nExecStart={run}\nTimeoutStopSec=60\nStandardError=append:{}\n", log.display());
+    manager.give("web.service", &format!("{unit}[Service]\n{service}"));
     let does = |words: &[&str]| {
         let said = manager.asks(words);
         assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
@@ -366,4 +372,12 @@ fn a_socket_unit_keeps_its_port_open_over_restarts() {
         load.stop()
     });
     assert!(account.failures().is_empty(), "{account}: {:?}", account.classes());
+    let unserved = "the service manager listens on";
+    let logged = std::fs::read_to_string(log).unwrap();
+    assert!(logged.contains("stopping") && !logged.contains(unserved), "{logged}");
+    // What a reload gives up is still open, and whoever comes there would wait.
+    listening("10.77.0.1:81");
+    let reloaded = Command::new(program()).args(["reload", "--control", &pair.control(1)]).output().unwrap();
+    let told = String::from_utf8_lossy(&reloaded.stdout) + String::from_utf8_lossy(&reloaded.stderr);
+    assert!(reloaded.status.success() && told.contains(&format!("{unserved} {to} for us")), "{told}");
 }

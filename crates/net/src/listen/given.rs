@@ -8,7 +8,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use evenkeel_model::config::ListenAddr;
 use rustix::net::sockopt::socket_acceptconn;
@@ -25,7 +24,6 @@ pub(super) struct Given {
     addr: SocketAddr,
     families: Families,
     kind: Kind,
-    is_used: AtomicBool,
 }
 
 /// Takes what this process was given; at its start, before it opens anything else. Later calls do nothing. Gives what
@@ -57,16 +55,21 @@ pub fn take_given() -> Vec<String> {
     wrong
 }
 
-/// The addresses of those that nothing here listens on: who connects there waits for ever.
-pub fn unused_given() -> Vec<SocketAddr> {
-    let unused = |given: &&Given| !given.is_used.load(Ordering::Relaxed);
-    GIVEN.get().into_iter().flatten().filter(unused).map(|given| given.addr).collect()
+/// The addresses of those that stand for none of these, of connections and of datagrams: who comes there waits for ever.
+pub fn unused_given(streams: &[ListenAddr], datagrams: &[ListenAddr]) -> Vec<SocketAddr> {
+    let is_unused = |given: &&Given| {
+        let wanted = match given.kind {
+            Kind::Streams => streams,
+            Kind::Datagrams => datagrams,
+        };
+        !wanted.iter().any(|addr| given.is_for(*addr, given.kind))
+    };
+    GIVEN.get().into_iter().flatten().filter(is_unused).map(|given| given.addr).collect()
 }
 
 /// Copies of the one for that address, if there is one.
 pub(crate) fn lent(addr: ListenAddr, kind: Kind, count: usize) -> Option<io::Result<Vec<Socket>>> {
     let given = GIVEN.get()?.iter().find(|given| given.is_for(addr, kind))?;
-    given.is_used.store(true, Ordering::Relaxed);
     Some((0..count).map(|_| given.socket.try_clone()).collect())
 }
 
@@ -85,7 +88,7 @@ impl Given {
             socket.set_nonblocking(true).map_err(in_words)?;
             socket.set_tcp_nodelay(true).map_err(in_words)?;
         }
-        Ok(Self { socket, addr, families, kind, is_used: AtomicBool::new(false) })
+        Ok(Self { socket, addr, families, kind })
     }
 
     /// Whether it takes just what a socket of ours for that address would.

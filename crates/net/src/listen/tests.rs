@@ -56,10 +56,20 @@ fn a_held_port_names_its_holder() {
     assert_eq!(holder.unwrap().pid, std::process::id());
 }
 
-/// The other process of the next test: holds a port as we would, until its input ends.
-#[test]
-#[ignore = "is run by another test, in a process of its own"]
-fn holds_a_port_as_we_would() {
+/// Set in the process that a test starts of itself, for its other side.
+const OTHER_PROCESS: &str = "EVENKEEL_OTHER_PROCESS";
+
+fn is_other_process() -> bool {
+    std::env::var_os(OTHER_PROCESS).is_some()
+}
+
+/// The arguments with which this program runs one test of this module alone.
+fn alone(test: &str) -> [String; 3] {
+    ["--exact".to_owned(), format!("listen::tests::{test}"), "--nocapture".to_owned()]
+}
+
+/// Until this process's input ends.
+fn hold_a_port() {
     let sockets = bind(one("127.0.0.1:0"), 2, Presence::Here).unwrap();
     println!("\nport {}", sockets[0].local_addr().unwrap().port());
     io::stdin().read_to_end(&mut Vec::new()).unwrap();
@@ -67,8 +77,12 @@ fn holds_a_port_as_we_would() {
 
 #[test]
 fn a_port_is_not_shared_with_another_process_that_would_share_it() {
+    if is_other_process() {
+        return hold_a_port();
+    }
     let mut other = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "listen::tests::holds_a_port_as_we_would", "--ignored", "--nocapture"])
+        .args(alone("a_port_is_not_shared_with_another_process_that_would_share_it"))
+        .env(OTHER_PROCESS, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -206,13 +220,13 @@ fn a_given_socket_stands_for_what_we_would_bind_and_for_nothing_else() {
     assert!(Given::of(Socket::from(OwnedFd::from(file))).unwrap_err().contains("no address of IP"));
 }
 
-/// The other process of the next test: uses the sockets that it was given, each twice.
-#[test]
-#[ignore = "is run by another test, in a process of its own"]
-fn uses_what_it_was_given() {
+/// Takes the sockets of two addresses, and uses each of them twice.
+fn use_what_was_given() {
     let addr = |name: &str| one(&std::env::var(name).unwrap());
     assert_eq!(take_given(), [""; 0]);
-    assert_eq!(unused_given().len(), 2);
+    let (streams, datagrams) = ([addr("STREAMS")], [addr("DATAGRAMS")]);
+    assert_eq!(unused_given(&datagrams, &streams).len(), 2);
+    assert_eq!(unused_given(&streams, &datagrams), []);
     // What a reload gives up and takes again.
     drop(bind(addr("STREAMS"), 2, Presence::Here).unwrap());
     let listeners = bind(addr("STREAMS"), 2, Presence::Here).unwrap();
@@ -223,7 +237,7 @@ fn uses_what_it_was_given() {
     let _later = TcpStream::connect(listeners[0].local_addr().unwrap()).unwrap();
     assert!(listeners[1].accept().unwrap().0.nodelay().unwrap());
     let ports = udp::bind(addr("DATAGRAMS"), 2, Presence::Here).unwrap();
-    assert_eq!((ports.len(), unused_given()), (2, Vec::new()));
+    assert_eq!(ports.len(), 2);
     let mut answer = |datagram: &udp::Datagram<'_>, out: &mut [u8]| {
         out[..datagram.bytes.len()].copy_from_slice(datagram.bytes);
         datagram.bytes.len()
@@ -234,6 +248,9 @@ fn uses_what_it_was_given() {
 
 #[test]
 fn who_came_before_the_process_is_served_by_the_sockets_that_it_was_given() {
+    if is_other_process() {
+        return use_what_was_given();
+    }
     let streams = TcpListener::bind("127.0.0.1:0").unwrap();
     let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
     let asking = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -245,7 +262,8 @@ fn who_came_before_the_process_is_served_by_the_sockets_that_it_was_given() {
     let other = Command::new("sh")
         .args(["-c", move_them, "sh"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "listen::tests::uses_what_it_was_given", "--ignored", "--nocapture"])
+        .args(alone("who_came_before_the_process_is_served_by_the_sockets_that_it_was_given"))
+        .env(OTHER_PROCESS, "1")
         .env("STREAMS", streams.local_addr().unwrap().to_string())
         .env("DATAGRAMS", datagrams.local_addr().unwrap().to_string())
         .stdin(OwnedFd::from(streams.try_clone().unwrap()))

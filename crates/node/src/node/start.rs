@@ -101,8 +101,11 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     let user = user(&config)?;
     if signals == SignalUse::Take {
         listen::take_given().iter().for_each(|wrong| tracing::warn!("{wrong}"));
+        prepare::unserved(&config).iter().for_each(|unserved| tracing::warn!("{unserved}"));
     }
-    let (opened, dns_opened) = bind(&config, workers, &loaded)?;
+    let now = Config::default();
+    let opened = prepare::bind(&config, &now, workers, &loaded)?;
+    let dns_opened = dns::bind(&config, &now, workers, &loaded)?;
     let control = control_socket(control, &config, user.as_ref())?;
     let admin = AdminDoor::bound(config.admin.as_ref(), &loaded)
         .map_err(|found| Refusal::of_diagnostics(&found, &loaded.sources))?;
@@ -147,20 +150,6 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         workers,
         descriptors,
     })
-}
-
-/// The sockets of all listeners, those that the service manager has opened for this process among them.
-fn bind(config: &Config, workers: usize, loaded: &Loaded) -> Result<(Vec<Opened>, Vec<dns::Opened>), Refusal> {
-    let now = Config::default();
-    let opened = prepare::bind(config, &now, workers, loaded);
-    let both = opened.and_then(|opened| Ok((opened, dns::bind(config, &now, workers, loaded)?)));
-    // Also where the start fails: that may be why.
-    for addr in listen::unused_given() {
-        tracing::warn!(
-            "the service manager listens on {addr} for us, and no listener of the configuration is just that"
-        );
-    }
-    both
 }
 
 /// Who to become: only root can become somebody else.
