@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, OFlags, flock, getxattr};
 use rustix::io::Errno;
 
 mod replace;
@@ -30,6 +30,15 @@ pub fn lock_dir(dir: &Path) -> io::Result<Option<File>> {
         // Some network file systems know no locks; then nobody can be kept out.
         Err(Errno::NOLCK | Errno::OPNOTSUPP) => Ok(Some(file)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a directory or file has an access list (acl(5)), which says more than its mode who may use it.
+pub fn has_access_list(path: &Path) -> bool {
+    match getxattr(path, "system.posix_acl_access", &mut [0_u8; 64]) {
+        Ok(length) => length > 0,
+        // It is longer than that.
+        Err(error) => error == Errno::RANGE,
     }
 }
 

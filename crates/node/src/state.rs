@@ -4,6 +4,7 @@
 //! nobody but the process's user can read a key.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -60,6 +61,28 @@ pub(crate) struct State {
     claiming: Arc<Mutex<()>>,
 }
 
+/// Why a directory is not used.
+#[derive(Debug)]
+pub(crate) enum Unusable {
+    /// It cannot be made or opened, or another process has it.
+    Unavailable(String),
+    /// It is there, and this process could not keep things in it; the sentence says what mends that.
+    Unfit(String),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Unavailable(cause) | Self::Unfit(cause)) = self;
+        f.write_str(cause)
+    }
+}
+
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Self {
+        Self::Unavailable(words(&error))
+    }
+}
+
 /// The last configuration that was applied by a process with that state directory.
 pub fn last_good(dir: &Path) -> Option<Texts> {
     let bytes = State { dir: Some(dir.to_owned()), ..State::none() }.read(LAST_GOOD)?;
@@ -81,19 +104,22 @@ impl State {
     ///
     /// # Errors
     /// Where it cannot be made, or it or what is in it belongs to somebody else, or others may write to it.
-    pub(crate) fn open(dir: &Path, owner: Option<&User>) -> Result<Self, String> {
-        make(dir, owner).map_err(|error| words(&error))?;
-        let mode = std::fs::metadata(dir).map_err(|error| words(&error))?.permissions().mode() & 0o777;
+    pub(crate) fn open(dir: &Path, owner: Option<&User>) -> Result<Self, Unusable> {
+        make(dir, owner)?;
+        let mode = std::fs::metadata(dir)?.permissions().mode() & 0o777;
         if mode & 0o022 != 0 {
-            return Err(format!("others may write to it (mode {mode:04o}); run `chmod 0700 {}`", dir.display()));
+            let way_out = format!("others may write to it (mode {mode:04o}); run `chmod 0700 {}`", dir.display());
+            return Err(Unusable::Unfit(way_out));
         }
-        demand_own(dir, owner)?;
+        demand_own(dir, owner).map_err(Unusable::Unfit)?;
         // Root goes everywhere.
         if let Some(owner) = owner.filter(|owner| owner.uid != 0) {
             demand_way(dir, owner)?;
         }
-        let lock = files::lock_dir(dir).map_err(|error| words(&error))?;
-        let lock = lock.ok_or("another evenkeel that runs uses it; each needs a directory of its own")?;
+        let Some(lock) = files::lock_dir(dir)? else {
+            let held = "another evenkeel that runs uses it; each needs a directory of its own";
+            return Err(Unusable::Unavailable(held.to_owned()));
+        };
         Ok(Self { dir: Some(dir.to_owned()), _lock: Some(Arc::new(lock)), ..Self::none() })
     }
 
@@ -345,11 +371,15 @@ fn demand_own(dir: &Path, owner: Option<&User>) -> Result<(), String> {
     Err(format!("{what} belongs to user {holder}, and this process runs as {name}; run `chown -R {name} {dir}`"))
 }
 
-/// That whoever the process becomes passes through every directory above.
-fn demand_way(dir: &Path, owner: &User) -> Result<(), String> {
-    let whole = std::fs::canonicalize(dir).map_err(|error| words(&error))?;
+/// That whoever the process becomes passes through every directory above, as far as modes say. What an access list says of
+/// a directory goes before its mode, and is not read.
+fn demand_way(dir: &Path, owner: &User) -> Result<(), Unusable> {
+    let whole = std::fs::canonicalize(dir)?;
     for above in whole.ancestors().skip(1) {
-        let meta = std::fs::metadata(above).map_err(|error| words(&error))?;
+        if files::has_access_list(above) {
+            continue;
+        }
+        let meta = std::fs::metadata(above)?;
         let way = match () {
             () if meta.uid() == owner.uid => 0o100,
             () if owner.groups.contains(&meta.gid()) => 0o010,
@@ -358,9 +388,9 @@ fn demand_way(dir: &Path, owner: &User) -> Result<(), String> {
         let mode = meta.permissions().mode() & 0o777;
         if mode & way == 0 {
             let (name, above) = (&owner.name, above.display());
-            return Err(format!(
-                "user {name} does not come through `{above}` (mode {mode:04o}); run `chmod a+x {above}`"
-            ));
+            let way_out =
+                format!("user {name} does not come through `{above}` (mode {mode:04o}); run `chmod a+x {above}`");
+            return Err(Unusable::Unfit(way_out));
         }
     }
     Ok(())
@@ -368,6 +398,8 @@ fn demand_way(dir: &Path, owner: &User) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
     use crate::scratch::Scratch;
 
@@ -379,7 +411,7 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
 
         let secret = state.sticky_secrets().unwrap();
-        assert!(State::open(&path, None).unwrap_err().contains("another evenkeel"));
+        assert!(State::open(&path, None).unwrap_err().to_string().contains("another evenkeel"));
         drop(state);
         let state = State::open(&path, None).unwrap();
         assert!(state.sticky_secrets().unwrap() == secret);
@@ -431,7 +463,7 @@ mod tests {
     fn a_directory_that_others_write_to_is_refused() {
         let dir = Scratch::new();
         std::fs::set_permissions(dir.path(), Permissions::from_mode(0o777)).unwrap();
-        assert!(State::open(dir.path(), None).unwrap_err().contains("mode 0777"));
+        assert!(State::open(dir.path(), None).unwrap_err().to_string().contains("mode 0777"));
     }
 
     /// A user without rights, as whom root may say that it goes on; says so where we are not root.
@@ -458,8 +490,24 @@ mod tests {
         assert_eq!(std::fs::metadata(&whole).unwrap().uid(), user.uid);
         drop(state);
         std::fs::set_permissions(above, Permissions::from_mode(0o700)).unwrap();
-        let refused = State::open(&whole, Some(&user)).unwrap_err();
+        let refused = State::open(&whole, Some(&user)).unwrap_err().to_string();
         assert!(refused.contains(&format!("run `chmod a+x {}`", above.display())), "{refused}");
+    }
+
+    #[test]
+    fn a_directory_that_an_access_list_opens_is_passed_through() {
+        let test = "a_directory_that_an_access_list_opens_is_passed_through";
+        let Some(user) = nobody(test) else { return };
+        let dir = Scratch::new();
+        let whole = dir.path().join("above/state");
+        drop(State::open(&whole, Some(&user)).unwrap());
+        let above = whole.parent().unwrap();
+        std::fs::set_permissions(above, Permissions::from_mode(0o700)).unwrap();
+        let given = Command::new("setfacl").args(["-m", "u:nobody:x"]).arg(above).output();
+        if !given.is_ok_and(|given| given.status.success()) {
+            return eprintln!("SKIPPED {test}: no `setfacl`, or a file system without access lists");
+        }
+        drop(State::open(&whole, Some(&user)).unwrap());
     }
 
     #[test]
@@ -471,14 +519,14 @@ mod tests {
         state.sticky_secrets().unwrap();
         drop(state);
         let way_out = format!("runs as nobody; run `chown -R nobody {}`", path.display());
-        let refused = State::open(&path, Some(&user)).unwrap_err();
+        let refused = State::open(&path, Some(&user)).unwrap_err().to_string();
         assert!(refused.starts_with("it belongs to user 0") && refused.contains(&way_out), "{refused}");
         chown(&path, Some(user.uid), None).unwrap();
-        let refused = State::open(&path, Some(&user)).unwrap_err();
+        let refused = State::open(&path, Some(&user)).unwrap_err().to_string();
         assert!(refused.contains("sticky.key` belongs to user 0") && refused.contains(&way_out), "{refused}");
         chown(path.join(STICKY_KEY), Some(user.uid), None).unwrap();
         drop(State::open(&path, Some(&user)).unwrap());
-        let refused = State::open(&path, None).unwrap_err();
+        let refused = State::open(&path, None).unwrap_err().to_string();
         assert!(refused.contains("belongs to user 65534, and this process runs as 0"), "{refused}");
     }
 

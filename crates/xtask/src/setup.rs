@@ -38,6 +38,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("tmux", "tmux", "a terminal for `top`"),
     ("openssl", "openssl", "digests in cookies, to compare with ours; another end of TLS"),
     ("testssl", "testssl.sh", "a judge of TLS"),
+    ("setfacl", "acl", "a directory that a list of users opens"),
     ("ip", "iproute2", "machines on a network of their own"),
     ("nft", "nftables", "heartbeats that get lost"),
     ("/lib/systemd/systemd", "systemd", "a manager of units, in namespaces of its own"),

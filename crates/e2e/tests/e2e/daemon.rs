@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use evenkeel_e2e::balancer::{Balancer, command, program, text};
@@ -73,6 +74,24 @@ fn what_is_kept_as_a_user_is_that_users_and_what_root_has_left_is_named() {
         let wanted = format!("run `chown -R nobody {}`", state.display());
         assert!(text(&refused).contains(&wanted), "{}", text(&refused));
     }
+}
+
+#[test]
+fn the_ordinary_state_directory_that_root_has_left_is_named_too() {
+    let test = "the_ordinary_state_directory_that_root_has_left_is_named_too";
+    if !is_root_or_skips(test, "to have privileges to drop") {
+        return;
+    }
+    let scratch = Scratch::new("user");
+    let control = scratch.file("control.sock");
+    let listener = format!("http {} {{\n    respond 200 x\n}}\n", free());
+    let file = scratch.write("evenkeel.conf", &format!("user nobody\ncontrol {}\n{listener}", control.display()));
+    // A `/var/lib` of its own, in which root has been before.
+    let line = "mount -t tmpfs tmpfs /var/lib && mkdir -m 0700 /var/lib/evenkeel && exec timeout 20 \"$0\" run \"$1\"";
+    let refused =
+        Command::new("unshare").args(["--mount", "sh", "-c", line]).arg(program()).arg(file).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("run `chown -R nobody /var/lib/evenkeel`"), "{}", text(&refused));
 }
 
 #[test]

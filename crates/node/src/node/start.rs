@@ -10,7 +10,6 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use evenkeel_balance::Rng;
-use evenkeel_config::Loaded;
 use evenkeel_model::config::{Config, Workers};
 use evenkeel_model::{ListenerName, caps, defaults};
 use evenkeel_net::control::ControlSocket;
@@ -41,7 +40,7 @@ use crate::prober::Probes;
 use crate::secrets::{OwnSecrets, TokenKeys};
 use crate::sessions::SessionKeeper;
 use crate::signals::Signals;
-use crate::state::State;
+use crate::state::{State, Unusable};
 use crate::supervisor::{About, Event, Others, Running, Supervisor};
 use crate::tasks;
 use crate::watchdog::Watchdog;
@@ -171,12 +170,16 @@ fn control_socket(place: ControlPlace, config: &Config, user: Option<&User>) -> 
     ControlSocket::bind(path.as_deref(), user).map(Some).map_err(|error| refused(&error))
 }
 
-/// A directory that nobody asked for by name, and that cannot be had, costs what it would remember and no more.
+/// A directory that nobody asked for by name, and that cannot be had, costs what it would remember and no more. One that is
+/// there and not the user's that the file names is refused all the same: somebody has kept things in it.
 fn open_state(dir: Option<&Path>, user: Option<&User>) -> Result<State, Refusal> {
     let Some(dir) = dir else { return Ok(State::none()) };
     match State::open(dir, user) {
         Ok(state) => Ok(state),
-        Err(cause) if dir == Path::new(defaults::STATE_DIR) => {
+        Err(cause)
+            if dir == Path::new(defaults::STATE_DIR)
+                && (user.is_none() || matches!(cause, Unusable::Unavailable(_))) =>
+        {
             tracing::warn!("nothing is remembered over restarts, `{}` cannot be used: {cause}", dir.display());
             Ok(State::none())
         }
