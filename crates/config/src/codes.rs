@@ -188,7 +188,7 @@ codes! {
         "`Content-Length`, `Transfer-Encoding`, `Connection` and their like say where a message ends. Edited, the two sides would disagree on\n\
          that, which is how requests are smuggled. They cannot be set, added or removed.";
     E413 "nothing to listen on"
-        "The configuration has neither an `http` nor a `dns` block, so there would be nothing to do.";
+        "The configuration has no `http`, `tcp` or `dns` block, so there would be nothing to do.";
     E414 "an address that cannot be listened on"
         "The system refused to bind the address. The message says why and, if the port is taken, who holds it.";
     E415 "a secret that cannot be read"

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 /// Where the configuration is unless a file is given.
 pub(crate) const DEFAULT_FILE: &str = "/etc/evenkeel/evenkeel.conf";
 
-/// Keeps a web service up: a load balancer for HTTP.
+/// Keeps a web service up: a load balancer for HTTP and TCP, failover of addresses between nodes, and DNS by health.
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel", version, disable_help_subcommand = true, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 bad configuration or usage, 3 done in part, 4 no daemon")]
