@@ -52,13 +52,13 @@ pub use load::problems;
 pub(crate) use needs::every as serving;
 pub(crate) use news::{ZoneNews, news};
 pub use tally::DnsTotals;
-pub(crate) use view::peer_pools;
+pub(crate) use view::{HealthView, peer_pools};
 
 use delegation::Delegation;
 use errands::{About, Errand};
 use stream::Streams;
 use tally::{Tally, ZoneNumbers};
-use view::{HealthView, View};
+use view::View;
 use worker::Worker;
 
 /// How often is looked whether the threads have let go of old zones, and how long between two looks.
@@ -198,13 +198,13 @@ impl Dns {
     /// Where the system has no thread or descriptor to give.
     pub(crate) fn start(
         &mut self,
-        blocks: Vec<LoadedBlock>,
+        (blocks, health): (Vec<LoadedBlock>, HealthView),
         opened: Vec<Opened>,
         logs: &HashMap<LogTarget, LogSink>,
         workers: usize,
     ) -> io::Result<()> {
         self.staff(&blocks, workers)?;
-        drop(self.apply(blocks, (opened, Vec::new()), logs));
+        drop(self.apply((blocks, health), (opened, Vec::new()), logs));
         Ok(())
     }
 
@@ -227,10 +227,11 @@ impl Dns {
         Ok(())
     }
 
-    /// Answers by another configuration, from new addresses too. Who waits for the receivers knows that it is so.
+    /// Answers by another configuration, from new addresses too. Who waits for the receivers knows that it is so. Blocks
+    /// and health come together: under the names of another configuration no pool would have a server.
     pub(crate) fn apply(
         &mut self,
-        mut blocks: Vec<LoadedBlock>,
+        (mut blocks, health): (Vec<LoadedBlock>, HealthView),
         (opened, closed): (Vec<Opened>, Vec<ListenerName>),
         logs: &HashMap<LogTarget, LogSink>,
     ) -> Vec<oneshot::Receiver<()>> {
@@ -239,6 +240,7 @@ impl Dns {
         }
         blocks.iter_mut().for_each(|block| block.number_zones(&mut self.counted));
         retire(std::mem::replace(&mut self.blocks, Arc::new(blocks)));
+        self.health = Arc::new(health);
         self.logs = logs.clone();
         self.view = Arc::new(View::build(&self.view, &self.blocks, &self.health, &self.texts, &self.logs));
         let mut answers = self.send_view();
@@ -260,25 +262,23 @@ impl Dns {
         answers
     }
 
-    /// Takes a new view of what is healthy, `nodes` being the servers that are nodes of our cluster; does nothing where it is the same.
-    pub(crate) fn follow(
+    /// What is healthy for the names of a configuration, `nodes` being the servers that are nodes of our cluster.
+    pub(crate) fn health(
         &mut self,
         config: &Config,
-        (views, nodes): (&HashMap<ServerId, ServerView>, HashMap<ServerId, State>),
+        known: (&HashMap<ServerId, ServerView>, HashMap<ServerId, State>),
         is_settled: bool,
         next_change: Option<Duration>,
-    ) {
-        if config.dns.is_empty() {
-            return;
-        }
-        let health = HealthView::of(config, (views, nodes), self.own, &mut self.last_good, (is_settled, next_change));
-        if *self.health == health {
+    ) -> HealthView {
+        HealthView::of(config, known, self.own, &mut self.last_good, (is_settled, next_change))
+    }
+
+    /// Takes a new view of what is healthy; does nothing where it is the same.
+    pub(crate) fn follow(&mut self, health: HealthView) {
+        if self.blocks.is_empty() || *self.health == health {
             return;
         }
         self.health = Arc::new(health);
-        if self.blocks.is_empty() {
-            return;
-        }
         self.view = Arc::new(View::build(&self.view, &self.blocks, &self.health, &self.texts, &self.logs));
         drop(self.send_view());
     }

@@ -286,8 +286,9 @@ async fn assemble(
     running.bound.extend(ready.dns_opened.iter().filter_map(dns::Opened::bound));
     open_doors(&crew, &running.snapshot, ready.opened).await?;
     let mut dns = Dns::new(events.clone());
-    dns.follow(&config, (&running.views, HashMap::new()), keeper.is_settled(), None);
-    dns.start(ready.resources.dns, ready.dns_opened, logs.sinks(), ready.workers).map_err(StartError::System)?;
+    let health = dns.health(&config, (&running.views, HashMap::new()), keeper.is_settled(), None);
+    let answered = (ready.resources.dns, health);
+    dns.start(answered, ready.dns_opened, logs.sinks(), ready.workers).map_err(StartError::System)?;
 
     // Last, so that nothing is owned before it is served.
     let cluster =
