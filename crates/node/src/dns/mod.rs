@@ -84,6 +84,7 @@ pub(crate) struct Dns {
     workers: Vec<Worker>,
     streams: Option<Streams>,
     blocks: Arc<Vec<LoadedBlock>>,
+    /// Those that blocks name.
     logs: HashMap<LogTarget, LogSink>,
     health: Arc<HealthView>,
     view: Arc<View>,
@@ -241,7 +242,9 @@ impl Dns {
         blocks.iter_mut().for_each(|block| block.number_zones(&mut self.counted));
         retire(std::mem::replace(&mut self.blocks, Arc::new(blocks)));
         self.health = Arc::new(health);
-        self.logs = logs.clone();
+        // Others would be kept open beyond the reload that takes them away.
+        let named = self.blocks.iter().filter_map(|block| block.log.as_ref());
+        self.logs = named.filter_map(|log| Some((log.to.clone(), logs.get(&log.to)?.clone()))).collect();
         self.view = Arc::new(View::build(&self.view, &self.blocks, &self.health, &self.texts, &self.logs));
         let mut answers = self.send_view();
         for Opened { name, ports, streams } in opened {

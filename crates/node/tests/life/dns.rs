@@ -223,6 +223,27 @@ fn a_pool_that_gets_another_name_is_answered_from_all_the_time() {
 }
 
 #[test]
+fn an_access_log_that_goes_is_closed_beside_a_block_that_answers() {
+    let server = Server::start("one");
+    let (dir, dns, http) = (Scratch::new("dns-log"), free_port(), free_port());
+    let (goes, stays) = (dir.path().join("goes.log"), dir.path().join("stays.log"));
+    let text = |log: &str| {
+        config(dns, &[server.port()], &format!("    log {}\n{OWN}", stays.display()))
+            + &format!("http 127.0.0.1:{http} {{\n{log}    route * to=shop\n}}\n")
+    };
+    let is_open = |path: &std::path::Path| {
+        let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+        open.into_iter().any(|open| open == path)
+    };
+    let running = Running::start(&text(&format!("    log {}\n", goes.display())));
+    assert!(is_open(&goes) && is_open(&stays));
+    running.reload(&text("")).unwrap();
+    eventually("the log is closed", || !is_open(&goes));
+    assert!(is_open(&stays));
+    assert_eq!(running.stop().failed, None);
+}
+
+#[test]
 fn an_address_that_goes_is_answered_to_its_last_query() {
     let server = Server::start("one");
     let (stays, goes) = (free_port(), free_port());
