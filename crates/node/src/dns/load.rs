@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use evenkeel_model::config::{
     Config, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsLog, DnsMode, DnsSpread, DnsTcp, DnsZone, MadeZone, Network,
     SecretRef, ZoneSource,
 };
-use evenkeel_model::{ListenerName, PoolName};
+use evenkeel_model::{ListenerName, PoolName, caps};
 use evenkeel_net::{files, memory};
 
 use super::delegation::Delegation;
@@ -74,9 +75,9 @@ impl MadeOf {
     }
 }
 
-/// A file of a zone. A pipe in its place would hold up whoever reads it, for ever.
-fn read_file(path: impl AsRef<Path>) -> std::io::Result<Vec<u8>> {
-    files::read_plain(path.as_ref(), usize::MAX)
+/// A file of a zone. A pipe in its place would hold up whoever reads it, for ever, and a file without end take all memory.
+fn read_file(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    files::read_plain(path.as_ref(), caps::DNS_ZONE_BYTES)
 }
 
 /// Tells two contents of a file from one another; nobody gains by making two that are the same.
@@ -360,11 +361,7 @@ fn file(
     beside: &mut Beside<'_>,
 ) -> Result<Served, Box<Diagnostic>> {
     let shown = path.display().to_string();
-    let bytes = read_file(path).map_err(|error| {
-        let mut diagnostic = unusable(&format!("{shown}: {}", words(&error)));
-        diagnostic.help("check the path, and that the user that the program becomes may read it");
-        diagnostic
-    })?;
+    let bytes = read_file(path).map_err(|error| unread(&shown, &error, unusable))?;
     let noted = beside.files.len();
     beside.note(path, &bytes);
     if let Some(zone) = beside.known(origin, &bytes) {
@@ -389,6 +386,18 @@ fn file(
             Err(diagnostic)
         }
     }
+}
+
+/// A zone file that cannot be read.
+fn unread(shown: &str, error: &io::Error, unusable: &dyn Fn(&str) -> Box<Diagnostic>) -> Box<Diagnostic> {
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        let mut diagnostic = unusable(&format!("{shown} is no sound zone file"));
+        diagnostic.note(format!("{shown}: error: it has more than {} bytes (zone-too-large)", caps::DNS_ZONE_BYTES));
+        return diagnostic;
+    }
+    let mut diagnostic = unusable(&format!("{shown}: {}", words(error)));
+    diagnostic.help("check the path, and that the user that the program becomes may read it");
+    diagnostic
 }
 
 /// Files beside the file that includes them, and a note of every file that was read.

@@ -225,3 +225,31 @@ fn an_update_without_its_key_is_refused() {
     fs::write(&key, "key \"k\" { algorithm hmac-sha256; secret \"MTIzNDU2Nzg5MDEyMzQ1Ng==\"; };\n").unwrap();
     assert_eq!(problems(&loaded), []);
 }
+
+#[test]
+fn a_file_that_is_too_large_is_refused_before_it_is_read() {
+    let read = || {
+        let counts = fs::read_to_string("/proc/thread-self/io").unwrap();
+        let read = counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
+        read.parse::<u64>().unwrap()
+    };
+    let files = Files::new();
+    files.write("b", 1, "www TXT x\n");
+    let sparse = |name: &str| fs::File::create(files.scratch.path().join(name)).unwrap().set_len(1 << 30).unwrap();
+    for include in [false, true] {
+        if include {
+            files.write("a", 1, "$INCLUDE part\n");
+            sparse("part");
+        } else {
+            sparse("a");
+        }
+        let before = read();
+        let wrong = files.load(&[]).err().expect("it is too large");
+        assert!(read() - before < 1 << 20, "{} bytes were read", read() - before);
+        let wrong = format!("{wrong:?}");
+        assert!(
+            wrong.contains("zone-too-large") || include && wrong.contains("larger than 536870912 bytes"),
+            "{wrong}"
+        );
+    }
+}
