@@ -24,6 +24,7 @@ use crate::origin::{Loading, Origin, Texts};
 use crate::pages::{self, Pages};
 use crate::secrets::{self, OwnSecrets, TokenKeys};
 use crate::state::State;
+use crate::zonefile;
 
 /// A configuration with everything that it needs, ready to be applied.
 pub(crate) struct Prepared {
@@ -144,6 +145,10 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
         tls: tls.as_ref().unwrap_or(running.tls),
     };
     let resources = gather(&config, &known, &loaded)?;
+    let unreadable = zonefile::unreadable_keys(&config, &loaded);
+    if !unreadable.is_empty() {
+        return Err(Refusal::of_diagnostics(&unreadable, &loaded.sources));
+    }
     let dns_opened = dns::bind(&config, running.config, running.workers, &loaded)?;
     let clusters = running.cluster.zip(config.cluster.as_ref());
     let cluster_news = clusters.map(|((me, now), next)| cluster::news(now, next, me, running.state));

@@ -28,6 +28,7 @@ use super::needs;
 use super::tally::ZoneNumbers;
 use crate::origin::words;
 use crate::secrets;
+use crate::zonefile;
 
 /// Most problems of one zone file that a refusal shows.
 const SHOWN: usize = 20;
@@ -103,7 +104,10 @@ pub(super) struct Told {
 
 /// What is wrong with the zones and keys of a configuration; nothing where they can be used.
 pub fn problems(loaded: &Loaded) -> Vec<Diagnostic> {
-    loaded.config.as_ref().and_then(|config| load(config, b"", loaded, &[]).err()).unwrap_or_default()
+    let Some(config) = &loaded.config else { return Vec::new() };
+    let mut found = load(config, b"", loaded, &[]).err().unwrap_or_default();
+    found.extend(zonefile::unreadable_keys(config, loaded));
+    found
 }
 
 /// Loads every block; `own` is this node's own secret, `kept` are the blocks that answer now, whose zones are taken
@@ -124,11 +128,6 @@ pub(crate) fn load(
             Ok(block) => blocks.push(block),
             Err(wrong) => found.extend(wrong),
         }
-    }
-    // The files that the checker looks after are read in each round, and so are their keys; one that is not there from the
-    // start is a mistake.
-    for update in config.zonefiles.iter().filter_map(|zonefile| zonefile.update.as_ref()) {
-        found.extend(secrets::tsig_key(&update.key).err().map(|why| loaded.update_key_unreadable(&update.key, &why)));
     }
     if found.is_empty() { Ok(blocks) } else { Err(found) }
 }

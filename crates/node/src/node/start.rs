@@ -45,7 +45,7 @@ use crate::state::State;
 use crate::supervisor::{About, Event, Others, Running, Supervisor};
 use crate::tasks;
 use crate::watchdog::Watchdog;
-use crate::zonefile::{Zonefiles, pool_verdicts};
+use crate::zonefile::{self, Zonefiles, pool_verdicts};
 
 /// How long the workers may take to accept on their first sockets.
 const FIRST_APPLY: Duration = Duration::from_secs(10);
@@ -129,6 +129,9 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         let known = Known { keys: &keys, logs: &logs, own_secrets: &own_secrets, admin: &admin, dns: &[], tls: &tls };
         prepare::gather(&config, &known, &loaded)?
     };
+    for found in zonefile::unreadable_keys(&config, &loaded) {
+        tracing::warn!("{}; nothing is updated with it until it can be read", found.message);
+    }
     Ok(Ready {
         origin,
         config: Arc::new(config),
