@@ -156,7 +156,8 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
     let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
     let dns_closed = dns::gone(running.config, &config);
-    let doubts = certificates::doubts(&config, &resources.tls, &loaded);
+    let mut doubts = certificates::doubts(&config, &resources.tls, &loaded);
+    doubts.extend(dns::doubts(&resources.dns));
     let warnings = warnings(&loaded, &doubts);
     Ok(Prepared {
         config,

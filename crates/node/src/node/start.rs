@@ -129,9 +129,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         let known = Known { keys: &keys, logs: &logs, own_secrets: &own_secrets, admin: &admin, dns: &[], tls: &tls };
         prepare::gather(&config, &known, &loaded)?
     };
-    for found in zonefile::unreadable_keys(&config, &loaded) {
-        tracing::warn!("{}; nothing is updated with it until it can be read", found.message);
-    }
+    warn(&config, &loaded, &resources);
     Ok(Ready {
         origin,
         config: Arc::new(config),
@@ -150,6 +148,16 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         workers,
         descriptors,
     })
+}
+
+/// Says what a start goes on with all the same.
+fn warn(config: &Config, loaded: &Loaded, resources: &Resources) {
+    for doubt in dns::doubts(&resources.dns) {
+        tracing::warn!("{}", doubt.message);
+    }
+    for found in zonefile::unreadable_keys(config, loaded) {
+        tracing::warn!("{}; nothing is updated with it until it can be read", found.message);
+    }
 }
 
 /// The sockets of all listeners, those that the service manager has opened for this process among them.

@@ -253,3 +253,25 @@ fn a_file_that_is_too_large_is_refused_before_it_is_read() {
         );
     }
 }
+
+#[test]
+fn what_is_doubtful_is_told_when_it_is_read() {
+    let files = Files::new();
+    files.write("a", 1, "x A 192.0.2.1\nx 30 A 192.0.2.2\n");
+    files.write("b", 1, "www TXT x\n");
+    let first = files.load(&[]).expect("they are sound");
+    let found = doubts(&first);
+    assert!(
+        found.len() == 1 && !found[0].is_error() && found[0].message.starts_with("zone `a.example`: "),
+        "{found:?}"
+    );
+    assert_eq!(doubts(&files.load(&first).expect("they are sound")), [], "nothing was read");
+    files.write("a", 2, "x A 192.0.2.1\nx 30 A 192.0.2.2\n");
+    assert_eq!(doubts(&files.load(&first).expect("they are sound")).len(), 1);
+    // Past as many as can be read, the rest is counted.
+    let lines: String = (0..50).map(|at| format!("y{at} A 192.0.2.1\ny{at} 30 A 192.0.2.2\n")).collect();
+    files.write("a", 3, &lines);
+    let many = doubts(&files.load(&first).expect("they are sound"));
+    assert_eq!(many.len(), SHOWN + 1);
+    assert!(many.last().unwrap().message.contains("30 more"), "{many:?}");
+}
