@@ -261,6 +261,9 @@ codes! {
     W514 "something that could not be looked at"
         "`check` reads secrets, error pages and logs as a start does. This one it may not read, or there is no such thing where it runs:\n\
          credentials and the environment are those of the service. Nothing is said about whether it is good.";
+    W515 "a doubtful line in a zone file"
+        "The zone is answered as the file has it. Something in it is probably not what was meant, or leads clients elsewhere: the message says\n\
+         what, and where it stands.";
     W520 "a certificate that expires"
         "Clients turn away from a certificate that has expired, and from one that is not valid yet. Renew it, put the files in their place, and\n\
          `evenkeel reload`.";

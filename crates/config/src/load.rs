@@ -328,6 +328,11 @@ impl Loaded {
         at(Code::E427, self.places.zones.get(zone), message)
     }
 
+    /// A warning about what a zone holds.
+    pub fn zone_doubted(&self, zone: &str, text: &str) -> Diagnostic {
+        at(Code::W515, self.places.zones.get(zone), format!("zone `{zone}`: {text}"))
+    }
+
     /// The error that a secret of a zone, or of a `dns` block, cannot be read.
     pub fn dns_secret_unreadable(&self, zone: Option<&str>, cause: &str) -> Diagnostic {
         let (place, of) = match zone {

@@ -51,6 +51,9 @@ fn found_at_run_time(loaded: &Loaded) -> Vec<Diagnostic> {
         if matches!(&zone.source, ZoneSource::File(path) if path.starts_with("/nonexistent")) {
             found.push(loaded.zone_unusable(&zone.name, "no such file or directory"));
         }
+        if matches!(&zone.source, ZoneSource::File(path) if path.starts_with("/doubtful")) {
+            found.push(loaded.zone_doubted(&zone.name, "what is doubtful about its file"));
+        }
     }
     for dir in config.listeners.iter().flat_map(|listener| &listener.sites).filter_map(|site| site.errors.as_deref()) {
         if dir.starts_with("/nonexistent") {

@@ -248,6 +248,25 @@ fn check_reads_what_a_start_would_read_and_makes_nothing() {
     }
 }
 
+#[test]
+fn what_is_doubtful_about_a_zone_file_is_told_with_its_configuration() {
+    let scratch = Scratch::new("doubtful");
+    let records = "$TTL 60\n@ SOA ns root 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nwww HTTPS 1 . ipv4hint=192.0.2.9\nwww A 192.0.2.2\nwww 30 A 192.0.2.3\n";
+    let zone = scratch.file("zone", records).display().to_string();
+    let named = "{\n        name www answer=self address=192.0.2.9\n    }";
+    let text = format!(
+        "http 127.0.0.1:8080 {{\n    to 127.0.0.1:9001\n}}\ndns 127.0.0.1:5300 {{\n    zone a.example file={zone} {named}\n}}\n"
+    );
+    let file = scratch.file("evenkeel.conf", &text).display().to_string();
+    let output = evenkeel(&["check", &file]);
+    let said = stdout(&output);
+    assert_eq!(code(&output), 0, "{said}");
+    for wanted in ["W515", &format!("{zone}:7:"), "ipv4hint", "2 warnings"] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    assert_eq!(code(&evenkeel(&["check", "--strict", &file])), 3);
+}
+
 /// A check that ends whatever it meets: one that waits for a pipe is ended, by code 124.
 fn checked_in_time(file: &Path) -> (Option<i32>, String) {
     let output = Command::new("timeout")

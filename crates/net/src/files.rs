@@ -225,11 +225,14 @@ fn regular(meta: &fs::Metadata) -> io::Result<()> {
 fn read_all(file: File, most: usize) -> io::Result<Vec<u8>> {
     let bound = u64::try_from(most).unwrap_or(u64::MAX);
     let mut content = Vec::new();
-    file.take(bound.saturating_add(1)).read_to_end(&mut content)?;
-    if content.len() > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {most} bytes")));
+    // One that says its length is not read in vain; one that grows meanwhile, or says nothing, is read to the bound.
+    if file.metadata()?.len() <= bound {
+        file.take(bound.saturating_add(1)).read_to_end(&mut content)?;
+        if content.len() <= most {
+            return Ok(content);
+        }
     }
-    Ok(content)
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {most} bytes")))
 }
 
 /// The regular files right in a directory, by name. Symbolic links count as what they point to.

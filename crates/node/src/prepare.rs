@@ -24,6 +24,7 @@ use crate::origin::{Loading, Origin, Texts};
 use crate::pages::{self, Pages};
 use crate::secrets::{self, OwnSecrets, TokenKeys};
 use crate::state::State;
+use crate::zonefile;
 
 /// A configuration with everything that it needs, ready to be applied.
 pub(crate) struct Prepared {
@@ -144,6 +145,10 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
         tls: tls.as_ref().unwrap_or(running.tls),
     };
     let resources = gather(&config, &known, &loaded)?;
+    let unreadable = zonefile::unreadable_keys(&config, &loaded);
+    if !unreadable.is_empty() {
+        return Err(Refusal::of_diagnostics(&unreadable, &loaded.sources));
+    }
     let dns_opened = dns::bind(&config, running.config, running.workers, &loaded)?;
     let clusters = running.cluster.zip(config.cluster.as_ref());
     let cluster_news = clusters.map(|((me, now), next)| cluster::news(now, next, me, running.state));
@@ -151,7 +156,8 @@ pub(crate) fn prepare(origin: &Origin, running: &Running<'_>) -> Result<Prepared
     let changes = changes(running, &config, &resources);
     let closed = gone(running.config, &config);
     let dns_closed = dns::gone(running.config, &config);
-    let doubts = certificates::doubts(&config, &resources.tls, &loaded);
+    let mut doubts = certificates::doubts(&config, &resources.tls, &loaded);
+    doubts.extend(dns::doubts(&resources.dns));
     let mut warnings = warnings(&loaded, &doubts);
     let known = unserved(running.config);
     warnings.extend(unserved(&config).into_iter().filter(|it| !known.contains(it)));
@@ -243,8 +249,9 @@ fn read(config: &Config, known: &Known<'_>, loaded: &Loaded) -> Result<Resources
 /// What the reload changes, for people. A file may be the same and the key or the error pages that it names others; and
 /// what was turned back to what the process was started with waits for nothing.
 fn changes(running: &Running<'_>, next: &Config, resources: &Resources) -> Vec<Change> {
-    let since_start = diff(running.first, next);
-    let mut changes = diff(running.config, next);
+    let cluster = cluster_before(running.config.cluster.as_ref(), running.cluster.map(|(_, runs)| runs), next);
+    let since = |before: &Config| diff(&Config { cluster: cluster.clone(), ..before.clone() }, next);
+    let (since_start, mut changes) = (since(running.first), since(running.config));
     changes.retain(|change| {
         !matches!(change, Change::ProcessChanged { needs_restart: true, .. }) || since_start.contains(change)
     });
@@ -259,6 +266,18 @@ fn changes(running: &Running<'_>, next: &Config, resources: &Resources) -> Vec<C
         }
     }
     changes
+}
+
+/// The cluster's block that changes are told from: what the cluster runs by, for what waits for the next start stands in
+/// the `last` file already, and has all that comes after it wait too. Keys alone are always taken up. Where the file's block
+/// stays as it is, so does what it waits for, and nothing is told.
+fn cluster_before(last: Option<&Cluster>, runs: Option<&Cluster>, next: &Config) -> Option<Cluster> {
+    if last == next.cluster.as_ref() {
+        return last.cloned();
+    }
+    let runs = runs?;
+    let keys = last.unwrap_or(runs);
+    Some(Cluster { key: keys.key.clone(), accept: keys.accept.clone(), ..runs.clone() })
 }
 
 /// Listeners that stay and whose error pages read otherwise than they did.
@@ -309,4 +328,48 @@ fn is_bound(config: &Config, name: &ListenerName, addr: ListenAddr) -> bool {
 
 fn all_of(wrong: &[String]) -> Refusal {
     Refusal::plain(wrong.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_config::{MemorySource, load_text};
+
+    use super::*;
+
+    /// What a reload tells of the cluster's block, and what the cluster runs by afterwards.
+    fn told(last: &Config, runs: &Cluster, next: &Config) -> (Vec<String>, Cluster) {
+        let before = Config { cluster: cluster_before(last.cluster.as_ref(), Some(runs), next), ..last.clone() };
+        let told = diff(&before, next).iter().map(ToString::to_string).collect();
+        let next = next.cluster.clone().unwrap();
+        (told, if runs.becomes(&next) { next } else { runs.clone() })
+    }
+
+    #[test]
+    fn what_a_change_of_the_cluster_does_is_told_by_what_runs() {
+        let config = |port: u16, more: &str| {
+            let text = format!(
+                "http :80 {{\n to 10.0.0.1:80\n}}\ncluster edge key=file:/k {{\n port {port}\n node lb1 10.0.0.1\n \
+                 node lb2 10.0.0.2\n group web {{\n  ip 10.0.0.8{more}\n }}\n}}\n"
+            );
+            let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+            loaded.config.unwrap_or_else(|| panic!("{text}: {:?}", loaded.diagnostics))
+        };
+        let waits = |word: &str| format!("`{word}` changed, and takes effect at the next start");
+        let (first, added) = (config(7000, ""), "\n  ip 10.0.0.9");
+        let runs = first.cluster.clone().unwrap();
+
+        let (port, runs) = told(&first, &runs, &config(7001, ""));
+        assert_eq!(port, [waits("cluster.port")]);
+        let (same, runs) = told(&config(7001, ""), &runs, &config(7001, ""));
+        assert!(same.is_empty(), "{same:?}");
+        let (address, still) = told(&config(7001, ""), &runs, &config(7001, added));
+        assert_eq!(address, [waits("cluster"), waits("cluster.port")], "the address waits for the port");
+        assert_eq!(still, runs);
+
+        let (back, runs) = told(&config(7001, ""), &runs, &config(7000, added));
+        assert_eq!(back, ["`cluster` changed"], "the address is taken up");
+        assert_eq!(runs, config(7000, added).cluster.unwrap());
+        let (undone, _) = told(&config(7001, added), &runs, &config(7000, added));
+        assert!(undone.is_empty(), "{undone:?}");
+    }
 }

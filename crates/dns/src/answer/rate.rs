@@ -1,7 +1,8 @@
 //! Response rate limiting: so that a forged source address gets little out of us (in the manner of Knot DNS).
 //!
 //! Each client address is counted in prefixes of several lengths at once; the wider the prefix, the more it may
-//! have. Past its allowance every `slip`-th response is cut to TC, by which an honest client comes back over TCP,
+//! have. What is not sent is counted nowhere: else a flood of one address would use up what its network may have. Past
+//! its allowance every `slip`-th response is cut to TC, by which an honest client comes back over TCP,
 //! and the others are dropped. Clients with a good cookie and TCP are not to be counted. The invariants: a bounded
 //! table, whatever the addresses; the time is an argument.
 
@@ -18,6 +19,9 @@ const V4: [(u32, u32); 4] = [(32, 1), (24, 32), (20, 256), (18, 768)];
 
 /// Prefix lengths of IPv6 with their factors: a /64 is one customer's line, a /32 one provider.
 const V6: [(u32, u32); 5] = [(128, 1), (64, 2), (56, 3), (48, 4), (32, 64)];
+
+/// One response, as buckets count: in thousandths, so that a millisecond of any rate is a whole number.
+const RESPONSE: u64 = 1000;
 
 /// What becomes of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +87,15 @@ impl RateLimit {
             IpAddr::V4(v4) => (u128::from(u32::from(v4)), 32, &V4),
             IpAddr::V6(v6) => (u128::from(v6), 128, &V6),
         };
-        let mut is_within = true;
-        for (length, factor) in levels {
+        let mut places = [None; V6.len()];
+        let is_within = levels.iter().zip(&mut places).all(|((length, factor), place)| {
             let prefix = bits.checked_shr(width.saturating_sub(*length)).unwrap_or(0);
-            is_within &= self.take(prefix, u64::from(width).wrapping_shl(8) | u64::from(*length), *factor, now);
-        }
+            let salt = u64::from(width).wrapping_shl(8) | u64::from(*length);
+            *place = self.look(prefix, salt, *factor, now);
+            place.is_some()
+        });
         if is_within {
+            self.charge(&places);
             return Allowance::Send;
         }
         self.limited = self.limited.wrapping_add(1);
@@ -98,15 +105,15 @@ impl RateLimit {
         }
     }
 
-    /// Counts one response for a prefix; false where the allowance is used up.
-    fn take(&mut self, prefix: u128, salt: u64, factor: u32, now: u64) -> bool {
+    /// The place of a prefix, where its allowance holds one more response.
+    fn look(&mut self, prefix: u128, salt: u64, factor: u32, now: u64) -> Option<usize> {
         let low = u64::try_from(prefix & u128::from(u64::MAX)).unwrap_or(0);
         let high = u64::try_from(prefix >> 64).unwrap_or(0);
         let hash = mix(mix(mix(self.key ^ salt) ^ low) ^ high);
         let tag = u32::try_from(hash >> 32).unwrap_or(0);
-        let place = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or(0).checked_rem(self.buckets.len());
-        let Some(bucket) = place.and_then(|place| self.buckets.get_mut(place)) else { return true };
-        let most = u64::from(self.rules.instant).saturating_mul(u64::from(factor)).saturating_mul(1000);
+        let place = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or(0).checked_rem(self.buckets.len())?;
+        let bucket = self.buckets.get_mut(place)?;
+        let most = u64::from(self.rules.instant).saturating_mul(u64::from(factor)).saturating_mul(RESPONSE);
         let rate = u64::from(self.rules.rate).saturating_mul(u64::from(factor));
         if bucket.tag != tag {
             // Two prefixes meet in one place: the newer begins anew, so that nobody suffers for another.
@@ -115,10 +122,15 @@ impl RateLimit {
         let passed = now.saturating_sub(bucket.at);
         bucket.used = bucket.used.saturating_sub(passed.saturating_mul(rate));
         bucket.at = now;
-        if bucket.used.saturating_add(1000) > most {
-            return false;
+        (bucket.used.saturating_add(RESPONSE) <= most).then_some(place)
+    }
+
+    /// Counts one response for the prefixes that were looked at.
+    fn charge(&mut self, places: &[Option<usize>]) {
+        for place in places.iter().flatten() {
+            if let Some(bucket) = self.buckets.get_mut(*place) {
+                bucket.used = bucket.used.saturating_add(RESPONSE);
+            }
         }
-        bucket.used = bucket.used.saturating_add(1000);
-        true
     }
 }

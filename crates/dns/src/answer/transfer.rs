@@ -1,6 +1,7 @@
 //! A zone's transfer, message by message (AXFR, RFC 5936; IXFR answered by all of it, RFC 1995, 4).
 //!
-//! Who may have it is said elsewhere. The invariant: the SOA comes first and last, every other record once.
+//! Who may have it is said elsewhere. The invariants: the SOA comes first and last, every other record once; no more of
+//! a zone is held than one message and one node.
 
 use std::borrow::Cow;
 
@@ -13,13 +14,22 @@ use crate::kind::{Rcode, Type};
 use crate::name::Name;
 use crate::rdata::Rdata;
 use crate::wire::{Message, Need, OptExtras, Query, Response, Set, encode};
+use crate::zone::Node;
+
+/// A record on its way.
+type Sent<'z> = (Cow<'z, Name>, Type, u32, Cow<'z, Rdata>);
 
 /// A transfer under way.
 #[derive(Debug)]
 pub struct Transfer<'z> {
     query: Query,
-    /// The records still to be sent, the next one last.
-    rest: Vec<(Cow<'z, Name>, Type, u32, Cow<'z, Rdata>)>,
+    served: &'z Served,
+    /// What addresses that are chosen are chosen by, to the end.
+    by: Option<(Health<'z>, Asker)>,
+    /// The records of the present node that are still to be sent, the next one last.
+    rest: Vec<Sent<'z>>,
+    /// The place of the next node; `None` once the last SOA is among the records.
+    next: Option<usize>,
 }
 
 /// The zone that a transfer asks for: the one with exactly the question's name.
@@ -41,48 +51,25 @@ pub fn is_current(ours: u32, theirs: u32) -> bool {
 impl<'z> Transfer<'z> {
     /// All of a zone. Addresses that are chosen by health are those that are chosen now for who asks; `None` where it is
     /// not known yet whom to choose from, since a secondary would hold on to a name without addresses.
-    pub fn whole(served: &'z Served, health: &Health<'_>, asker: &Asker, query: Query) -> Option<Self> {
+    pub fn whole(served: &'z Served, health: &Health<'z>, asker: &Asker, query: Query) -> Option<Self> {
         let is_known = |(_, balanced): &(&Name, &Balanced)| health.ready && balanced.has_candidates(health, asker);
         if !served.chosen().iter().all(is_known) {
             return None;
         }
-        let zone = served.zone();
-        let soa = soa_of(served);
-        let mut rest: Vec<_> = soa.iter().cloned().collect();
-        for node in zone.nodes() {
-            let balanced = served.balanced(&node.name);
-            for kind in [Type::A, Type::AAAA] {
-                let Some(balanced) = balanced else { continue };
-                let picked = balanced.pick(kind, health, asker);
-                let record = |data| (Cow::Borrowed(&node.name), kind, picked.ttl, Cow::Owned(data));
-                rest.extend(picked.data.clone().into_iter().map(record));
-            }
-            let is_chosen = |kind: Type| {
-                let has =
-                    |record: &(Cow<'_, Name>, Type, u32, Cow<'_, Rdata>)| *record.0 == node.name && record.1 == kind;
-                balanced.is_some() && rest.iter().rev().take(caps::DNS_BALANCED_ADDRESSES * 2).any(has)
-            };
-            let kept: Vec<_> = node.sets.iter().filter(|set| set.kind != Type::SOA && !is_chosen(set.kind)).collect();
-            for set in kept {
-                let record = |data| (Cow::Borrowed(&node.name), set.kind, set.ttl, Cow::Borrowed(data));
-                rest.extend(set.data.iter().map(record));
-            }
-        }
-        rest.extend(soa);
-        rest.reverse();
-        Some(Self { query, rest })
+        let rest = soa_of(served).into_iter().collect();
+        Some(Self { query, served, by: Some((health.clone(), *asker)), rest, next: Some(0) })
     }
 
     /// The SOA alone: the client has all of it already, or should come over TCP.
     pub fn current(served: &'z Served, query: Query) -> Self {
-        Self { query, rest: soa_of(served).into_iter().collect() }
+        Self { query, served, by: None, rest: soa_of(served).into_iter().collect(), next: None }
     }
 
     /// The next message; `None` after the last.
     pub fn next_message(&mut self) -> Option<Vec<u8>> {
         let mut bytes = 0_usize;
         let mut answer = Vec::new();
-        while let Some((owner, _, _, data)) = self.rest.last() {
+        while let Some((owner, _, _, data)) = self.upcoming() {
             let length = owner.as_wire().len().saturating_add(data.as_wire().len()).saturating_add(10);
             bytes = bytes.saturating_add(length);
             if bytes > caps::DNS_TRANSFER_BYTES && !answer.is_empty() {
@@ -97,9 +84,44 @@ impl<'z> Transfer<'z> {
         let response = Response { authoritative: true, answer, ..Response::bare(Rcode::NoError, None) };
         Some(encode(&self.query, &response, &OptExtras::default(), usize::from(u16::MAX)).bytes)
     }
+
+    /// The next record, for which nodes are gone through in no order: none is asked for, and a large zone would be held
+    /// twice, and all others wait, while it is sorted.
+    fn upcoming(&mut self) -> Option<&Sent<'z>> {
+        while self.rest.is_empty() {
+            let place = self.next?;
+            if place < self.served.zone().places() {
+                self.next = Some(place.saturating_add(1));
+                self.rest = self.served.zone().node_in(place).map(|node| self.records_of(node)).unwrap_or_default();
+                self.rest.reverse();
+            } else {
+                self.next = None;
+                self.rest.extend(soa_of(self.served));
+            }
+        }
+        self.rest.last()
+    }
+
+    /// The records of a node, without the SOA.
+    fn records_of(&self, node: &'z Node) -> Vec<Sent<'z>> {
+        let mut records: Vec<Sent<'z>> = Vec::new();
+        if let Some((balanced, (health, asker))) = self.served.balanced(&node.name).zip(self.by.as_ref()) {
+            for kind in [Type::A, Type::AAAA] {
+                let picked = balanced.pick(kind, health, asker);
+                let record = |data| (Cow::Borrowed(&node.name), kind, picked.ttl, Cow::Owned(data));
+                records.extend(picked.data.into_iter().map(record));
+            }
+        }
+        let chosen: Vec<Type> = records.iter().map(|(_, kind, ..)| *kind).collect();
+        for set in node.sets.iter().filter(|set| set.kind != Type::SOA && !chosen.contains(&set.kind)) {
+            let record = |data| (Cow::Borrowed(&node.name), set.kind, set.ttl, Cow::Borrowed(data));
+            records.extend(set.data.iter().map(record));
+        }
+        records
+    }
 }
 
-fn soa_of(served: &Served) -> Option<(Cow<'_, Name>, Type, u32, Cow<'_, Rdata>)> {
+fn soa_of(served: &Served) -> Option<Sent<'_>> {
     let (zone, set) = (served.zone(), served.zone().soa_set());
     set.data.first().map(|data| (Cow::Borrowed(zone.origin()), Type::SOA, set.ttl, Cow::Borrowed(data)))
 }
@@ -139,6 +161,7 @@ mod tests {
             assert!(message.is_authoritative() && !message.is_truncated() && message.id == 9);
             kinds.extend(message.answer.iter().map(|record| (record.owner.to_string(), record.kind)));
             messages += 1;
+            assert!(transfer.rest.len() <= 2, "no more than a name's records are held");
         }
         assert!(messages > 5, "{messages}");
         assert_eq!(kinds.len(), 4000 + 2 + 2);

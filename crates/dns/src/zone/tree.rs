@@ -248,7 +248,17 @@ impl Zone {
         self.nodes.all()
     }
 
-    /// The nodes in canonical order (RFC 4034, 6.1), as a transfer sends them.
+    /// How many places there are for nodes; some may be empty.
+    pub(crate) fn places(&self) -> usize {
+        self.nodes.next_place()
+    }
+
+    /// The node in a place.
+    pub(crate) fn node_in(&self, place: usize) -> Option<&Node> {
+        self.nodes.at(place)
+    }
+
+    /// The nodes in canonical order (RFC 4034, 6.1).
     pub fn nodes(&self) -> Vec<&Node> {
         let mut nodes: Vec<&Node> = self.nodes.all().collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));

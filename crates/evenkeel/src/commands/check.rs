@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use evenkeel_config::{Loaded, Severity, Style, render, summary};
+use evenkeel_config::{Diagnostic, Loaded, Severity, Style, render, summary};
 
 use super::{begin_of, load};
 use crate::args::{CheckArgs, Format};
@@ -17,15 +17,15 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
         Ok(loading) => loading.loaded,
         Err(cause) => return output::fail(cause),
     };
-    let problems = evenkeel_node::dns_problems(&loaded);
-    if !problems.is_empty() {
-        // What cannot be used is not good, however well it reads.
-        loaded.diagnostics.extend(problems);
-        loaded.config = None;
-    }
+    let zones = evenkeel_node::dns_problems(&loaded);
+    add(zones, &mut loaded);
     if !args.offline {
-        look_at_certificates(&mut loaded);
-        look_around(&mut loaded);
+        // What start and reload would say of certificates and keys.
+        let certificates = evenkeel_node::tls_problems(&loaded);
+        add(certificates, &mut loaded);
+        // What is wrong with the files that a start would read or open.
+        let resources = evenkeel_node::resource_problems(&loaded);
+        add(resources, &mut loaded);
         look_up(&mut loaded);
     }
     let style = match args.format {
@@ -45,14 +45,12 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
     if printed == Exit::Done { verdict(&loaded, args.strict) } else { printed }
 }
 
-/// What start and reload would say of certificates and keys.
-fn look_at_certificates(loaded: &mut Loaded) {
-    for found in evenkeel_node::tls_problems(loaded) {
-        if found.is_error() {
-            loaded.config = None;
-        }
-        loaded.diagnostics.push(found);
+/// Adds what was found. What cannot be used is not good, however well it reads.
+fn add(found: Vec<Diagnostic>, loaded: &mut Loaded) {
+    if found.iter().any(Diagnostic::is_error) {
+        loaded.config = None;
     }
+    loaded.diagnostics.extend(found);
 }
 
 /// The file, where it is a zone's.
@@ -99,16 +97,6 @@ fn check_zone(path: &Path, args: &CheckArgs) -> Exit {
         }
         (Exit::Done, ..) => Exit::Bad,
         (printed, ..) => printed,
-    }
-}
-
-/// Adds what is wrong with the files that a start would read or open.
-fn look_around(loaded: &mut Loaded) {
-    let problems = evenkeel_node::resource_problems(loaded);
-    let is_refused = problems.iter().any(evenkeel_config::Diagnostic::is_error);
-    loaded.diagnostics.extend(problems);
-    if is_refused {
-        loaded.config = None;
     }
 }
 

@@ -27,8 +27,9 @@ const ATTRIBUTE_BYTES: usize = 64 * 1024;
 /// What became of a replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
-    /// The new content is in place and durable.
-    Done,
+    /// The new content is in place: durable, or else what failed after it got there. Then it may be gone after a loss of
+    /// power, or the old content stand beside it until the next replacement.
+    Done(Option<io::ErrorKind>),
     /// The file is another one than `expected`: read it again.
     Changed,
     /// Somebody holds its lock, or has it open for writing: try again later.
@@ -39,8 +40,8 @@ pub enum Replaced {
 /// symbolic link stays, and what it points to is replaced.
 ///
 /// # Errors
-/// Where a step fails: a full disk, a directory that may not be written, an owner that only root can keep. The file is
-/// as it was then.
+/// Where a step fails before the new content is in place: a full disk, a directory that may not be written, an owner that
+/// only root can keep. The file is as it was then.
 pub fn replace(path: &Path, expected: &[u8], content: &[u8]) -> io::Result<Replaced> {
     let path = fs::canonicalize(path)?;
     let mut file = File::open(&path)?;
@@ -55,13 +56,16 @@ pub fn replace(path: &Path, expected: &[u8], content: &[u8]) -> io::Result<Repla
     let fresh = beside(&path)?;
     let outcome = write_like(&fresh, &file, content).and_then(|()| put(&path, &fresh, &mut file, expected));
     // The old content after a success, what never got into place after a failure.
-    let removed = fs::remove_file(&fresh);
-    let outcome = outcome?;
-    if outcome == Replaced::Done {
-        removed?;
-        sync_directory(&path)?;
+    let removed = fs::remove_file(&fresh).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    if !matches!(outcome, Ok(Replaced::Done(_))) {
+        return outcome;
     }
-    Ok(outcome)
+    // It cannot be taken back any more, and whoever reads the file has it.
+    let failed = removed.and(sync_directory(&path)).err();
+    Ok(Replaced::Done(failed.map(|error| error.kind())))
 }
 
 /// Puts `fresh` at `path` in place of `file`, if that holds what the caller read and nobody is about to write to it.
@@ -79,8 +83,7 @@ fn put(path: &Path, fresh: &Path, file: &mut File, expected: &[u8]) -> io::Resul
         // Some network file systems cannot: the moment between the look and the rename stays.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             fs::rename(fresh, path)?;
-            File::create_new(fresh)?;
-            return Ok(Replaced::Done);
+            return Ok(Replaced::Done(None));
         }
         other => other?,
     }
@@ -91,7 +94,10 @@ fn put(path: &Path, fresh: &Path, file: &mut File, expected: &[u8]) -> io::Resul
             // Who was on the way while the lease was given back has the old file open by now.
             match Lease::take(file) {
                 Leased::Refused => Replaced::Busy,
-                Leased::Held(_) | Leased::Unknown if holds(file, expected)? => return Ok(Replaced::Done),
+                // What cannot be looked at any more is put back.
+                Leased::Held(_) | Leased::Unknown if holds(file, expected).unwrap_or(false) => {
+                    return Ok(Replaced::Done(None));
+                }
                 Leased::Held(_) | Leased::Unknown => Replaced::Changed,
             }
         }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use evenkeel_model::config::{
     Config, Dns, DnsAnswer, DnsCookies, DnsFallback, DnsLog, DnsMode, DnsSpread, DnsTcp, DnsZone, MadeZone, Network,
     SecretRef, ZoneSource,
 };
-use evenkeel_model::{ListenerName, PoolName};
+use evenkeel_model::{ListenerName, PoolName, caps};
 use evenkeel_net::{files, memory};
 
 use super::delegation::Delegation;
@@ -27,8 +28,9 @@ use super::needs;
 use super::tally::ZoneNumbers;
 use crate::origin::words;
 use crate::secrets;
+use crate::zonefile;
 
-/// Most problems of one zone file that a refusal shows.
+/// Most problems of one zone file that are shown.
 const SHOWN: usize = 20;
 
 /// A `dns` block with everything that it names.
@@ -47,6 +49,8 @@ pub(crate) struct Block {
     pub(super) keys: Arc<Vec<Key>>,
     pub(super) transfers: Arc<Vec<Allowed>>,
     pub(super) zones_told: Vec<Told>,
+    /// What is doubtful about zones that were read for it; those that it took over were told of before.
+    doubts: Vec<Diagnostic>,
     /// What the parent zones should say.
     pub(super) delegations: Vec<Delegation>,
     /// The numbers under which queries of the zones are counted, in the order of [`Zones::all`].
@@ -74,9 +78,9 @@ impl MadeOf {
     }
 }
 
-/// A file of a zone. A pipe in its place would hold up whoever reads it, for ever.
-fn read_file(path: impl AsRef<Path>) -> std::io::Result<Vec<u8>> {
-    files::read_plain(path.as_ref(), usize::MAX)
+/// A file of a zone. A pipe in its place would hold up whoever reads it, for ever, and a file without end take all memory.
+fn read_file(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    files::read_plain(path.as_ref(), caps::DNS_ZONE_BYTES)
 }
 
 /// Tells two contents of a file from one another; nobody gains by making two that are the same.
@@ -100,9 +104,17 @@ pub(super) struct Told {
     pub(super) secondaries: Vec<(SocketAddr, Option<Key>)>,
 }
 
-/// What is wrong with the zones and keys of a configuration; nothing where they can be used.
+/// What is wrong with the zones and keys of a configuration, and where they can be used, what is doubtful about them.
 pub fn problems(loaded: &Loaded) -> Vec<Diagnostic> {
-    loaded.config.as_ref().and_then(|config| load(config, b"", loaded, &[]).err()).unwrap_or_default()
+    let Some(config) = &loaded.config else { return Vec::new() };
+    let mut found = load(config, b"", loaded, &[]).map_or_else(|wrong| wrong, |blocks| doubts(&blocks));
+    found.extend(zonefile::unreadable_keys(config, loaded));
+    found
+}
+
+/// What is doubtful about zones that were read for these blocks.
+pub(crate) fn doubts(blocks: &[Block]) -> Vec<Diagnostic> {
+    blocks.iter().flat_map(|block| &block.doubts).cloned().collect()
 }
 
 /// Loads every block; `own` is this node's own secret, `kept` are the blocks that answer now, whose zones are taken
@@ -124,26 +136,26 @@ pub(crate) fn load(
             Err(wrong) => found.extend(wrong),
         }
     }
-    // The files that the checker looks after are read in each round, and so are their keys; one that is not there from the
-    // start is a mistake.
-    for update in config.zonefiles.iter().filter_map(|zonefile| zonefile.update.as_ref()) {
-        found.extend(secrets::tsig_key(&update.key).err().map(|why| loaded.update_key_unreadable(&update.key, &why)));
-    }
     if found.is_empty() { Ok(blocks) } else { Err(found) }
 }
 
 /// The zones of a block, and what is ready of them.
 type Read = (Arc<Zones>, Arc<Ready>, MadeOf);
 
-/// Reads the zones of a block, or takes over what has not changed of those that answer now.
-fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Result<Read, Vec<Diagnostic>> {
+/// Reads the zones of a block, or takes over what has not changed of those that answer now. What is doubtful about those
+/// that are read comes with them.
+fn zones(
+    config: &Config,
+    dns: &Dns,
+    (loaded, kept): (&Loaded, &[Block]),
+) -> Result<(Read, Vec<Diagnostic>), Vec<Diagnostic>> {
     let needs = needs::of_block(config, dns);
     let same = |block: &&Block| block.made_of.zones == dns.zones && block.made_of.needs == needs;
     if let Some(read) = kept.iter().find(same).and_then(Block::read_on) {
-        return Ok(read);
+        return Ok((read, Vec::new()));
     }
-    let (mut found, mut zones) = (Vec::new(), Zones::new());
-    let mut beside = Beside { kept, files: Vec::new(), held: None };
+    let (mut found, mut doubts, mut zones) = (Vec::new(), Vec::new(), Zones::new());
+    let mut beside = Beside { kept, files: Vec::new(), held: None, doubts: Vec::new() };
     let mut contents = HashMap::new();
     for zone in &dns.zones {
         match served(config, zone, loaded, &mut beside) {
@@ -156,12 +168,14 @@ fn zones(config: &Config, dns: &Dns, (loaded, kept): (&Loaded, &[Block])) -> Res
             Err(wrong) => found.push(*wrong),
         }
         contents.extend(beside.held.take().map(|held| (zone.name.clone(), held)));
+        doubts.extend(beside.doubts.drain(..).map(|doubt| loaded.zone_doubted(&zone.name, &doubt)));
     }
     if !found.is_empty() {
         return Err(found);
     }
     let ready = compiled(&zones);
-    Ok((Arc::new(zones), ready, MadeOf { zones: dns.zones.clone(), needs, files: beside.files, contents }))
+    let made_of = MadeOf { zones: dns.zones.clone(), needs, files: beside.files, contents };
+    Ok(((Arc::new(zones), ready, made_of), doubts))
 }
 
 /// All answers of zones made ready.
@@ -178,10 +192,10 @@ fn block(
     (loaded, kept): (&Loaded, &[Block]),
 ) -> Result<Block, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let read = zones(config, dns, (loaded, kept)).unwrap_or_else(|wrong| {
+    let (read, doubts) = zones(config, dns, (loaded, kept)).unwrap_or_else(|wrong| {
         found = wrong;
         let made_of = MadeOf { zones: Vec::new(), needs: Vec::new(), files: Vec::new(), contents: HashMap::new() };
-        (Arc::default(), Arc::default(), made_of)
+        ((Arc::default(), Arc::default(), made_of), Vec::new())
     });
     let (zones, ready, made_of) = read;
     let Secondaries { keys, transfers, told } = secondaries(dns, &zones, loaded, &mut found);
@@ -206,6 +220,7 @@ fn block(
         keys: Arc::new(keys),
         transfers: Arc::new(transfers),
         zones_told: told,
+        doubts,
         delegations: delegations(config, dns),
         numbers: Vec::new(),
         numbers_by_name: HashMap::new(),
@@ -331,11 +346,10 @@ fn served(
             return Err(diagnostic);
         }
         if served.has_address_hints(&owner) {
-            tracing::warn!(
-                "zone {}: `{owner}`, whose addresses health chooses, has `ipv4hint` or `ipv6hint`: clients may connect to \
-                 those without asking for an address; take them out of the file",
-                zone.name
-            );
+            beside.doubts.push(format!(
+                "`{owner}`, whose addresses health chooses, has `ipv4hint` or `ipv6hint`: clients may connect to those \
+                 without asking for an address; take them out of the file"
+            ));
         }
     }
     Ok(served)
@@ -360,11 +374,7 @@ fn file(
     beside: &mut Beside<'_>,
 ) -> Result<Served, Box<Diagnostic>> {
     let shown = path.display().to_string();
-    let bytes = read_file(path).map_err(|error| {
-        let mut diagnostic = unusable(&format!("{shown}: {}", words(&error)));
-        diagnostic.help("check the path, and that the user that the program becomes may read it");
-        diagnostic
-    })?;
+    let bytes = read_file(path).map_err(|error| unread(&shown, &error, unusable))?;
     let noted = beside.files.len();
     beside.note(path, &bytes);
     if let Some(zone) = beside.known(origin, &bytes) {
@@ -378,7 +388,11 @@ fn file(
             if good.has_text() {
                 beside.files.truncate(noted);
             }
-            report.iter().for_each(|line| tracing::warn!("{line}"));
+            beside.doubts.extend(report.iter().take(SHOWN).map(|line| line.replacen(": warning: ", ": ", 1)));
+            let more = report.len().saturating_sub(SHOWN);
+            beside
+                .doubts
+                .extend((more > 0).then(|| format!("{shown}: {more} more; `evenkeel check {shown}` shows them")));
             Ok(Served::plain(good))
         }
         None => {
@@ -391,6 +405,18 @@ fn file(
     }
 }
 
+/// A zone file that cannot be read.
+fn unread(shown: &str, error: &io::Error, unusable: &dyn Fn(&str) -> Box<Diagnostic>) -> Box<Diagnostic> {
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        let mut diagnostic = unusable(&format!("{shown} is no sound zone file"));
+        diagnostic.note(format!("{shown}: error: it has more than {} bytes (zone-too-large)", caps::DNS_ZONE_BYTES));
+        return diagnostic;
+    }
+    let mut diagnostic = unusable(&format!("{shown}: {}", words(error)));
+    diagnostic.help("check the path, and that the user that the program becomes may read it");
+    diagnostic
+}
+
 /// Files beside the file that includes them, and a note of every file that was read.
 struct Beside<'a> {
     /// The blocks that answer now.
@@ -398,6 +424,8 @@ struct Beside<'a> {
     files: Vec<(PathBuf, u64)>,
     /// A digest of what was read for the zone that is being read.
     held: Option<u64>,
+    /// What is doubtful about it.
+    doubts: Vec<String>,
 }
 
 impl Beside<'_> {

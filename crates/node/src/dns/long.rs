@@ -24,7 +24,7 @@ pub(super) enum Outcome<'a> {
     /// One message.
     One(Reply),
     /// A transfer, message by message, signed where the request was.
-    Many(Transfer<'a>, Option<Stream>),
+    Many(Box<Transfer<'a>>, Option<Stream>),
 }
 
 /// Answers a message.
@@ -51,7 +51,7 @@ pub(super) fn answer<'a>(
     let mut reply = match transfer(answers, block, asked, key) {
         Some(Ok(transfer)) => {
             let signing = request.as_ref().map(|request| Stream::new(request.key, &request.mac));
-            return Outcome::Many(transfer, signing);
+            return Outcome::Many(Box::new(transfer), signing);
         }
         Some(Err(reply)) => reply,
         None => match respond_beside(server, &answers.texts, asked) {

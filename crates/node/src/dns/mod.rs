@@ -47,18 +47,18 @@ pub use answered::{Answered, DnsAsked, ZoneStatus};
 pub use asking::{LookedUp, look_up};
 pub use chosen::{BalancedStatus, ChosenServer};
 pub(crate) use load::Block as LoadedBlock;
-pub(crate) use load::load;
 pub use load::problems;
+pub(crate) use load::{doubts, load};
 pub(crate) use needs::every as serving;
 pub(crate) use news::{ZoneNews, news};
 pub use tally::DnsTotals;
-pub(crate) use view::peer_pools;
+pub(crate) use view::{HealthView, peer_pools};
 
 use delegation::Delegation;
 use errands::{About, Errand};
 use stream::Streams;
 use tally::{Tally, ZoneNumbers};
-use view::{HealthView, View};
+use view::View;
 use worker::Worker;
 
 /// How often is looked whether the threads have let go of old zones, and how long between two looks.
@@ -84,6 +84,7 @@ pub(crate) struct Dns {
     workers: Vec<Worker>,
     streams: Option<Streams>,
     blocks: Arc<Vec<LoadedBlock>>,
+    /// Those that blocks name.
     logs: HashMap<LogTarget, LogSink>,
     health: Arc<HealthView>,
     view: Arc<View>,
@@ -198,13 +199,13 @@ impl Dns {
     /// Where the system has no thread or descriptor to give.
     pub(crate) fn start(
         &mut self,
-        blocks: Vec<LoadedBlock>,
+        (blocks, health): (Vec<LoadedBlock>, HealthView),
         opened: Vec<Opened>,
         logs: &HashMap<LogTarget, LogSink>,
         workers: usize,
     ) -> io::Result<()> {
         self.staff(&blocks, workers)?;
-        drop(self.apply(blocks, (opened, Vec::new()), logs));
+        drop(self.apply((blocks, health), (opened, Vec::new()), logs));
         Ok(())
     }
 
@@ -227,10 +228,11 @@ impl Dns {
         Ok(())
     }
 
-    /// Answers by another configuration, from new addresses too. Who waits for the receivers knows that it is so.
+    /// Answers by another configuration, from new addresses too. Who waits for the receivers knows that it is so. Blocks
+    /// and health come together: under the names of another configuration no pool would have a server.
     pub(crate) fn apply(
         &mut self,
-        mut blocks: Vec<LoadedBlock>,
+        (mut blocks, health): (Vec<LoadedBlock>, HealthView),
         (opened, closed): (Vec<Opened>, Vec<ListenerName>),
         logs: &HashMap<LogTarget, LogSink>,
     ) -> Vec<oneshot::Receiver<()>> {
@@ -239,7 +241,10 @@ impl Dns {
         }
         blocks.iter_mut().for_each(|block| block.number_zones(&mut self.counted));
         retire(std::mem::replace(&mut self.blocks, Arc::new(blocks)));
-        self.logs = logs.clone();
+        self.health = Arc::new(health);
+        // Others would be kept open beyond the reload that takes them away.
+        let named = self.blocks.iter().filter_map(|block| block.log.as_ref());
+        self.logs = named.filter_map(|log| Some((log.to.clone(), logs.get(&log.to)?.clone()))).collect();
         self.view = Arc::new(View::build(&self.view, &self.blocks, &self.health, &self.texts, &self.logs));
         let mut answers = self.send_view();
         for Opened { name, ports, streams } in opened {
@@ -260,25 +265,23 @@ impl Dns {
         answers
     }
 
-    /// Takes a new view of what is healthy, `nodes` being the servers that are nodes of our cluster; does nothing where it is the same.
-    pub(crate) fn follow(
+    /// What is healthy for the names of a configuration, `nodes` being the servers that are nodes of our cluster.
+    pub(crate) fn health(
         &mut self,
         config: &Config,
-        (views, nodes): (&HashMap<ServerId, ServerView>, HashMap<ServerId, State>),
+        known: (&HashMap<ServerId, ServerView>, HashMap<ServerId, State>),
         is_settled: bool,
         next_change: Option<Duration>,
-    ) {
-        if config.dns.is_empty() {
-            return;
-        }
-        let health = HealthView::of(config, (views, nodes), self.own, &mut self.last_good, (is_settled, next_change));
-        if *self.health == health {
+    ) -> HealthView {
+        HealthView::of(config, known, self.own, &mut self.last_good, (is_settled, next_change))
+    }
+
+    /// Takes a new view of what is healthy; does nothing where it is the same.
+    pub(crate) fn follow(&mut self, health: HealthView) {
+        if self.blocks.is_empty() || *self.health == health {
             return;
         }
         self.health = Arc::new(health);
-        if self.blocks.is_empty() {
-            return;
-        }
         self.view = Arc::new(View::build(&self.view, &self.blocks, &self.health, &self.texts, &self.logs));
         drop(self.send_view());
     }

@@ -298,6 +298,8 @@ async fn answer(
                     return false;
                 }
                 place.heard();
+                // A client that reads quickly never makes us wait, and all others would.
+                tokio::task::yield_now().await;
             }
             true
         }

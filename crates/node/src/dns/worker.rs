@@ -152,6 +152,12 @@ impl Listening {
         })
     }
 
+    /// Answers what has come by now, before the socket is closed: it was asked in good time.
+    fn answer_last(&mut self, answering: &mut Answering, desk: &mut Desk) {
+        let _ = (0..LAST_BATCHES).find(|_| self.answer_queued(Patience::None, answering, desk) == 0);
+        self.flush(1);
+    }
+
     /// Hands the log's lines over where they are as many bytes.
     fn flush(&mut self, least: usize) {
         if self.lines.len() < least {
@@ -233,15 +239,17 @@ impl Thread {
                 }
                 Ok(Command::Close(name)) => {
                     for listening in self.ports.iter_mut().filter(|listening| listening.name == name) {
-                        // What has come already was asked in good time.
-                        let _ = (0..LAST_BATCHES)
-                            .find(|_| listening.answer_queued(Patience::None, &mut self.answering, desk) == 0);
-                        listening.flush(1);
+                        listening.answer_last(&mut self.answering, desk);
                     }
                     self.ports.retain(|listening| listening.name != name);
                 }
                 Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Disconnected) => {
+                    for listening in &mut self.ports {
+                        listening.answer_last(&mut self.answering, desk);
+                    }
+                    return false;
+                }
             }
         }
     }
@@ -384,7 +392,14 @@ pub(super) fn write_line(
 mod tests {
     use std::collections::HashMap;
 
+    use std::net::UdpSocket;
+
     use evenkeel_config::{MemorySource, Options, load_text};
+    use evenkeel_dns::Class;
+    use evenkeel_dns::wire::{Question, write_query};
+    use evenkeel_model::config::ListenAddr;
+    use evenkeel_net::listen::Presence;
+    use evenkeel_net::udp;
 
     use super::super::load::load;
     use super::super::view::HealthView;
@@ -401,17 +416,53 @@ mod tests {
         Arc::new(View::build(&View::default(), &blocks, &health, &Arc::default(), &HashMap::new()))
     }
 
-    #[test]
-    fn counts_go_with_the_rates_that_they_are_for() {
-        let (_commands, received) = sync_channel(1);
-        let mut thread = Thread {
-            commands: received,
+    fn thread(commands: Receiver<Command>) -> Thread {
+        Thread {
+            commands,
             bell: Arc::new(Bell::new().unwrap()),
-            has_news: Arc::default(),
+            has_news: Arc::new(AtomicBool::new(true)),
             view: Arc::default(),
             ports: Vec::new(),
             answering: Answering { rng: Rng::new(1), limits: Vec::new(), tally: Arc::new(Tally::new(false)) },
-        };
+        }
+    }
+
+    #[test]
+    fn what_has_come_is_answered_before_the_end() {
+        let (commands, received) = sync_channel(2);
+        let [first, second] = [(); 2].map(|()| {
+            let any = ListenAddr::One("127.0.0.1:0".parse().unwrap());
+            udp::bind(any, 1, Presence::Here).unwrap().remove(0)
+        });
+        let (view, question) =
+            (view(50), Question { name: "a.example".parse().unwrap(), kind: Type::SOA, class: Class::IN });
+        let clients = [&first, &second].map(|port| {
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.connect(port.addr()).unwrap();
+            for id in 0..50 {
+                client.send(&write_query(id, &question, false, None)).unwrap();
+            }
+            client
+        });
+        let mut thread = thread(received);
+        let (name, answers) = view.by_listener.iter().next().unwrap();
+        for port in [first, second] {
+            let answers = Some(Arc::clone(answers));
+            thread.ports.push(Listening { name: name.clone(), port, answers, lines: Vec::new() });
+        }
+        drop(commands);
+        thread.run();
+        for client in clients {
+            client.set_nonblocking(true).unwrap();
+            let answered = (0..50).filter(|_| client.recv(&mut [0; 1232]).is_ok()).count();
+            assert_eq!(answered, 50);
+        }
+    }
+
+    #[test]
+    fn counts_go_with_the_rates_that_they_are_for() {
+        let (_commands, received) = sync_channel(1);
+        let mut thread = thread(received);
         let client = "192.0.2.1".parse().unwrap();
         for rate in 1..50 {
             thread.take_view(view(rate));

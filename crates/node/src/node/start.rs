@@ -10,6 +10,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use evenkeel_balance::Rng;
+use evenkeel_config::Loaded;
 use evenkeel_model::config::{Config, Workers};
 use evenkeel_model::{ListenerName, caps, defaults};
 use evenkeel_net::control::ControlSocket;
@@ -44,7 +45,7 @@ use crate::state::{State, Unusable};
 use crate::supervisor::{About, Event, Others, Running, Supervisor};
 use crate::tasks;
 use crate::watchdog::Watchdog;
-use crate::zonefile::{Zonefiles, pool_verdicts};
+use crate::zonefile::{self, Zonefiles, pool_verdicts};
 
 /// How long the workers may take to accept on their first sockets.
 const FIRST_APPLY: Duration = Duration::from_secs(10);
@@ -99,8 +100,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     let workers = worker_count(process.workers);
     let user = user(&config)?;
     if signals == SignalUse::Take {
-        listen::take_given().iter().for_each(|wrong| tracing::warn!("{wrong}"));
-        prepare::unserved(&config).iter().for_each(|unserved| tracing::warn!("{unserved}"));
+        take_sockets(&config);
     }
     let now = Config::default();
     let opened = prepare::bind(&config, &now, workers, &loaded)?;
@@ -131,6 +131,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         let known = Known { keys: &keys, logs: &logs, own_secrets: &own_secrets, admin: &admin, dns: &[], tls: &tls };
         prepare::gather(&config, &known, &loaded)?
     };
+    warn(&config, &loaded, &resources);
     Ok(Ready {
         origin,
         config: Arc::new(config),
@@ -149,6 +150,23 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
         workers,
         descriptors,
     })
+}
+
+/// Says what a start goes on with all the same.
+fn warn(config: &Config, loaded: &Loaded, resources: &Resources) {
+    for doubt in dns::doubts(&resources.dns) {
+        tracing::warn!("{}", doubt.message);
+    }
+    for found in zonefile::unreadable_keys(config, loaded) {
+        tracing::warn!("{}; nothing is updated with it until it can be read", found.message);
+    }
+}
+
+/// Takes the sockets that the service manager has opened for this process, and says which of them cannot be used.
+fn take_sockets(config: &Config) {
+    for sentence in listen::take_given().into_iter().chain(prepare::unserved(config)) {
+        tracing::warn!("{sentence}");
+    }
 }
 
 /// Who to become: only root can become somebody else.
@@ -278,8 +296,9 @@ async fn assemble(
     running.bound.extend(ready.dns_opened.iter().filter_map(dns::Opened::bound));
     open_doors(&crew, &running.snapshot, ready.opened).await?;
     let mut dns = Dns::new(events.clone());
-    dns.follow(&config, (&running.views, HashMap::new()), keeper.is_settled(), None);
-    dns.start(ready.resources.dns, ready.dns_opened, logs.sinks(), ready.workers).map_err(StartError::System)?;
+    let health = dns.health(&config, (&running.views, HashMap::new()), keeper.is_settled(), None);
+    let answered = (ready.resources.dns, health);
+    dns.start(answered, ready.dns_opened, logs.sinks(), ready.workers).map_err(StartError::System)?;
 
     // Last, so that nothing is owned before it is served.
     let cluster =

@@ -45,7 +45,7 @@ use crate::certificates::Tls;
 use crate::cluster::{Cluster, Heard, Told};
 use crate::compare::Sources;
 use crate::crew::{Crew, JOIN_PATIENCE, Silent};
-use crate::dns::{Answered, Dns, DnsAsked, ZoneStatus};
+use crate::dns::{Answered, Dns, DnsAsked, HealthView, ZoneStatus};
 use crate::door::AdminDoor;
 use crate::intents::Intents;
 use crate::journal::Journal;
@@ -437,11 +437,17 @@ impl Supervisor {
         if self.running.config.dns.is_empty() {
             return;
         }
+        let health = self.health();
+        self.dns.follow(health);
+    }
+
+    /// What is known now, for the names of the running configuration.
+    pub(super) fn health(&mut self) -> HealthView {
         let now = clock::now();
         let is_settled = self.keeper.is_settled() || now >= self.about.started + DNS_PATIENCE;
         let next_change = self.keeper.next_possible_change();
         let known = (&self.running.views, self.nodes_as_servers());
-        self.dns.follow(&self.running.config, known, is_settled, next_change);
+        self.dns.health(&self.running.config, known, is_settled, next_change)
     }
 
     /// A snapshot of the running configuration under these views.

@@ -236,7 +236,6 @@ impl Supervisor {
         let views = self.keeper.views(clock::now());
         self.running.snapshot = self.build(views);
         turn.publish_at = None;
-        self.follow_health();
         self.grade();
         self.tell_config();
         self.follow_secrets(turn);
@@ -244,8 +243,8 @@ impl Supervisor {
             cluster.follow(cluster_keys, cluster_news);
         }
         self.show_leaving();
-        let sinks = self.logs.sinks();
-        let dns_answers = self.dns.apply(resources.dns, (dns_opened, dns_closed), sinks);
+        let health = self.health();
+        let dns_answers = self.dns.apply((resources.dns, health), (dns_opened, dns_closed), self.logs.sinks());
         let acks = room.apply(&self.running.snapshot, opened, &closed);
         let reloaded = Reloaded { generation: self.running.generation, kept_as: 0, changes, warnings };
         self.tell_when_applied(reloaded, texts, turn.reloads.by.clone(), (acks, dns_answers));

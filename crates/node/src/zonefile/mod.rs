@@ -20,7 +20,8 @@ mod whole;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use evenkeel_model::config::Zonefile;
+use evenkeel_config::{Diagnostic, Loaded};
+use evenkeel_model::config::{Config, Zonefile};
 
 pub(crate) use daemon::Zonefiles;
 pub(crate) use judge::{PoolVerdicts, pool_verdicts};
@@ -28,8 +29,17 @@ pub use report::{Outcome, RecordReport, SetReport, SheetReport, ThenReport, Zone
 pub use round::Mode;
 pub use whole::{ZoneJudgement, is_zone, judge_zone};
 
+use crate::secrets;
 use round::Checker;
 use then::{Debts, Strange};
+
+/// The keys of updates that cannot be read. Each round reads its own anew: one that is not there yet is a mistake to be told
+/// of where that loses nothing, and keeps nothing else from starting.
+pub(crate) fn unreadable_keys(config: &Config, loaded: &Loaded) -> Vec<Diagnostic> {
+    let updates = config.zonefiles.iter().filter_map(|zonefile| zonefile.update.as_ref());
+    let unreadable = |key| secrets::tsig_key(key).err().map(|why| loaded.update_key_unreadable(key, &why));
+    updates.filter_map(|update| unreadable(&update.key)).collect()
+}
 
 /// How long one round of a command may ask before it decides by what it has.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -196,7 +196,13 @@ impl Checker {
                 return (sheet, Done { outcome: Outcome::WouldChange, problems: vec![], plan, diff });
             }
             match self.write(&sheet, &after, debts) {
-                Ok(Replaced::Done) => {
+                Ok(Replaced::Done(failed)) => {
+                    if let Some(kind) = failed {
+                        let file = sheet.path.display();
+                        tracing::warn!(
+                            "{file} is changed, but whether that outlasts a loss of power is not sure: {kind}"
+                        );
+                    }
                     sheet = sheet::of_bytes(&sheet.path, after, &self.block);
                     let plan = Some(plan);
                     return (sheet, Done { outcome: Outcome::Changed, problems: vec![], plan, diff });
@@ -220,7 +226,7 @@ impl Checker {
         let file = sheet.path.display().to_string();
         let undo = self.block.then.as_ref().map(|then| debts.owe(then, &zone, &file));
         let outcome = files::replace(&sheet.path, &sheet.bytes, after);
-        if let (Some(undo), false) = (undo, matches!(outcome, Ok(Replaced::Done))) {
+        if let (Some(undo), false) = (undo, matches!(outcome, Ok(Replaced::Done(_)))) {
             debts.undo(undo);
         }
         outcome.map_err(|error| format!("it cannot be written: {}", words(&error)))

@@ -186,6 +186,64 @@ fn no_query_is_lost_over_reloads_and_each_answer_is_of_one_configuration() {
 }
 
 #[test]
+fn a_pool_that_gets_another_name_is_answered_from_all_the_time() {
+    let port = free_port();
+    // Other zones, so that a new view takes its time.
+    let others: String = (0..200)
+        .map(|at| format!("    zone n{at}.example answer=pool pool=POOL {{\n        ns lb1.example.com\n    }}\n"))
+        .collect();
+    let text = |pool: &str| {
+        format!(
+            "state off\nlimits {{\n    workers 2\n    drain 1s\n}}\npool POOL {{\n    check off\n    server s 192.0.2.7:80\n}}\n\
+             dns 127.0.0.1:{port} {{\n    rate off\n    zone www.example.com answer=pool pool=POOL {{\n        \
+             ns lb1.example.com\n    }}\n{others}}}\n"
+        )
+        .replace("POOL", pool)
+    };
+    let running = Running::start(&text("web"));
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !ended.load(Ordering::SeqCst) {
+                    let answer = ask(port, "www.example.com", Type::A).expect("no query is lost");
+                    let told = (answer.rcode(), addresses(&answer));
+                    if told != (0, vec!["192.0.2.7".to_owned()]) {
+                        ended.store(true, Ordering::SeqCst);
+                        panic!("{told:?}");
+                    }
+                }
+            });
+        }
+        for round in 0..20 {
+            running.reload(&text(if round % 2 == 0 { "shop" } else { "web" })).unwrap();
+        }
+        ended.store(true, Ordering::SeqCst);
+    });
+}
+
+#[test]
+fn an_access_log_that_goes_is_closed_beside_a_block_that_answers() {
+    let server = Server::start("one");
+    let (dir, dns, http) = (Scratch::new("dns-log"), free_port(), free_port());
+    let (goes, stays) = (dir.path().join("goes.log"), dir.path().join("stays.log"));
+    let text = |log: &str| {
+        config(dns, &[server.port()], &format!("    log {}\n{OWN}", stays.display()))
+            + &format!("http 127.0.0.1:{http} {{\n{log}    route * to=shop\n}}\n")
+    };
+    let is_open = |path: &std::path::Path| {
+        let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+        open.into_iter().any(|open| open == path)
+    };
+    let running = Running::start(&text(&format!("    log {}\n", goes.display())));
+    assert!(is_open(&goes) && is_open(&stays));
+    running.reload(&text("")).unwrap();
+    eventually("the log is closed", || !is_open(&goes));
+    assert!(is_open(&stays));
+    assert_eq!(running.stop().failed, None);
+}
+
+#[test]
 fn an_address_that_goes_is_answered_to_its_last_query() {
     let server = Server::start("one");
     let (stays, goes) = (free_port(), free_port());

@@ -195,6 +195,41 @@ fn a_reload_tells_of_error_pages_that_read_otherwise() {
 }
 
 #[test]
+fn a_key_of_updates_that_cannot_be_read_stops_no_start() {
+    let (server, dir) = (Server::start("one"), Scratch::new("update-key"));
+    let (port, zone, key) = (free_port(), dir.path().join("example.org.zone"), dir.path().join("ddns.key"));
+    let records = format!(
+        "$TTL 60\n@ IN SOA ns root 1 2 3 4 5\n@ NS ns\n;; BALANCED_AUTOCHECK::{}\nwww 60 IN A 127.0.0.1\n",
+        server.port()
+    );
+    fs::write(&zone, records).unwrap();
+    let text = config(port, &server)
+        + &format!(
+            "zonefile {} every=1s {{\n    check tcp\n    update 127.0.0.1:1 zone=example.org key=file:{}\n}}\n",
+            zone.display(),
+            key.display()
+        );
+    let running = Running::start(&text);
+    assert_eq!(get(port, "/").unwrap(), (200, "one".to_owned()));
+    let problems = || {
+        let status = running.status();
+        status
+            .zonefiles
+            .iter()
+            .flat_map(|report| &report.sheets)
+            .flat_map(|sheet| sheet.problems.clone())
+            .collect::<String>()
+    };
+    eventually("it says what fails", || problems().contains("the key cannot be read"));
+    let refused = running.reload(&text).unwrap_err();
+    assert!(refused.contains("E415") && refused.contains("no such file"), "{refused}");
+    fs::write(&key, "key \"k\" { algorithm hmac-sha256; secret \"MTIzNDU2Nzg5MDEyMzQ1Ng==\"; };\n").unwrap();
+    // Nobody listens where the update goes.
+    eventually("the key is read", || problems().contains("refused"));
+    running.reload(&text).unwrap();
+}
+
+#[test]
 fn a_port_in_use_names_its_holder_and_leaves_nothing_bound() {
     let server = Server::start("one");
     let free = free_port();

@@ -45,6 +45,20 @@ fn a_network_that_spreads_over_its_addresses_is_limited_too() {
 }
 
 #[test]
+fn a_flood_of_one_address_leaves_its_network_what_it_had() {
+    for (flooding, others) in [
+        ("192.0.2.1", ["192.0.2.2", "192.0.3.1", "192.0.60.1"]),
+        ("2001:db8::1", ["2001:db8::2", "2001:db8:0:1::1", "2001:db8:1::1"]),
+    ] {
+        let mut limit = RateLimit::new(RULES, 7);
+        assert_eq!(flood(&mut limit, flooding, 0, 100_000)[0], 20);
+        for other in others {
+            assert_eq!(flood(&mut limit, other, 0, 30)[0], 20, "{other} beside {flooding}");
+        }
+    }
+}
+
+#[test]
 fn slip_is_counted_as_the_rules_say() {
     for (slip, wanted) in [(0, [20, 0, 80]), (1, [20, 80, 0]), (4, [20, 20, 60])] {
         let mut limit = RateLimit::new(RateRules { slip, ..RULES }, 7);

@@ -1,6 +1,8 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
 use super::*;
 use crate::scratch::Scratch;
 
@@ -20,7 +22,7 @@ fn mode_owner_and_links_stay_and_nothing_is_left_beside() {
     symlink("real", &link).unwrap();
     // What a killed process left.
     fs::write(dir.path(".real.evenkeel"), "rubbish").unwrap();
-    assert_eq!(replace(&link, b"old", b"new").unwrap(), Replaced::Done);
+    assert_eq!(replace(&link, b"old", b"new").unwrap(), Replaced::Done(None));
     assert_eq!(fs::read(&real).unwrap(), b"new");
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o7777, 0o640);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
@@ -36,7 +38,7 @@ fn a_file_of_another_user_stays_that_users() {
         eprintln!("NOT TESTED: giving files away needs root");
         return;
     }
-    assert_eq!(replace(&path, b"old", b"new").unwrap(), Replaced::Done);
+    assert_eq!(replace(&path, b"old", b"new").unwrap(), Replaced::Done(None));
     let meta = fs::metadata(&path).unwrap();
     assert_eq!((meta.uid(), meta.gid()), (1, 1));
 }
@@ -64,7 +66,30 @@ fn a_lock_and_an_open_editor_are_waited_for() {
     assert_eq!(replace(&path, b"old", b"new").unwrap(), Replaced::Busy);
     assert_eq!((fs::read(&path).unwrap().as_slice(), names(&dir.path("")).len()), (b"old".as_slice(), 1));
     drop(editor);
-    assert_eq!(replace(&path, b"old", b"new").unwrap(), Replaced::Done);
+    assert_eq!(replace(&path, b"old", b"new").unwrap(), Replaced::Done(None));
+}
+
+#[test]
+fn what_fails_after_the_file_is_in_place_does_not_undo_it() {
+    let dir = Scratch::new();
+    let path = dir.path("zone");
+    fs::write(&path, "old").unwrap();
+    // A directory that may be written and not be read cannot be made durable.
+    fs::set_permissions(dir.path(""), Permissions::from_mode(0o300)).unwrap();
+    let replaced = std::thread::scope(|scope| {
+        let unprivileged = scope.spawn(|| {
+            // Root reads every directory; of a thread that can be taken away.
+            let mut sets = capabilities(None).unwrap();
+            sets.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
+            set_capabilities(None, sets).unwrap();
+            replace(&path, b"old", b"new")
+        });
+        unprivileged.join().unwrap()
+    });
+    assert_eq!(replaced.unwrap(), Replaced::Done(Some(io::ErrorKind::PermissionDenied)));
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    fs::set_permissions(dir.path(""), Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(names(&dir.path("")), ["zone"]);
 }
 
 #[test]
@@ -97,7 +122,7 @@ fn no_line_is_lost_among_editors() {
         while !done.load(Ordering::Relaxed) || number < EACH {
             let old = fs::read(&path).unwrap();
             let new = [old.as_slice(), format!("ours {number}\n").as_bytes()].concat();
-            if replace(&path, &old, &new).unwrap() == Replaced::Done {
+            if replace(&path, &old, &new).unwrap() == Replaced::Done(None) {
                 number += 1;
             }
         }

@@ -225,3 +225,53 @@ fn an_update_without_its_key_is_refused() {
     fs::write(&key, "key \"k\" { algorithm hmac-sha256; secret \"MTIzNDU2Nzg5MDEyMzQ1Ng==\"; };\n").unwrap();
     assert_eq!(problems(&loaded), []);
 }
+
+#[test]
+fn a_file_that_is_too_large_is_refused_before_it_is_read() {
+    let read = || {
+        let counts = fs::read_to_string("/proc/thread-self/io").unwrap();
+        let read = counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
+        read.parse::<u64>().unwrap()
+    };
+    let files = Files::new();
+    files.write("b", 1, "www TXT x\n");
+    let sparse = |name: &str| fs::File::create(files.scratch.path().join(name)).unwrap().set_len(1 << 30).unwrap();
+    for include in [false, true] {
+        if include {
+            files.write("a", 1, "$INCLUDE part\n");
+            sparse("part");
+        } else {
+            sparse("a");
+        }
+        let before = read();
+        let wrong = files.load(&[]).err().expect("it is too large");
+        assert!(read() - before < 1 << 20, "{} bytes were read", read() - before);
+        let wrong = format!("{wrong:?}");
+        assert!(
+            wrong.contains("zone-too-large") || include && wrong.contains("larger than 536870912 bytes"),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn what_is_doubtful_is_told_when_it_is_read() {
+    let files = Files::new();
+    files.write("a", 1, "x A 192.0.2.1\nx 30 A 192.0.2.2\n");
+    files.write("b", 1, "www TXT x\n");
+    let first = files.load(&[]).expect("they are sound");
+    let found = doubts(&first);
+    assert!(
+        found.len() == 1 && !found[0].is_error() && found[0].message.starts_with("zone `a.example`: "),
+        "{found:?}"
+    );
+    assert_eq!(doubts(&files.load(&first).expect("they are sound")), [], "nothing was read");
+    files.write("a", 2, "x A 192.0.2.1\nx 30 A 192.0.2.2\n");
+    assert_eq!(doubts(&files.load(&first).expect("they are sound")).len(), 1);
+    // Past as many as can be read, the rest is counted.
+    let lines: String = (0..50).map(|at| format!("y{at} A 192.0.2.1\ny{at} 30 A 192.0.2.2\n")).collect();
+    files.write("a", 3, &lines);
+    let many = doubts(&files.load(&first).expect("they are sound"));
+    assert_eq!(many.len(), SHOWN + 1);
+    assert!(many.last().unwrap().message.contains("30 more"), "{many:?}");
+}

@@ -6,6 +6,7 @@ use tokio::net::TcpSocket;
 use super::super::load::load;
 use super::super::view::HealthView;
 use super::*;
+use crate::scratch::Scratch;
 use evenkeel_proxy::log::LogSink;
 
 /// No machine is so slow that an answer over loopback takes longer.
@@ -14,7 +15,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// The thread's program beside a client, on a port of its own: a block with these words.
 fn beside<T>(words: &str, client: impl AsyncFnOnce(SocketAddr) -> T, logs: &HashMap<LogTarget, LogSink>) -> T {
     let text = format!(
-        "dns 127.0.0.1:5300 {{\n    rate off\n    {words}\n    zone a.example {{\n        ns lb1.example.com\n    }}\n}}\n"
+        "dns 127.0.0.1:5300 {{\n    rate off\n    zone a.example {{\n        ns lb1.example.com\n    }}\n    {words}\n}}\n"
     );
     let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
     let blocks = load(loaded.config.as_ref().expect("it is sound"), b"", &loaded, &[]).expect("it can be used");
@@ -76,6 +77,35 @@ fn a_new_connection_takes_the_place_of_the_quietest() {
         &HashMap::new(),
     );
     assert_eq!(told, (true, vec![true, false, true, true, true, true]));
+}
+
+#[test]
+fn others_are_answered_during_a_transfer() {
+    let scratch = Scratch::new();
+    let (file, word) = (scratch.path().join("zone"), "x".repeat(200));
+    let hosts: String = (0..5000).map(|number| format!("h{number} TXT {word}\n")).collect();
+    std::fs::write(&file, format!("$TTL 300\n@ SOA ns.other. root 1 2 3 4 5\n@ NS ns.other.\n{hosts}")).unwrap();
+    let rest = beside(
+        &format!("zone large.example file={} {{\n        transfer 127.0.0.0/8\n    }}", file.display()),
+        async |at| {
+            let (mut secondary, mut other) = (connect([127, 0, 0, 3], at).await, connect([127, 0, 0, 4], at).await);
+            assert!(is_answered(&mut other).await);
+            let (name, class) = ("large.example".parse().unwrap(), evenkeel_dns::Class::IN);
+            let question = Question { name, kind: evenkeel_dns::Type::AXFR, class };
+            assert!(write(&mut secondary, &write_query(7, &question, false, None)).await);
+            secondary.shutdown().await.unwrap();
+            assert!(read(&mut secondary).await.is_some(), "it has begun");
+            assert!(is_answered(&mut other).await);
+            // What was sent by then is there to be read; what comes after it was sent later.
+            let mut chunk = vec![0; 1 << 20];
+            while secondary.try_read(&mut chunk).is_ok_and(|length| length > 0) {}
+            let mut rest = Vec::new();
+            secondary.read_to_end(&mut rest).await.unwrap();
+            rest.len()
+        },
+        &HashMap::new(),
+    );
+    assert!(rest > 500_000, "{rest} bytes of more than a million were sent after the answer to another client");
 }
 
 #[test]
