@@ -99,9 +99,7 @@ fn get_ready(start: Start) -> Result<Ready, StartError> {
     let descriptors = process::raise_descriptor_limit(process.files).map_err(StartError::System)?;
     let workers = worker_count(process.workers);
     let user = user(&config)?;
-    if signals == SignalUse::Take {
-        take_sockets(&config);
-    }
+    take_sockets(signals, &config);
     let now = Config::default();
     let opened = prepare::bind(&config, &now, workers, &loaded)?;
     let dns_opened = dns::bind(&config, &now, workers, &loaded)?;
@@ -162,8 +160,12 @@ fn warn(config: &Config, loaded: &Loaded, resources: &Resources) {
     }
 }
 
-/// Takes the sockets that the service manager has opened for this process, and says which of them cannot be used.
-fn take_sockets(config: &Config) {
+/// Takes the sockets that the service manager has opened for this process, where all of it is ours, and says which of them
+/// cannot be used.
+fn take_sockets(signals: SignalUse, config: &Config) {
+    if signals != SignalUse::Take {
+        return;
+    }
     for sentence in listen::take_given().into_iter().chain(prepare::unserved(config)) {
         tracing::warn!("{sentence}");
     }
