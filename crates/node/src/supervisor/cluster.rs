@@ -248,6 +248,10 @@ impl Supervisor {
                 (group, format!("{addr} of group {group} was taken away by another program and is back"))
             }
             Report::Lost { addr, cause, .. } => (group, format!("{addr} of group {group} cannot be kept: {cause}")),
+            Report::Stays { addr, cause, .. } => (
+                group,
+                format!("{addr} of group {group} stays where it was, and not where the file has it now: {cause}"),
+            ),
             Report::Missing { addrs } => return self.note_missing(addrs.clone()),
             Report::Mute { device, cause: Some(cause) } => ("", unannounced(device, cause)),
             Report::Mute { device, cause: None } => ("", format!("service addresses on {device} are announced again")),

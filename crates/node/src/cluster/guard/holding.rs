@@ -339,19 +339,17 @@ impl Holding {
         }
     }
 
-    /// An address is gone from a device: if it should be there, it is put back.
-    pub(super) fn removed(&mut self, now: Duration, addr: IpAddr, device: u32) -> Vec<Report> {
+    /// An address is gone from where it was: if it should be there, it is put back.
+    pub(super) fn removed(&mut self, now: Duration, gone: Place) -> Vec<Report> {
         let mut reports = Vec::new();
         for (index, group) in self.groups.iter_mut().enumerate().filter(|(_, group)| !group.is_withdrawn) {
-            let here = |held: &&mut Held| held.place.is_some_and(|place| (place.addr, place.device) == (addr, device));
-            for held in group.held.iter_mut().flatten().filter(here) {
-                let Some(place) = held.place else { continue };
-                reports.push(match self.kernel.hold(place, self.lifetime) {
+            for held in group.held.iter_mut().flatten().filter(|held| held.place == Some(gone)) {
+                reports.push(match self.kernel.hold(gone, self.lifetime) {
                     Ok(()) => {
                         held.announcing.begin(now);
-                        Report::Restored { group: index, addr }
+                        Report::Restored { group: index, addr: gone.addr }
                     }
-                    Err(error) => Report::Lost { group: index, addr, cause: refused(&error) },
+                    Err(error) => Report::Lost { group: index, addr: gone.addr, cause: refused(&error) },
                 });
             }
         }

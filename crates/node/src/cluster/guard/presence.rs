@@ -33,9 +33,7 @@ impl Presence {
     /// Whether the news may be of an own address.
     pub(super) fn is_touched(&self, news: &News) -> bool {
         match news {
-            News::Added { addr, .. } | News::Removed { addr, .. } | News::Duplicate { addr, .. } => {
-                self.own.contains(addr)
-            }
+            News::Added(place) | News::Removed(place) | News::Duplicate(place) => self.own.contains(&place.addr),
             News::DeviceGone(_) | News::Missed => true,
             News::Device(_) => false,
         }
