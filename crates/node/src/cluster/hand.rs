@@ -178,7 +178,7 @@ pub(crate) enum Report {
     Stays { group: usize, addr: IpAddr, cause: String },
     /// The addresses on a device are not announced, and why; without a cause they are again.
     Mute { device: String, cause: Option<String> },
-    /// Those of the node's own addresses that are not on this machine, after that has changed.
+    /// Those of the node's own addresses that are not on this machine: at first, and after that has changed.
     Missing { addrs: Vec<IpAddr> },
     /// Groups are named by their new places from now on.
     Arranged,

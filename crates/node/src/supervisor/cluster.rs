@@ -268,7 +268,8 @@ impl Supervisor {
 
     /// Own addresses of this node that are not on this machine, as of now.
     fn note_missing(&mut self, addrs: Vec<IpAddr>) {
-        let Some(cluster) = &mut self.cluster else { return };
+        // The first report of a node that has all its addresses says nothing new.
+        let Some(cluster) = self.cluster.as_mut().filter(|cluster| cluster.missing != addrs) else { return };
         let text = match missing(&cluster.config, &cluster.name, &addrs) {
             Some(text) => {
                 tracing::warn!("{text}");
