@@ -63,6 +63,7 @@ fn an_owner_that_loses_its_own_address_leaves_the_group_to_who_takes_it_and_keep
     pair.await_owner(2);
     let told = pair.nodes[0].output();
     assert!(told.contains("group web is being stopped here: no own address of this node"), "{told}");
+    assert!(told.contains("too; it is left to it") && !told.contains("it is announced again"), "{told}");
     pair.shell(1, "ip addr add 10.77.0.1/24 dev eth0");
     await_hearing(&pair, 1);
     sleep(LISTENED);

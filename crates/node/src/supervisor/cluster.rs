@@ -238,11 +238,17 @@ impl Supervisor {
             Report::CarrierLost { .. } => (group, format!("the network of group {group} is gone here")),
             Report::CarrierBack { .. } => (group, format!("the network of group {group} is back here")),
             Report::ForeignOwner { addr, mac, .. } => {
-                if !self.cluster.as_mut().is_some_and(|it| it.sighted.is_news(clock::now(), *addr, *mac)) {
+                let Some(cluster) = &mut self.cluster else { return };
+                if !cluster.sighted.is_news(clock::now(), *addr, *mac) {
                     return;
                 }
                 let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-                (group, format!("{addr} of group {group} is claimed by {mac} too; it is announced again"))
+                let follows = if is_absent(&cluster.config, &cluster.name, &cluster.missing) {
+                    "it is left to it, since no own address of this node is on this machine"
+                } else {
+                    "it is announced again"
+                };
+                (group, format!("{addr} of group {group} is claimed by {mac} too; {follows}"))
             }
             Report::Restored { addr, .. } => {
                 (group, format!("{addr} of group {group} was taken away by another program and is back"))
@@ -431,13 +437,12 @@ fn nodes_as_servers(
 
 /// That own addresses of the node are not on this machine, if any are not, and what follows from it.
 fn missing(config: &Cluster, node: &str, addrs: &[IpAddr]) -> Option<String> {
-    let all = config.node(node).and_then(|place| config.nodes.get(place)).map_or(0, |node| node.addrs.len());
     let named: Vec<String> = addrs.iter().map(ToString::to_string).collect();
     let (are, they) = if addrs.len() > 1 { ("are", "they are") } else { ("is", "it is") };
-    let follows = if addrs.len() < all {
-        String::new()
-    } else {
+    let follows = if is_absent(config, node, addrs) {
         format!(", so that nothing is heard and nothing is claimed until {they}")
+    } else {
+        String::new()
     };
     (!addrs.is_empty()).then(|| {
         format!(
@@ -445,6 +450,12 @@ fn missing(config: &Cluster, node: &str, addrs: &[IpAddr]) -> Option<String> {
             named.join(", ")
         )
     })
+}
+
+/// Whether those that are missing are all that the node has.
+fn is_absent(config: &Cluster, node: &str, missing: &[IpAddr]) -> bool {
+    let node = config.node(node).and_then(|place| config.nodes.get(place));
+    node.is_some_and(|node| missing.len() >= node.addrs.len())
 }
 
 fn unannounced(device: &str, cause: &str) -> String {
