@@ -326,15 +326,16 @@ impl Supervisor {
     /// Tells the cluster what this node is worth, where that has changed.
     pub(super) fn grade(&mut self) {
         let Some(cluster) = &mut self.cluster else { return };
+        let reason = |id: &ServerId| self.keeper.verdict(id).map(|verdict| verdict.reason);
         let view = |id: &ServerId| {
             let state = self.running.views.get(id).map(|view| view.state);
-            as_ordered(self.intents.of(id).and_then(|intent| intent.state), state)
+            as_shared(self.intents.of(id).and_then(|intent| intent.state), state, reason(id))
         };
         // A worker that hangs keeps its share of the clients waiting, and no server behind it can help.
         let (worth, lag) = match self.watchdog.silent() {
             Some(_) => (0, Duration::ZERO),
             None => {
-                let late = lag(&self.running.config, |id| self.keeper.verdict(id).map(|verdict| verdict.reason));
+                let late = lag(&self.running.config, reason);
                 (score(&self.running.config, view), cluster.config.beat.dead * 2 + late)
             }
         };
@@ -385,12 +386,14 @@ fn score(config: &Config, state: impl Fn(&ServerId) -> Option<State>) -> u8 {
 }
 
 /// What of a server's state counts for its node. What an operator set aside stays so whatever checks see of it, each node at
-/// its own moment: it may be stopped meanwhile.
-fn as_ordered(ordered: Option<Ordered>, state: Option<State>) -> Option<State> {
-    match ordered {
-        Some(Ordered::Drain) => Some(State::Draining),
-        Some(Ordered::Maint) => Some(State::Maintenance),
-        Some(Ordered::Ready) | None => state,
+/// its own moment: it may be stopped meanwhile. What live traffic alone holds out counts as usable: a node without traffic
+/// cannot see the same, and a fault that all share would move a group to and fro.
+fn as_shared(ordered: Option<Ordered>, state: Option<State>, reason: Option<Reason>) -> Option<State> {
+    match (ordered, reason) {
+        (Some(Ordered::Drain), _) => Some(State::Draining),
+        (Some(Ordered::Maint), _) => Some(State::Maintenance),
+        (Some(Ordered::Ready) | None, Some(Reason::TrafficFailing)) => Some(State::Up),
+        (Some(Ordered::Ready) | None, _) => state,
     }
 }
 
@@ -499,9 +502,15 @@ mod tests {
         }
         assert_eq!(scored(&[("shop/a", State::Down), ("shop/b", State::Maintenance), ("cart/a", State::Up)]), 50);
         // One that was drained and then stopped is none that failed.
-        let stopped = |ordered| scored(&[("shop/a", as_ordered(ordered, Some(State::Down)).unwrap())]);
+        let down = |ordered, reason| {
+            let state = as_shared(ordered, Some(State::Down), Some(reason)).unwrap();
+            scored(&[("shop/a", state)])
+        };
+        let stopped = |ordered| down(ordered, Reason::ConnectRefused);
         assert_eq!([None, Some(Ordered::Ready)].map(stopped), [62, 62]);
         assert_eq!([Some(Ordered::Drain), Some(Ordered::Maint)].map(stopped), [100, 100]);
-        assert_eq!(as_ordered(None, None), None);
+        // One that live traffic alone has ejected is up to a node that has none.
+        assert_eq!([None, Some(Ordered::Ready)].map(|ordered| down(ordered, Reason::TrafficFailing)), [100, 100]);
+        assert_eq!(as_shared(None, None, None), None);
     }
 }

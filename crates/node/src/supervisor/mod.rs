@@ -278,8 +278,13 @@ impl Supervisor {
         match event {
             Event::Checked { id, outcome } => {
                 let before = self.keeper.next_possible_change();
+                let reason = self.keeper.verdict(&id).map(|verdict| verdict.reason);
                 let noted = self.keeper.checked(&id, outcome, now);
                 self.note(noted, turn);
+                if self.keeper.verdict(&id).map(|verdict| verdict.reason) != reason {
+                    // It may count for the cluster, although traffic sees the same: ejected before, and down by its checks now.
+                    turn.publish_soon();
+                }
                 if self.dns.is_ready() && self.keeper.next_possible_change() != before {
                     self.follow_health();
                 }
