@@ -8,7 +8,7 @@ mod arrange;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use evenkeel_net::addresses::{Addresses, Device, Place, by_index};
@@ -156,7 +156,7 @@ impl Holding {
     }
 
     pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.announcers.values().map(AsFd::as_fd).chain(self.connections.sockets())
+        self.announcers.values().flat_map(Announcer::sockets).chain(self.connections.sockets())
     }
 
     /// Puts an address there.
@@ -332,7 +332,7 @@ impl Holding {
         let due: Vec<Place> = all.filter_map(|held| held.place.filter(|_| held.announcing.take(now))).collect();
         for place in due {
             self.open_announcer(place.device);
-            if let Some(announcer) = self.announcers.get(&place.device) {
+            if let Some(announcer) = self.announcers.get_mut(&place.device) {
                 // A frame that does not leave is one of several; the device's state is watched on its own.
                 let _ = announcer.announce(place.addr);
             }
