@@ -62,26 +62,11 @@ pub struct Device {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// An address is gone from a device.
-    Removed {
-        /// Which.
-        addr: IpAddr,
-        /// The device's index.
-        device: u32,
-    },
+    Removed(Place),
     /// An address is there, newly or still.
-    Added {
-        /// Which.
-        addr: IpAddr,
-        /// The device's index.
-        device: u32,
-    },
+    Added(Place),
     /// Duplicate address detection found another holder of an IPv6 address.
-    Duplicate {
-        /// Which.
-        addr: IpAddr,
-        /// The device's index.
-        device: u32,
-    },
+    Duplicate(Place),
     /// A device is there, or has changed.
     Device(Device),
     /// A device is gone.
@@ -141,6 +126,28 @@ impl Addresses {
             Err(error) if is_gone(&error) => Ok(()),
             outcome => outcome,
         }
+    }
+
+    /// Has an address that is held go to another place: under another prefix, or on another device. It is here all the
+    /// time, but for a moment where it is one of IPv6 that stays on its device.
+    ///
+    /// # Errors
+    /// Where the kernel refuses; the address is where it was then.
+    pub fn shift(&mut self, from: Place, to: Place, lifetime: Duration) -> io::Result<()> {
+        // A device has an address of IPv6 once, and its prefix cannot be changed.
+        if from.addr.is_ipv6() && from.device == to.device && from.prefix != to.prefix {
+            self.remove(from)?;
+            return self.hold(to, lifetime).inspect_err(|_| {
+                // Whoever renews it hears of it where it does not go back either.
+                let _ = self.hold(from, lifetime);
+            });
+        }
+        self.hold(to, lifetime)?;
+        if from != to {
+            // What cannot be taken away is renewed no more, and dropped by the kernel.
+            let _ = self.remove(from);
+        }
+        Ok(())
     }
 
     /// Every address of the machine that carries our tag.
@@ -396,15 +403,9 @@ fn device_of(message: &LinkMessage) -> Device {
 
 fn news_of(message: &RouteNetlinkMessage) -> Option<News> {
     match message {
-        RouteNetlinkMessage::DelAddress(message) => {
-            place_of(message).map(|place| News::Removed { addr: place.addr, device: place.device })
-        }
-        RouteNetlinkMessage::NewAddress(message) if is_duplicate(message) => {
-            place_of(message).map(|place| News::Duplicate { addr: place.addr, device: place.device })
-        }
-        RouteNetlinkMessage::NewAddress(message) => {
-            place_of(message).map(|place| News::Added { addr: place.addr, device: place.device })
-        }
+        RouteNetlinkMessage::DelAddress(message) => place_of(message).map(News::Removed),
+        RouteNetlinkMessage::NewAddress(message) if is_duplicate(message) => place_of(message).map(News::Duplicate),
+        RouteNetlinkMessage::NewAddress(message) => place_of(message).map(News::Added),
         // A bridge tells of its ports by the same messages: one that leaves it is still a device.
         RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message)
             if message.header.interface_family != AddressFamily::Unspec =>

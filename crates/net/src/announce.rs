@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::Errno;
-use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
+use socket2::{Domain, SockAddr, SockAddrStorage, SockFilter, Socket, Type};
 
 use crate::addresses::Device;
 
@@ -21,6 +21,8 @@ pub use frame::{Frame, arp_reply, arp_request, neighbour_advertisement};
 
 /// `ETH_P_ARP` of linux/if_ether.h.
 const ETHERTYPE_ARP: u16 = 0x0806;
+/// `ETH_P_IPV6` of the same.
+const ETHERTYPE_IPV6: u16 = 0x86dd;
 
 /// Another station that says it has an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +33,13 @@ pub struct Sighting {
     pub mac: [u8; 6],
 }
 
-/// Announces on one device, and hears the ARP of others there.
+/// Announces on one device, and hears what others say there: by ARP, and by neighbour advertisements once an IPv6 address was
+/// announced, so that no other packet of IPv6 is looked at in vain.
 #[derive(Debug)]
 pub struct Announcer {
     socket: Socket,
+    advertisements: Option<Socket>,
+    device: u32,
     mac: [u8; 6],
 }
 
@@ -44,12 +49,8 @@ impl Announcer {
     /// # Errors
     /// Without `CAP_NET_RAW`, or where the device is gone; with what to do about it.
     pub fn open(device: &Device, mac: [u8; 6]) -> io::Result<Self> {
-        // For no protocol yet (packet(7)): one that hears all devices already is bound to one of them only after the
-        // kernel has waited until nobody looks at it, for tens of milliseconds in the middle of a failover.
-        let socket = Socket::new(Domain::PACKET, Type::RAW, None).map_err(|error| explain(&error))?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&link_address(device.index, ETHERTYPE_ARP)?)?;
-        Ok(Self { socket, mac })
+        let socket = open(device.index, ETHERTYPE_ARP, &[]).map_err(|error| explain(&error))?;
+        Ok(Self { socket, advertisements: None, device: device.index, mac })
     }
 
     /// The Ethernet address that it announces.
@@ -60,14 +61,20 @@ impl Announcer {
     /// Says once that the address is here: for IPv4 in both forms, for IPv6 in its one.
     ///
     /// # Errors
-    /// Where the frame does not leave.
-    pub fn announce(&self, addr: IpAddr) -> io::Result<()> {
+    /// Where the frame does not leave, or others could not be heard.
+    pub fn announce(&mut self, addr: IpAddr) -> io::Result<()> {
         match addr {
             IpAddr::V4(addr) => {
                 self.send(&arp_request(self.mac, addr))?;
                 self.send(&arp_reply(self.mac, addr))
             }
-            IpAddr::V6(addr) => self.send(&neighbour_advertisement(self.mac, addr)),
+            IpAddr::V6(addr) => {
+                self.send(&neighbour_advertisement(self.mac, addr))?;
+                if self.advertisements.is_none() {
+                    self.advertisements = Some(open(self.device, ETHERTYPE_IPV6, &advertisements_alone())?);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -75,14 +82,28 @@ impl Announcer {
         self.socket.send(frame.bytes()).map(|_| ())
     }
 
-    /// The next claim of another station to an IPv4 address, without waiting for any.
+    /// The sockets by which others are heard.
+    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [Some(&self.socket), self.advertisements.as_ref()].into_iter().flatten().map(AsFd::as_fd)
+    }
+
+    /// The next claim of another station to an address, without waiting for any.
     ///
     /// # Errors
-    /// Where the socket fails; a device that is down is no failure.
+    /// Where a socket fails; a device that is down is no failure.
     pub fn heard(&self) -> io::Result<Option<Sighting>> {
+        for socket in self.sockets() {
+            if let Some(sighting) = self.heard_by(socket)? {
+                return Ok(Some(sighting));
+            }
+        }
+        Ok(None)
+    }
+
+    fn heard_by(&self, socket: BorrowedFd<'_>) -> io::Result<Option<Sighting>> {
         let mut bytes = [0; 128];
         loop {
-            let length = match rustix::net::recv(&self.socket, &mut bytes, rustix::net::RecvFlags::empty()) {
+            let length = match rustix::net::recv(socket, &mut bytes, rustix::net::RecvFlags::empty()) {
                 Ok((length, _)) => length,
                 Err(Errno::AGAIN | Errno::NETDOWN) => return Ok(None),
                 Err(Errno::INTR) => continue,
@@ -90,16 +111,34 @@ impl Announcer {
             };
             let claim = bytes.get(..length).and_then(frame::claim);
             if let Some((addr, mac)) = claim.filter(|(_, mac)| *mac != self.mac) {
-                return Ok(Some(Sighting { addr: addr.into(), mac }));
+                return Ok(Some(Sighting { addr, mac }));
             }
         }
     }
 }
 
-impl AsFd for Announcer {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+/// A socket for the frames of one protocol on a device, of which the kernel passes on those that the filter lets through.
+fn open(device: u32, protocol: u16, filter: &[SockFilter]) -> io::Result<Socket> {
+    // For no protocol yet (packet(7)), so that nothing comes past the filter. And one that hears all devices already is bound
+    // to one of them only after the kernel has waited until nobody looks at it, for tens of milliseconds in the middle of a
+    // failover.
+    let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
+    socket.set_nonblocking(true)?;
+    if !filter.is_empty() {
+        socket.attach_filter(filter)?;
     }
+    socket.bind(&link_address(device, protocol)?)?;
+    Ok(socket)
+}
+
+/// Lets neighbour advertisements through and nothing else, or every packet of IPv6 would wake who listens.
+fn advertisements_alone() -> [SockFilter; 6] {
+    // Of linux/bpf_common.h: load a byte of the frame; go on where it is that value, else past so many; end with so many bytes.
+    let load = |at: u32| SockFilter::new(0x30, 0, 0, at);
+    let is = |value: u32, past: u8| SockFilter::new(0x15, 0, past, value);
+    let end = |bytes: u32| SockFilter::new(0x06, 0, 0, bytes);
+    // The next header is at 6 behind the header of Ethernet, the type of ICMPv6 behind the header of IPv6.
+    [load(14 + 6), is(58, 3), load(14 + 40), is(136, 1), end(u32::MAX), end(0)]
 }
 
 fn explain(error: &io::Error) -> io::Error {

@@ -94,13 +94,10 @@ impl Node {
         match self.phase {
             Phase::Listening => self.started = now,
             Phase::Doubting => self.doubt.0 = now + timing.dead,
-            // What is owned goes on; what is not waits as it does at a start.
-            Phase::Active if was_long => {
-                for duty in &mut self.duties {
-                    duty.vacant_since = duty.vacant_since.map(|_| now + timing.init);
-                }
-            }
-            Phase::Active | Phase::Leaving => {}
+            // What is owned goes on. What seems vacant may be so only because nobody could be heard: who lives is heard
+            // within the dead time, and after an absence in which all seemed dead this node listens as it does at a start.
+            Phase::Active => self.grown = now + if was_long { timing.init } else { timing.dead },
+            Phase::Leaving => {}
         }
     }
 }

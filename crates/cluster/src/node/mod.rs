@@ -50,7 +50,7 @@ pub struct Node {
     /// When this node last did anything, and when it wanted to be called again.
     woke: Duration,
     expected: Duration,
-    /// Since when it takes part, behind what it listened at its start.
+    /// From when it may claim what is vacant: behind what it listened at its start, or after an absence.
     grown: Duration,
     /// While it doubts: until when, and whom it has asked, as bits.
     doubt: (Duration, u16),

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evenkeel_e2e::lab::fault::Fault;
 use evenkeel_e2e::lab::system::System;
@@ -255,6 +255,60 @@ fn groups_and_addresses_come_and_go_by_reloads_and_the_rest_stays_as_it_is() {
     pair.await_owner(1);
     let seen = client.end();
     assert!(seen.answered > 100 && seen.failed <= 4 && seen.outage < Duration::from_secs(2), "{seen:?}");
+}
+
+#[test]
+fn an_address_gets_another_prefix_or_device_by_a_reload_and_stays_with_its_owner() {
+    let name = "an_address_gets_another_prefix_or_device_by_a_reload_and_stays_with_its_owner";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let pair = Pair::start();
+    // Another device, on which nobody else is.
+    let other = "ip link add other0 type veth peer name other1 && ip link set other0 up && ip link set other1 up";
+    [1, 2].iter().for_each(|node| pair.shell(*node, other));
+    let client = pair.client();
+    let text = std::fs::read_to_string(pair.scratch.file("evenkeel.conf")).unwrap();
+    let held = |node: u8| {
+        let line = format!("ip -o -4 addr show to {SERVICE}");
+        let space = pair.network.space(node);
+        let run = std::process::Command::new("ip").args(["netns", "exec", &space, "sh", "-c", &line]).output().unwrap();
+        let lines = String::from_utf8_lossy(&run.stdout).into_owned();
+        let words = |line: &str| line.split_whitespace().skip(1).step_by(2).take(2).collect::<Vec<_>>().join(" ");
+        lines.lines().map(words).collect::<Vec<_>>()
+    };
+    for (line, place) in [("32", "eth0 32"), ("24 dev=eth0", "eth0 24"), ("25", "eth0 25"), ("24", "eth0 24")] {
+        pair.scratch.write("evenkeel.conf", &text.replace(&format!("{SERVICE}/24"), &format!("{SERVICE}/{line}")));
+        for node in [1, 2] {
+            assert!(pair.command(node, &["reload"]));
+            // Longer than the kernel keeps what nobody renews.
+            let until = Instant::now() + Duration::from_secs(2);
+            while Instant::now() < until {
+                assert_eq!(pair.network.owners(SERVICE), [1], "{line}, node {node}: {}", pair.nodes[0].output());
+            }
+        }
+        let (device, prefix) = place.split_once(' ').unwrap();
+        assert_eq!(held(1), [format!("{device} {SERVICE}/{prefix}")]);
+    }
+    let seen = client.end();
+    assert!(seen.answered > 100 && seen.failed == 0, "{seen:?}");
+
+    // To another device, and back.
+    for (line, device) in [("24 dev=other0", "other0"), ("24", "eth0")] {
+        pair.scratch.write("evenkeel.conf", &text.replace(&format!("{SERVICE}/24"), &format!("{SERVICE}/{line}")));
+        for node in [1, 2] {
+            assert!(pair.command(node, &["reload"]));
+        }
+        await_for("the address to go there", PATIENCE, || {
+            (held(1) == [format!("{device} {SERVICE}/24")]).then_some(())
+        });
+    }
+    pair.await_owner(1);
+    let told = pair.nodes[0].output();
+    assert!(!told.contains("taken away by another program") && !told.contains("cannot be kept"), "{told}");
+    // It moves as before.
+    assert!(pair.order(2, &["takeover", "web"]));
+    pair.await_owner(2);
 }
 
 /// Whether the answer at that address leaves the connection open for the next request.

@@ -42,3 +42,24 @@ fn servers_that_both_nodes_lose_and_get_back_move_no_group() {
     let claims: usize = pair.nodes.iter().map(|node| node.output().matches("group web is claimed").count()).sum();
     assert_eq!(claims, 1, "{}\n{}", pair.nodes[0].output(), pair.nodes[1].output());
 }
+
+#[test]
+fn a_server_that_is_down_counts_no_more_while_it_is_set_aside() {
+    if !is_root_or_skips("a_server_that_is_down_counts_no_more_while_it_is_set_aside", "for network namespaces") {
+        return;
+    }
+    // Nobody listens there.
+    let pool = "pool shop {\n    check tcp every=1s timeout=1s rise=1 fall=1\n    server a 10.77.0.3:82\n}\n";
+    let top = format!("http :81 {{\n    route * to=shop\n}}\n{pool}http :80 {{\n    respond 200\n}}\n");
+    let mut pair = Pair::lay(&top, "", |_| format!("        ip {SERVICE}/24\n"));
+    // Who sees first that nobody listens leaves the group to the other one.
+    pair.nodes = vec![pair.launch(1), pair.launch(2)];
+    let await_scores = |wanted: u64| (1..=2).for_each(|node| await_score(&pair, node, wanted));
+    await_scores(0);
+    // Then traffic sees nothing new of the orders that follow. The other node hears of them from the first one.
+    assert!(pair.command(1, &["weight", "shop/a", "0"]));
+    for (order, score) in [("drain", 100), ("ready", 0), ("maint", 100), ("ready", 0)] {
+        assert!(pair.command(1, &[order, "shop/a"]));
+        await_scores(score);
+    }
+}

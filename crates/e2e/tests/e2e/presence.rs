@@ -62,6 +62,7 @@ fn an_owner_that_loses_its_own_address_leaves_the_group_to_who_takes_it_and_keep
     pair.await_owner(2);
     let told = pair.nodes[0].output();
     assert!(told.contains("group web is being stopped here: no own address of this node"), "{told}");
+    assert!(told.contains("too; it is left to it") && !told.contains("it is announced again"), "{told}");
     pair.shell(1, "ip addr add 10.77.0.1/24 dev eth0");
     await_hearing(&pair, 1);
     sleep(LISTENED);
@@ -82,6 +83,29 @@ fn an_owner_that_loses_its_own_address_leaves_the_group_to_who_takes_it_and_keep
     pair.nodes[0] = pair.launch(1);
     pair.await_owner(1);
     let told = pair.nodes[1].output();
+    assert!(told.contains("group web is being stopped here: no own address of this node"), "{told}");
+}
+
+#[test]
+fn an_owner_that_loses_its_own_address_sees_who_takes_a_group_of_ipv6_alone() {
+    let name = "an_owner_that_loses_its_own_address_sees_who_takes_a_group_of_ipv6_alone";
+    if !is_root_or_skips(name, "for network namespaces") {
+        return;
+    }
+    let service = "2001:db8:77::50";
+    let listener = "http :80 {\n    respond 200\n}\n";
+    let mut pair = Pair::lay(listener, "", |_| format!("        ip {service}/64 dev=eth0\n"));
+    pair.nodes = vec![pair.launch(1), pair.launch(2)];
+    let owned = |pair: &Pair, node: u8| {
+        await_for(&format!("lb{node} alone to have the address"), PATIENCE, || {
+            (pair.network.owners(service) == [node]).then_some(())
+        });
+    };
+    owned(&pair, 1);
+    await_hearing(&pair, 1);
+    pair.network.take_address(1, "10.77.0.1/24");
+    owned(&pair, 2);
+    let told = pair.nodes[0].output();
     assert!(told.contains("group web is being stopped here: no own address of this node"), "{told}");
 }
 

@@ -51,6 +51,35 @@ fn what_is_held_is_found_by_its_tag_and_can_be_taken_away() {
 }
 
 #[test]
+fn an_address_that_gets_another_prefix_or_device_is_there_once() {
+    alone("an_address_that_gets_another_prefix_or_device_is_there_once", |addresses| {
+        let pair = ["link", "add", "other0", "type", "veth", "peer", "name", "other1"];
+        let run = std::process::Command::new("ip").args(pair).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let other = addresses.devices().unwrap().into_iter().find(|device| device.name == "other0").unwrap().index;
+        let lifetime = Duration::from_secs(60);
+        for (addr, prefixes) in [("10.8.0.1", [24, 32, 25]), ("2001:db8::8", [64, 128, 80])] {
+            let [first, second, third] = prefixes.map(|prefix| place(addr, prefix));
+            addresses.hold(first, lifetime).unwrap();
+            let places = [second, first, first, Place { device: other, ..first }, Place { device: other, ..third }];
+            let mut before = first;
+            for next in places {
+                addresses.shift(before, next, lifetime).unwrap();
+                assert_eq!(addresses.tagged().unwrap(), [next], "from {before:?}");
+                before = next;
+            }
+            let nowhere = Place { device: 99, ..first };
+            assert!(addresses.shift(before, nowhere, lifetime).is_err());
+            // As one that the kernel does not take.
+            let too_long = Place { prefix: 129, ..before };
+            assert!(addresses.shift(before, too_long, lifetime).is_err());
+            assert_eq!(addresses.tagged().unwrap(), [before]);
+            addresses.remove(before).unwrap();
+        }
+    });
+}
+
+#[test]
 fn the_kernel_drops_what_nobody_renews_and_says_so() {
     alone("the_kernel_drops_what_nobody_renews_and_says_so", |addresses| {
         let mut watch = Watch::open().unwrap();
@@ -64,7 +93,7 @@ fn the_kernel_drops_what_nobody_renews_and_says_so() {
             wait(&mut [readable(watch.as_fd())], Duration::from_millis(100)).unwrap();
             let mut is_lost = false;
             while let Some(news) = watch.poll().unwrap() {
-                is_lost |= news == News::Removed { addr: lost.addr, device: 1 };
+                is_lost |= news == News::Removed(lost);
             }
             if is_lost {
                 break;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a frame is complete, with its Ethernet header, and its lengths and sums are right.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest frame that is written here: Ethernet, IPv6 and a neighbour advertisement with one option.
 const LONGEST: usize = 14 + 40 + 32;
@@ -104,14 +104,52 @@ fn icmp_sum(from: Ipv6Addr, to: Ipv6Addr, message: &[u8]) -> u16 {
     !u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
-/// The IPv4 address that an ARP frame claims, and for whom.
-pub(super) fn claim(frame: &[u8]) -> Option<(Ipv4Addr, [u8; 6])> {
-    let header = frame.get(12..20)?;
-    if header != [0x08, 0x06, 0, 1, 8, 0, 6, 4] {
+/// The address that a frame claims, and for whom.
+pub(super) fn claim(frame: &[u8]) -> Option<(IpAddr, [u8; 6])> {
+    match frame.get(12..14)? {
+        [0x08, 0x06] => arp_claim(frame).map(|(addr, mac)| (addr.into(), mac)),
+        [0x86, 0xdd] => advertised(frame).map(|(addr, mac)| (addr.into(), mac)),
+        _ => None,
+    }
+}
+
+fn arp_claim(frame: &[u8]) -> Option<(Ipv4Addr, [u8; 6])> {
+    if frame.get(14..20)? != [0, 1, 8, 0, 6, 4] {
         return None;
     }
-    let mac = <[u8; 6]>::try_from(frame.get(22..28)?).ok()?;
-    let addr = <[u8; 4]>::try_from(frame.get(28..32)?).ok()?;
+    let mac = part(frame, 22)?;
+    let addr = part(frame, 28)?;
     // A probe comes from nobody and claims nothing (RFC 5227 section 1.1).
     (addr != [0; 4]).then(|| (Ipv4Addr::from(addr), mac))
+}
+
+/// A neighbour advertisement that is valid by RFC 4861 section 7.1.2.
+fn advertised(frame: &[u8]) -> Option<(Ipv6Addr, [u8; 6])> {
+    let (header, rest) = frame.get(14..)?.split_at_checked(40)?;
+    // ICMPv6 right behind the header, with the hop limit that nothing from beyond a router has.
+    let [0x60..=0x6f, _, _, _, high, low, 58, 255, ..] = header else { return None };
+    let message = rest.get(..usize::from(u16::from_be_bytes([*high, *low])))?;
+    let [136, 0, _, _, flags, ..] = message else { return None };
+    let [from, to] = [part(header, 8)?, part(header, 24)?].map(Ipv6Addr::from);
+    let target = Ipv6Addr::from(part::<16>(message, 8)?);
+    // Nobody asked where all are answered.
+    let is_odd = target.is_multicast() || to.is_multicast() && flags & 0x40 != 0;
+    if is_odd || icmp_sum(from, to, message) != 0 {
+        return None;
+    }
+    // Who sent it, where it does not say whose the address is.
+    let mut mac = part(frame, 6)?;
+    let mut options = message.get(24..)?;
+    while let [kind, units, ..] = options {
+        let (option, others) = options.split_at_checked(usize::from(*units) * 8).filter(|_| *units > 0)?;
+        if *kind == 2 {
+            mac = part(option, 2)?;
+        }
+        options = others;
+    }
+    Some((target, mac))
+}
+
+fn part<const LENGTH: usize>(bytes: &[u8], at: usize) -> Option<[u8; LENGTH]> {
+    bytes.get(at..)?.first_chunk().copied()
 }

@@ -32,10 +32,10 @@ impl Membership {
     /// Takes what the kernel tells of addresses and devices. Whether the place is lost by it, or may be had again.
     pub fn follow(&mut self, news: &News) -> bool {
         match news {
-            News::Removed { addr, device } if *addr == self.own && *device == self.device => self.is_lost = true,
+            News::Removed(place) if (place.addr, place.device) == (self.own, self.device) => self.is_lost = true,
             News::DeviceGone(device) if *device == self.device => self.is_lost = true,
             News::Missed => self.is_lost = true,
-            News::Added { addr, .. } if *addr == self.own => {}
+            News::Added(place) if place.addr == self.own => {}
             _ => return false,
         }
         self.is_lost

@@ -174,9 +174,11 @@ pub(crate) enum Report {
     Restored { group: usize, addr: IpAddr },
     /// An address could not be put back or kept.
     Lost { group: usize, addr: IpAddr, cause: String },
+    /// An address has another place by a reload, and cannot go there.
+    Stays { group: usize, addr: IpAddr, cause: String },
     /// The addresses on a device are not announced, and why; without a cause they are again.
     Mute { device: String, cause: Option<String> },
-    /// Those of the node's own addresses that are not on this machine, after that has changed.
+    /// Those of the node's own addresses that are not on this machine: at first, and after that has changed.
     Missing { addrs: Vec<IpAddr> },
     /// Groups are named by their new places from now on.
     Arranged,
@@ -193,7 +195,8 @@ impl Report {
             | Self::CarrierBack { group }
             | Self::ForeignOwner { group, .. }
             | Self::Restored { group, .. }
-            | Self::Lost { group, .. } => Some(group),
+            | Self::Lost { group, .. }
+            | Self::Stays { group, .. } => Some(group),
             Self::Done { .. } | Self::Mute { .. } | Self::Missing { .. } | Self::Arranged | Self::Alive => None,
         }
     }

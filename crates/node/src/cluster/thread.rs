@@ -276,7 +276,7 @@ impl Heart {
                 Report::CarrierBack { group } => Some(Change::CarrierBack { group: *group }),
                 Report::ForeignOwner { group, .. } => Some(Change::ForeignOwner { group: *group }),
                 Report::Missing { addrs } => Some(Change::Present(addrs.len() < self.peers.len())),
-                Report::Restored { .. } | Report::Lost { .. } | Report::Mute { .. } => None,
+                Report::Restored { .. } | Report::Lost { .. } | Report::Stays { .. } | Report::Mute { .. } => None,
                 Report::Arranged | Report::Alive => None,
             };
             if let Some(change) = change {

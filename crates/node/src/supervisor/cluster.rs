@@ -238,16 +238,26 @@ impl Supervisor {
             Report::CarrierLost { .. } => (group, format!("the network of group {group} is gone here")),
             Report::CarrierBack { .. } => (group, format!("the network of group {group} is back here")),
             Report::ForeignOwner { addr, mac, .. } => {
-                if !self.cluster.as_mut().is_some_and(|it| it.sighted.is_news(clock::now(), *addr, *mac)) {
+                let Some(cluster) = &mut self.cluster else { return };
+                if !cluster.sighted.is_news(clock::now(), *addr, *mac) {
                     return;
                 }
                 let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-                (group, format!("{addr} of group {group} is claimed by {mac} too; it is announced again"))
+                let follows = if is_absent(&cluster.config, &cluster.name, &cluster.missing) {
+                    "it is left to it, since no own address of this node is on this machine"
+                } else {
+                    "it is announced again"
+                };
+                (group, format!("{addr} of group {group} is claimed by {mac} too; {follows}"))
             }
             Report::Restored { addr, .. } => {
                 (group, format!("{addr} of group {group} was taken away by another program and is back"))
             }
             Report::Lost { addr, cause, .. } => (group, format!("{addr} of group {group} cannot be kept: {cause}")),
+            Report::Stays { addr, cause, .. } => (
+                group,
+                format!("{addr} of group {group} stays where it was, and not where the file has it now: {cause}"),
+            ),
             Report::Missing { addrs } => return self.note_missing(addrs.clone()),
             Report::Mute { device, cause: Some(cause) } => ("", unannounced(device, cause)),
             Report::Mute { device, cause: None } => ("", format!("service addresses on {device} are announced again")),
@@ -264,7 +274,8 @@ impl Supervisor {
 
     /// Own addresses of this node that are not on this machine, as of now.
     fn note_missing(&mut self, addrs: Vec<IpAddr>) {
-        let Some(cluster) = &mut self.cluster else { return };
+        // The first report of a node that has all its addresses says nothing new.
+        let Some(cluster) = self.cluster.as_mut().filter(|cluster| cluster.missing != addrs) else { return };
         let text = match missing(&cluster.config, &cluster.name, &addrs) {
             Some(text) => {
                 tracing::warn!("{text}");
@@ -315,15 +326,16 @@ impl Supervisor {
     /// Tells the cluster what this node is worth, where that has changed.
     pub(super) fn grade(&mut self) {
         let Some(cluster) = &mut self.cluster else { return };
+        let reason = |id: &ServerId| self.keeper.verdict(id).map(|verdict| verdict.reason);
         let view = |id: &ServerId| {
             let state = self.running.views.get(id).map(|view| view.state);
-            as_ordered(self.intents.of(id).and_then(|intent| intent.state), state)
+            as_shared(self.intents.of(id).and_then(|intent| intent.state), state, reason(id))
         };
         // A worker that hangs keeps its share of the clients waiting, and no server behind it can help.
         let (worth, lag) = match self.watchdog.silent() {
             Some(_) => (0, Duration::ZERO),
             None => {
-                let late = lag(&self.running.config, |id| self.keeper.verdict(id).map(|verdict| verdict.reason));
+                let late = lag(&self.running.config, reason);
                 (score(&self.running.config, view), cluster.config.beat.dead * 2 + late)
             }
         };
@@ -374,12 +386,14 @@ fn score(config: &Config, state: impl Fn(&ServerId) -> Option<State>) -> u8 {
 }
 
 /// What of a server's state counts for its node. What an operator set aside stays so whatever checks see of it, each node at
-/// its own moment: it may be stopped meanwhile.
-fn as_ordered(ordered: Option<Ordered>, state: Option<State>) -> Option<State> {
-    match ordered {
-        Some(Ordered::Drain) => Some(State::Draining),
-        Some(Ordered::Maint) => Some(State::Maintenance),
-        Some(Ordered::Ready) | None => state,
+/// its own moment: it may be stopped meanwhile. What live traffic alone holds out counts as usable: a node without traffic
+/// cannot see the same, and a fault that all share would move a group to and fro.
+fn as_shared(ordered: Option<Ordered>, state: Option<State>, reason: Option<Reason>) -> Option<State> {
+    match (ordered, reason) {
+        (Some(Ordered::Drain), _) => Some(State::Draining),
+        (Some(Ordered::Maint), _) => Some(State::Maintenance),
+        (Some(Ordered::Ready) | None, Some(Reason::TrafficFailing)) => Some(State::Up),
+        (Some(Ordered::Ready) | None, _) => state,
     }
 }
 
@@ -426,13 +440,12 @@ fn nodes_as_servers(
 
 /// That own addresses of the node are not on this machine, if any are not, and what follows from it.
 fn missing(config: &Cluster, node: &str, addrs: &[IpAddr]) -> Option<String> {
-    let all = config.node(node).and_then(|place| config.nodes.get(place)).map_or(0, |node| node.addrs.len());
     let named: Vec<String> = addrs.iter().map(ToString::to_string).collect();
     let (are, they) = if addrs.len() > 1 { ("are", "they are") } else { ("is", "it is") };
-    let follows = if addrs.len() < all {
-        String::new()
-    } else {
+    let follows = if is_absent(config, node, addrs) {
         format!(", so that nothing is heard and nothing is claimed until {they}")
+    } else {
+        String::new()
     };
     (!addrs.is_empty()).then(|| {
         format!(
@@ -440,6 +453,12 @@ fn missing(config: &Cluster, node: &str, addrs: &[IpAddr]) -> Option<String> {
             named.join(", ")
         )
     })
+}
+
+/// Whether those that are missing are all that the node has.
+fn is_absent(config: &Cluster, node: &str, missing: &[IpAddr]) -> bool {
+    let node = config.node(node).and_then(|place| config.nodes.get(place));
+    node.is_some_and(|node| missing.len() >= node.addrs.len())
 }
 
 fn unannounced(device: &str, cause: &str) -> String {
@@ -483,9 +502,15 @@ mod tests {
         }
         assert_eq!(scored(&[("shop/a", State::Down), ("shop/b", State::Maintenance), ("cart/a", State::Up)]), 50);
         // One that was drained and then stopped is none that failed.
-        let stopped = |ordered| scored(&[("shop/a", as_ordered(ordered, Some(State::Down)).unwrap())]);
+        let down = |ordered, reason| {
+            let state = as_shared(ordered, Some(State::Down), Some(reason)).unwrap();
+            scored(&[("shop/a", state)])
+        };
+        let stopped = |ordered| down(ordered, Reason::ConnectRefused);
         assert_eq!([None, Some(Ordered::Ready)].map(stopped), [62, 62]);
         assert_eq!([Some(Ordered::Drain), Some(Ordered::Maint)].map(stopped), [100, 100]);
-        assert_eq!(as_ordered(None, None), None);
+        // One that live traffic alone has ejected is up to a node that has none.
+        assert_eq!([None, Some(Ordered::Ready)].map(|ordered| down(ordered, Reason::TrafficFailing)), [100, 100]);
+        assert_eq!(as_shared(None, None, None), None);
     }
 }

@@ -278,8 +278,13 @@ impl Supervisor {
         match event {
             Event::Checked { id, outcome } => {
                 let before = self.keeper.next_possible_change();
+                let reason = self.keeper.verdict(&id).map(|verdict| verdict.reason);
                 let noted = self.keeper.checked(&id, outcome, now);
                 self.note(noted, turn);
+                if self.keeper.verdict(&id).map(|verdict| verdict.reason) != reason {
+                    // It may count for the cluster, although traffic sees the same: ejected before, and down by its checks now.
+                    turn.publish_soon();
+                }
                 if self.dns.is_ready() && self.keeper.next_possible_change() != before {
                     self.follow_health();
                 }
@@ -421,15 +426,16 @@ impl Supervisor {
     fn gather(&mut self) -> bool {
         let mut changed = self.keeper.touched_views(clock::now());
         changed.retain(|id, view| self.running.views.get(id).is_none_or(|known| known != view));
-        if changed.is_empty() {
-            return false;
+        let is_changed = !changed.is_empty();
+        if is_changed {
+            self.running.number = self.running.number.saturating_add(1);
+            self.running.snapshot = self.running.snapshot.following(self.running.number, &changed, &self.shared);
+            self.running.views.extend(changed);
+            self.follow_health();
         }
-        self.running.number = self.running.number.saturating_add(1);
-        self.running.snapshot = self.running.snapshot.following(self.running.number, &changed, &self.shared);
-        self.running.views.extend(changed);
-        self.follow_health();
+        // Orders count, and why a server is down, also where traffic sees nothing new.
         self.grade();
-        true
+        is_changed
     }
 
     /// Has DNS answer by what is known now.

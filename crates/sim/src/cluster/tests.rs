@@ -382,6 +382,17 @@ fn an_own_address_that_is_put_down_and_up_again_moves_nothing() {
         world.run(Duration::from_secs(2));
     }
     assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{}", world.diary());
+    // Neither where the standby hears nobody for about as long as makes a node dead: at whatever moment between two
+    // heartbeats it loses its address, and gets it back.
+    for (at, away) in (0..200).step_by(25).flat_map(|at| (700..=1100).step_by(20).map(move |away| (at, away))) {
+        let mut world = settled(Shape::pair());
+        world.run(ms(at));
+        world.place(1, false);
+        world.run(ms(away));
+        world.place(1, true);
+        world.run(Duration::from_secs(5));
+        assert_eq!((world.owners(0), world.watch.moves.len()), (vec![0], 1), "{at} {away}\n{}", world.diary());
+    }
 }
 
 #[test]

@@ -3,16 +3,18 @@
 //! The invariant: an address is on its device only if it was started, its group is not withdrawn, and the other side is
 //! not silent.
 
+mod arrange;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use evenkeel_net::addresses::{Addresses, Device, Place, by_index};
 use evenkeel_net::announce::Announcer;
 
-use super::super::hand::{Address, Arrangement, Report, Setup};
+use super::super::hand::{Address, Report, Setup};
 use super::announcing::Announcing;
 use super::connections::Connections;
 use super::heirs;
@@ -112,36 +114,6 @@ impl Holding {
         self.patience = Duration::from_millis(patience.into());
     }
 
-    /// Other groups from now on. An address that stood in the group before stays as it is; one that does no more goes.
-    pub(super) fn arrange(&mut self, arrangement: Arrangement) {
-        let mut before: Vec<Option<Group>> = std::mem::take(&mut self.groups).into_iter().map(Some).collect();
-        let mut gone = Vec::new();
-        for (addresses, origin) in arrangement.groups.into_iter().zip(arrangement.origins) {
-            let mut group = Group::new(addresses);
-            let known = origin.and_then(|at| before.get_mut(at)?.take());
-            if let Some(Group { held, is_cut_off, is_withdrawn, sighted_at, from, lingers }) = known {
-                let mut known: Vec<Held> = held.into_iter().flatten().collect();
-                for held in group.held.iter_mut().flatten() {
-                    if let Some(at) = known.iter().position(|known| known.configured == held.configured) {
-                        *held = known.swap_remove(at);
-                    }
-                }
-                gone.extend(known);
-                group = Group { held: group.held, is_cut_off, is_withdrawn, sighted_at, from, lingers };
-            }
-            self.groups.push(group);
-        }
-        gone.extend(before.into_iter().flatten().flat_map(|group| group.held).flatten());
-        for place in gone.into_iter().filter_map(|held| held.place) {
-            // What cannot be taken away is renewed no more, and dropped by the kernel.
-            let _ = self.kernel.remove(place);
-        }
-        self.find_homes(None);
-        // What lacked a device may have others now.
-        let back = self.carrier_back();
-        self.aside.extend(back);
-    }
-
     /// Notes where addresses that are not here would go by the routes: all of which nothing is known, and those that
     /// would go to the device that has come.
     fn find_homes(&mut self, come: Option<&str>) {
@@ -184,7 +156,7 @@ impl Holding {
     }
 
     pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.announcers.values().map(AsFd::as_fd).chain(self.connections.sockets())
+        self.announcers.values().flat_map(Announcer::sockets).chain(self.connections.sockets())
     }
 
     /// Puts an address there.
@@ -360,26 +332,24 @@ impl Holding {
         let due: Vec<Place> = all.filter_map(|held| held.place.filter(|_| held.announcing.take(now))).collect();
         for place in due {
             self.open_announcer(place.device);
-            if let Some(announcer) = self.announcers.get(&place.device) {
+            if let Some(announcer) = self.announcers.get_mut(&place.device) {
                 // A frame that does not leave is one of several; the device's state is watched on its own.
                 let _ = announcer.announce(place.addr);
             }
         }
     }
 
-    /// An address is gone from a device: if it should be there, it is put back.
-    pub(super) fn removed(&mut self, now: Duration, addr: IpAddr, device: u32) -> Vec<Report> {
+    /// An address is gone from where it was: if it should be there, it is put back.
+    pub(super) fn removed(&mut self, now: Duration, gone: Place) -> Vec<Report> {
         let mut reports = Vec::new();
         for (index, group) in self.groups.iter_mut().enumerate().filter(|(_, group)| !group.is_withdrawn) {
-            let here = |held: &&mut Held| held.place.is_some_and(|place| (place.addr, place.device) == (addr, device));
-            for held in group.held.iter_mut().flatten().filter(here) {
-                let Some(place) = held.place else { continue };
-                reports.push(match self.kernel.hold(place, self.lifetime) {
+            for held in group.held.iter_mut().flatten().filter(|held| held.place == Some(gone)) {
+                reports.push(match self.kernel.hold(gone, self.lifetime) {
                     Ok(()) => {
                         held.announcing.begin(now);
-                        Report::Restored { group: index, addr }
+                        Report::Restored { group: index, addr: gone.addr }
                     }
-                    Err(error) => Report::Lost { group: index, addr, cause: refused(&error) },
+                    Err(error) => Report::Lost { group: index, addr: gone.addr, cause: refused(&error) },
                 });
             }
         }

@@ -171,10 +171,8 @@ impl Guard {
                 let _ = !membership.follow(&news) || membership.renew().is_ok();
             }
             let reports = match news {
-                News::Added { .. } => continue,
-                News::Removed { addr, device } | News::Duplicate { addr, device } => {
-                    self.holding.removed(now, addr, device)
-                }
+                News::Added(_) => continue,
+                News::Removed(place) | News::Duplicate(place) => self.holding.removed(now, place),
                 News::Device(device) => self.holding.device(now, device),
                 News::DeviceGone(index) => self.holding.device_gone(index),
                 News::Missed => self.holding.refresh(now),
@@ -226,7 +224,7 @@ impl Guard {
                 self.report(vec![Report::Alive]);
             }
             Some(Order::Times { lifetime, patience }) => self.holding.set_times(lifetime, patience),
-            Some(Order::Arrange(arrangement)) => return self.arrange(arrangement),
+            Some(Order::Arrange(arrangement)) => return self.arrange(now, arrangement),
             Some(Order::Leave) => {
                 self.holding.withdraw_all();
                 self.services.stop_all();
@@ -256,11 +254,11 @@ impl Guard {
     }
 
     /// Names groups by other places from now on. Whether to go on.
-    fn arrange(&mut self, arrangement: Arrangement) -> bool {
+    fn arrange(&mut self, now: Duration, arrangement: Arrangement) -> bool {
         // It names groups by their places before.
         let aside = self.holding.aside();
         self.report(aside);
-        self.holding.arrange(arrangement);
+        self.holding.arrange(now, arrangement);
         let is_told = self.send(&Report::Arranged);
         if !is_told {
             // The other side would name groups by their places before: it has to begin anew.

@@ -61,13 +61,18 @@ fn heart(dir: &FilePath, groups: Groups<'_>) -> (Heart, mpsc::Receiver<superviso
     let guard = format!(
         "until [ -e {shown}/go ]; do sleep 0.02; done; until cat >> {shown}/heard 2> {shown}/why; do sleep 0.02; done"
     );
+    heart_with(&guard, groups)
+}
+
+/// The same, with this line of the shell as its guard.
+fn heart_with(guard: &str, groups: Groups<'_>) -> (Heart, mpsc::Receiver<supervisor::Event>) {
     let keys = Keyring::new(vec![Key::derive(&[b'k'; 32]).unwrap()]).unwrap();
     let (events, told) = mpsc::channel(64);
     let heart = Heart {
         node: Node::new(settings(groups), keys, BootId([1; 16]), clock::now()),
         paths: Vec::new(),
-        peers: Vec::new(),
-        guard: Companion::start(FilePath::new("sh"), &["-c", &guard]).unwrap(),
+        peers: vec![Vec::new()],
+        guard: Companion::start(FilePath::new("sh"), &["-c", guard]).unwrap(),
         addresses: addresses(groups),
         pings: Vec::new(),
         need: 0,
@@ -138,6 +143,19 @@ fn a_report_that_was_on_its_way_names_its_group_where_that_is_now() {
     heart.guard.finish();
     let heard = String::from_utf8_lossy(&std::fs::read(dir.path().join("heard")).unwrap()).into_owned();
     assert_eq!(heard.matches("\"origins\":").count(), 2, "{heard}");
+}
+
+#[test]
+fn who_began_absent_is_present_by_the_guards_first_look() {
+    // The address came between the look of the start and the guard's.
+    let report = serde_json::to_string(&Report::Missing { addrs: Vec::new() }).unwrap();
+    let (mut heart, _told) = heart_with(&format!("printf '%s' '{report}' >&0"), &[("web", 1)]);
+    heart.node.begin_absent(clock::now());
+    let refusal = |heart: &Heart| heart.node.refusal(clock::now(), Change::Takeover { group: 0 });
+    assert!(refusal(&heart).is_some_and(|why| why.contains("no own address")));
+    wait(&mut [readable(heart.guard.tie.as_fd())], SECOND * 30).unwrap();
+    heart.hear_guard(&mut vec![0; caps::GUARD_REPORT_BYTES], &mut Turn::default());
+    assert_eq!(refusal(&heart), None);
 }
 
 #[test]
