@@ -87,6 +87,10 @@ pub const HTTP2_RESET_RATE: u32 = 100;
 /// reset (CVE-2023-44487) lives on resets that cost it nothing.
 pub const HTTP2_RESETS_UNANSWERED: u32 = 100;
 
+/// Streams that an HTTP/2 server may reset in a second: as many as it may answer on one connection before it has read their
+/// requests (RFC 9113 section 8.1).
+pub const HTTP2_SERVER_RESET_RATE: u32 = 20_000;
+
 /// Streams that faults of an HTTP/2 client may make us reset on one connection (CVE-2025-8671).
 pub const HTTP2_RESETS_OURS: usize = 200;
 

@@ -88,6 +88,29 @@ fn clients_that_leave_take_no_request_of_others_with_them() {
 }
 
 #[test]
+fn a_server_that_answers_before_it_has_read_a_body_keeps_its_connection() {
+    run(async {
+        let fates = Rc::<Fates>::default();
+        let streams = holding(&fates).await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut slow = Client::connect(&rig).await;
+        slow.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        rig.until(|_| streams.calls.get() == 1).await;
+        let mut client = Http2::connect(&rig).await;
+        for number in 0..150 {
+            // Its server resets the stream without an error once it has answered.
+            let (answer, mut body) = client.send(request("POST", "/"), false).await;
+            assert_eq!(answer.whole().await.unwrap().status, 200, "request {number}");
+            // It fails where the stream was ended from the other side already.
+            let _ = body.send_data(Bytes::new(), true);
+        }
+        fates.told.notify_one();
+        assert_eq!(slow.answer().await.text(), "4\r\nheld\r\n0\r\n\r\n");
+        assert_eq!((streams.calls.get(), streams.connections.get()), (151, 1));
+    });
+}
+
+#[test]
 fn an_answer_that_is_nearly_whole_comes_to_its_end_without_its_client() {
     run(async {
         let (told, whole) = (Rc::new(Notify::new()), Rc::<Cell<u32>>::default());
