@@ -216,11 +216,22 @@ async fn stand(
 }
 
 /// Lets others have a connection, once its server has said how many streams it takes: before, it takes the one that it was
-/// made for.
+/// made for. One to a server as it was before a reload takes no other.
 async fn share(turn: Turn, link: Rc<Link>, deadline: Instant) {
     // Whoever never says so takes as many as we like.
     let _ = tokio::time::timeout_at(deadline, link.greeted()).await;
+    let snapshot = turn.worker.snapshot();
+    if snapshot.is_none_or(|snapshot| named(&snapshot, &turn.id).is_none_or(|server| !link.is_to(server))) {
+        return link.leave();
+    }
     turn.worker.links.at(&turn.id, turn.rounds, |shelf| shelf.links.push(link));
+}
+
+/// The server of that name, if it is spoken to over HTTP/2.
+fn named<'s>(snapshot: &'s Snapshot, id: &ServerId) -> Option<&'s ServerPart> {
+    let pool = snapshot.pools().get(snapshot.pool_place(&id.pool)?)?;
+    let is_spoken = pool.config.protocol == ServerProtocol::Http2;
+    pool.servers.iter().find(|server| server.id == *id).filter(|_| is_spoken)
 }
 
 /// A connection for what has passed so many listeners of ours, or what it is to do about there being none. `is_called`: it
@@ -232,14 +243,16 @@ fn find(worker: &Rc<crate::worker::Worker>, server: &ServerPart, rounds: u32, is
     }
     let shelf = shelves.get_mut(&server.id).and_then(|of_server| shelf_of(of_server, rounds));
     let Some(shelf) = shelf else { return Found::Wait(Rc::default()) };
-    shelf.links.retain(|link| !link.is_over() && server.addrs.contains(&link.addr));
+    shelf.links.retain(|link| !link.is_over());
     if !is_called && shelf.waiting.get() > 0 {
         return Found::Full;
     }
-    let least = shelf.links.iter().filter(|link| !link.is_full()).min_by_key(|link| link.streams());
+    // The request may know its server as it was before a reload: what it has no use for is there for others.
+    let links = || shelf.links.iter().filter(|link| link.is_to(server));
+    let least = links().filter(|link| !link.is_full()).min_by_key(|link| link.streams());
     match least {
         Some(link) => Found::Link(Rc::clone(link)),
-        None if shelf.links.len() >= caps::HTTP2_SERVER_CONNECTIONS => Found::Full,
+        None if links().count() >= caps::HTTP2_SERVER_CONNECTIONS => Found::Full,
         _ if shelf.is_connecting => Found::Wait(Rc::clone(&shelf.news)),
         _ => {
             shelf.is_connecting = true;
@@ -263,7 +276,8 @@ async fn open(
         Ok(stream) => {
             let note = rounds::note(&client.worker.shared.rounds, &exchange.snapshot, exchange.rounds, &stream);
             let room = client.worker.links.at(&server.id, exchange.rounds, |shelf| Rc::clone(&shelf.room));
-            Link::open((stream, note), timeouts.keep, room.unwrap_or_default()).await.ok_or(Kind::ServerLost.into())
+            let link = Link::open((stream, note), &server.way, timeouts.keep, room.unwrap_or_default()).await;
+            link.ok_or(Kind::ServerLost.into())
         }
         Err(error) => {
             exchange.server_addr = server.addrs.first().copied();
@@ -287,12 +301,10 @@ impl Links {
     /// Follows a snapshot: connections to servers that left, moved, or are spoken to otherwise get no further requests.
     pub(crate) fn retain_named(&self, snapshot: &Snapshot) {
         self.shelves.borrow_mut().retain(|id, shelves| {
-            let pool = snapshot.pool_place(&id.pool).and_then(|place| snapshot.pools().get(place));
-            let pool = pool.filter(|pool| pool.config.protocol == ServerProtocol::Http2);
-            let server = pool.and_then(|pool| pool.servers.iter().find(|server| server.id == *id));
+            let server = named(snapshot, id);
             for shelf in shelves.iter_mut() {
                 shelf.links.retain(|link| {
-                    let stays = server.is_some_and(|server| server.addrs.contains(&link.addr));
+                    let stays = server.is_some_and(|server| link.is_to(server));
                     if !stays {
                         link.leave();
                     }
