@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel_model::caps;
 use http::{Response, header};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -21,6 +23,7 @@ use super::rig::{Client, Rig, run};
 /// What became of requests for `/wait`.
 #[derive(Default)]
 struct Fates {
+    taken: Cell<u32>,
     reset: Cell<u32>,
     cut: Cell<u32>,
     told: Notify,
@@ -287,4 +290,73 @@ fn a_request_that_no_connection_had_room_for_is_no_failure_of_its_server() {
         fates.told.notify_one();
         assert_eq!(Client::connect(&rig).await.get("/").await.status(), 200);
     });
+}
+
+/// What becomes of connections to a server that takes no further ones.
+#[derive(Debug, Clone, Copy)]
+enum Beyond {
+    Refused,
+    Unheard,
+}
+
+/// A server that takes one connection with one stream at a time, and answers when it is told.
+async fn only_one(fates: &Rc<Fates>, beyond: Beyond) -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = socket.local_addr().unwrap();
+    let listener = socket.listen(0).unwrap();
+    let fates = Rc::clone(fates);
+    tokio::task::spawn_local(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let _kept = match beyond {
+            Beyond::Refused => {
+                drop(listener);
+                None
+            }
+            // The one that may wait to be accepted takes the place of all others.
+            Beyond::Unheard => Some((TcpStream::connect(addr).await.unwrap(), listener)),
+        };
+        let mut settings = h2::server::Builder::new();
+        settings.max_concurrent_streams(1);
+        let mut frames = settings.handshake::<_, Bytes>(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = frames.accept().await {
+            let fates = Rc::clone(&fates);
+            tokio::task::spawn_local(async move {
+                fates.taken.set(fates.taken.get() + 1);
+                fates.told.notified().await;
+                ok("fine", &mut respond);
+            });
+        }
+    });
+    addr
+}
+
+#[test]
+fn who_waits_for_another_connection_takes_the_room_that_comes_on_the_one_there_is() {
+    for beyond in [Beyond::Refused, Beyond::Unheard] {
+        run(async move {
+            let fates = Rc::<Fates>::default();
+            let addr = only_one(&fates, beyond).await;
+            let mut config = shop(&[addr]);
+            config.pools[0].retry.attempts = 0;
+            let mut rig = Rig::start(config).await;
+            let (mut early, mut late) = (Http2::connect(&rig).await, Http2::connect(&rig).await);
+            let mut answers = vec![early.send(request("GET", "/"), true).await.0];
+            rig.until(|_| fates.taken.get() == 1).await;
+            for _ in 0..2 {
+                answers.push(early.send(request("POST", "/"), true).await.0);
+            }
+            let queued = |rig: &Rig| rig.shared.pool_stats(&Rig::id("a").pool).unwrap().queued;
+            let waiting = if matches!(beyond, Beyond::Refused) { 2 } else { 1 };
+            rig.until(|rig| queued(rig) == waiting).await;
+            // One that comes now stands behind them.
+            answers.push(late.send(request("GET", "/"), true).await.0);
+            rig.until(|rig| queued(rig) == waiting + 1).await;
+            for answer in answers {
+                assert_eq!(answered(&fates, answer).await, 200, "{beyond:?}");
+            }
+            assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0, "{beyond:?}");
+            assert!(rig.reports.try_recv().is_err(), "{beyond:?}");
+        });
+    }
 }
