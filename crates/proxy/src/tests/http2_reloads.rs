@@ -1,9 +1,11 @@
 //! What becomes of connections to servers over HTTP/2 when a reload changes their servers.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel_model::caps;
 use evenkeel_model::config::PoolTls;
 use evenkeel_net::tls::{Connector, ConnectorOptions, TlsVersion, Trust};
 use h2::Reason;
@@ -116,5 +118,57 @@ fn a_connection_that_stands_once_its_server_has_moved_carries_the_one_request() 
         assert_eq!(answer.whole().await.unwrap().status, 200);
         assert!(stream.read_to_end(&mut Vec::new()).await.is_ok(), "it is closed, as nobody needs it any more");
         assert_eq!(client.get("/").await.body, b"fine");
+    });
+}
+
+#[test]
+fn who_stands_in_line_is_called_though_the_server_was_away_meanwhile() {
+    run(async {
+        let most = caps::HTTP2_SERVER_CONNECTIONS;
+        let (early, late) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
+        let holds = (Rc::clone(&early), Rc::clone(&late));
+        let mut settings = h2::server::Builder::new();
+        settings.max_concurrent_streams(1);
+        let streams = Streams::with(settings, move |number, (_, mut respond)| {
+            let hold = Rc::clone(if number <= most { &holds.0 } else { &holds.1 });
+            Box::pin(async move {
+                hold.notified().await;
+                ok("fine", &mut respond);
+            })
+        })
+        .await;
+        let mut rig = Rig::start(shop(&[streams.addr])).await;
+        let (mut first, mut second) = (Http2::connect(&rig).await, Http2::connect(&rig).await);
+        let mut answers = Vec::new();
+        for _ in 0..most {
+            answers.push(first.send(request("GET", "/"), true).await.0);
+        }
+        rig.until(|_| streams.calls.get() == most).await;
+        // Many more than there may be connections.
+        for _ in 0..100 {
+            answers.push(second.send(request("GET", "/"), true).await.0);
+        }
+        rig.until(|rig| rig.shared.pool_stats(&Rig::id("a").pool).unwrap().queued == 100).await;
+        for name in ["b", "a"] {
+            rig.config.pools[0].servers[0] = server(name, streams.addr);
+            rig.reload().await;
+        }
+        rig.until(|_| streams.connections.get() >= 2 * most).await;
+        // The connections from before the reloads end, and then there is room on those from behind them.
+        early.notify_waiters();
+        let rest = answers.split_off(most);
+        for answer in answers {
+            assert_eq!(answer.whole().await.unwrap().status, 200);
+        }
+        for answer in rest {
+            let mut whole = pin!(answer.whole());
+            let got = loop {
+                late.notify_waiters();
+                if let Ok(got) = tokio::time::timeout(Duration::from_millis(20), whole.as_mut()).await {
+                    break got;
+                }
+            };
+            assert_eq!(got.unwrap().status, 200);
+        }
     });
 }

@@ -406,7 +406,8 @@ impl Links {
                     stays
                 });
             }
-            server.is_some() || shelves.iter().any(|shelf| shelf.is_connecting)
+            // Who stands in line, or connects, comes back to the shelf that it knows.
+            server.is_some() || shelves.iter().any(|shelf| shelf.is_connecting || shelf.waiting.get() > 0)
         });
     }
 }
