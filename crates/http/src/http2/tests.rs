@@ -221,6 +221,21 @@ fn what_a_client_does_all_day_is_no_flood() {
 }
 
 #[test]
+fn who_measures_the_line_with_a_ping_for_each_piece_of_data_is_left_alone() {
+    let start = Duration::from_secs(7);
+    let pair = [frame(0, 0, b"data"), frame(6, 0, &[0; 8])].concat();
+    let mut server = Sentry::of_server();
+    server.see(&frame(4, 0, &[]), start).unwrap();
+    let mut client = greeted_client(start);
+    client.see(&frame(1, 4, b"block"), start).unwrap();
+    for mut sentry in [server, client] {
+        for turn in 0..20_000 {
+            assert_eq!(sentry.see(&pair, start + Duration::from_micros(100) * turn), Ok(()), "pair {turn}");
+        }
+    }
+}
+
+#[test]
 fn resets_without_answers_end_a_connection_however_slowly_they_come() {
     let start = Duration::from_secs(7);
     let mut sentry = greeted_client(start);
