@@ -11,7 +11,7 @@ use super::rig::{Origin, Rig, config, pool, run};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// GET http `/` for the authority `a`, in HPACK.
-const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 0x01, 0x61];
+pub(super) const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 0x01, 0x61];
 /// The same with POST.
 pub(super) const POST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 0x01, 0x61];
 
@@ -29,6 +29,7 @@ type Trick = fn(u32) -> Vec<u8>;
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     pub(super) kind: u8,
+    pub(super) flags: u8,
     pub(super) stream: u32,
     pub(super) payload: Vec<u8>,
 }
@@ -58,7 +59,10 @@ impl Raw {
     }
 
     async fn with_settings(rig: &Rig, settings: &[u8]) -> Self {
-        let stream = TcpStream::connect(rig.addr).await.unwrap();
+        Self::over(TcpStream::connect(rig.addr).await.unwrap(), settings).await
+    }
+
+    pub(super) async fn over(stream: TcpStream, settings: &[u8]) -> Self {
         let mut raw = Self { stream, have: Vec::new() };
         raw.send(&[PREFACE, &frame(4, 0, 0, settings)].concat()).await;
         raw
@@ -69,14 +73,22 @@ impl Raw {
         let _ = self.stream.write_all(bytes).await;
     }
 
+    /// Reads a little of what there is; how much was read so far, unless that is all.
+    pub(super) async fn sip(&mut self) -> Option<usize> {
+        let mut room = [0; 1024];
+        let count = self.stream.read(&mut room).await.unwrap();
+        self.have.extend_from_slice(&room[..count]);
+        (count > 0).then_some(self.have.len())
+    }
+
     /// The next frame; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Frame> {
         loop {
-            if let [a, b, c, kind, _flags, s, t, u, v, rest @ ..] = self.have.as_slice() {
+            if let [a, b, c, kind, flags, s, t, u, v, rest @ ..] = self.have.as_slice() {
                 let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
                 if let Some(payload) = rest.get(..length) {
                     let stream = u32::from_be_bytes([*s, *t, *u, *v]);
-                    let frame = Frame { kind: *kind, stream, payload: payload.to_vec() };
+                    let frame = Frame { kind: *kind, flags: *flags, stream, payload: payload.to_vec() };
                     self.have.drain(..9 + length);
                     return Some(frame);
                 }
