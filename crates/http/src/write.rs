@@ -249,8 +249,8 @@ fn write_row(out: &mut Vec<u8>, row: &Row, buf: &[u8]) {
 /// Over how many servers an OPTIONS request may still go (RFC 9110 section 7.6.2); `None` where it does not say, or is another
 /// request: `TRACE` is refused, and for all others the field means nothing.
 pub fn hops_left(head: &RequestHead, buf: &[u8]) -> Option<u64> {
-    let value = head.fields().first(buf, Known::MaxForwards).filter(|_| head.method() == Method::Options)?;
-    hops(value)
+    let is_options = head.method() == Method::Options;
+    is_options.then(|| head.fields().first(buf, Known::MaxForwards)).flatten().and_then(hops)
 }
 
 /// The value of `Max-Forwards`; what is more than a number holds is as good as endless.

@@ -87,11 +87,16 @@ pub const HTTP2_RESET_RATE: u32 = 100;
 /// reset (CVE-2023-44487) lives on resets that cost it nothing.
 pub const HTTP2_RESETS_UNANSWERED: u32 = 100;
 
+/// Streams that an HTTP/2 server may reset in a second: as many as it may answer on one connection before it has read their
+/// requests (RFC 9113 section 8.1).
+pub const HTTP2_SERVER_RESET_RATE: u32 = 20_000;
+
 /// Streams that faults of an HTTP/2 client may make us reset on one connection (CVE-2025-8671).
 pub const HTTP2_RESETS_OURS: usize = 200;
 
-/// PING frames that an HTTP/2 peer may send in a second: gRPC measures the line with them under load.
-pub const HTTP2_PING_RATE: u32 = 500;
+/// PING frames that an HTTP/2 peer may send in a second: while data flows to it, gRPC measures the line with one in each
+/// round trip, which takes some 50 µs at the least. Each is answered before the next is read, so that none pile up.
+pub const HTTP2_PING_RATE: u32 = 20_000;
 
 /// SETTINGS frames that an HTTP/2 peer may send in a second; they change once or twice in a connection's life.
 pub const HTTP2_SETTINGS_RATE: u32 = 20;

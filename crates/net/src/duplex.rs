@@ -185,6 +185,11 @@ impl Half {
         polled(inbound.take(most), &mut inbound.reader, cx)
     }
 
+    /// How many bytes stand ready to be taken.
+    pub fn unread(&self) -> usize {
+        self.lanes.borrow_mut().of(self.side).0.bytes.len()
+    }
+
     /// Says how many of the bytes that were taken are still in hand: the writer gets room for others as these go on, and sees
     /// how fast they do. In steps of `step`, so that it is not woken for each few.
     pub fn hold(&self, bytes: usize, step: usize) {

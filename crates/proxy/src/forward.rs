@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::buffer::{Buffer, FreeList, Kept};
 use crate::learn::Page;
+use crate::patience::Patience;
 use crate::wire::{Stream, Wire};
 
 /// Free room below which a body that goes on gets a new stretch rather than small reads.
@@ -57,36 +58,24 @@ enum Stage {
     Done,
 }
 
-/// How long the client was waited for.
-///
-/// Time counts only while the pipe waits for it. Bytes take time off again: all of it, or, where a rate is asked for, as
-/// much as they are worth at that rate, so that who drips runs out of time as who is silent does.
+/// The patience with the client, which is on one side of the pipe.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
-    /// The side of the pipe that the client is on.
+struct Sided {
     side: Waits,
-    rate: Option<u64>,
-    waited: Duration,
-    since: Option<Instant>,
+    patience: Patience,
 }
 
-impl Patience {
+impl Sided {
     fn wait(&mut self, side: Waits, now: Instant) {
         if side == self.side {
-            self.since.get_or_insert(now);
+            self.patience.wait(now);
         }
     }
 
     fn moved(&mut self, side: Waits, bytes: usize, now: Instant) {
-        if side != self.side {
-            return;
+        if side == self.side {
+            self.patience.moved(bytes, now);
         }
-        if let Some(since) = self.since.take() {
-            self.waited += now.saturating_duration_since(since);
-        }
-        let micros = (bytes as u64).saturating_mul(1_000_000);
-        let worth = self.rate.and_then(|rate| micros.checked_div(rate)).map_or(Duration::MAX, Duration::from_micros);
-        self.waited = self.waited.saturating_sub(worth);
     }
 }
 
@@ -119,7 +108,7 @@ pub(crate) struct Pipe {
     pub(crate) progress: Instant,
     /// Whom it waits for.
     pub(crate) waits: Waits,
-    patience: Patience,
+    client: Sided,
     /// A larger buffer, once the body turned out large.
     large: Option<Buffer>,
     replay: Replay,
@@ -172,7 +161,7 @@ impl Pipe {
             sent: 0,
             progress: now,
             waits: Waits::Source,
-            patience: Patience { side: Waits::Source, rate: None, waited: Duration::ZERO, since: None },
+            client: Sided { side: Waits::Source, patience: Patience::new(None) },
             large: None,
             replay: Replay::Unwanted,
             continue_left: 0,
@@ -194,7 +183,7 @@ impl Pipe {
 
     /// Says on which side the client is, and how many bytes a second it has to move while it is waited for.
     pub(crate) fn with_client(mut self, side: Waits, rate: Option<u64>) -> Self {
-        self.patience = Patience { side, rate, ..self.patience };
+        self.client = Sided { side, patience: Patience::new(rate) };
         self
     }
 
@@ -248,7 +237,7 @@ impl Pipe {
         self.cursor.sent = 0;
         self.sent = 0;
         self.progress = now;
-        self.patience.since = None;
+        self.client.patience.pause();
         self.is_broken = false;
         if self.stage == Stage::Done {
             self.stage = Stage::Ended;
@@ -276,8 +265,7 @@ impl Pipe {
 
     /// Until when the client may be waited for, where it may take so long.
     pub(crate) fn deadline(&self, timeout: Duration) -> Instant {
-        let Patience { waited, since, .. } = self.patience;
-        since.unwrap_or(self.progress) + timeout.saturating_sub(waited)
+        self.client.patience.deadline(timeout, self.progress)
     }
 
     /// Whether nothing more will be moved.
@@ -359,11 +347,11 @@ impl Pipe {
             Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(PipeError::Sink)),
             Poll::Ready(Ok(written)) => written,
             Poll::Pending => {
-                self.patience.wait(Waits::Sink, lane.now);
+                self.client.wait(Waits::Sink, lane.now);
                 return Poll::Pending;
             }
         };
-        self.patience.moved(Waits::Sink, written, lane.now);
+        self.client.moved(Waits::Sink, written, lane.now);
         let [head_len, lead_len, body_len, _] = lengths;
         let of_head = written.min(head_len);
         let of_lead = (written - of_head).min(lead_len);
@@ -405,11 +393,11 @@ impl Pipe {
             Poll::Ready(Ok(read)) => read,
             Poll::Ready(Err(_)) => return Poll::Ready(Err(PipeError::Source)),
             Poll::Pending => {
-                self.patience.wait(Waits::Source, lane.now);
+                self.client.wait(Waits::Source, lane.now);
                 return Poll::Pending;
             }
         };
-        self.patience.moved(Waits::Source, read, lane.now);
+        self.client.moved(Waits::Source, read, lane.now);
         self.progress = lane.now;
         if read == 0 {
             self.decoder.at_eof().map_err(|_| PipeError::Ended)?;

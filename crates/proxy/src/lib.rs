@@ -34,6 +34,7 @@ mod learn;
 mod leaving;
 mod listen;
 mod pages;
+mod patience;
 mod pick;
 mod queue;
 mod record;

@@ -14,7 +14,7 @@ use evenkeel_balance::{Loads, Member, MethodKeys, Plan, ServerIndex, ServerUid};
 use evenkeel_http::Limits;
 use evenkeel_model::config::{
     AccessLog, Action, Balance, Config, HashKey, Host, ListenAddr, Listener, LogFormat, LogTarget, Pool, ProxyVersion,
-    Route, Server, Site, StickyMethod,
+    Route, Server, Site, StickyMethod, called,
 };
 use evenkeel_model::{ListenerName, PoolName, ServerId, State, TemplatePart, Variable};
 use evenkeel_net::tls::{Acceptor, Connector, ServerName, TlsFacts};
@@ -111,6 +111,7 @@ pub(crate) struct PoolPart {
 pub(crate) struct ServerPart {
     pub(crate) id: ServerId,
     pub(crate) uid: ServerUid,
+    /// Where it is called.
     pub(crate) addrs: Arc<[SocketAddr]>,
     pub(crate) max_conns: Option<u32>,
     /// How the server is told whose a connection is.
@@ -479,7 +480,7 @@ fn server_part(pool: &Pool, server: &Server, view: &ServerView, shared: &Shared)
     let id = pool.id_of(server);
     ServerPart {
         uid: ServerUid::of(&server.name),
-        addrs: Arc::clone(&view.addrs),
+        addrs: called_at(&view.addrs),
         max_conns: server.max_conns,
         proxy: server.proxy,
         shared: shared.server(&id),
@@ -487,6 +488,14 @@ fn server_part(pool: &Pool, server: &Server, view: &ServerView, shared: &Shared)
         way: Way::Closed,
         id,
     }
+}
+
+/// Where connections to these addresses go.
+fn called_at(addrs: &Arc<[SocketAddr]>) -> Arc<[SocketAddr]> {
+    if addrs.iter().all(|addr| called(addr.ip()) == addr.ip()) {
+        return Arc::clone(addrs);
+    }
+    addrs.iter().map(|addr| SocketAddr::new(called(addr.ip()), addr.port())).collect()
 }
 
 fn listener_part(listener: &Listener, places: &HashMap<PoolName, usize>, parts: &SnapshotParts<'_>) -> ListenerPart {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use evenkeel_model::config::{
     Action, Config, FieldMatch, Host, HostPattern, ListenAddr, Listener, Matcher, PathPattern, Pool, ServerAddr, Site,
-    Standing, ZoneSource,
+    Standing, ZoneSource, called,
 };
 
 use super::route::host_covers;
@@ -185,10 +185,11 @@ fn leads_to(listener: &Listener, pool: &Pool) -> bool {
 
 /// Whether a server's address is the listener's own, as far as the file tells: which addresses a machine has it does not.
 fn is_at(listener: &Listener, addr: &ServerAddr) -> bool {
-    let Host::Ip(ip) = &addr.host else { return false };
+    let Host::Ip(ip) = addr.host else { return false };
+    let ip = called(ip);
     addr.port == listener.addr.port()
         && match listener.addr {
-            ListenAddr::One(own) if !own.ip().is_unspecified() => own.ip() == *ip,
+            ListenAddr::One(own) if !own.ip().is_unspecified() => own.ip() == ip,
             ListenAddr::One(_) | ListenAddr::Every(_) => ip.is_loopback(),
         }
 }

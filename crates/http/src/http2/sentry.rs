@@ -66,7 +66,7 @@ pub enum Breach {
 /// What a peer sent too much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flood {
-    /// Streams that it reset, in a second, or before they were answered.
+    /// Streams that it reset, in a second, or, of a client, before they were answered.
     Resets,
     /// PING frames.
     Pings,
@@ -118,7 +118,7 @@ pub struct Sentry {
     /// When the second began that the counts are of.
     since: Option<Duration>,
     counts: Counts,
-    /// Resets that are forgiven before an answer; each answer earns one more.
+    /// Resets that a client is forgiven before an answer; each answer earns one more.
     credit: u32,
     /// Since when the peer owes the rest of a block of fields.
     in_block: Option<Duration>,
@@ -350,10 +350,12 @@ impl Sentry {
                 self.is_leaving = true;
                 return Ok(());
             }
-            kind::RESET => {
+            kind::RESET if self.is_of_client => {
                 self.credit = self.credit.checked_sub(1).ok_or(Flood::Resets)?;
                 (&mut counts.resets, caps::HTTP2_RESET_RATE, Flood::Resets)
             }
+            // A server that has answered before it read the whole request says so with one (RFC 9113 section 8.1).
+            kind::RESET => (&mut counts.resets, caps::HTTP2_SERVER_RESET_RATE, Flood::Resets),
             // One for each SETTINGS of ours, and no more: the library ends a connection on which another one comes.
             kind::SETTINGS if flags & flag::ACK != 0 => return Ok(()),
             kind::SETTINGS => (&mut counts.settings, caps::HTTP2_SETTINGS_RATE, Flood::Settings),

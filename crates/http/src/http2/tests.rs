@@ -153,11 +153,17 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
 }
 
+/// A sentry that has let a client's first words pass.
+fn greeted_client(now: Duration) -> Sentry {
+    let mut sentry = Sentry::of_client();
+    sentry.see(&[PREFACE, &frame(4, 0, &[])].concat(), now).unwrap();
+    sentry
+}
+
 /// How many frames pass before one is too many.
 fn passed(one: &[u8], tries: u32) -> (u32, Option<Flood>) {
     let now = Duration::from_secs(7);
-    let mut sentry = Sentry::of_client();
-    sentry.see(&[PREFACE, &frame(4, 0, &[])].concat(), now).unwrap();
+    let mut sentry = greeted_client(now);
     let mut one = one.to_vec();
     for count in 0..tries {
         if one[3] == 1 {
@@ -205,7 +211,7 @@ fn what_a_client_does_all_day_is_no_flood() {
         assert_eq!(passed(&one, 10_000), (10_000, None));
     }
     let start = Duration::from_secs(7);
-    let mut sentry = Sentry::of_server();
+    let mut sentry = greeted_client(start);
     let reset = frame(3, 0, &[0; 4]);
     for turn in 0..1000 {
         // Answered now and then, so that credit comes back; never many in a second.
@@ -215,12 +221,40 @@ fn what_a_client_does_all_day_is_no_flood() {
 }
 
 #[test]
+fn who_measures_the_line_with_a_ping_for_each_piece_of_data_is_left_alone() {
+    let start = Duration::from_secs(7);
+    let pair = [frame(0, 0, b"data"), frame(6, 0, &[0; 8])].concat();
+    let mut server = Sentry::of_server();
+    server.see(&frame(4, 0, &[]), start).unwrap();
+    let mut client = greeted_client(start);
+    client.see(&frame(1, 4, b"block"), start).unwrap();
+    for mut sentry in [server, client] {
+        for turn in 0..20_000 {
+            assert_eq!(sentry.see(&pair, start + Duration::from_micros(100) * turn), Ok(()), "pair {turn}");
+        }
+    }
+}
+
+#[test]
 fn resets_without_answers_end_a_connection_however_slowly_they_come() {
     let start = Duration::from_secs(7);
-    let mut sentry = Sentry::of_server();
+    let mut sentry = greeted_client(start);
     let reset = frame(3, 0, &[0; 4]);
     let seen = (0..1000).find(|turn| sentry.see(&reset, start + Duration::from_secs(*turn)).is_err());
     assert_eq!(seen, Some(u64::from(caps::HTTP2_RESETS_UNANSWERED)));
+}
+
+#[test]
+fn a_server_may_reset_every_stream_that_it_answers() {
+    let now = Duration::from_secs(7);
+    let reset = frame(3, 0, &[0; 4]);
+    let mut sentry = Sentry::of_server();
+    let seen = (0..).find(|_| sentry.see(&reset, now).is_err());
+    assert_eq!(seen, Some(caps::HTTP2_SERVER_RESET_RATE));
+    let mut sentry = Sentry::of_server();
+    for turn in 0..100 {
+        sentry.see(&reset.repeat(1000), now + Duration::from_secs(turn)).unwrap();
+    }
 }
 
 #[test]

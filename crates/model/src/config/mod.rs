@@ -26,6 +26,7 @@ pub use log::{AccessLog, LogFormat, LogRule, LogSubject, LogTarget};
 pub use pool::{
     Balance, BodyMatch, Check, CheckKind, Eject, HashKey, Host, HttpCheck, OnDown, Pool, PoolTimeouts, ProxyVersion,
     Queue, RedisRole, Retry, RetryOn, Reuse, Server, ServerAddr, ServerProtocol, Standing, StatusRange, TalkCheck,
+    called,
 };
 pub use process::{Ceiling, Process, SecretRef, Workers};
 pub use route::{

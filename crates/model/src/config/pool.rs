@@ -1,7 +1,7 @@
 //! Pools of interchangeable servers: how one is chosen, probed, retried and kept to.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::{PoolTls, Sticky};
@@ -124,6 +124,16 @@ pub enum Host {
     Ip(IpAddr),
     /// A name that is resolved while running, in lower case.
     Name(String),
+}
+
+/// Where a connection to that address goes: the system takes one that stands for every address of a machine for the machine's
+/// own loopback (Linux, `connect`).
+pub fn called(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
 }
 
 impl fmt::Display for ServerAddr {

@@ -26,11 +26,15 @@ struct Way {
     early: Vec<u8>,
     out: Vec<u8>,
     sent: usize,
+    /// Bytes that went out since the connection began.
+    gone: u64,
+    /// Whether the last push left bytes behind: here, in the stream, or with the library, which adds none past the cap.
+    is_behind: bool,
 }
 
 impl Way {
     fn new(stream: Stream, early: Vec<u8>) -> Self {
-        Self { stream, early, out: Vec::new(), sent: 0 }
+        Self { stream, early, out: Vec::new(), sent: 0, gone: 0, is_behind: false }
     }
 
     /// Sends what waits. Ready once nothing does.
@@ -38,7 +42,10 @@ impl Way {
         while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match ready!(self.stream.poll_write_vectored(cx, &[IoSlice::new(rest)]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.sent += written,
+                written => {
+                    self.sent += written;
+                    self.gone += written as u64;
+                }
             }
         }
         self.out.clear();
@@ -105,10 +112,19 @@ impl Wire {
 
     /// Sends what stands ready; what the socket does not take now waits for it.
     pub(crate) fn poll_push(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        match self.way.borrow_mut().poll_push(cx) {
+        let mut way = self.way.borrow_mut();
+        let pushed = way.poll_push(cx);
+        way.is_behind = pushed.is_pending();
+        match pushed {
             Poll::Ready(Err(error)) => Err(error),
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }
+    }
+
+    /// How many bytes went out, where the peer has yet to make room for more that stand ready; `None` where all of them did.
+    pub(crate) fn behind(&self) -> Option<u64> {
+        let way = self.way.borrow();
+        way.is_behind.then_some(way.gone)
     }
 
     /// Gives back what a connection without streams does not need.

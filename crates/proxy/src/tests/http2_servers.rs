@@ -5,12 +5,14 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_model::config::{Config, Pool, ServerProtocol};
 use evenkeel_model::{PoolName, caps};
+use evenkeel_net::tls::{self, Acceptor};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response};
@@ -41,6 +43,15 @@ impl Streams {
     }
 
     pub(super) async fn with(settings: h2::server::Builder, script: impl Fn(usize, Call) -> Served + 'static) -> Self {
+        Self::over(None, settings, script).await
+    }
+
+    /// The same over TLS, where there is an acceptor.
+    pub(super) async fn over(
+        acceptor: Option<Arc<Acceptor>>,
+        settings: h2::server::Builder,
+        script: impl Fn(usize, Call) -> Served + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (connections, calls) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
@@ -48,8 +59,11 @@ impl Streams {
         let (leave, open) = (Rc::<Notify>::default(), Rc::<Cell<usize>>::default());
         let (told, entered) = (Rc::clone(&leave), Rc::clone(&open));
         tokio::task::spawn_local(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok(mut stream) = evenkeel_net::stream::accept(&listener).await {
                 counted.set(counted.get() + 1);
+                if let Some(acceptor) = &acceptor {
+                    stream = tls::accept(stream, acceptor).await.unwrap();
+                }
                 let (settings, called, script) = (settings.clone(), Rc::clone(&called), Rc::clone(&script));
                 let (told, entered) = (Rc::clone(&told), Rc::clone(&entered));
                 entered.set(entered.get() + 1);

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use evenkeel_model::caps;
 use evenkeel_model::config::Queue;
 use http::{Response, header};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -23,6 +25,7 @@ use crate::stats::PoolStats;
 /// What became of requests for `/wait`.
 #[derive(Default)]
 struct Fates {
+    taken: Cell<u32>,
     reset: Cell<u32>,
     cut: Cell<u32>,
     told: Notify,
@@ -86,6 +89,29 @@ fn clients_that_leave_take_no_request_of_others_with_them() {
         rig.until(|_| fates.reset.get() + fates.cut.get() == 60).await;
         rig.until(|rig| rig.shared.server_stats(&Rig::id("a")).unwrap().in_flight == 0).await;
         assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0);
+    });
+}
+
+#[test]
+fn a_server_that_answers_before_it_has_read_a_body_keeps_its_connection() {
+    run(async {
+        let fates = Rc::<Fates>::default();
+        let streams = holding(&fates).await;
+        let rig = Rig::start(shop(&[streams.addr])).await;
+        let mut slow = Client::connect(&rig).await;
+        slow.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        rig.until(|_| streams.calls.get() == 1).await;
+        let mut client = Http2::connect(&rig).await;
+        for number in 0..150 {
+            // Its server resets the stream without an error once it has answered.
+            let (answer, mut body) = client.send(request("POST", "/"), false).await;
+            assert_eq!(answer.whole().await.unwrap().status, 200, "request {number}");
+            // It fails where the stream was ended from the other side already.
+            let _ = body.send_data(Bytes::new(), true);
+        }
+        fates.told.notify_one();
+        assert_eq!(slow.answer().await.text(), "4\r\nheld\r\n0\r\n\r\n");
+        assert_eq!((streams.calls.get(), streams.connections.get()), (151, 1));
     });
 }
 
@@ -251,4 +277,73 @@ fn a_request_that_no_connection_had_room_for_is_no_failure_of_its_server() {
         crowd.fates.told.notify_one();
         assert_eq!(Client::connect(&crowd.rig).await.get("/").await.status(), 200);
     });
+}
+
+/// What becomes of connections to a server that takes no further ones.
+#[derive(Debug, Clone, Copy)]
+enum Beyond {
+    Refused,
+    Unheard,
+}
+
+/// A server that takes one connection with one stream at a time, and answers when it is told.
+async fn only_one(fates: &Rc<Fates>, beyond: Beyond) -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = socket.local_addr().unwrap();
+    let listener = socket.listen(0).unwrap();
+    let fates = Rc::clone(fates);
+    tokio::task::spawn_local(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let _kept = match beyond {
+            Beyond::Refused => {
+                drop(listener);
+                None
+            }
+            // The one that may wait to be accepted takes the place of all others.
+            Beyond::Unheard => Some((TcpStream::connect(addr).await.unwrap(), listener)),
+        };
+        let mut settings = h2::server::Builder::new();
+        settings.max_concurrent_streams(1);
+        let mut frames = settings.handshake::<_, Bytes>(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = frames.accept().await {
+            let fates = Rc::clone(&fates);
+            tokio::task::spawn_local(async move {
+                fates.taken.set(fates.taken.get() + 1);
+                fates.told.notified().await;
+                ok("fine", &mut respond);
+            });
+        }
+    });
+    addr
+}
+
+#[test]
+fn who_waits_for_another_connection_takes_the_room_that_comes_on_the_one_there_is() {
+    for beyond in [Beyond::Refused, Beyond::Unheard] {
+        run(async move {
+            let fates = Rc::<Fates>::default();
+            let addr = only_one(&fates, beyond).await;
+            let mut config = shop(&[addr]);
+            config.pools[0].retry.attempts = 0;
+            let mut rig = Rig::start(config).await;
+            let (mut early, mut late) = (Http2::connect(&rig).await, Http2::connect(&rig).await);
+            let mut answers = vec![early.send(request("GET", "/"), true).await.0];
+            rig.until(|_| fates.taken.get() == 1).await;
+            for _ in 0..2 {
+                answers.push(early.send(request("POST", "/"), true).await.0);
+            }
+            let queued = |rig: &Rig| rig.shared.pool_stats(&Rig::id("a").pool).unwrap().queued;
+            let waiting = if matches!(beyond, Beyond::Refused) { 2 } else { 1 };
+            rig.until(|rig| queued(rig) == waiting).await;
+            // One that comes now stands behind them.
+            answers.push(late.send(request("GET", "/"), true).await.0);
+            rig.until(|rig| queued(rig) == waiting + 1).await;
+            for answer in answers {
+                assert_eq!(answered(&fates, answer).await, 200, "{beyond:?}");
+            }
+            assert_eq!(rig.shared.server_stats(&Rig::id("a")).unwrap().failures, 0, "{beyond:?}");
+            assert!(rig.reports.try_recv().is_err(), "{beyond:?}");
+        });
+    }
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_model::config::Pool;
-use evenkeel_model::{PoolName, caps};
+use evenkeel_model::{ListenerName, PoolName, caps};
 use h2::SendStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::time::Instant;
 
 use super::http2::{Http2, request, send_all};
-use super::http2_abuse::{POST, Raw, frame, headers};
+use super::http2_abuse::{GET, POST, Raw, frame, headers};
 use super::rig::{Origin, Rig, config, pool, run, server};
 
 /// Waits until there is room for more than so many bytes on a stream that wants that many.
@@ -210,30 +210,72 @@ fn bodies_that_come_and_go_where_the_window_is_smallest_change_it_seldom() {
 
 #[test]
 fn a_client_that_reads_slowly_is_left_alone_for_as_long_as_it_reads() {
+    const LENGTH: usize = 200_000;
+    for rate in [Some(100), None] {
+        run(async move {
+            let body: &'static str = Box::leak("x".repeat(LENGTH).into_boxed_str());
+            let origin = Origin::saying(body).await;
+            let mut config = config(pool(&[&origin]));
+            config.listeners[0].timeouts.send = Duration::from_secs(1);
+            config.listeners[0].timeouts.rate = rate;
+            let rig = Rig::start(config).await;
+            let mut client = Http2::connect(&rig).await;
+            let (answer, _) = client.send(request("GET", "/"), true).await;
+            let mut body = answer.head().await.unwrap().into_body();
+            // All of the window, and then little by little, for longer than one who reads nothing has, to the end: the last of
+            // it waits for the client alone.
+            let mut taken = 0;
+            while taken < 65_535 {
+                taken += body.data().await.unwrap().unwrap().len();
+            }
+            while taken < LENGTH {
+                body.flow_control().release_capacity(1000).unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let wanted = LENGTH.min(taken + 1000);
+                while taken < wanted {
+                    taken += body.data().await.expect("the answer goes on").expect("nobody cuts it off").len();
+                }
+            }
+            assert!(body.data().await.is_none_or(|last| last.unwrap().is_empty()), "{rate:?}");
+        });
+    }
+}
+
+#[test]
+fn a_client_that_reads_slowly_gets_all_of_its_answer_before_a_drain_ends_its_connection() {
+    const LENGTH: usize = 400_000;
     run(async {
-        let body: &'static str = Box::leak("x".repeat(400_000).into_boxed_str());
+        let body: &'static str = Box::leak("x".repeat(LENGTH).into_boxed_str());
         let origin = Origin::saying(body).await;
-        let mut config = config(pool(&[&origin]));
-        config.listeners[0].timeouts.send = Duration::from_secs(2);
-        config.listeners[0].timeouts.rate = Some(100);
-        let rig = Rig::start(config).await;
-        let mut client = Http2::connect(&rig).await;
-        let (answer, _) = client.send(request("GET", "/"), true).await;
-        let mut body = answer.head().await.unwrap().into_body();
-        // All of the window, and then little by little for longer than one who reads nothing has.
-        let mut taken = 0;
-        while taken < 65_535 {
-            taken += body.data().await.unwrap().unwrap().len();
+        let mut rig = Rig::start(config(pool(&[&origin]))).await;
+        // The system takes little of it, on either side.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(16 * 1024).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(8).unwrap();
+        let addr = listener.local_addr().unwrap();
+        rig.apply(vec![(ListenerName::of_address(":test"), listener.into_std().unwrap())], Vec::new()).await;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        // It has windows for all of it, so that nothing but the socket holds it up.
+        let mut raw = Raw::over(socket.connect(addr).await.unwrap(), &[0, 4, 0x7f, 0xff, 0xff, 0xff]).await;
+        raw.send(&frame(8, 0, 0, &0x7000_0000u32.to_be_bytes())).await;
+        raw.send(&headers(1, 5, GET)).await;
+        let mut drained = None;
+        while let Some(read) = raw.sip().await {
+            if read > LENGTH / 4 && drained.is_none() {
+                drained = Some(rig.drain(Duration::from_secs(20)).await);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        for _ in 0..60 {
-            body.flow_control().release_capacity(2000).unwrap();
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            let mut came = 0;
-            while came < 2000 {
-                came += body.data().await.expect("the answer goes on").expect("nobody cuts it off").len();
+        let (mut came, mut is_whole) = (0, false);
+        while let Some(next) = raw.next().await {
+            if (next.kind, next.stream) == (0, 1) {
+                came += next.payload.len();
+                is_whole |= next.flags & 1 != 0;
             }
         }
-        let stats = rig.shared.server_stats(&Rig::id("a")).unwrap();
-        assert_eq!(stats.in_flight, 1, "it is read for as long as its client reads");
+        assert_eq!((came, is_whole), (LENGTH, true));
+        assert_eq!(drained.unwrap().await.unwrap().cut, 0);
     });
 }

@@ -8,6 +8,7 @@ mod failures;
 mod grpc;
 mod http2;
 mod http2_abuse;
+mod http2_reloads;
 mod http2_servers;
 mod http2_sharing;
 mod http2_windows;

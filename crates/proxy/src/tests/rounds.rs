@@ -1,6 +1,7 @@
 //! Listeners whose servers are listeners of ours: what goes round comes to an end whichever way it goes, and whoever comes
 //! through is none the worse for it.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_model::caps;
@@ -22,11 +23,17 @@ fn own() -> Pool {
 
 /// A rig of which the servers called `itself` are its own listener.
 async fn closed(config: Config) -> Rig {
+    closed_by(None, config).await
+}
+
+/// The same with servers that have another address for the same.
+async fn closed_by(ip: Option<IpAddr>, config: Config) -> Rig {
     let mut rig = Rig::start(config).await;
+    let addr = SocketAddr::new(ip.unwrap_or(rig.addr.ip()), rig.addr.port());
     rig.config.listeners[0].addr = ListenAddr::One(rig.addr);
     for pool in &mut rig.config.pools {
         for at in pool.servers.iter_mut().filter(|server| server.name.as_str() == "itself") {
-            *at = evenkeel_model::config::Server { proxy: at.proxy, ..server("itself", rig.addr) };
+            *at = evenkeel_model::config::Server { proxy: at.proxy, ..server("itself", addr) };
         }
     }
     rig.reload().await;
@@ -83,6 +90,24 @@ fn a_request_that_goes_round_costs_those_that_come_through_nothing() {
             assert!(accepted <= rounds + 200, "{protocol:?}: {accepted} connections");
             drop((plain, streams));
             forgotten(&rig).await;
+        });
+    }
+}
+
+#[test]
+fn a_server_at_every_address_is_one_here() {
+    for protocol in [ServerProtocol::Http1, ServerProtocol::Http2] {
+        run(async move {
+            let origin = Origin::saying("x").await;
+            let mut own = own();
+            own.protocol = protocol;
+            let rig = closed_by(Some(Ipv4Addr::UNSPECIFIED.into()), through(&origin, own)).await;
+            let mut client = Client::connect(&rig).await;
+            for (path, status) in [("/through", 200), ("/round", 508), ("/through", 200), ("/round", 508)] {
+                assert_eq!(client.get(path).await.status(), status, "{protocol:?}");
+            }
+            let accepted = rig.shared.totals().accepted;
+            assert!(accepted <= 4 * (u64::from(caps::OWN_ROUNDS) + 1), "{protocol:?}: {accepted} connections");
         });
     }
 }

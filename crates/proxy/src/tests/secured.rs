@@ -21,12 +21,12 @@ use super::rig::{Client, Origin, Rig, config, passing, pool, run};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn certificate(hosts: &[&str]) -> Arc<Certificate> {
+pub(super) fn certificate(hosts: &[&str]) -> Arc<Certificate> {
     let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
     Arc::new(Certificate::self_signed(&hosts).unwrap())
 }
 
-fn acceptor(certificates: &[Arc<Certificate>], clients: Option<ClientAuthority>) -> Arc<Acceptor> {
+pub(super) fn acceptor(certificates: &[Arc<Certificate>], clients: Option<ClientAuthority>) -> Arc<Acceptor> {
     let options = AcceptorOptions {
         certificates: CertificateSet::new(certificates.to_vec()),
         min: TlsVersion::Tls12,

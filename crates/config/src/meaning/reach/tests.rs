@@ -11,6 +11,23 @@ fn unreachable(routes: &[&str]) -> bool {
 }
 
 #[test]
+fn a_server_at_every_address_is_the_listener_itself() {
+    for (listener, server, is_own) in [
+        (":80", "0.0.0.0:80", true),
+        (":80", "[::]:80", true),
+        ("127.0.0.1:80", "0.0.0.0:80", true),
+        (":80", "0.0.0.0:81", false),
+        ("192.0.2.1:80", "0.0.0.0:80", false),
+    ] {
+        let text = format!("http {listener} {{\n to {server}\n}}\n");
+        let loaded = load_text("t", text.as_bytes(), &MemorySource::default(), &Options::default());
+        assert!(loaded.config.is_some(), "{text} {:?}", loaded.diagnostics);
+        let is_found = loaded.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::W511);
+        assert_eq!(is_found, is_own, "{text}");
+    }
+}
+
+#[test]
 fn a_route_is_hidden_only_by_one_that_takes_all_of_its_requests() {
     let hidden: [[&str; 2]; 9] = [
         ["*", "/x"],

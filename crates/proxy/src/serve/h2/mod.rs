@@ -6,8 +6,8 @@
 //!
 //! Not here: frames and their state machines (the `h2` library), and what of them is too much (the gate has it counted
 //! by `evenkeel_http::http2::Sentry`). The invariants: streams of a connection share its thread and no more than its
-//! share of memory; a connection ends only when its streams have, or the deadline of a drain has passed; a client is
-//! told before (GOAWAY in two steps, RFC 9113 section 6.8), so that no request is lost in between.
+//! share of memory; a connection ends only when its streams have and the system has what was on them, or the deadline of a
+//! drain has passed; a client is told before (GOAWAY in two steps, RFC 9113 section 6.8), so that no request is lost in between.
 
 mod answer;
 mod hands;
@@ -30,6 +30,7 @@ use tokio::time::Instant;
 pub(crate) use self::hands::Hands;
 use self::trunk::Trunk;
 use crate::http2::gate::Gate;
+use crate::patience::Rest;
 use crate::serve::h1::Client;
 use crate::sleepers::Nap;
 use crate::worker::Worker;
@@ -90,8 +91,10 @@ struct Keeper<'k, 'w> {
     frames: Frames,
     turned: Pin<&'k mut Notified<'w>>,
     nap: Option<Nap<'w>>,
-    /// Since when there is no stream.
+    /// Since when there is no stream, and the client has room for all that there was on them.
     idle_since: Option<Instant>,
+    /// How the client takes what is left of answers whose streams are over, and until when it may take to go on.
+    rest: Option<(Rest, Instant)>,
     /// The window of each stream, as the client was told.
     share: u32,
     /// When it last gave way to other bodies.
@@ -112,6 +115,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
             turned,
             nap: None,
             idle_since: None,
+            rest: None,
             share: caps::HTTP2_STREAM_WINDOW,
             gave_way: None,
             is_leaving: false,
@@ -189,7 +193,8 @@ impl<'k, 'w> Keeper<'k, 'w> {
             self.leave();
             is_changed = true;
         }
-        if self.trunk.is_empty() {
+        self.follow_rest();
+        if self.trunk.is_empty() && self.rest.is_none() {
             let since = *self.idle_since.get_or_insert_with(Instant::now);
             self.trunk.wire.fall_silent();
             let nap = self.nap.get_or_insert_with(|| self.worker.sleepers.lie_down(&self.trunk.bed, since));
@@ -204,6 +209,17 @@ impl<'k, 'w> Keeper<'k, 'w> {
         is_changed
     }
 
+    /// Looks at how the client takes what its streams have left behind. One that is cut off is not waited for.
+    fn follow_rest(&mut self) {
+        let gone = self.trunk.wire.behind().filter(|_| self.trunk.is_empty() && !self.is_cut);
+        self.rest = gone.map(|gone| {
+            let (now, timeouts) = (Instant::now(), self.trunk.timeouts.get());
+            let mut rest = self.rest.take().map_or_else(|| Rest::new(gone, timeouts.rate, now), |(rest, _)| rest);
+            let deadline = rest.deadline(gone, timeouts.send, now);
+            (rest, deadline)
+        });
+    }
+
     /// When the connection has stood for long enough as it stands; `None` while its streams are at work, which have
     /// deadlines of their own.
     fn deadline(&self) -> Option<Instant> {
@@ -215,7 +231,8 @@ impl<'k, 'w> Keeper<'k, 'w> {
         });
         let stays = self.trunk.has_window() && !self.is_leaving && !self.is_cut;
         let rested = self.idle_since.filter(|_| stays).map(|since| since + WINDOW_REST);
-        [owed, idle, rested].into_iter().flatten().min()
+        let rest = self.rest.as_ref().map(|(_, deadline)| *deadline);
+        [owed, idle, rested, rest].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self) {

@@ -16,6 +16,7 @@ use evenkeel_http::http2::downgrade::{self, Body};
 use evenkeel_http::http2::{Downgrade, End, StreamLine, websocket};
 use evenkeel_http::{Method, RequestFacts, StreamError, Version};
 use evenkeel_model::caps;
+use evenkeel_model::config::ClientTimeouts;
 use evenkeel_net::duplex::{self, Half};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
@@ -29,6 +30,7 @@ use super::trunk::{LargeBody, Place, Trunk};
 use crate::hold::Hold;
 use crate::http2::inflow::{Broken, Inflow};
 use crate::http2::outflow::Outcome;
+use crate::patience::Rest;
 use crate::serve::h1::{self, Branch, Client};
 use crate::timer::Timer;
 use crate::worker::Worker;
@@ -196,7 +198,10 @@ impl Flow {
             }
             match answered {
                 Poll::Ready(outcome) if is_served => Poll::Ready(outcome),
-                Poll::Pending if is_served => stall.poll(cx, &trunk, answer.waiting()).map(|()| Outcome::Reset),
+                Poll::Pending if is_served => {
+                    let left = answer.waiting().saturating_add(near.unread());
+                    stall.poll(cx, trunk.timeouts.get(), left).map(|()| Outcome::Reset)
+                }
                 _ => Poll::Pending,
             }
         })
@@ -270,22 +275,19 @@ fn fault(error: Broken) -> Reason {
     }
 }
 
-/// How long a client takes nothing of an answer that waits for it alone.
+/// How a client takes the end of an answer, which waits for it alone.
 #[derive(Default)]
 struct Stall {
     timer: Option<Timer>,
-    deadline: Option<Instant>,
+    rest: Option<Rest>,
 }
 
 impl Stall {
-    /// Ready once the client took too long. It gets the time without a byte, and what the rest takes at the slowest rate:
-    /// who opens its window byte by byte gains nothing by it.
-    fn poll(&mut self, cx: &mut Context<'_>, trunk: &Trunk, waiting: usize) -> Poll<()> {
-        let timeouts = trunk.timeouts.get();
-        let deadline = *self.deadline.get_or_insert_with(|| {
-            let worth = timeouts.rate.and_then(|rate| (waiting as u64).checked_div(rate)).unwrap_or(0);
-            Instant::now() + timeouts.send + Duration::from_secs(worth)
-        });
+    /// Ready once the client took too long to go on with what is left.
+    fn poll(&mut self, cx: &mut Context<'_>, timeouts: ClientTimeouts, left: usize) -> Poll<()> {
+        let (left, now) = (left as u64, Instant::now());
+        let rest = self.rest.get_or_insert_with(|| Rest::new(left, timeouts.rate, now));
+        let deadline = rest.deadline(left, timeouts.send, now);
         self.timer.get_or_insert_with(|| Timer::new(deadline)).poll_passed(cx, deadline)
     }
 }

@@ -14,6 +14,7 @@ mod link;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -59,6 +60,14 @@ struct Line {
     _aside: Aside,
 }
 
+impl Shelf {
+    /// Those to the server as the request knows it, be it as it was before a reload: what one has no use for is there for
+    /// others.
+    fn links_to(&self, server: &ServerPart) -> impl Iterator<Item = &Rc<Link>> {
+        self.links.iter().filter(|link| !link.is_over() && link.is_to(server))
+    }
+}
+
 impl Line {
     fn join(shelf: &Shelf, aside: Aside) -> Self {
         shelf.waiting.set(shelf.waiting.get() + 1);
@@ -79,10 +88,34 @@ enum Found {
     Link(Rc<Link>),
     /// Nothing; it is to connect itself.
     Turn(Turn),
-    /// Nothing, and somebody connects.
-    Wait(Rc<Notify>),
+    /// Nothing, and somebody connects, or the server takes no further connections.
+    Wait(Rc<Notify>, Stands),
     /// All connections that may be, each with as many streams as it may have; or others who wait for one of those.
     Full,
+}
+
+/// Whether connections stand on which there may be room sooner than on another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    None,
+    Some,
+}
+
+/// What a request has done so far to get a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// It came just now: those in line come first.
+    Fresh,
+    /// It has waited.
+    Called,
+    /// It has tried to make one in vain while there were so many, and does not before there are fewer.
+    Failed(usize),
+}
+
+impl Claim {
+    fn once_called(self) -> Self {
+        if self == Self::Fresh { Self::Called } else { self }
+    }
 }
 
 /// The right to connect; dropping it passes it on.
@@ -109,7 +142,17 @@ pub(super) async fn obtain(
 ) -> Result<Stream, ProxyError> {
     let Some(server) = attempt.pool.server(attempt.index) else { return Err(Kind::NoServer.into()) };
     let worker = Rc::clone(&client.worker);
-    let link = reach(client, exchange, attempt, server).await?;
+    let seeker = Seeker {
+        client,
+        exchange: &mut *exchange,
+        attempt,
+        server,
+        claim: Claim::Fresh,
+        line: None,
+        connecting: Duration::ZERO,
+        failed: None,
+    };
+    let link = seeker.reach().await?;
     exchange.times.now = Instant::now();
     exchange.server_addr = Some(link.addr);
     exchange.was_reused = link.was_used();
@@ -121,126 +164,191 @@ pub(super) async fn obtain(
     Ok(Stream::in_memory(far, link.addr, link.local))
 }
 
-/// Gets hold of a connection: one that has room, or that somebody else makes, or an own one. Who stands in line keeps the
+/// A request that looks for a connection: one that has room, or that somebody else makes, or an own one. In line it keeps its
 /// place until there is one, and the time that each kind of waiting may take is that of all its waits together.
-async fn reach(
-    client: &Client,
-    exchange: &mut Exchange,
-    attempt: &Attempt<'_>,
-    server: &ServerPart,
-) -> Result<Rc<Link>, ProxyError> {
-    let patience = attempt.pool.config.timeouts.connect;
-    let (mut line, mut connecting) = (None, Duration::ZERO);
-    let mut found = find(&client.worker, server, exchange.rounds, false);
-    let link = loop {
-        let begun = Instant::now();
-        let deadline = begun + patience.saturating_sub(connecting);
-        match found {
-            Found::Link(link) => break link,
-            Found::Turn(turn) => {
-                exchange.was_reused = false;
-                let link = open(client, exchange, attempt, server).await;
-                exchange.times.connect = Some(connecting + begun.elapsed());
-                let link = link?;
+struct Seeker<'a> {
+    client: &'a Client,
+    exchange: &'a mut Exchange,
+    attempt: &'a Attempt<'a>,
+    server: &'a ServerPart,
+    claim: Claim,
+    line: Option<Line>,
+    /// How long it waited for connections that were being made.
+    connecting: Duration,
+    /// Why it has none of its own.
+    failed: Option<ProxyError>,
+}
+
+impl Seeker<'_> {
+    async fn reach(mut self) -> Result<Rc<Link>, ProxyError> {
+        let mut found = self.find();
+        let link = loop {
+            found = match found {
+                Found::Link(link) => break link,
+                Found::Turn(turn) => self.connect(turn).await?,
+                Found::Wait(news, stands) => self.wait(&news, stands).await?,
+                Found::Full => Box::pin(self.stand()).await?,
+            };
+        };
+        self.exchange.times.connect.get_or_insert(self.connecting);
+        Ok(link)
+    }
+
+    fn find(&self) -> Found {
+        find(&self.client.worker, self.server, self.exchange.rounds, self.claim)
+    }
+
+    /// Until when connections that are being made may be waited for.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.attempt.pool.config.timeouts.connect.saturating_sub(self.connecting)
+    }
+
+    /// Makes a connection. A server that takes no further one may have room on those that it took.
+    async fn connect(&mut self, turn: Turn) -> Result<Found, ProxyError> {
+        let (begun, deadline) = (Instant::now(), self.deadline());
+        self.exchange.was_reused = false;
+        let opened = open(self.client, self.exchange, self.attempt, self.server).await;
+        self.connecting += begun.elapsed();
+        self.exchange.times.connect = Some(self.connecting);
+        let error = match opened {
+            Ok(link) => {
                 tokio::task::spawn_local(share(turn, Rc::clone(&link), deadline));
-                break link;
+                return Ok(Found::Link(link));
             }
-            Found::Wait(news) => {
-                let waited = unless_broken(&client.stream, news.notified());
-                match tokio::time::timeout_at(deadline, waited).await {
-                    Ok(Some(())) => {}
-                    Ok(None) => return Err(Kind::ClientGone.into()),
-                    Err(_) => return Err(Kind::Connect(Reason::ConnectTimeout).into()),
+            Err(error) => error,
+        };
+        let shelved = |shelf: &mut Shelf| shelf.links_to(self.server).count();
+        let stand = self.client.worker.links.at(&self.server.id, self.exchange.rounds, shelved).unwrap_or(0);
+        if stand == 0 || error.kind == Kind::ClientGone {
+            return Err(error);
+        }
+        (self.failed, self.claim) = (Some(error), Claim::Failed(stand));
+        drop(turn);
+        Ok(self.find())
+    }
+
+    /// Waits for a connection that somebody makes and, where others stand, for room on those.
+    async fn wait(&mut self, news: &Notify, stands: Stands) -> Result<Found, ProxyError> {
+        let (begun, deadline) = (Instant::now(), self.deadline());
+        if stands == Stands::Some && self.line.is_none() {
+            // Without a place it waits for the new one alone.
+            self.line = self.join();
+        }
+        self.claim = self.claim.once_called();
+        let called = async {
+            // Who is called in vain keeps the turn among those who wait for the new one.
+            let mut made = pin!(news.notified());
+            loop {
+                tokio::select! {
+                    () = made.as_mut() => return self.find(),
+                    () = called(self.line.as_ref()) => {}
                 }
-                connecting += begun.elapsed();
-                found = find(&client.worker, server, exchange.rounds, line.is_some());
+                match self.find() {
+                    Found::Wait(..) => {}
+                    found => return found,
+                }
             }
-            Found::Full => {
-                let place = match line.take() {
-                    Some(place) => place,
-                    None => join(client, exchange, attempt, server)?,
-                };
-                found = Box::pin(stand(client, exchange, attempt, server, &place)).await?;
-                line = Some(place);
-            }
+        };
+        let waited = tokio::time::timeout_at(deadline, unless_broken(&self.client.stream, called)).await;
+        self.connecting += begun.elapsed();
+        match waited {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(Kind::ClientGone.into()),
+            Err(_) => match self.find() {
+                found @ Found::Link(_) => Ok(found),
+                _ => Err(self.failed.take().unwrap_or(Kind::Connect(Reason::ConnectTimeout).into())),
+            },
         }
-    };
-    exchange.times.connect.get_or_insert(connecting);
-    Ok(link)
-}
+    }
 
-/// A place in line, unless as many wait for the pool as may.
-fn join(client: &Client, exchange: &Exchange, attempt: &Attempt<'_>, server: &ServerPart) -> Result<Line, ProxyError> {
-    let pool = attempt.pool;
-    let aside = pool.shared.queue.stand_aside(pool.config.queue.max);
-    let line =
-        aside.and_then(|aside| client.worker.links.at(&server.id, exchange.rounds, |shelf| Line::join(shelf, aside)));
-    line.ok_or_else(|| {
-        pool.counts().queue_full.add(1);
-        Kind::QueueFull.into()
-    })
-}
+    /// A place in line, unless as many wait for the pool as may.
+    fn join(&self) -> Option<Line> {
+        let pool = self.attempt.pool;
+        let aside = pool.shared.queue.stand_aside(pool.config.queue.max)?;
+        self.client.worker.links.at(&self.server.id, self.exchange.rounds, |shelf| Line::join(shelf, aside))
+    }
 
-/// Waits in line until there is room on a connection, or for another one.
-async fn stand(
-    client: &Client,
-    exchange: &mut Exchange,
-    attempt: &Attempt<'_>,
-    server: &ServerPart,
-    line: &Line,
-) -> Result<Found, ProxyError> {
-    let begun = Instant::now();
-    let left = attempt.pool.config.queue.timeout.saturating_sub(exchange.times.queue);
-    let rounds = exchange.rounds;
-    let called = async {
-        loop {
-            line.room.notified().await;
-            match find(&client.worker, server, rounds, true) {
-                Found::Full => {}
-                found => return found,
+    /// Waits in line until there is room on a connection, or for another one.
+    async fn stand(&mut self) -> Result<Found, ProxyError> {
+        let pool = self.attempt.pool;
+        let Some(line) = self.line.take().or_else(|| self.join()) else {
+            pool.counts().queue_full.add(1);
+            return Err(Kind::QueueFull.into());
+        };
+        let room = Rc::clone(&self.line.insert(line).room);
+        self.claim = self.claim.once_called();
+        let begun = Instant::now();
+        let left = pool.config.queue.timeout.saturating_sub(self.exchange.times.queue);
+        let called = async {
+            loop {
+                room.notified().await;
+                match self.find() {
+                    Found::Full => {}
+                    found => return found,
+                }
             }
-        }
-    };
-    let stood = tokio::time::timeout_at(begun + left, unless_broken(&client.stream, called)).await;
-    let waited = begun.elapsed();
-    exchange.times.queue += waited;
-    attempt.pool.counts().waits.add(waited);
-    match stood {
-        Ok(Some(found)) => Ok(found),
-        Ok(None) => Err(Kind::ClientGone.into()),
-        Err(_) => {
-            attempt.pool.counts().queue_timeouts.add(1);
-            Err(Kind::QueueTimeout.into())
+        };
+        let stood = tokio::time::timeout_at(begun + left, unless_broken(&self.client.stream, called)).await;
+        let waited = begun.elapsed();
+        self.exchange.times.queue += waited;
+        pool.counts().waits.add(waited);
+        match stood {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(Kind::ClientGone.into()),
+            Err(_) => {
+                pool.counts().queue_timeouts.add(1);
+                Err(Kind::QueueTimeout.into())
+            }
         }
     }
 }
 
+/// Waits for the call of who is next in line; without a place there is none.
+async fn called(line: Option<&Line>) {
+    match line {
+        Some(line) => line.room.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Lets others have a connection, once its server has said how many streams it takes: before, it takes the one that it was
-/// made for.
+/// made for. One to a server as it was before a reload takes no other.
 async fn share(turn: Turn, link: Rc<Link>, deadline: Instant) {
     // Whoever never says so takes as many as we like.
     let _ = tokio::time::timeout_at(deadline, link.greeted()).await;
+    let snapshot = turn.worker.snapshot();
+    if snapshot.is_none_or(|snapshot| named(&snapshot, &turn.id).is_none_or(|server| !link.is_to(server))) {
+        return link.leave();
+    }
     turn.worker.links.at(&turn.id, turn.rounds, |shelf| shelf.links.push(link));
 }
 
-/// A connection for what has passed so many listeners of ours, or what it is to do about there being none. `is_called`: it
-/// stood in line, and comes next.
-fn find(worker: &Rc<crate::worker::Worker>, server: &ServerPart, rounds: u32, is_called: bool) -> Found {
+/// The server of that name, if it is spoken to over HTTP/2.
+fn named<'s>(snapshot: &'s Snapshot, id: &ServerId) -> Option<&'s ServerPart> {
+    let pool = snapshot.pools().get(snapshot.pool_place(&id.pool)?)?;
+    let is_spoken = pool.config.protocol == ServerProtocol::Http2;
+    pool.servers.iter().find(|server| server.id == *id).filter(|_| is_spoken)
+}
+
+/// A connection for what has passed so many listeners of ours, or what it is to do about there being none.
+fn find(worker: &Rc<crate::worker::Worker>, server: &ServerPart, rounds: u32, claim: Claim) -> Found {
     let mut shelves = worker.links.shelves.borrow_mut();
     if !shelves.contains_key(&server.id) {
         shelves.insert(server.id.clone(), Vec::new());
     }
     let shelf = shelves.get_mut(&server.id).and_then(|of_server| shelf_of(of_server, rounds));
-    let Some(shelf) = shelf else { return Found::Wait(Rc::default()) };
-    shelf.links.retain(|link| !link.is_over() && server.addrs.contains(&link.addr));
-    if !is_called && shelf.waiting.get() > 0 {
-        return Found::Full;
-    }
-    let least = shelf.links.iter().filter(|link| !link.is_full()).min_by_key(|link| link.streams());
+    let Some(shelf) = shelf else { return Found::Wait(Rc::default(), Stands::None) };
+    shelf.links.retain(|link| !link.is_over());
+    let count = shelf.links_to(server).count();
+    let least = shelf.links_to(server).filter(|link| !link.is_full()).min_by_key(|link| link.streams());
+    let is_vain = matches!(claim, Claim::Failed(before) if count >= before);
     match least {
-        Some(link) => Found::Link(Rc::clone(link)),
-        None if shelf.links.len() >= caps::HTTP2_SERVER_CONNECTIONS => Found::Full,
-        _ if shelf.is_connecting => Found::Wait(Rc::clone(&shelf.news)),
+        Some(link) if claim != Claim::Fresh || shelf.waiting.get() == 0 => Found::Link(Rc::clone(link)),
+        Some(_) => Found::Full,
+        None if count >= caps::HTTP2_SERVER_CONNECTIONS => Found::Full,
+        _ if shelf.is_connecting || is_vain => {
+            Found::Wait(Rc::clone(&shelf.news), if count > 0 { Stands::Some } else { Stands::None })
+        }
         _ => {
             shelf.is_connecting = true;
             Found::Turn(Turn { worker: Rc::clone(worker), id: server.id.clone(), rounds })
@@ -263,7 +371,8 @@ async fn open(
         Ok(stream) => {
             let note = rounds::note(&client.worker.shared.rounds, &exchange.snapshot, exchange.rounds, &stream);
             let room = client.worker.links.at(&server.id, exchange.rounds, |shelf| Rc::clone(&shelf.room));
-            Link::open((stream, note), timeouts.keep, room.unwrap_or_default()).await.ok_or(Kind::ServerLost.into())
+            let link = Link::open((stream, note), &server.way, timeouts.keep, room.unwrap_or_default()).await;
+            link.ok_or(Kind::ServerLost.into())
         }
         Err(error) => {
             exchange.server_addr = server.addrs.first().copied();
@@ -287,19 +396,18 @@ impl Links {
     /// Follows a snapshot: connections to servers that left, moved, or are spoken to otherwise get no further requests.
     pub(crate) fn retain_named(&self, snapshot: &Snapshot) {
         self.shelves.borrow_mut().retain(|id, shelves| {
-            let pool = snapshot.pool_place(&id.pool).and_then(|place| snapshot.pools().get(place));
-            let pool = pool.filter(|pool| pool.config.protocol == ServerProtocol::Http2);
-            let server = pool.and_then(|pool| pool.servers.iter().find(|server| server.id == *id));
+            let server = named(snapshot, id);
             for shelf in shelves.iter_mut() {
                 shelf.links.retain(|link| {
-                    let stays = server.is_some_and(|server| server.addrs.contains(&link.addr));
+                    let stays = server.is_some_and(|server| link.is_to(server));
                     if !stays {
                         link.leave();
                     }
                     stays
                 });
             }
-            server.is_some() || shelves.iter().any(|shelf| shelf.is_connecting)
+            // Who stands in line, or connects, comes back to the shelf that it knows.
+            server.is_some() || shelves.iter().any(|shelf| shelf.is_connecting || shelf.waiting.get() > 0)
         });
     }
 }
