@@ -7,8 +7,8 @@ use evenkeel_e2e::is_root_or_skips;
 use evenkeel_e2e::place::Scratch;
 use evenkeel_e2e::process::Process;
 
-use crate::cluster::{Pair, SERVICE};
 use crate::dashboard::{axe, sign_in, with_users};
+use crate::pair::{Pair, SERVICE};
 
 const PAGE: &str = "http://127.0.0.1:9090/cluster";
 

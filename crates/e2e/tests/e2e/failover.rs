@@ -15,7 +15,7 @@ use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::cluster::{CLIENT, Pair, SERVICE};
+use crate::pair::{CLIENT, Pair, SERVICE};
 
 /// A script that runs on a machine as long as a file is there, and writes down what it was asked for. It knows its machine
 /// by the machine's own address.

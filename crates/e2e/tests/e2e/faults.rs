@@ -12,7 +12,7 @@ use evenkeel_e2e::lab::owners::Owners;
 use evenkeel_e2e::process::Process;
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{CLIENT, LISTENER, Pair, SERVICE, guard_of};
+use crate::pair::{CLIENT, LISTENER, Pair, SERVICE, guard_of};
 
 /// The address of IPv6 that moves with the other one.
 const SIXTH: &str = "fd77::50";

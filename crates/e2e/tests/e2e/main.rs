@@ -34,6 +34,7 @@ mod metrics;
 mod moving;
 mod night;
 mod outage;
+mod pair;
 mod papers;
 mod paths;
 mod presence;

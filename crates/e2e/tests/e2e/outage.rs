@@ -3,7 +3,7 @@
 use evenkeel_e2e::process::Process;
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{CLIENT, LISTENER, Pair, service_line};
+use crate::pair::{CLIENT, LISTENER, Pair, service_line};
 
 /// What the cluster knows of this node's capacity, in percent.
 fn await_score(pair: &Pair, node: u8, wanted: u64) {
@@ -51,7 +51,7 @@ fn a_server_that_is_down_counts_no_more_while_it_is_set_aside() {
     // Nobody listens there.
     let pool = "pool shop {\n    check tcp every=1s timeout=1s rise=1 fall=1\n    server a 10.77.0.3:82\n}\n";
     let top = format!("http :81 {{\n    route * to=shop\n}}\n{pool}http :80 {{\n    respond 200\n}}\n");
-    let mut pair = Pair::lay(&top, "", |_| format!("        ip {SERVICE}/24\n"));
+    let mut pair = Pair::lay(&top, "", service_line);
     // Who sees first that nobody listens leaves the group to the other one.
     pair.nodes = vec![pair.launch(1), pair.launch(2)];
     let await_scores = |wanted: u64| (1..=2).for_each(|node| await_score(&pair, node, wanted));

@@ -2,7 +2,7 @@
 
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{LISTENER, Pair, SERVICE, service_line};
+use crate::pair::{LISTENER, Pair, SERVICE, service_line};
 
 /// The address over IPv6 of a machine.
 fn six(host: u8) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{LISTENER, Pair, SERVICE, service_line};
+use crate::pair::{LISTENER, Pair, SERVICE, service_line};
 
 /// Longer than a node listens before it claims something.
 const LISTENED: Duration = Duration::from_secs(5);

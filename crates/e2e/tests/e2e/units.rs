@@ -11,7 +11,7 @@ use evenkeel_e2e::process::Process;
 use evenkeel_e2e::systemd::Systemd;
 use evenkeel_e2e::{PATIENCE, await_for, is_root_or_skips};
 
-use crate::cluster::{CLIENT, LISTENER, Pair, SERVICE, service_line};
+use crate::pair::{CLIENT, LISTENER, Pair, SERVICE, service_line};
 
 /// Two nodes, each on a machine with a systemd of its own.
 struct Units {
