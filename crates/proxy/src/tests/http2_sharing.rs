@@ -156,6 +156,17 @@ fn an_answer_that_is_nearly_whole_comes_to_its_end_without_its_client() {
     });
 }
 
+/// The status of an answer, for which the server is told to answer as often as it takes.
+async fn answered(fates: &Fates, answer: Answering) -> u16 {
+    let mut whole = pin!(answer.whole());
+    loop {
+        fates.told.notify_one();
+        if let Ok(got) = tokio::time::timeout(Duration::from_millis(20), whole.as_mut()).await {
+            return got.unwrap().status;
+        }
+    }
+}
+
 /// How many requests a server has room for that takes one at a time on each of its connections.
 const ROOM: usize = caps::HTTP2_SERVER_CONNECTIONS;
 
@@ -206,14 +217,7 @@ impl Crowd {
     /// Has the server answer as often as it takes; each answer lets another request in.
     async fn await_answers(&mut self) {
         for answer in self.answers.drain(..) {
-            let mut whole = pin!(answer.whole());
-            let got = loop {
-                self.fates.told.notify_one();
-                if let Ok(got) = tokio::time::timeout(Duration::from_millis(20), whole.as_mut()).await {
-                    break got.unwrap();
-                }
-            };
-            assert_eq!(got.status, 200);
+            assert_eq!(answered(&self.fates, answer).await, 200);
         }
     }
 
