@@ -265,6 +265,8 @@ impl Holding {
         // Only now: what could not be taken away is still here, and the next stop has to try again.
         if let Some(held) = self.held_mut(group, resource) {
             held.place = None;
+            // What had to stay elsewhere goes where the file has it the next time.
+            held.home = held.configured.device.clone().or(held.home.take());
         }
         Ok(())
     }
@@ -387,6 +389,7 @@ impl Holding {
             return self.carrier_lost(index, &name);
         }
         if is_up && !was_up {
+            self.bring_to(now, &name);
             self.find_homes(Some(&name));
         }
         if is_up && (is_renamed || !was_up) {

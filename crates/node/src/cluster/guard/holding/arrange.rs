@@ -26,7 +26,7 @@ impl Holding {
                     let is_same = |known: &Held| known.configured.addr == held.configured.addr;
                     let Some(at) = known.iter().position(is_same) else { continue };
                     let known = known.swap_remove(at);
-                    if known.configured == held.configured {
+                    if known.configured == held.configured && !self.is_astray(&known) {
                         *held = known;
                     } else if known.place.is_some() {
                         changed.push((self.groups.len(), resource));
@@ -50,6 +50,27 @@ impl Holding {
         // What lacked a device may have others now.
         let back = self.carrier_back();
         self.aside.extend(back);
+    }
+
+    /// Whether it is elsewhere than the file wants it: it could not go there when that was asked for.
+    fn is_astray(&self, held: &Held) -> bool {
+        let Some(place) = held.place else { return false };
+        let device = self.devices.get(&place.device).map(|device| device.name.as_str());
+        held.configured.prefix.is_some_and(|prefix| prefix != place.prefix)
+            || held.configured.device.as_deref().is_some_and(|name| device != Some(name))
+    }
+
+    /// Has what was to go to a device before go there, now that it is up.
+    pub(super) fn bring_to(&mut self, now: Duration, device: &str) {
+        let is_bound = |held: &Held| held.configured.device.as_deref() == Some(device) && self.is_astray(held);
+        let mut bound = Vec::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            let astray = group.held.iter().enumerate().filter(|(_, held)| held.as_ref().is_some_and(is_bound));
+            bound.extend(astray.map(|(resource, _)| (index, resource)));
+        }
+        for (group, resource) in bound {
+            self.shift(now, group, resource);
+        }
     }
 
     /// Has an address that is here go where the file wants it now. Where it cannot, it stays where it is.
