@@ -45,10 +45,15 @@ impl Served {
         Self { zone, balanced: HashMap::new() }
     }
 
-    /// The same choices in another state of the zone; `None` where a name with choices is no longer there or in reach.
+    /// The same choices in another state of the zone; `None` where a name with choices is no longer there or in reach, or has
+    /// address hints that it had not.
     pub fn following(&self, zone: Zone) -> Option<Self> {
         let next = Self { zone, balanced: self.balanced.clone() };
-        let is_sound = |name: &Name| next.zone.node(name).is_some() && next.is_out_of_reach(name).is_none();
+        let is_sound = |name: &Name| {
+            next.zone.node(name).is_some()
+                && next.is_out_of_reach(name).is_none()
+                && (self.has_address_hints(name) || !next.has_address_hints(name))
+        };
         next.balanced.values().all(|(name, _)| is_sound(name)).then_some(next)
     }
 

@@ -275,3 +275,15 @@ fn what_is_doubtful_is_told_when_it_is_read() {
     assert_eq!(many.len(), SHOWN + 1);
     assert!(many.last().unwrap().message.contains("30 more"), "{many:?}");
 }
+
+#[test]
+fn hints_that_come_into_a_zone_are_told_by_the_reload_that_brings_them() {
+    let files = Files::new();
+    files.write("a", 1, "");
+    files.write("b", 1, "www HTTPS 1 .\n");
+    let first = files.load(&[]).expect("they are sound");
+    assert_eq!(doubts(&first), []);
+    files.write("b", 2, "www HTTPS 1 . ipv4hint=192.0.2.1\n");
+    let found = doubts(&files.load(&first).expect("they are sound"));
+    assert!(found.len() == 1 && found[0].message.contains("ipv4hint"), "{found:?}");
+}
