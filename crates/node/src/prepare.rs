@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use evenkeel_cluster::Keyring;
@@ -305,8 +306,13 @@ pub(crate) fn warnings(loaded: &Loaded, doubts: &[Diagnostic]) -> Vec<String> {
 pub(crate) fn unserved(config: &Config) -> Vec<String> {
     let dns: Vec<ListenAddr> = config.dns.iter().flat_map(|dns| &dns.listeners).map(|listener| listener.addr).collect();
     let listeners = config.listeners.iter().map(|listener| listener.addr);
-    let streams: Vec<ListenAddr> =
-        listeners.chain(config.admin.iter().map(|admin| admin.addr)).chain(dns.iter().copied()).collect();
+    let admin = config.admin.iter().map(|admin| admin.addr);
+    // Nodes speak of sessions there, each at its own addresses.
+    let of_nodes = config.cluster.iter().flat_map(|cluster| {
+        let at = |addr: &IpAddr| ListenAddr::One(SocketAddr::new(*addr, cluster.port));
+        cluster.nodes.iter().flat_map(|node| &node.addrs).map(at)
+    });
+    let streams: Vec<ListenAddr> = listeners.chain(admin).chain(of_nodes).chain(dns.iter().copied()).collect();
     let sentence = |addr| {
         format!(
             "the service manager listens on {addr} for us, and nothing in the configuration listens on just that; take it \
