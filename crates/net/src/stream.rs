@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -358,6 +359,21 @@ impl Stream {
     /// The ends of the connection itself, whoever passed it on.
     pub fn ends(&self) -> Ends {
         self.ends
+    }
+
+    /// How many of the bytes that were written the peer's system has not acknowledged; an end of sending counts for one.
+    /// 0 where the system does not say.
+    pub fn unacknowledged(&self) -> u32 {
+        let tcp = match &self.transport {
+            Transport::Tcp(tcp) => tcp,
+            Transport::Tls(secured) => secured.tcp(),
+            Transport::Memory(..) => return 0,
+        };
+        let mut count: libc::c_int = 0;
+        // SAFETY: SIOCOUTQ, which is TIOCOUTQ (tcp(7)), writes one `int`, and the one here lives over the call.
+        #[allow(unsafe_code)]
+        let done = unsafe { libc::ioctl(tcp.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+        if done == 0 { u32::try_from(count).unwrap_or(0) } else { 0 }
     }
 
     /// Has the system ask a silent peer for a sign of life after so long, and give the connection up where several such

@@ -22,6 +22,9 @@ use crate::timer::Timer;
 /// How long a closing connection is read from, so that the client gets the answer before a reset can destroy it.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
+/// How much is read of one that goes on sending meanwhile.
+pub(crate) const LINGER_BYTES: u64 = 4 * caps::DRAIN_BYTES;
+
 /// Poll-wise reading and writing.
 pub(crate) trait Wire {
     /// Reads into the room; 0 is the end.
@@ -106,7 +109,7 @@ pub(crate) async fn linger(mut stream: Stream, timer: &mut Timer, scratch: &RefC
         return;
     }
     // A client that goes on sending is not waited for longer than that, nor read from more than that.
-    let mut left = caps::DRAIN_BYTES.saturating_mul(4);
+    let mut left = LINGER_BYTES;
     while left > 0 {
         let read = poll_fn(|cx| stream.poll_read(cx, &mut scratch.borrow_mut()));
         match timer.until(deadline, read).await {

@@ -153,3 +153,26 @@ async fn a_socket_knows_whether_somebody_waits_at_it() {
     accept(&listener).await.unwrap();
     assert!(!is_called_at(&listener));
 }
+
+#[tokio::test]
+async fn what_a_peer_has_not_acknowledged_is_known() {
+    let (mut client, mut server) = pair().await;
+    assert_eq!(client.unacknowledged(), 0);
+    // More than the systems of both have room for, while nobody reads.
+    while client.try_write(&[b'x'; 64 * 1024]).is_ok() {}
+    client.shutdown_write().unwrap();
+    assert!(client.unacknowledged() > 0);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        server.readable().await.unwrap();
+        match server.try_read(&mut buffer) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+        }
+    }
+    // The acknowledgement is under way.
+    while client.unacknowledged() > 0 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -127,6 +127,16 @@ impl Wire {
         way.is_behind.then_some(way.gone)
     }
 
+    /// Reads what comes after the end into the scratch, where nobody looks at it; how much, and 0 is the peer's end.
+    pub(crate) fn poll_discard(&self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<usize>> {
+        crate::wire::Wire::poll_read(&mut self.way.borrow_mut().stream, cx, scratch)
+    }
+
+    /// How many of the bytes that went out the peer's system has yet to acknowledge.
+    pub(crate) fn unacknowledged(&self) -> u32 {
+        self.way.borrow().stream.unacknowledged()
+    }
+
     /// Gives back what a connection without streams does not need.
     pub(crate) fn fall_silent(&self) {
         self.way.borrow_mut().shrink();

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::http2::{Http2, request, send_all};
 use super::http2_abuse::{GET, POST, Raw, frame, headers};
-use super::rig::{Origin, Rig, config, pool, run, server};
+use super::rig::{Client, Origin, Rig, config, pool, run, server};
 
 /// Waits until there is room for more than so many bytes on a stream that wants that many.
 async fn room_beyond(stream: &mut SendStream<Bytes>, bytes: u32, wanted: u32) {
@@ -249,18 +249,7 @@ fn a_client_that_reads_slowly_gets_all_of_its_answer_before_a_drain_ends_its_con
         let origin = Origin::saying(body).await;
         let mut rig = Rig::start(config(pool(&[&origin]))).await;
         // The system takes little of it, on either side.
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_send_buffer_size(16 * 1024).unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = socket.listen(8).unwrap();
-        let addr = listener.local_addr().unwrap();
-        rig.apply(vec![(ListenerName::of_address(":test"), listener.into_std().unwrap())], Vec::new()).await;
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        // It has windows for all of it, so that nothing but the socket holds it up.
-        let mut raw = Raw::over(socket.connect(addr).await.unwrap(), &[0, 4, 0x7f, 0xff, 0xff, 0xff]).await;
-        raw.send(&frame(8, 0, 0, &0x7000_0000u32.to_be_bytes())).await;
-        raw.send(&headers(1, 5, GET)).await;
+        let mut raw = asking_with_little_room(&mut rig, 16 * 1024).await;
         let mut drained = None;
         while let Some(read) = raw.sip().await {
             if read > LENGTH / 4 && drained.is_none() {
@@ -268,14 +257,87 @@ fn a_client_that_reads_slowly_gets_all_of_its_answer_before_a_drain_ends_its_con
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let (mut came, mut is_whole) = (0, false);
-        while let Some(next) = raw.next().await {
-            if (next.kind, next.stream) == (0, 1) {
-                came += next.payload.len();
-                is_whole |= next.flags & 1 != 0;
-            }
-        }
-        assert_eq!((came, is_whole), (LENGTH, true));
+        assert_eq!(answered(&mut raw).await, (LENGTH, true));
         assert_eq!(drained.unwrap().await.unwrap().cut, 0);
     });
+}
+
+#[test]
+fn a_client_that_speaks_after_the_end_of_its_connection_gets_all_of_its_answer() {
+    const LENGTH: usize = 100_000;
+    run(async {
+        let body: &'static str = Box::leak("x".repeat(LENGTH).into_boxed_str());
+        let origin = Origin::saying(body).await;
+        let mut rig = Rig::start(config(pool(&[&origin]))).await;
+        // The system takes all of it from us at once, and gives it to the client little by little.
+        let mut raw = asking_with_little_room(&mut rig, 1 << 20).await;
+        rig.lines(1).await;
+        let drained = rig.drain(Duration::from_secs(20)).await;
+        // Longer than a connection stands after its client was told.
+        while raw.sip().await.is_some() {
+            raw.send(&frame(8, 0, 0, &1u32.to_be_bytes())).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        assert_eq!(answered(&mut raw).await, (LENGTH, true));
+        drop(raw);
+        assert_eq!(drained.await.unwrap().cut, 0);
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_more_is_not_waited_for_at_the_end() {
+    run(async {
+        let body: &'static str = Box::leak("x".repeat(100_000).into_boxed_str());
+        let origin = Origin::saying(body).await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].timeouts.send = Duration::from_secs(1);
+        let mut rig = Rig::start(config).await;
+        let _raw = asking_with_little_room(&mut rig, 1 << 20).await;
+        rig.lines(1).await;
+        let drained = rig.drain(Duration::from_secs(20)).await;
+        assert_eq!(drained.await.unwrap().cut, 0);
+    });
+}
+
+#[test]
+fn a_connection_at_its_end_makes_room_for_others() {
+    run(async {
+        let body: &'static str = Box::leak("x".repeat(100_000).into_boxed_str());
+        let origin = Origin::saying(body).await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].limits.requests = 1;
+        let mut rig = Rig::with_max(config, 1).await;
+        let _raw = asking_with_little_room(&mut rig, 1 << 20).await;
+        rig.lines(1).await;
+        assert_eq!(Client::connect(&rig).await.get("/").await.status(), 200);
+    });
+}
+
+/// A client that has asked for `/`, whose system has little room, with as much as that for it in ours. It has windows for
+/// all of the answer, so that nothing but the socket holds it up.
+async fn asking_with_little_room(rig: &mut Rig, ours: u32) -> Raw {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(ours).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(8).unwrap();
+    let addr = listener.local_addr().unwrap();
+    rig.apply(vec![(ListenerName::of_address(":test"), listener.into_std().unwrap())], Vec::new()).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut raw = Raw::over(socket.connect(addr).await.unwrap(), &[0, 4, 0x7f, 0xff, 0xff, 0xff]).await;
+    raw.send(&frame(8, 0, 0, &0x7000_0000u32.to_be_bytes())).await;
+    raw.send(&headers(1, 5, GET)).await;
+    raw
+}
+
+/// How much of the first stream's answer comes up to the end of the connection, and whether that is all.
+async fn answered(raw: &mut Raw) -> (usize, bool) {
+    let (mut came, mut is_whole) = (0, false);
+    while let Some(next) = raw.next().await {
+        if (next.kind, next.stream) == (0, 1) {
+            came += next.payload.len();
+            is_whole |= next.flags & 1 != 0;
+        }
+    }
+    (came, is_whole)
 }

@@ -6,11 +6,13 @@
 //!
 //! Not here: frames and their state machines (the `h2` library), and what of them is too much (the gate has it counted
 //! by `evenkeel_http::http2::Sentry`). The invariants: streams of a connection share its thread and no more than its
-//! share of memory; a connection ends only when its streams have and the system has what was on them, or the deadline of a
-//! drain has passed; a client is told before (GOAWAY in two steps, RFC 9113 section 6.8), so that no request is lost in between.
+//! share of memory; a connection ends only when its streams have and the client has what was on them ([`linger`]), or the
+//! deadline of a drain has passed; a client is told before (GOAWAY in two steps, RFC 9113 section 6.8), so that no
+//! request is lost in between.
 
 mod answer;
 mod hands;
+mod linger;
 mod stream;
 mod trunk;
 
@@ -84,6 +86,15 @@ fn settings(trunk: &Trunk) -> h2::server::Builder {
     settings
 }
 
+/// How a connection came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// All was answered, and the client told that nothing comes after it.
+    InOrder,
+    /// By a fault, by force, or because the client is gone.
+    Broken,
+}
+
 /// A connection at work.
 struct Keeper<'k, 'w> {
     trunk: Rc<Trunk>,
@@ -101,6 +112,8 @@ struct Keeper<'k, 'w> {
     gave_way: Option<Instant>,
     /// Whether the client was told that the connection ends.
     is_leaving: bool,
+    /// Whether it was told which stream was the last one, after which nothing is said.
+    is_ending: bool,
     /// Whether it was told that it ends at once.
     is_cut: bool,
     timer: crate::timer::Timer,
@@ -119,23 +132,32 @@ impl<'k, 'w> Keeper<'k, 'w> {
             share: caps::HTTP2_STREAM_WINDOW,
             gave_way: None,
             is_leaving: false,
+            is_ending: false,
             is_cut: false,
             timer: crate::timer::Timer::new(Instant::now() + trunk.timeouts.get().idle),
         }
     }
 
-    /// Accepts streams until the connection is over.
+    /// Accepts streams until the connection is over, and has its client get what is on its way.
     async fn keep(mut self) {
-        poll_fn(|cx| self.poll(cx)).await;
+        let ending = poll_fn(|cx| self.poll(cx)).await;
+        let Self { trunk, worker, frames, turned, nap, timer, .. } = self;
+        drop((frames, nap));
+        if ending == Ending::InOrder {
+            Box::pin(linger::linger(&trunk, worker, turned, timer)).await;
+        }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         self.trunk.listen(cx);
         loop {
-            let is_over = self.poll_frames(cx);
-            if self.trunk.wire.poll_push(cx).is_err() || is_over {
+            let over = self.poll_frames(cx);
+            if self.trunk.wire.poll_push(cx).is_err() {
                 // What was lost with the connection its streams learn from the library.
-                return Poll::Ready(());
+                return Poll::Ready(Ending::Broken);
+            }
+            if let Poll::Ready(ending) = over {
+                return Poll::Ready(ending);
             }
             if self.poll_turns(cx) {
                 continue;
@@ -143,7 +165,10 @@ impl<'k, 'w> Keeper<'k, 'w> {
             let deadline = match self.deadline() {
                 // Its client was told, and had its time.
                 Some(deadline) if deadline <= Instant::now() && (self.is_cut || self.is_leaving) => {
-                    return Poll::Ready(());
+                    if !self.say_last() {
+                        return Poll::Ready(Ending::Broken);
+                    }
+                    continue;
                 }
                 Some(deadline) => deadline,
                 None => return Poll::Pending,
@@ -155,8 +180,8 @@ impl<'k, 'w> Keeper<'k, 'w> {
         }
     }
 
-    /// Moves frames, and begins the streams that came; whether the connection is over.
-    fn poll_frames(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Moves frames, and begins the streams that came. Ready once the connection is over.
+    fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         loop {
             match self.frames.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
@@ -165,14 +190,15 @@ impl<'k, 'w> Keeper<'k, 'w> {
                         self.leave();
                     }
                 }
-                Poll::Ready(Some(Err(_)) | None) => return true,
+                Poll::Ready(None) if !self.is_cut => return Poll::Ready(Ending::InOrder),
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Ending::Broken),
                 Poll::Pending => match self.trunk.wire.offence() {
                     Some(offence) => {
                         self.worker.shared.reject(offence.code());
                         self.cut(Reason::from(offence.reason()));
                     }
                     None if self.share_window() => {}
-                    None => return false,
+                    None => return Poll::Pending,
                 },
             }
         }
@@ -279,6 +305,18 @@ impl<'k, 'w> Keeper<'k, 'w> {
             self.trunk.told.set(Some(Instant::now()));
             self.frames.graceful_shutdown();
         }
+    }
+
+    /// Tells a client that is left without a stream which one was the last, so that it asks elsewhere for what comes after
+    /// it; whether that remained to be said.
+    fn say_last(&mut self) -> bool {
+        let is_at_rest = self.idle_since.is_some() && self.trunk.wire.owes_fields_since().is_none();
+        let remains = is_at_rest && !self.is_ending && !self.is_cut;
+        if remains {
+            self.is_ending = true;
+            self.frames.abrupt_shutdown(Reason::NO_ERROR);
+        }
+        remains
     }
 
     /// Ends the connection with all that is on it.
