@@ -121,10 +121,11 @@ impl Wire {
         }
     }
 
-    /// How many bytes went out, where the peer has yet to make room for more that stand ready; `None` where all of them did.
+    /// A count that goes on as the peer takes what is sent, where more waits for it; `None` where all went out. A socket with
+    /// little room takes bytes in large steps, and TLS hands them over in such: what the peer's system acknowledges counts.
     pub(crate) fn behind(&self) -> Option<u64> {
         let way = self.way.borrow();
-        way.is_behind.then_some(way.gone)
+        way.is_behind.then(|| way.gone.wrapping_sub(way.stream.unacknowledged().into()))
     }
 
     /// Reads what comes after the end into the scratch, where nobody looks at it; how much, and 0 is the peer's end.

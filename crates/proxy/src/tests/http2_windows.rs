@@ -243,23 +243,27 @@ fn a_client_that_reads_slowly_is_left_alone_for_as_long_as_it_reads() {
 
 #[test]
 fn a_client_that_reads_slowly_gets_all_of_its_answer_before_a_drain_ends_its_connection() {
-    const LENGTH: usize = 400_000;
-    run(async {
-        let body: &'static str = Box::leak("x".repeat(LENGTH).into_boxed_str());
-        let origin = Origin::saying(body).await;
-        let mut rig = Rig::start(config(pool(&[&origin]))).await;
-        // The system takes little of it, on either side.
-        let mut raw = asking_with_little_room(&mut rig, 16 * 1024).await;
-        let mut drained = None;
-        while let Some(read) = raw.sip().await {
-            if read > LENGTH / 4 && drained.is_none() {
-                drained = Some(rig.drain(Duration::from_secs(20)).await);
+    const LENGTH: usize = 300_000;
+    // The system takes little of it, on either side; or much, and then nothing for longer than one who reads nothing has.
+    for (room, send) in [(16 * 1024, Duration::from_secs(30)), (128 * 1024, Duration::from_millis(300))] {
+        run(async move {
+            let body: &'static str = Box::leak("x".repeat(LENGTH).into_boxed_str());
+            let origin = Origin::saying(body).await;
+            let mut config = config(pool(&[&origin]));
+            config.listeners[0].timeouts.send = send;
+            let mut rig = Rig::start(config).await;
+            let mut raw = asking_with_little_room(&mut rig, room).await;
+            let mut drained = None;
+            while let Some(read) = raw.sip().await {
+                if read > LENGTH / 4 && drained.is_none() {
+                    drained = Some(rig.drain(Duration::from_secs(20)).await);
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert_eq!(answered(&mut raw).await, (LENGTH, true));
-        assert_eq!(drained.unwrap().await.unwrap().cut, 0);
-    });
+            assert_eq!(answered(&mut raw).await, (LENGTH, true), "{room}");
+            assert_eq!(drained.unwrap().await.unwrap().cut, 0);
+        });
+    }
 }
 
 #[test]

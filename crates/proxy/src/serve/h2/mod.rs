@@ -106,6 +106,8 @@ struct Keeper<'k, 'w> {
     idle_since: Option<Instant>,
     /// How the client takes what is left of answers whose streams are over, and until when it may take to go on.
     rest: Option<(Rest, Instant)>,
+    /// Whether there were streams since all that was sent went out.
+    is_owing: bool,
     /// The window of each stream, as the client was told.
     share: u32,
     /// When it last gave way to other bodies.
@@ -129,6 +131,7 @@ impl<'k, 'w> Keeper<'k, 'w> {
             nap: None,
             idle_since: None,
             rest: None,
+            is_owing: false,
             share: caps::HTTP2_STREAM_WINDOW,
             gave_way: None,
             is_leaving: false,
@@ -235,13 +238,19 @@ impl<'k, 'w> Keeper<'k, 'w> {
         is_changed
     }
 
-    /// Looks at how the client takes what its streams have left behind. One that is cut off is not waited for.
+    /// Looks at how the client takes what its streams have left behind. One that is cut off is not waited for, nor who has all
+    /// of that and leaves answers to its pings unread.
     fn follow_rest(&mut self) {
-        let gone = self.trunk.wire.behind().filter(|_| self.trunk.is_empty() && !self.is_cut);
-        self.rest = gone.map(|gone| {
+        if !self.trunk.is_empty() {
+            (self.is_owing, self.rest) = (true, None);
+            return;
+        }
+        let taken = self.trunk.wire.behind().filter(|_| self.is_owing && !self.is_cut);
+        self.is_owing = taken.is_some();
+        self.rest = taken.map(|taken| {
             let (now, timeouts) = (Instant::now(), self.trunk.timeouts.get());
-            let mut rest = self.rest.take().map_or_else(|| Rest::new(gone, timeouts.rate, now), |(rest, _)| rest);
-            let deadline = rest.deadline(gone, timeouts.send, now);
+            let mut rest = self.rest.take().map_or_else(|| Rest::new(taken, timeouts.rate, now), |(rest, _)| rest);
+            let deadline = rest.deadline(taken, timeouts.send, now);
             (rest, deadline)
         });
     }

@@ -16,7 +16,6 @@ use evenkeel_http::http2::downgrade::{self, Body};
 use evenkeel_http::http2::{Downgrade, End, StreamLine, websocket};
 use evenkeel_http::{Method, RequestFacts, StreamError, Version};
 use evenkeel_model::caps;
-use evenkeel_model::config::ClientTimeouts;
 use evenkeel_net::duplex::{self, Half};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
@@ -200,7 +199,7 @@ impl Flow {
                 Poll::Ready(outcome) if is_served => Poll::Ready(outcome),
                 Poll::Pending if is_served => {
                     let left = answer.waiting().saturating_add(near.unread());
-                    stall.poll(cx, trunk.timeouts.get(), left).map(|()| Outcome::Reset)
+                    stall.poll(cx, &trunk, left).map(|()| Outcome::Reset)
                 }
                 _ => Poll::Pending,
             }
@@ -283,11 +282,12 @@ struct Stall {
 }
 
 impl Stall {
-    /// Ready once the client took too long to go on with what is left.
-    fn poll(&mut self, cx: &mut Context<'_>, timeouts: ClientTimeouts, left: usize) -> Poll<()> {
-        let (left, now) = (left as u64, Instant::now());
-        let rest = self.rest.get_or_insert_with(|| Rest::new(left, timeouts.rate, now));
-        let deadline = rest.deadline(left, timeouts.send, now);
+    /// Ready once the client took too long to go on with what is left, or with what is before it on the connection.
+    fn poll(&mut self, cx: &mut Context<'_>, trunk: &Trunk, left: usize) -> Poll<()> {
+        let (timeouts, now) = (trunk.timeouts.get(), Instant::now());
+        let count = trunk.wire.behind().unwrap_or(0).wrapping_sub(left as u64);
+        let rest = self.rest.get_or_insert_with(|| Rest::new(count, timeouts.rate, now));
+        let deadline = rest.deadline(count, timeouts.send, now);
         self.timer.get_or_insert_with(|| Timer::new(deadline)).poll_passed(cx, deadline)
     }
 }
