@@ -137,7 +137,7 @@ impl Way {
     /// Whether a connection of the one is as good as one of the other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Plain, Self::Plain) => true,
+            (Self::Plain, Self::Plain) | (Self::Closed, Self::Closed) => true,
             (Self::Tls(one, name), Self::Tls(two, other)) => Arc::ptr_eq(one, two) && name == other,
             _ => false,
         }

@@ -148,11 +148,7 @@ pub async fn worker(index: usize, shared: Arc<Shared>, mut commands: mpsc::Recei
             flush_at = None;
         }
         if sweep_at <= now {
-            worker.idle.sweep(now, &worker.counts);
-            worker.links.sweep();
-            if worker.free.has_ebbed() {
-                memory::give_back();
-            }
+            worker.sweep(now);
             sweep_at = now + SWEEP_EVERY;
         }
         if draining.is_some() && (worker.open.get() == 0 || deadline.is_some_and(|at| at <= now)) {
@@ -242,6 +238,17 @@ impl Worker {
         if !is_same_config {
             // Which connections may stay depends on the configuration alone; idle ones are many.
             self.turn.notify_waiters();
+        }
+    }
+
+    /// Lets go what nobody needs any more.
+    fn sweep(&self, now: Instant) {
+        self.idle.sweep(now, &self.counts);
+        if let Some(snapshot) = self.snapshot() {
+            self.links.retain_named(&snapshot);
+        }
+        if self.free.has_ebbed() {
+            memory::give_back();
         }
     }
 

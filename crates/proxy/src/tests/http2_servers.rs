@@ -35,6 +35,8 @@ pub(super) struct Streams {
     pub(super) calls: Rc<Cell<usize>>,
     /// Has every connection told that it takes no further calls.
     pub(super) leave: Rc<Notify>,
+    /// How long its first words on a connection take.
+    pub(super) delay: Rc<Cell<Duration>>,
 }
 
 impl Streams {
@@ -58,6 +60,8 @@ impl Streams {
         let (counted, called, script) = (Rc::clone(&connections), Rc::clone(&calls), Rc::new(script));
         let (leave, open) = (Rc::<Notify>::default(), Rc::<Cell<usize>>::default());
         let (told, entered) = (Rc::clone(&leave), Rc::clone(&open));
+        let delay = Rc::<Cell<Duration>>::default();
+        let delayed = Rc::clone(&delay);
         tokio::task::spawn_local(async move {
             while let Ok(mut stream) = evenkeel_net::stream::accept(&listener).await {
                 counted.set(counted.get() + 1);
@@ -65,9 +69,10 @@ impl Streams {
                     stream = tls::accept(stream, acceptor).await.unwrap();
                 }
                 let (settings, called, script) = (settings.clone(), Rc::clone(&called), Rc::clone(&script));
-                let (told, entered) = (Rc::clone(&told), Rc::clone(&entered));
+                let (told, entered, delay) = (Rc::clone(&told), Rc::clone(&entered), delayed.get());
                 entered.set(entered.get() + 1);
                 tokio::task::spawn_local(async move {
+                    tokio::time::sleep(delay).await;
                     let Ok(mut frames) = settings.handshake::<_, Bytes>(stream).await else { return };
                     let mut leaves = pin!(told.notified());
                     let mut is_leaving = false;
@@ -86,7 +91,7 @@ impl Streams {
                 });
             }
         });
-        Self { addr, connections, open, calls, leave }
+        Self { addr, connections, open, calls, leave, delay }
     }
 
     /// A server that sends bodies and trailers back.

@@ -365,6 +365,8 @@ pub(super) struct Rig {
     pub(super) log: LogSource,
     pub(super) config: Config,
     pub(super) states: HashMap<ServerId, State>,
+    /// Where servers are beside the address that they are configured with.
+    pub(super) elsewhere: HashMap<ServerId, SocketAddr>,
     pub(super) pages: ErrorPages,
     pub(super) acceptors: HashMap<ListenerName, Arc<Acceptor>>,
     pub(super) connectors: HashMap<PoolName, Arc<Connector>>,
@@ -455,6 +457,7 @@ impl Rig {
             log,
             config,
             states: HashMap::new(),
+            elsewhere: HashMap::new(),
             pages: ErrorPages::default(),
             acceptors: HashMap::new(),
             connectors: HashMap::new(),
@@ -494,7 +497,8 @@ impl Rig {
                 let Host::Ip(ip) = server.addr.host else { panic!("tests have addresses") };
                 let addr = SocketAddr::new(ip, server.addr.port);
                 let state = self.states.get(&id).copied().unwrap_or(State::Up);
-                let view = ServerView { state, weight: server.weight, ramp_per_mille: 1000, addrs: Arc::from([addr]) };
+                let addrs = [addr].into_iter().chain(self.elsewhere.get(&id).copied()).collect();
+                let view = ServerView { state, weight: server.weight, ramp_per_mille: 1000, addrs };
                 servers.insert(id, view);
             }
         }

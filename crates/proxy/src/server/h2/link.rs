@@ -21,7 +21,6 @@ use tokio::time::Instant;
 use super::allowance::Allowance;
 use crate::http2::gate::{Gate, Wire};
 use crate::rounds::Note;
-use crate::snapshot::{ServerPart, Way};
 use crate::timer::Timer;
 use crate::wire::Stream;
 
@@ -36,8 +35,6 @@ const MOST_WINDOW: u32 = (1 << 31) - 1;
 pub(super) struct Link {
     pub(super) addr: SocketAddr,
     pub(super) local: SocketAddr,
-    /// How its server was spoken to.
-    way: Way,
     /// Whether it is over TLS.
     pub(super) is_secured: bool,
     requests: SendRequest<Bytes>,
@@ -60,7 +57,6 @@ impl Link {
     /// Speaks HTTP/2 on a connection. `None` where it ended before it began.
     pub(super) async fn open(
         (stream, note): (Stream, Option<Box<Note>>),
-        way: &Way,
         keep: Duration,
         room: Rc<Notify>,
     ) -> Option<Rc<Self>> {
@@ -79,7 +75,6 @@ impl Link {
         let link = Rc::new(Self {
             addr,
             local,
-            way: way.clone(),
             is_secured,
             requests,
             wire,
@@ -99,11 +94,6 @@ impl Link {
     /// A handle for a new stream.
     pub(super) fn requests(&self) -> SendRequest<Bytes> {
         self.requests.clone()
-    }
-
-    /// Whether it is one to the server, where that is and as it is spoken to.
-    pub(super) fn is_to(&self, server: &ServerPart) -> bool {
-        server.addrs.contains(&self.addr) && self.way.is_same(&server.way)
     }
 
     /// Whether it gets no further streams.

@@ -5,8 +5,9 @@
 //! holds for these, too.
 //!
 //! Not here: which server, and what its answer means. The invariants: a connection that refused a stream, broke or fell
-//! dumb gets no further ones; of several requests that find none, one connects and the others wait for it; and none is sent
-//! that the server has no room for: it waits here, first come first served.
+//! dumb gets no further ones; of several requests that find none, one connects and the others wait for it; none is sent that
+//! the server has no room for: it waits here, first come first served; and requests share connections, and waiting for them,
+//! with those alone that know their server as they do.
 
 mod allowance;
 mod carrier;
@@ -14,8 +15,10 @@ mod link;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_model::config::ServerProtocol;
@@ -32,54 +35,119 @@ use crate::exchange::Exchange;
 use crate::queue::Aside;
 use crate::serve::h1::Client;
 use crate::server::Attempt;
-use crate::snapshot::{ServerPart, Snapshot};
+use crate::snapshot::{ServerPart, Snapshot, Way};
 use crate::wire::Stream;
 use crate::{record, rounds};
 
-/// One worker's connections, by server, and by how many listeners of ours was passed what goes over them.
+/// One worker's connections, by server.
 #[derive(Default)]
 pub(crate) struct Links {
-    shelves: RefCell<HashMap<ServerId, Vec<Shelf>>>,
+    shelves: RefCell<HashMap<ServerId, Vec<Rc<Shelf>>>>,
 }
 
-#[derive(Default)]
+/// A server's connections for requests that know it alike, and have passed as many listeners of ours. Those from before a
+/// reload that changed the server have a shelf to themselves for as long as one of them waits or connects.
 struct Shelf {
-    links: Vec<Rc<Link>>,
+    rounds: u32,
+    way: Way,
+    addrs: Arc<[SocketAddr]>,
+    links: RefCell<Vec<Rc<Link>>>,
     /// Whether somebody connects, and how those who wait learn of the end of it.
-    is_connecting: bool,
-    news: Rc<Notify>,
+    is_connecting: Cell<bool>,
+    news: Notify,
     /// How those learn of room who found as many connections as may be, all of them full; and how many they are.
     room: Rc<Notify>,
-    waiting: Rc<Cell<u32>>,
+    waiting: Cell<u32>,
 }
 
 /// A place in the line before full connections.
 struct Line {
-    room: Rc<Notify>,
-    waiting: Rc<Cell<u32>>,
+    shelf: Rc<Shelf>,
     _aside: Aside,
 }
 
 impl Shelf {
-    /// Those to the server as the request knows it, be it as it was before a reload: what one has no use for is there for
-    /// others.
-    fn links_to(&self, server: &ServerPart) -> impl Iterator<Item = &Rc<Link>> {
-        self.links.iter().filter(|link| !link.is_over() && link.is_to(server))
+    fn new(server: &ServerPart, rounds: u32) -> Self {
+        Self {
+            rounds,
+            way: server.way.clone(),
+            addrs: Arc::clone(&server.addrs),
+            links: RefCell::default(),
+            is_connecting: Cell::default(),
+            news: Notify::new(),
+            room: Rc::default(),
+            waiting: Cell::default(),
+        }
+    }
+
+    /// Goes on for the server at its addresses of now, where it is spoken to as it was.
+    fn follow(&mut self, server: &ServerPart) -> bool {
+        if !self.way.is_same(&server.way) {
+            return false;
+        }
+        self.addrs = Arc::clone(&server.addrs);
+        let (stay, gone) = self.links.take().into_iter().partition(|link| self.addrs.contains(&link.addr));
+        self.links = RefCell::new(stay);
+        gone.iter().for_each(|link: &Rc<Link>| link.leave());
+        true
+    }
+
+    /// A connection, or what a request is to do about there being none.
+    fn find(self: &Rc<Self>, claim: Claim) -> Found {
+        self.sweep();
+        let links = self.links.borrow();
+        let count = links.len();
+        let least = links.iter().filter(|link| !link.is_full()).min_by_key(|link| link.streams());
+        let is_vain = matches!(claim, Claim::Failed(before) if count >= before);
+        match least {
+            Some(link) if claim != Claim::Fresh || self.waiting.get() == 0 => Found::Link(Rc::clone(link)),
+            Some(_) => Found::Full,
+            None if count >= caps::HTTP2_SERVER_CONNECTIONS => Found::Full,
+            _ if self.is_connecting.get() || is_vain => {
+                Found::Wait(if count > 0 { Stands::Some } else { Stands::None })
+            }
+            _ => {
+                self.is_connecting.set(true);
+                Found::Turn(Turn { shelf: Rc::clone(self) })
+            }
+        }
+    }
+
+    /// Lets connections go that are over. Their sockets are open as long as somebody has them.
+    fn sweep(&self) {
+        self.links.borrow_mut().retain(|link| !link.is_over());
+    }
+
+    /// Whether it is for requests that know the server like this.
+    fn is_to(&self, server: &ServerPart) -> bool {
+        self.way.is_same(&server.way) && self.addrs == server.addrs
+    }
+
+    /// How many connections stand.
+    fn count(&self) -> usize {
+        self.links.borrow().iter().filter(|link| !link.is_over()).count()
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        // Nobody finds them any more.
+        self.links.get_mut().iter().for_each(|link| link.leave());
     }
 }
 
 impl Line {
-    fn join(shelf: &Shelf, aside: Aside) -> Self {
+    fn join(shelf: &Rc<Shelf>, aside: Aside) -> Self {
         shelf.waiting.set(shelf.waiting.get() + 1);
-        Self { room: Rc::clone(&shelf.room), waiting: Rc::clone(&shelf.waiting), _aside: aside }
+        Self { shelf: Rc::clone(shelf), _aside: aside }
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.waiting.set(self.waiting.get().saturating_sub(1));
+        self.shelf.waiting.set(self.shelf.waiting.get().saturating_sub(1));
         // Whoever leaves, served or not, may hold a call that the next one needs.
-        self.room.notify_one();
+        self.shelf.room.notify_one();
     }
 }
 
@@ -89,7 +157,7 @@ enum Found {
     /// Nothing; it is to connect itself.
     Turn(Turn),
     /// Nothing, and somebody connects, or the server takes no further connections.
-    Wait(Rc<Notify>, Stands),
+    Wait(Stands),
     /// All connections that may be, each with as many streams as it may have; or others who wait for one of those.
     Full,
 }
@@ -120,17 +188,13 @@ impl Claim {
 
 /// The right to connect; dropping it passes it on.
 struct Turn {
-    worker: Rc<crate::worker::Worker>,
-    id: ServerId,
-    rounds: u32,
+    shelf: Rc<Shelf>,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.worker.links.at(&self.id, self.rounds, |shelf| {
-            shelf.is_connecting = false;
-            shelf.news.notify_waiters();
-        });
+        self.shelf.is_connecting.set(false);
+        self.shelf.news.notify_waiters();
     }
 }
 
@@ -143,6 +207,7 @@ pub(super) async fn obtain(
     let Some(server) = attempt.pool.server(attempt.index) else { return Err(Kind::NoServer.into()) };
     let worker = Rc::clone(&client.worker);
     let seeker = Seeker {
+        shelf: worker.links.shelf(server, exchange.rounds),
         client,
         exchange: &mut *exchange,
         attempt,
@@ -171,6 +236,7 @@ struct Seeker<'a> {
     exchange: &'a mut Exchange,
     attempt: &'a Attempt<'a>,
     server: &'a ServerPart,
+    shelf: Rc<Shelf>,
     claim: Claim,
     line: Option<Line>,
     /// How long it waited for connections that were being made.
@@ -186,7 +252,7 @@ impl Seeker<'_> {
             found = match found {
                 Found::Link(link) => break link,
                 Found::Turn(turn) => self.connect(turn).await?,
-                Found::Wait(news, stands) => self.wait(&news, stands).await?,
+                Found::Wait(stands) => self.wait(stands).await?,
                 Found::Full => Box::pin(self.stand()).await?,
             };
         };
@@ -195,7 +261,7 @@ impl Seeker<'_> {
     }
 
     fn find(&self) -> Found {
-        find(&self.client.worker, self.server, self.exchange.rounds, self.claim)
+        self.shelf.find(self.claim)
     }
 
     /// Until when connections that are being made may be waited for.
@@ -207,7 +273,7 @@ impl Seeker<'_> {
     async fn connect(&mut self, turn: Turn) -> Result<Found, ProxyError> {
         let (begun, deadline) = (Instant::now(), self.deadline());
         self.exchange.was_reused = false;
-        let opened = open(self.client, self.exchange, self.attempt, self.server).await;
+        let opened = open(self.client, self.exchange, self.attempt, self.server, &self.shelf.room).await;
         self.connecting += begun.elapsed();
         self.exchange.times.connect = Some(self.connecting);
         let error = match opened {
@@ -217,8 +283,7 @@ impl Seeker<'_> {
             }
             Err(error) => error,
         };
-        let shelved = |shelf: &mut Shelf| shelf.links_to(self.server).count();
-        let stand = self.client.worker.links.at(&self.server.id, self.exchange.rounds, shelved).unwrap_or(0);
+        let stand = self.shelf.count();
         if stand == 0 || error.kind == Kind::ClientGone {
             return Err(error);
         }
@@ -228,7 +293,7 @@ impl Seeker<'_> {
     }
 
     /// Waits for a connection that somebody makes and, where others stand, for room on those.
-    async fn wait(&mut self, news: &Notify, stands: Stands) -> Result<Found, ProxyError> {
+    async fn wait(&mut self, stands: Stands) -> Result<Found, ProxyError> {
         let (begun, deadline) = (Instant::now(), self.deadline());
         if stands == Stands::Some && self.line.is_none() {
             // Without a place it waits for the new one alone.
@@ -237,7 +302,7 @@ impl Seeker<'_> {
         self.claim = self.claim.once_called();
         let called = async {
             // Who is called in vain keeps the turn among those who wait for the new one.
-            let mut made = pin!(news.notified());
+            let mut made = pin!(self.shelf.news.notified());
             loop {
                 tokio::select! {
                     () = made.as_mut() => return self.find(),
@@ -265,7 +330,7 @@ impl Seeker<'_> {
     fn join(&self) -> Option<Line> {
         let pool = self.attempt.pool;
         let aside = pool.shared.queue.stand_aside(pool.config.queue.max)?;
-        self.client.worker.links.at(&self.server.id, self.exchange.rounds, |shelf| Line::join(shelf, aside))
+        Some(Line::join(&self.shelf, aside))
     }
 
     /// Waits in line until there is room on a connection, or for another one.
@@ -275,13 +340,13 @@ impl Seeker<'_> {
             pool.counts().queue_full.add(1);
             return Err(Kind::QueueFull.into());
         };
-        let room = Rc::clone(&self.line.insert(line).room);
+        self.line = Some(line);
         self.claim = self.claim.once_called();
         let begun = Instant::now();
         let left = pool.config.queue.timeout.saturating_sub(self.exchange.times.queue);
         let called = async {
             loop {
-                room.notified().await;
+                self.shelf.room.notified().await;
                 match self.find() {
                     Found::Full => {}
                     found => return found,
@@ -306,21 +371,17 @@ impl Seeker<'_> {
 /// Waits for the call of who is next in line; without a place there is none.
 async fn called(line: Option<&Line>) {
     match line {
-        Some(line) => line.room.notified().await,
+        Some(line) => line.shelf.room.notified().await,
         None => std::future::pending().await,
     }
 }
 
 /// Lets others have a connection, once its server has said how many streams it takes: before, it takes the one that it was
-/// made for. One to a server as it was before a reload takes no other.
+/// made for.
 async fn share(turn: Turn, link: Rc<Link>, deadline: Instant) {
     // Whoever never says so takes as many as we like.
     let _ = tokio::time::timeout_at(deadline, link.greeted()).await;
-    let snapshot = turn.worker.snapshot();
-    if snapshot.is_none_or(|snapshot| named(&snapshot, &turn.id).is_none_or(|server| !link.is_to(server))) {
-        return link.leave();
-    }
-    turn.worker.links.at(&turn.id, turn.rounds, |shelf| shelf.links.push(link));
+    turn.shelf.links.borrow_mut().push(link);
 }
 
 /// The server of that name, if it is spoken to over HTTP/2.
@@ -330,37 +391,12 @@ fn named<'s>(snapshot: &'s Snapshot, id: &ServerId) -> Option<&'s ServerPart> {
     pool.servers.iter().find(|server| server.id == *id).filter(|_| is_spoken)
 }
 
-/// A connection for what has passed so many listeners of ours, or what it is to do about there being none.
-fn find(worker: &Rc<crate::worker::Worker>, server: &ServerPart, rounds: u32, claim: Claim) -> Found {
-    let mut shelves = worker.links.shelves.borrow_mut();
-    if !shelves.contains_key(&server.id) {
-        shelves.insert(server.id.clone(), Vec::new());
-    }
-    let shelf = shelves.get_mut(&server.id).and_then(|of_server| shelf_of(of_server, rounds));
-    let Some(shelf) = shelf else { return Found::Wait(Rc::default(), Stands::None) };
-    shelf.links.retain(|link| !link.is_over());
-    let count = shelf.links_to(server).count();
-    let least = shelf.links_to(server).filter(|link| !link.is_full()).min_by_key(|link| link.streams());
-    let is_vain = matches!(claim, Claim::Failed(before) if count >= before);
-    match least {
-        Some(link) if claim != Claim::Fresh || shelf.waiting.get() == 0 => Found::Link(Rc::clone(link)),
-        Some(_) => Found::Full,
-        None if count >= caps::HTTP2_SERVER_CONNECTIONS => Found::Full,
-        _ if shelf.is_connecting || is_vain => {
-            Found::Wait(Rc::clone(&shelf.news), if count > 0 { Stands::Some } else { Stands::None })
-        }
-        _ => {
-            shelf.is_connecting = true;
-            Found::Turn(Turn { worker: Rc::clone(worker), id: server.id.clone(), rounds })
-        }
-    }
-}
-
 async fn open(
     client: &Client,
     exchange: &mut Exchange,
     attempt: &Attempt<'_>,
     server: &ServerPart,
+    room: &Rc<Notify>,
 ) -> Result<Rc<Link>, ProxyError> {
     let timeouts = &attempt.pool.config.timeouts;
     let connected =
@@ -370,8 +406,7 @@ async fn open(
     match connected {
         Ok(stream) => {
             let note = rounds::note(&client.worker.shared.rounds, &exchange.snapshot, exchange.rounds, &stream);
-            let room = client.worker.links.at(&server.id, exchange.rounds, |shelf| Rc::clone(&shelf.room));
-            let link = Link::open((stream, note), &server.way, timeouts.keep, room.unwrap_or_default()).await;
+            let link = Link::open((stream, note), timeouts.keep, Rc::clone(room)).await;
             link.ok_or(Kind::ServerLost.into())
         }
         Err(error) => {
@@ -382,41 +417,42 @@ async fn open(
 }
 
 impl Links {
-    /// Does something with what there is for a server, as long as that is there.
-    fn at<T>(&self, id: &ServerId, rounds: u32, work: impl FnOnce(&mut Shelf) -> T) -> Option<T> {
-        Some(work(shelf_of(self.shelves.borrow_mut().get_mut(id)?, rounds)?))
-    }
-
-    /// Lets connections go that are over. Their sockets are open as long as somebody has them.
-    pub(crate) fn sweep(&self) {
+    /// Where requests look that know the server like this, and have passed so many listeners of ours.
+    fn shelf(&self, server: &ServerPart, rounds: u32) -> Rc<Shelf> {
+        // More than those go no further.
+        let rounds = rounds.min(caps::OWN_ROUNDS);
         let mut shelves = self.shelves.borrow_mut();
-        shelves.values_mut().flatten().for_each(|shelf| shelf.links.retain(|link| !link.is_over()));
+        let of_server = shelves.get(&server.id).map_or(&[][..], Vec::as_slice);
+        if let Some(shelf) = of_server.iter().find(|shelf| shelf.rounds == rounds && shelf.is_to(server)) {
+            return Rc::clone(shelf);
+        }
+        let shelf = Rc::new(Shelf::new(server, rounds));
+        shelves.entry(server.id.clone()).or_default().push(Rc::clone(&shelf));
+        shelf
     }
 
-    /// Follows a snapshot: connections to servers that left, moved, or are spoken to otherwise get no further requests.
+    /// Follows the snapshot in force: connections to servers that left, moved, or are spoken to otherwise get no further
+    /// requests, once none from before waits for them.
     pub(crate) fn retain_named(&self, snapshot: &Snapshot) {
         self.shelves.borrow_mut().retain(|id, shelves| {
             let server = named(snapshot, id);
-            for shelf in shelves.iter_mut() {
-                shelf.links.retain(|link| {
-                    let stays = server.is_some_and(|server| link.is_to(server));
-                    if !stays {
-                        link.leave();
-                    }
-                    stays
-                });
-            }
-            // Who stands in line, or connects, comes back to the shelf that it knows.
-            server.is_some() || shelves.iter().any(|shelf| shelf.is_connecting || shelf.waiting.get() > 0)
+            let is_current = |shelf: &Rc<Shelf>| server.is_some_and(|server| shelf.is_to(server));
+            let mut current: Vec<u32> = shelves.iter().filter(|it| is_current(it)).map(|it| it.rounds).collect();
+            shelves.retain_mut(|shelf| {
+                shelf.sweep();
+                if is_current(shelf) {
+                    return true;
+                }
+                // Whoever waits there, or connects, knows the server as it was.
+                let Some(unused) = Rc::get_mut(shelf) else { return true };
+                // One shelf is enough for those who know it as it is.
+                let follows = !current.contains(&unused.rounds) && server.is_some_and(|server| unused.follow(server));
+                if follows {
+                    current.push(unused.rounds);
+                }
+                follows
+            });
+            !shelves.is_empty()
         });
     }
-}
-
-/// A server's connections for what has passed so many listeners of ours: few, for more than those go no further.
-fn shelf_of(shelves: &mut Vec<Shelf>, rounds: u32) -> Option<&mut Shelf> {
-    let place = usize::try_from(rounds.min(caps::OWN_ROUNDS)).ok()?;
-    if shelves.len() <= place {
-        shelves.resize_with(place + 1, Shelf::default);
-    }
-    shelves.get_mut(place)
 }
