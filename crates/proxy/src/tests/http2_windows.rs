@@ -304,6 +304,31 @@ fn a_client_that_takes_nothing_more_is_not_waited_for_at_the_end() {
 }
 
 #[test]
+fn a_client_that_pings_and_reads_little_of_it_is_idle() {
+    run(async {
+        let origin = Origin::saying("hello").await;
+        let mut config = config(pool(&[&origin]));
+        config.listeners[0].timeouts.idle = Duration::from_millis(300);
+        let mut rig = Rig::start(config).await;
+        let mut raw = asking_with_little_room(&mut rig, 4096).await;
+        while raw.next().await.is_some_and(|next| (next.kind, next.flags & 1) != (0, 1)) {}
+        // More answers than the socket holds, and then as many as it reads.
+        let ping = frame(6, 0, 0, &[0; 8]);
+        raw.send(&ping.repeat(3000)).await;
+        let kept = async {
+            while raw.sip().await.is_some() {
+                raw.send(&ping.repeat(60)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(
+            tokio::time::timeout(Duration::from_secs(15), kept).await.is_ok(),
+            "it is kept for as long as it likes"
+        );
+    });
+}
+
+#[test]
 fn a_connection_at_its_end_makes_room_for_others() {
     run(async {
         let body: &'static str = Box::leak("x".repeat(100_000).into_boxed_str());
