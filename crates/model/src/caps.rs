@@ -45,8 +45,9 @@ pub const BODY_BUFFER: usize = 64 * 1024;
 /// Listeners of our own that a request may go through, one behind the other, before it is taken for one that goes round.
 pub const OWN_ROUNDS: u32 = 8;
 
-/// Most free buffers of each kind that a worker keeps for reuse; above it they go back to the allocator.
-pub const FREE_BUFFERS_PER_WORKER: usize = 256;
+/// Free buffers of each kind, and the like, that a worker keeps for reuse though nobody needed so many lately; those above
+/// it go back to the allocator.
+pub const SPARES_PER_WORKER: usize = 256;
 
 /// Bytes of a body on a client's HTTP/2 stream that may be under way to us before anything took them: about what a new
 /// connection of TCP sends before it hears anything (RFC 6928). The connection has as much for each stream that it may
@@ -200,8 +201,12 @@ pub const SESSIONS_LISTED: usize = 10_000;
 /// flood of failures says the same as a handful.
 pub const TRAFFIC_REPORTS: usize = 4096;
 
-/// Idle connections to one server that one worker keeps.
-pub const IDLE_SERVER_CONNECTIONS: usize = 256;
+/// Idle connections to one server that one worker keeps: as many as a busy worker has requests under way to it at once.
+/// Fewer would be closed and opened anew with each wave of requests. Where descriptors run short, all of them go.
+pub const IDLE_SERVER_CONNECTIONS: usize = 8192;
+
+/// The same of connections that only one client may use, whom the server was told of: that one may be gone.
+pub const IDLE_OWNED_CONNECTIONS: usize = 256;
 
 /// Bytes read of a check's answer in search of the expected text.
 pub const CHECK_BODY_BYTES: usize = 64 * 1024;

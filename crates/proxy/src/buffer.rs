@@ -2,9 +2,9 @@
 //!
 //! Not here: what the bytes mean. The invariants: a connection holds a desk only while bytes of it are in flight, so that an
 //! idle connection costs no buffer; whatever a client or a server can make grow is charged for as long as it stands; and a
-//! worker keeps at most `caps::FREE_BUFFERS_PER_WORKER` of each kind.
+//! worker keeps no more than it lately needed ([`Spares`]).
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use evenkeel_http::{RequestHead, ResponseHead};
 use evenkeel_model::caps;
+
+use crate::spares::Spares;
 
 /// What something counts for among the bytes that a worker lends, for as long as it stands.
 #[derive(Debug, Default)]
@@ -271,14 +273,11 @@ pub(crate) struct FreeList {
     /// Bytes that are lent, by what each kind takes at most.
     held: Rc<Cell<u64>>,
     // A desk travels between the list and its connection; the box keeps that to a pointer.
-    #[allow(clippy::vec_box)]
-    desks: RefCell<Vec<Box<Desk>>>,
-    bodies: RefCell<Vec<Buffer>>,
-    answers: RefCell<Vec<Buffer>>,
-    /// Buffers of either kind that are lent now.
-    lent: Cell<usize>,
-    /// The most that were since memory was last given back.
-    peak: Cell<usize>,
+    desks: Spares<Box<Desk>>,
+    bodies: Spares<Buffer>,
+    answers: Spares<Buffer>,
+    /// How many were let go since memory was last given back.
+    gone: Cell<usize>,
 }
 
 /// What a desk takes: a head of the largest kind, its answer's, and the tables and texts of both.
@@ -286,7 +285,7 @@ const DESK: u64 = 2 * caps::CONNECTION_BUFFER as u64 + 8 * 1024;
 /// What is left of it in a tunnel.
 const TUNNEL: u64 = 4 * 1024;
 
-/// Buffers that must have come back since the peak before the memory of the others is worth giving back: about 20 MB.
+/// Buffers that must have been let go before their memory is worth giving back to the system: some 10 MB.
 const TIDE: usize = 512;
 
 impl FreeList {
@@ -295,11 +294,10 @@ impl FreeList {
         Self {
             most,
             held: Rc::default(),
-            desks: RefCell::default(),
-            bodies: RefCell::default(),
-            answers: RefCell::default(),
-            lent: Cell::new(0),
-            peak: Cell::new(0),
+            desks: Spares::default(),
+            bodies: Spares::default(),
+            answers: Spares::default(),
+            gone: Cell::new(0),
         }
     }
 
@@ -317,8 +315,7 @@ impl FreeList {
 
     /// A desk with nothing on it. Whoever begins a request asks [`Self::is_full`] before.
     pub(crate) fn desk(&self) -> Box<Desk> {
-        self.lend();
-        let mut desk = self.desks.borrow_mut().pop().unwrap_or_else(|| Box::new(Desk::new()));
+        let mut desk = self.desks.take().unwrap_or_else(|| Box::new(Desk::new()));
         self.charge(&mut desk.charge, DESK);
         desk
     }
@@ -331,15 +328,13 @@ impl FreeList {
 
     /// Takes a desk back.
     pub(crate) fn return_desk(&self, mut desk: Box<Desk>) {
-        self.lent.set(self.lent.get().saturating_sub(1));
         desk.reset();
         desk.input.clear();
         desk.trim();
         self.return_answer(&mut desk.answer);
         desk.charge.set(0);
-        let mut desks = self.desks.borrow_mut();
-        if desks.len() < caps::FREE_BUFFERS_PER_WORKER && desk.input.capacity() >= caps::HEAD_BUFFER {
-            desks.push(desk);
+        if desk.input.capacity() >= caps::HEAD_BUFFER {
+            self.desks.put(desk);
         }
     }
 
@@ -354,7 +349,7 @@ impl FreeList {
     /// Gives a desk room for a server's answer, where it has none.
     pub(crate) fn lend_answer(&self, answer: &mut Buffer) {
         if answer.capacity() == 0 {
-            *answer = self.answers.borrow_mut().pop().unwrap_or_else(|| Buffer::new(caps::CONNECTION_BUFFER));
+            *answer = self.answers.take().unwrap_or_else(|| Buffer::new(caps::CONNECTION_BUFFER));
         }
     }
 
@@ -367,11 +362,10 @@ impl FreeList {
     /// Takes the room for an answer back.
     pub(crate) fn return_answer(&self, answer: &mut Buffer) {
         let mut buffer = std::mem::replace(answer, Buffer::new(0));
-        let mut answers = self.answers.borrow_mut();
         // One that was widened for an unusual head is no use to others.
-        if buffer.capacity() == caps::CONNECTION_BUFFER && answers.len() < caps::FREE_BUFFERS_PER_WORKER {
+        if buffer.capacity() == caps::CONNECTION_BUFFER {
             buffer.clear();
-            answers.push(buffer);
+            self.answers.put(buffer);
         }
     }
 
@@ -380,8 +374,7 @@ impl FreeList {
         if self.is_full() {
             return None;
         }
-        self.lend();
-        let mut body = self.bodies.borrow_mut().pop().unwrap_or_else(|| Buffer::new(caps::BODY_BUFFER));
+        let mut body = self.bodies.take().unwrap_or_else(|| Buffer::new(caps::BODY_BUFFER));
         self.charge(&mut body.charge, caps::BODY_BUFFER as u64);
         Some(body)
     }
@@ -389,29 +382,17 @@ impl FreeList {
     /// Takes a body's buffer back.
     pub(crate) fn return_body(&self, mut buffer: Buffer) {
         buffer.charge.set(0);
-        self.lent.set(self.lent.get().saturating_sub(1));
         buffer.clear();
-        let mut bodies = self.bodies.borrow_mut();
-        if bodies.len() < caps::FREE_BUFFERS_PER_WORKER {
-            bodies.push(buffer);
-        }
+        self.bodies.put(buffer);
     }
 
-    /// Whether so many fewer buffers are lent than were that the allocator holds much for nobody. Asked once, it is
-    /// answered for what went before.
-    pub(crate) fn has_ebbed(&self) -> bool {
-        let (lent, peak) = (self.lent.get(), self.peak.get());
-        let has_ebbed = peak.saturating_sub(lent) > TIDE && lent < peak / 2;
-        if has_ebbed {
-            self.peak.set(lent);
-        }
-        has_ebbed
-    }
-
-    fn lend(&self) {
-        let lent = self.lent.get() + 1;
-        self.lent.set(lent);
-        self.peak.set(self.peak.get().max(lent));
+    /// Lets go what nobody needed since it was last asked; whether the allocator now holds much for nobody. Asked once, that
+    /// is answered for what went before.
+    pub(crate) fn trim(&self) -> bool {
+        let gone = self.gone.get() + self.desks.trim() + self.bodies.trim() + self.answers.trim();
+        let is_much = gone > TIDE;
+        self.gone.set(if is_much { 0 } else { gone });
+        is_much
     }
 }
 
@@ -423,13 +404,13 @@ mod tests {
     fn memory_is_given_back_once_after_each_tide() {
         let list = FreeList::new(Arc::new(AtomicU64::new(u64::MAX)));
         for _ in 0..2 {
-            let mut lent: Vec<Box<Desk>> = (0..TIDE + 10).map(|_| list.desk()).collect();
-            assert!(!list.has_ebbed());
-            lent.drain(..5).for_each(|desk| list.return_desk(desk));
-            assert!(!list.has_ebbed());
+            let mut lent: Vec<Box<Desk>> = (0..2 * TIDE).map(|_| list.desk()).collect();
+            assert!(!list.trim());
             lent.drain(..).for_each(|desk| list.return_desk(desk));
-            assert!(list.has_ebbed());
-            assert!(!list.has_ebbed());
+            // What was needed a moment ago may be needed again.
+            assert!(!list.trim());
+            assert!(list.trim());
+            assert!(!list.trim());
         }
     }
 

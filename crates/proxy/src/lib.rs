@@ -47,6 +47,7 @@ mod server;
 mod shared;
 mod sleepers;
 mod snapshot;
+mod spares;
 mod stats;
 mod stick;
 mod timer;

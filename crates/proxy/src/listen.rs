@@ -94,8 +94,11 @@ impl Keeper {
                         if !std::mem::replace(&mut is_exhausted, true) {
                             tracing::warn!(listener = %self.name, %error, "cannot accept for want of descriptors or memory");
                         }
-                        shared.ask_for_room();
-                        tokio::time::sleep(REST).await;
+                        // What is kept for later has descriptors that are wanted now.
+                        if !self.worker.idle.let_go() {
+                            shared.ask_for_room();
+                            tokio::time::sleep(REST).await;
+                        }
                     }
                 }
             }

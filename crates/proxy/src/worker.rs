@@ -247,7 +247,8 @@ impl Worker {
         if let Some(snapshot) = self.snapshot() {
             self.links.retain_named(&snapshot);
         }
-        if self.free.has_ebbed() {
+        self.rooms.trim();
+        if self.free.trim() {
             memory::give_back();
         }
     }

@@ -7,6 +7,7 @@ use evenkeel_e2e::load::{Load, Plan};
 use evenkeel_e2e::origin::{Manner, Origin};
 use evenkeel_e2e::place::{Scratch, free};
 use evenkeel_e2e::{PATIENCE, await_for, wire};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::setting::shop;
 
@@ -94,4 +95,42 @@ fn a_body_over_the_limit_is_413_and_never_reaches_a_server() {
     assert_eq!(wire::ask(at, "POST", "/", "", &[b'x'; 1024]).unwrap().status, 200);
     assert_eq!(wire::ask(at, "POST", "/", "", &[b'x'; 1025]).unwrap().status, 413);
     assert_eq!(origin.total_heads(), 1);
+}
+
+/// Has all of them ask at the same time; how many were answered with 200.
+fn wave(clients: &mut [wire::Connection], target: &str, host: std::net::SocketAddr) -> usize {
+    for client in clients.iter_mut() {
+        client.send(&wire::request(host, "GET", target, "", b"")).unwrap();
+    }
+    clients
+        .iter_mut()
+        .map(|client| client.answer("GET"))
+        .filter(|answer| matches!(answer, Ok(it) if it.status == 200))
+        .count()
+}
+
+#[test]
+fn unused_connections_to_servers_are_kept_as_long_as_nobody_needs_their_descriptors() {
+    const CLIENTS: usize = 370;
+    let slow = || Origin::start("o", Manner::AnswerAfter(Duration::from_millis(300)));
+    let (a, b) = (slow(), slow());
+    let at = free();
+    let mut balancer = Balancer::start(&format!(
+        "limits workers=1\nhttp {at} {{\n    route /a to=a\n    route /b to=b\n}}\n\
+         pool a {{\n    check off\n    server one {}\n}}\npool b {{\n    check off\n    server one {}\n}}\n",
+        a.at, b.at
+    ));
+    let few = Rlimit { current: Some(1024), maximum: Some(1024) };
+    prlimit(Pid::from_raw(balancer.process().id() as i32), Resource::Nofile, few).unwrap();
+    let open = || wire::Connection::open(at, PATIENCE).unwrap();
+    let mut clients: Vec<wire::Connection> = (0..CLIENTS).map(|_| open()).collect();
+    // The same number again finds the connections of the first.
+    assert_eq!(wave(&mut clients, "/a", at), CLIENTS);
+    assert_eq!(wave(&mut clients, "/a", at), CLIENTS);
+    let status = balancer.status();
+    let pool = status["pools"].as_array().unwrap().iter().find(|pool| pool["name"] == "a").unwrap();
+    assert_eq!(pool["servers"][0]["connects"], CLIENTS, "{pool:#}");
+    // To another server they are of no use, and there are no descriptors for as many again.
+    assert_eq!(wave(&mut clients, "/b", at), CLIENTS);
+    assert_eq!(a.peak(), CLIENTS as u32);
 }

@@ -4,16 +4,14 @@
 //! connection's own task an idle connection would pay for it; in a box of its own each wake would pay an allocation. So
 //! boxes are kept and filled anew. The invariant: a room on the list holds nobody.
 
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use evenkeel_model::caps;
-
 use super::h1::Client;
 use crate::buffer::Desk;
 use crate::exchange::Next;
+use crate::spares::Spares;
 
 /// What comes out of a room: who went in, and how it ended.
 pub(crate) type Served = (Box<Client>, Box<Desk>, Next);
@@ -27,20 +25,22 @@ trait Room {
 /// A worker's free rooms.
 #[derive(Default)]
 pub(crate) struct Rooms {
-    free: RefCell<Vec<Box<dyn Room>>>,
+    free: Spares<Box<dyn Room>>,
 }
 
 impl Rooms {
     /// Serves a connection as long as bytes are in hand.
     pub(crate) async fn serve(&self, client: Box<Client>, desk: Box<Desk>) -> Served {
-        let mut room = self.free.borrow_mut().pop().unwrap_or_else(|| room(super::h1::busy));
+        let mut room = self.free.take().unwrap_or_else(|| room(super::h1::busy));
         room.enter(client, desk);
         let served = poll_fn(|cx| room.poll(cx)).await;
-        let mut free = self.free.borrow_mut();
-        if free.len() < caps::FREE_BUFFERS_PER_WORKER {
-            free.push(room);
-        }
+        self.free.put(room);
         served
+    }
+
+    /// Lets go of rooms that nobody needed lately.
+    pub(crate) fn trim(&self) {
+        self.free.trim();
     }
 }
 

@@ -23,18 +23,18 @@ use crate::wire::Stream;
 use crate::worker::Worker;
 use crate::{record, rounds};
 
-/// A connection to the attempt's server.
+/// A connection to the attempt's server, in the box that it is handed on in until it is closed.
 pub(crate) async fn obtain(
     client: &mut Client,
     exchange: &mut Exchange,
     attempt: &Attempt<'_>,
     method: evenkeel_http::Method,
     body: Replay,
-) -> Result<Stream, ProxyError> {
+) -> Result<Box<Stream>, ProxyError> {
     let Some(server) = attempt.pool.server(attempt.index) else { return Err(Kind::NoServer.into()) };
     rounds::admit(&exchange.snapshot, exchange.rounds, server)?;
     if attempt.pool.config.protocol == ServerProtocol::Http2 {
-        return Box::pin(h2::obtain(client, exchange, attempt)).await;
+        return Box::pin(h2::obtain(client, exchange, attempt)).await.map(Box::new);
     }
     let survives = survives_reuse(method, body);
     let may_reuse = match attempt.pool.config.reuse {
@@ -71,7 +71,7 @@ pub(crate) async fn obtain(
         Ok(stream) => {
             exchange.server_addr = Some(stream.peer_addr());
             exchange.note = rounds::note(&client.worker.shared.rounds, &exchange.snapshot, exchange.rounds, &stream);
-            Ok(stream)
+            Ok(Box::new(stream))
         }
         Err(error) => {
             if error.reason == evenkeel_model::Reason::TlsFailed {
@@ -155,7 +155,15 @@ pub(super) async fn connect(
     let mut failed =
         ConnectError { reason: evenkeel_model::Reason::Dns, source: std::io::ErrorKind::NotFound.into(), local: false };
     for addr in turned.copied().collect::<Vec<SocketAddr>>() {
-        match connect_to(server, addr, within, opening).await {
+        let mut connected = connect_to(server, addr, within, opening).await;
+        // What is kept for later has descriptors that are wanted now.
+        if let Err(error) = &connected
+            && stream::is_exhaustion(&error.source)
+            && worker.idle.let_go()
+        {
+            connected = connect_to(server, addr, within, opening).await;
+        }
+        match connected {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }

@@ -83,7 +83,7 @@ fn refuse_status(desk: &Desk, exchange: &Exchange, upload: &Pipe, attempt: &Atte
 /// Passes the answer on, and keeps or drops the server's connection.
 async fn deliver(
     client: &mut Client,
-    mut server: Stream,
+    mut server: Box<Stream>,
     desk: &mut Desk,
     exchange: &mut Exchange,
     upload: &mut Pipe,
@@ -144,7 +144,12 @@ fn write_head(
     respond::write_head(client, desk, exchange, attempt, how);
 }
 
-fn keep_connection(client: &Client, (server, note): (Stream, Option<Box<Note>>), attempt: &Attempt<'_>, now: Instant) {
+fn keep_connection(
+    client: &Client,
+    (server, note): (Box<Stream>, Option<Box<Note>>),
+    attempt: &Attempt<'_>,
+    now: Instant,
+) {
     // A stream ends with its one exchange; the connection that carries it is kept elsewhere.
     if let Some(part) = attempt.pool.server(attempt.index)
         && !server.is_in_memory()

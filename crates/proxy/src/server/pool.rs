@@ -35,7 +35,7 @@ struct Shelf {
 }
 
 struct Idle {
-    stream: Stream,
+    stream: Box<Stream>,
     note: Option<Box<Note>>,
     /// The client of which the server was told that the connection is his.
     owner: Option<Ends>,
@@ -68,12 +68,12 @@ impl IdlePool {
         must_be_fresh: bool,
         user: (Option<Ends>, u32),
         now: Instant,
-    ) -> Option<(Stream, Option<Box<Note>>)> {
+    ) -> Option<(Box<Stream>, Option<Box<Note>>)> {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.get_mut(id)?;
         while let Some(mut idle) = shelf.pop(user) {
             let keep = shelf.keep;
-            let is_old = |idle: &Idle| now.saturating_duration_since(idle.since) >= keep;
+            let is_old = |idle: &Idle| now >= idle.since + keep;
             if is_old(&idle) {
                 // Those below it are older still.
                 shelf.connections.retain(|idle| !is_old(idle));
@@ -94,7 +94,7 @@ impl IdlePool {
         &self,
         server: &ServerPart,
         keep: Duration,
-        (stream, note): (Stream, Option<Box<Note>>),
+        (stream, note): (Box<Stream>, Option<Box<Note>>),
         owner: Option<Ends>,
         now: Instant,
     ) {
@@ -110,7 +110,7 @@ impl IdlePool {
                 shelves.entry(server.id.clone()).or_insert(shelf)
             }
         };
-        if owner.is_some() && shelf.connections.len() >= caps::IDLE_SERVER_CONNECTIONS {
+        if owner.is_some() && shelf.connections.len() >= caps::IDLE_OWNED_CONNECTIONS {
             // Its client may be gone, and nobody else can use it.
             shelf.connections.remove(0);
         }
@@ -137,6 +137,12 @@ impl IdlePool {
                     }
             });
         }
+    }
+
+    /// Lets all of them go, so that their descriptors are there for connections that are needed now; whether there were any.
+    pub(crate) fn let_go(&self) -> bool {
+        let mut shelves = self.shelves.borrow_mut();
+        shelves.values_mut().map(|shelf| shelf.connections.drain(..).count()).sum::<usize>() > 0
     }
 
     /// Follows a snapshot: connections to servers that left or moved close.

@@ -19,7 +19,7 @@ use crate::{record, respond};
 /// Tells the client that the server switched, and carries bytes until both have ended.
 pub(crate) async fn run(
     client: &mut Client,
-    mut server: Stream,
+    mut server: Box<Stream>,
     desk: &mut Desk,
     exchange: &mut Exchange,
     (upload, attempt): (&Pipe, &Attempt<'_>),

@@ -68,7 +68,7 @@ impl Hands {
     /// Takes a hand back; whether there is a place for it.
     fn rest(&self, hand: &Rc<Hand>) -> bool {
         let mut free = self.free.borrow_mut();
-        let has_place = free.len() < caps::FREE_BUFFERS_PER_WORKER;
+        let has_place = free.len() < caps::SPARES_PER_WORKER;
         if has_place {
             free.push(Rc::clone(hand));
         }
