@@ -34,5 +34,6 @@ pub mod udp;
 mod error;
 #[cfg(test)]
 mod scratch;
+mod socket;
 
 pub use error::NetError;

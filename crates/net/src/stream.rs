@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::duplex::Half;
+use crate::socket;
 use crate::tls::{Secured, TlsFacts};
 
 /// Questions for a sign of life that may stay without an answer.
@@ -249,13 +250,22 @@ impl Stream {
         }
     }
 
+    /// Like [`try_read`](Self::try_read), for hand-written futures: waits where nothing is there yet.
+    pub fn poll_read_into(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Tcp(tcp) => socket::poll_read(tcp, cx, buffer),
+            Transport::Tls(secured) => secured.poll_read(cx, buffer),
+            Transport::Memory(half, _) => half.poll_read(cx, buffer),
+        }
+    }
+
     /// Reads what is there. 0 is the peer's end of sending.
     ///
     /// # Errors
     /// `WouldBlock` where nothing is there yet, otherwise what the system said, or what is wrong with its TLS.
     pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.transport {
-            Transport::Tcp(tcp) => tcp.try_read(buffer),
+            Transport::Tcp(tcp) => socket::try_read(tcp, buffer),
             Transport::Tls(secured) => secured.try_read(buffer),
             Transport::Memory(half, _) => half.try_read(buffer),
         }
@@ -292,7 +302,7 @@ impl Stream {
     /// `WouldBlock` where it takes nothing now, otherwise what the system said.
     pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.transport {
-            Transport::Tcp(tcp) => tcp.try_write(bytes),
+            Transport::Tcp(tcp) => socket::try_write(tcp, bytes),
             Transport::Tls(secured) => secured.try_write(&[IoSlice::new(bytes)]),
             Transport::Memory(half, _) => half.try_write_vectored(&[IoSlice::new(bytes)]),
         }
@@ -304,7 +314,7 @@ impl Stream {
     /// As [`try_write`](Self::try_write).
     pub fn try_write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.transport {
-            Transport::Tcp(tcp) => tcp.try_write_vectored(pieces),
+            Transport::Tcp(tcp) => socket::try_write_vectored(tcp, pieces),
             Transport::Tls(secured) => secured.try_write(pieces),
             Transport::Memory(half, _) => half.try_write_vectored(pieces),
         }
@@ -435,26 +445,16 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().transport {
-            Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Transport::Tls(secured) => {
-                let count = ready!(secured.poll_read(cx, buffer.initialize_unfilled()))?;
-                buffer.advance(count);
-                Poll::Ready(Ok(()))
-            }
-            Transport::Memory(half, _) => {
-                let count = ready!(half.poll_read(cx, buffer.initialize_unfilled()))?;
-                buffer.advance(count);
-                Poll::Ready(Ok(()))
-            }
-        }
+        let count = ready!(self.get_mut().poll_read_into(cx, buffer.initialize_unfilled()))?;
+        buffer.advance(count);
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().transport {
-            Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Transport::Tcp(tcp) => socket::poll_write(tcp, cx, |tcp| socket::try_write(tcp, bytes)),
             Transport::Tls(secured) => secured.poll_write(cx, &[IoSlice::new(bytes)]),
             Transport::Memory(half, _) => half.poll_write_vectored(cx, &[IoSlice::new(bytes)]),
         }
@@ -466,7 +466,7 @@ impl AsyncWrite for Stream {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().transport {
-            Transport::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, pieces),
+            Transport::Tcp(tcp) => socket::poll_write(tcp, cx, |tcp| socket::try_write_vectored(tcp, pieces)),
             Transport::Tls(secured) => secured.poll_write(cx, pieces),
             Transport::Memory(half, _) => half.poll_write_vectored(cx, pieces),
         }

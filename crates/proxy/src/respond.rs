@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use evenkeel_http::cookie::{SetCookieAction, SetCookieRule};
+use arrayvec::ArrayVec;
 use evenkeel_http::{BodyDecoder, ConnectionField, Edit, Framing, Keep, Known, Method, OwnResponse, ResponseOut};
 use evenkeel_http::{RunState, Version, grpc, write_own_response, write_response};
 use evenkeel_model::caps;
@@ -77,25 +77,13 @@ pub(crate) fn with_edits<'a>(
             FieldEdit::Remove(name) => Edit::remove(name.as_bytes()),
         }
     });
-    let all = own.into_iter().chain(rendered);
-    let mut few = [Edit::remove(b""); FEW_EDITS];
-    let mut many = Vec::new();
-    let mut count = 0;
-    for edit in all {
-        match few.get_mut(count) {
-            Some(slot) if many.is_empty() => *slot = edit,
-            _ => {
-                if many.is_empty() {
-                    many.extend_from_slice(&few);
-                }
-                many.push(edit);
-            }
-        }
-        count += 1;
-    }
-    match many.is_empty() {
-        true => work(few.get(..count).unwrap_or_default()),
-        false => work(&many),
+    let mut all = own.into_iter().chain(rendered);
+    // Filled where it stands: it is larger than what most answers put into it.
+    let mut few = ArrayVec::<_, FEW_EDITS>::new();
+    few.extend(all.by_ref().take(FEW_EDITS));
+    match all.next() {
+        None => work(&few),
+        Some(next) => work(&few.into_iter().chain([next]).chain(all).collect::<Vec<_>>()),
     }
 }
 
@@ -132,14 +120,10 @@ pub(crate) fn write_head(
         .then(|| client.worker.date(clock::unix_now()));
     let date = date.as_ref().map(|date| Edit::add(b"Date", date));
     let own = id.into_iter().chain(tokens).chain(private).chain(date);
-    let mut rules = [SetCookieRule { name: b"", action: SetCookieAction::Drop }; 2 * caps::STICKY_METHODS];
-    let mut count = 0;
-    for (slot, rule) in rules.iter_mut().zip(settled.rules(&attempt.pool.sticky, text)) {
-        *slot = rule;
-        count += 1;
-    }
+    let mut rules = ArrayVec::<_, { 2 * caps::STICKY_METHODS }>::new();
+    rules.extend(settled.rules(&attempt.pool.sticky, text).take(2 * caps::STICKY_METHODS));
     with_edits(own, &site.response_edits, &way.response_edits, text, ends, |edits| {
-        let how = ResponseOut { framing, connection, edits, set_cookies: rules.get(..count).unwrap_or_default() };
+        let how = ResponseOut { framing, connection, edits, set_cookies: &rules };
         write_response(reply, response, answer.filled(), &how);
     });
     exchange.answer_fields.clear();

@@ -1,8 +1,6 @@
 //! Reading and writing a stream, as the pipes do it.
 //!
-//! Not here: what the bytes mean. Reads and writes go through the runtime's own poll functions, because they forget
-//! the readiness of a socket after a short read or write: the next wait then costs no call that only says "nothing
-//! there".
+//! Not here: what the bytes mean, and the calls themselves (`evenkeel_net::stream`).
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -14,7 +12,7 @@ use std::time::Duration;
 
 use evenkeel_model::caps;
 pub(crate) use evenkeel_net::stream::Stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use crate::timer::Timer;
@@ -39,9 +37,7 @@ pub(crate) trait Wire {
 
 impl Wire for Stream {
     fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut room = ReadBuf::new(room);
-        ready!(AsyncRead::poll_read(Pin::new(self), cx, &mut room))?;
-        Poll::Ready(Ok(room.filled().len()))
+        self.poll_read_into(cx, room)
     }
 
     fn poll_write_vectored(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

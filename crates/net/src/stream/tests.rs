@@ -43,6 +43,7 @@ async fn bytes_pass_and_an_end_of_sending_is_no_end_of_reading() {
     let mut buffer = [0; 16];
     server.readable().await.unwrap();
     assert_eq!(server.try_read(&mut buffer).unwrap(), 5);
+    server.readable().await.unwrap();
     assert_eq!(server.try_read(&mut buffer).unwrap(), 0);
     server.try_write(b"answer").unwrap();
     client.readable().await.unwrap();

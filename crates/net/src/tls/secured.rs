@@ -5,18 +5,17 @@
 //! data, so that nobody takes half of an answer for the whole.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv};
 use rustls::Connection;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::facts::TlsFacts;
+use crate::socket;
 
 /// Plain bytes sealed at one go: what a slow reader costs beside the buffer that the bytes came in.
 const AT_ONCE: usize = 32 * 1024;
@@ -87,7 +86,7 @@ impl Pace {
 
 /// The socket, as the session reads and writes it.
 pub(super) struct Polled<'a, 'c> {
-    pub(super) tcp: &'a mut TcpStream,
+    pub(super) tcp: &'a TcpStream,
     pub(super) cx: &'a mut Context<'c>,
 }
 
@@ -113,19 +112,17 @@ fn pending<T>(done: io::Result<T>) -> Poll<io::Result<T>> {
 
 impl Read for Polled<'_, '_> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let mut room = ReadBuf::new(room);
-        would_block(AsyncRead::poll_read(Pin::new(&mut *self.tcp), self.cx, &mut room))?;
-        Ok(room.filled().len())
+        would_block(socket::poll_read(self.tcp, self.cx, room))
     }
 }
 
 impl Write for Polled<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        would_block(AsyncWrite::poll_write(Pin::new(&mut *self.tcp), self.cx, bytes))
+        would_block(socket::poll_write(self.tcp, self.cx, |tcp| socket::try_write(tcp, bytes)))
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        would_block(AsyncWrite::poll_write_vectored(Pin::new(&mut *self.tcp), self.cx, parts))
+        would_block(socket::poll_write(self.tcp, self.cx, |tcp| socket::try_write_vectored(tcp, parts)))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -135,17 +132,17 @@ impl Write for Polled<'_, '_> {
 
 impl Read for Tried<'_> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(room)
+        socket::try_read(self.0, room)
     }
 }
 
 impl Write for Tried<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        socket::try_write(self.0, bytes)
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(parts)
+        socket::try_write_vectored(self.0, parts)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -162,7 +159,7 @@ impl Read for Fresh<'_> {
 
 impl Write for Fresh<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        socket::try_write(self.0, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

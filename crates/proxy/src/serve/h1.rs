@@ -4,6 +4,7 @@
 //! before ended; where that is not certain, the connection closes.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -196,7 +197,7 @@ impl Client {
         let patience = if self.requests == 0 { self.timeouts.head } else { self.timeouts.idle };
         let since = *self.silent_since.get_or_insert_with(Instant::now);
         let mut deadline = since + patience;
-        if !self.may_stay(since) {
+        if self.requests == 0 && !self.may_stay(since) {
             // Accepted while connections were told to go, too late to hear it.
             deadline = deadline.min(Instant::now() + FIRST_WORD);
         }
@@ -228,10 +229,11 @@ impl Client {
     /// Serves requests as long as bytes are in hand.
     async fn busy(&mut self, desk: &mut Desk) -> Next {
         // The runtime takes every new socket for readable until it has asked.
-        match self.read_what_is_there(desk).await {
-            Poll::Pending => return Next::Keep,
-            Poll::Ready(Ok(count)) if count > 0 => self.silent_since = None,
-            Poll::Ready(_) => return Next::Close,
+        match self.read_what_is_there(desk) {
+            Ok(0) => return Next::Close,
+            Ok(_) => self.silent_since = None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Keep,
+            Err(_) => return Next::Close,
         }
         if self.requests == 0 && !self.is_stream && self.begins_as_http2(desk).await {
             return Next::Http2;
@@ -264,13 +266,10 @@ impl Client {
     }
 
     /// Reads once, without waiting.
-    async fn read_what_is_there(&mut self, desk: &mut Desk) -> Poll<std::io::Result<usize>> {
-        let (stream, input) = (&mut self.stream, &mut desk.input);
-        let read = poll_fn(|cx| Poll::Ready(stream.poll_read(cx, input.room(usize::MAX)))).await;
-        if let Poll::Ready(Ok(count)) = read {
-            desk.input.grow(count);
-        }
-        read
+    fn read_what_is_there(&mut self, desk: &mut Desk) -> io::Result<usize> {
+        let count = self.stream.try_read(desk.input.room(usize::MAX))?;
+        desk.input.grow(count);
+        Ok(count)
     }
 
     /// Whether the client speaks HTTP/2 without having asked (RFC 9113 section 3.3). Reads on only as long as its first
@@ -356,7 +355,7 @@ impl Client {
             && !self.worker.is_draining()
             && !self.worker.shared.is_leaving(self.stream.own_addr())
             && self.requests < self.limits.requests
-            && now.saturating_duration_since(self.opened) < self.timeouts.life
+            && now < self.opened + self.timeouts.life
             && self.is_kept()
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use evenkeel_http::cookie::CookieRule;
+use arrayvec::ArrayVec;
 use evenkeel_http::forwarded::{self, Scheme};
 use evenkeel_http::http2;
 use evenkeel_http::{
@@ -25,7 +25,7 @@ use crate::serve::h1::Client;
 use crate::server::Attempt;
 use crate::snapshot::PoolPart;
 use crate::stick::MethodPart;
-use crate::wire::{Stream, Wire, write_all};
+use crate::wire::{Stream, write_all};
 use crate::{guard, respond, route};
 
 /// What a server's head may be.
@@ -56,12 +56,9 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
     let Desk { input, request, out, text, ends, .. } = desk;
     let buf = input.written();
     let id = site_id_field(exchange).map(|name| Edit::set(name.as_bytes(), exchange.id.as_bytes()));
-    let mut cookies = [CookieRule { name: b"", until: None }; 2 * caps::STICKY_METHODS];
-    let mut count = 0;
-    for (slot, rule) in cookies.iter_mut().zip(attempt.pool.sticky.iter().flat_map(MethodPart::cookie_rules)) {
-        *slot = rule;
-        count += 1;
-    }
+    let rules = attempt.pool.sticky.iter().flat_map(MethodPart::cookie_rules);
+    let mut cookies = ArrayVec::<_, { 2 * caps::STICKY_METHODS }>::new();
+    cookies.extend(rules.take(2 * caps::STICKY_METHODS));
     // What a vendor said of another trace means nothing in this one (section 3.3 of Trace Context).
     let trace = exchange.trace.as_ref().into_iter();
     let trace = trace.flat_map(|it| [Edit::set(route::TRACE_PARENT, it.as_bytes()), Edit::remove(b"tracestate")]);
@@ -80,7 +77,7 @@ pub(crate) fn write_request(desk: &mut Desk, exchange: &Exchange, attempt: &Atte
             // Over HTTP/1.1 the field ends here (RFC 9110 section 7.6.1); a stream's client asks end to end, as gRPC does.
             takes_trailers: exchange.is_stream && http2::upgrade::takes_trailers(request.fields(), buf),
             edits,
-            cookies: cookies.get(..count).unwrap_or_default(),
+            cookies: &cookies,
             client: Some(forwarded::Client {
                 fields: &site.forwarded.fields,
                 trusted: exchange.is_trusted,
@@ -224,16 +221,15 @@ fn poll_head(
             return Poll::Pending;
         }
         client.worker.free.lend_answer(&mut desk.answer);
-        match server.poll_read(cx, desk.answer.room(usize::MAX)) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(Kind::ServerLost.into())),
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(fault(&error).into())),
-            Poll::Ready(Ok(count)) => desk.answer.grow(count),
-            Poll::Pending => {
+        match server.try_read(desk.answer.room(usize::MAX)) {
+            Ok(0) => return Poll::Ready(Err(Kind::ServerLost.into())),
+            Ok(count) => desk.answer.grow(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if desk.answer.filled().is_empty() {
                     client.worker.free.return_answer(&mut desk.answer);
                 }
-                return Poll::Pending;
             }
+            Err(error) => return Poll::Ready(Err(fault(&error).into())),
         }
     }
 }
