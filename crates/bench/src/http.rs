@@ -29,17 +29,34 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) path: &'static str,
     pub(crate) connections: usize,
+    /// Requests a second in all; 0 has each connection ask as soon as it is answered.
     pub(crate) rate: u64,
     pub(crate) dress: Dress,
 }
 
-pub(crate) const ROWS: [Row; 6] = [
+impl Row {
+    /// The load as tables name it.
+    pub(crate) fn load(&self) -> String {
+        match self.rate {
+            0 => format!("{}, full load", self.name),
+            rate => format!("{} at {rate}/s", self.name),
+        }
+    }
+}
+
+pub(crate) const ROWS: [Row; 12] = [
     row("1 KB, 64 connections", "/", 64, 12_000, Dress::Plain),
     row("1 KB, 64 connections, log", "/", 64, 12_000, Dress::Logs),
     row("1 KB, 64 connections, log, cookie, checks", "/", 64, 12_000, Dress::Full),
     row("1 KB, 1000 connections", "/", 1000, 12_000, Dress::Plain),
     row("1 KB, 1000 connections, log", "/", 1000, 12_000, Dress::Logs),
     row("128 KB, 64 connections", "/128k", 64, 2_000, Dress::Plain),
+    row("1 KB, 64 connections", "/", 64, 0, Dress::Plain),
+    row("1 KB, 64 connections, log", "/", 64, 0, Dress::Logs),
+    row("1 KB, 64 connections, log, cookie, checks", "/", 64, 0, Dress::Full),
+    row("1 KB, 1000 connections", "/", 1000, 0, Dress::Plain),
+    row("1 KB, 1000 connections, log", "/", 1000, 0, Dress::Logs),
+    row("128 KB, 64 connections", "/128k", 64, 0, Dress::Plain),
 ];
 
 const fn row(name: &'static str, path: &'static str, connections: usize, rate: u64, dress: Dress) -> Row {
@@ -75,7 +92,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Found> {
     let (_origin, server) = origin()?;
     rustix::thread::sched_setaffinity(None, &only(OTHER_CORE))?;
     let mut rows = Vec::new();
-    for row in ROWS.iter().filter(|row| row.name.contains(&options.only)) {
+    for row in ROWS.iter().filter(|row| row.load().contains(&options.only)) {
         rows.push((row, measure_row(row, options, dir.path(), server)?));
     }
     let (mut counts, mut dressed) = (Vec::new(), Vec::new());
@@ -133,7 +150,7 @@ pub(crate) fn measure_row(
                     &Place { addr, server, dir, dress: row.dress, evenkeel: &options.evenkeel },
                 )
             })?;
-            eprintln!("{}, round {}: {} {sample:.1?}", row.name, round + 1, peer.name());
+            eprintln!("{}, round {}: {} {sample:.1?}", row.load(), round + 1, peer.name());
             samples[at].push(sample);
         }
     }

@@ -17,8 +17,9 @@ moves bytes between two sockets and understands none of them, so it is about the
 can cost.
 
 CPU is the proxy's alone, all its threads, by the scheduler's own account. Each proxy has one worker on one core; load and server share
-the other. Requests come at a fixed rate and are due at their time whatever the proxy does, so that latencies hide no stall. All proxies
-add the same fields. The order of the proxies turns with each round. A ratio is that of two runs of one round; tables have medians, and in
+the other. At a rate requests are due at their time whatever the proxy does, so that latencies hide no stall, and the proxy is idle in
+between, which makes its calls dear. At *full load* each connection asks again as soon as it is answered: the proxy finds several at a
+time, and what it does itself is more of the cost. All proxies add the same fields. The order of the proxies turns with each round. A ratio is that of two runs of one round; tables have medians, and in
 brackets the least and the most.
 
 *Log* is an access log: `combined` of evenkeel and nginx in a file, `httplog` of HAProxy on its standard output. *Cookie* is a session
@@ -61,9 +62,8 @@ fn line(row: &Row, peer: Peer, own: &[Sample], floor: &[Sample], page: &mut Stri
     let is_unsteady = peer == Peer::Relay && median(micros.clone()) * STEADY < (high - low) / 2.0;
     let _ = writeln!(
         page,
-        "| {} at {}/s | {} | {:.1} ({low:.1} – {high:.1}){} | {:.2} ({:.2} – {:.2}) | {:.2} | {:.2} | {} |",
-        row.name,
-        row.rate,
+        "| {} | {} | {:.1} ({low:.1} – {high:.1}){} | {:.2} ({:.2} – {:.2}) | {:.2} | {:.2} | {} |",
+        row.load(),
         peer.name(),
         median(micros),
         if is_unsteady { " unsteady" } else { "" },
