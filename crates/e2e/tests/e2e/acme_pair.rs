@@ -1,6 +1,6 @@
 //! Does one node of a cluster order for all, whichever of them the authority asks, and does the next one when that one dies?
 //!
-//! Two nodes on addresses of the loopback; the hosts' addresses are the second node's, and the first one orders.
+//! Nodes on addresses of the loopback; the hosts' addresses are the last node's, and the first one orders.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -20,24 +20,27 @@ struct Places {
     http: u16,
     https: u16,
     dns: u16,
+    /// The node that the authority asks.
+    last: usize,
 }
 
 impl Places {
-    fn new() -> Self {
-        Self { http: free().port(), https: free().port(), dns: free().port() }
+    fn of(nodes: usize) -> Self {
+        Self { http: free().port(), https: free().port(), dns: free().port(), last: nodes - 1 }
     }
 
     fn https(&self, node: usize) -> SocketAddr {
         (home(node), self.https).into()
     }
 
-    /// An authority that asks the second node, and nobody else.
+    /// An authority that asks the last node, and nobody else.
     fn manner(&self) -> Manner {
-        Manner::new((home(1), self.http).into(), self.https(1), (home(1), self.dns).into())
+        let host = home(self.last);
+        Manner::new((host, self.http).into(), self.https(self.last), (host, self.dns).into())
     }
 
-    fn zone(scratch: &Scratch) -> String {
-        let host = home(1);
+    fn zone(&self, scratch: &Scratch) -> String {
+        let host = home(self.last);
         let records = format!(
             "$TTL 60\n@ SOA ns root 1 1h 15m 4w 30\n@ NS ns\nns A {host}\nshop A {host}\nwww A {host}\nlast A {host}\n"
         );
@@ -45,7 +48,7 @@ impl Places {
     }
 
     fn config(&self, node: usize, hosts: &str, acme: &str, zone: &str) -> String {
-        let (own, Self { http, https, dns }) = (home(node), self);
+        let (own, Self { http, https, dns, .. }) = (home(node), self);
         format!(
             "http {own}:{http} {{\n    redirect https\n}}\nhttps {own}:{https} {hosts} {{\n    {acme}\n    respond 200 well\n}}\n\
              dns {own}:{dns} {{\n    rate off\n    zone example.com file={zone}\n}}\n"
@@ -57,14 +60,20 @@ fn job(twins: &Twins, node: usize) -> Option<Value> {
     Some(twins.json(node, &["status"])?["acme"][0].clone())
 }
 
-/// Waits until both show the same certificate of the authority for that host, and gives its serial number.
-fn await_same(places: &Places, host: &str) -> String {
-    await_for(&format!("both nodes to show one certificate for {host}"), LONG, || {
+/// Waits until these nodes show the same certificate of the authority for that host, and gives its serial number.
+fn await_same_of(places: &Places, nodes: &[usize], host: &str) -> String {
+    await_for(&format!("nodes {nodes:?} to show one certificate for {host}"), LONG, || {
         let asked = host.replace('*', "any");
-        let both = [0, 1].map(|node| shown(places.https(node), &asked));
-        let is_given = both.iter().all(|shown| shown.contains(ISSUER) && shown.contains(&format!("DNS:{host}")));
-        (is_given && serial(&both[0]) == serial(&both[1])).then(|| serial(&both[0]))
+        let all: Vec<String> = nodes.iter().map(|node| shown(places.https(*node), &asked)).collect();
+        let is_given = all.iter().all(|shown| shown.contains(ISSUER) && shown.contains(&format!("DNS:{host}")));
+        let first = serial(all.first()?);
+        (is_given && all.iter().all(|shown| serial(shown) == first)).then_some(first)
     })
+}
+
+/// The same of a pair.
+fn await_same(places: &Places, host: &str) -> String {
+    await_same_of(places, &[0, 1], host)
 }
 
 fn reload_both(twins: &Twins, config: impl Fn(usize) -> String) {
@@ -94,9 +103,9 @@ fn expect_first_to_order(twins: &Twins, node: usize) {
 
 #[test]
 fn one_node_orders_for_all_and_the_next_one_when_it_dies() {
-    let (ca, places) = (Scratch::new("acme-pair"), Places::new());
+    let (ca, places) = (Scratch::new("acme-pair"), Places::of(2));
     let authority = Authority::start(&ca, &places.manner());
-    let zone = Places::zone(&ca);
+    let zone = places.zone(&ca);
     let with = |hosts: &'static str, challenge: &str| {
         let acme = order_of(&authority.directory(), authority.ca(), &format!("challenge={challenge}"));
         let (places, zone) = (&places, &zone);
@@ -136,4 +145,40 @@ fn one_node_orders_for_all_and_the_next_one_when_it_dies() {
     twins.launch(0);
     await_same(&places, "last.example.com");
     await_for("the first node to order again", LONG, || job(&twins, 1).filter(|it| it["orderer"] == "lb1"));
+}
+
+#[test]
+fn of_three_nodes_the_next_one_orders_for_all_that_are_left() {
+    let (ca, places) = (Scratch::new("acme-three"), Places::of(3));
+    let authority = Authority::start(&ca, &places.manner());
+    let (acme, zone) = (order_of(&authority.directory(), authority.ca(), ""), places.zone(&ca));
+    let file = |node: usize, hosts: &str| places.config(node, hosts, &acme, &zone);
+    let mut nodes = Twins::start_all(3, Scratch::new("acme-triplets"), |node| file(node, "shop.example.com"));
+    await_same_of(&places, &[0, 1, 2], "shop.example.com");
+    assert_eq!(authority.given(), 1, "{}", authority.log());
+
+    // One after the other dies, and those that are left are told of another host.
+    for (dead, hosts, left) in [(0, "www.example.com", &[1, 2][..]), (1, "last.example.com", &[2])] {
+        nodes.kill(dead);
+        let next = format!("lb{}", dead + 2);
+        await_for("the next node to order", LONG, || job(&nodes, 2).filter(|it| it["orderer"] == *next));
+        for &node in left.iter().rev() {
+            nodes.write(node, &file(node, hosts));
+            nodes.order(node, &["reload"]);
+        }
+        await_same_of(&places, left, hosts);
+        await_for("the last node to say whence it has it", PATIENCE, || {
+            job(&nodes, 2).filter(|it| it["from"].as_str() == [Some("lb2"), None][dead])
+        });
+    }
+    assert_eq!(authority.given(), 3, "{}", authority.log());
+
+    // Those that come back take what there is, and order nothing anew.
+    for node in [0, 1] {
+        nodes.write(node, &file(node, "last.example.com"));
+        nodes.launch(node);
+    }
+    await_same_of(&places, &[0, 1, 2], "last.example.com");
+    await_for("the first node to order again", LONG, || job(&nodes, 2).filter(|it| it["orderer"] == "lb1"));
+    assert_eq!(authority.given(), 3, "{}", authority.log());
 }

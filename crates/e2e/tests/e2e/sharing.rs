@@ -13,7 +13,7 @@ use evenkeel_e2e::{PATIENCE, await_for, wire};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// Two nodes, each with its own listener.
+/// Two nodes, each with its own listener; or more.
 pub(crate) struct Twins {
     nodes: Vec<Option<Process>>,
     at: [SocketAddr; 2],
@@ -38,18 +38,23 @@ impl Twins {
 
     /// Starts both: `lines` is what a node's file has beside the cluster.
     pub(crate) fn start_bare(scratch: Scratch, lines: impl Fn(usize) -> String) -> Self {
+        Self::start_all(2, scratch, lines)
+    }
+
+    /// Starts so many.
+    pub(crate) fn start_all(count: usize, scratch: Scratch, lines: impl Fn(usize) -> String) -> Self {
         let port = free().port();
         let key = scratch.write("key", &"k".repeat(40));
         std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let named: String = (0..count).map(|node| format!("    node lb{} {}\n", node + 1, home(node))).collect();
         let cluster = format!(
-            "limits workers=1 drain=2s\ncluster edge key=file:{} {{\n    port {port}\n    node lb1 {}\n    node lb2 {}\n}}\n",
+            "limits workers=1 drain=2s\ncluster edge key=file:{} {{\n    port {port}\n{named}}}\n",
             key.display(),
-            home(0),
-            home(1),
         );
-        let mut twins = Self { nodes: vec![None, None], at: [free(), free()], scratch, cluster };
-        (0..2).for_each(|node| twins.write(node, &lines(node)));
-        (0..2).for_each(|node| twins.launch(node));
+        let nodes = (0..count).map(|_| None).collect();
+        let mut twins = Self { nodes, at: [free(), free()], scratch, cluster };
+        (0..count).for_each(|node| twins.write(node, &lines(node)));
+        (0..count).for_each(|node| twins.launch(node));
         twins.await_sharing();
         twins
     }
@@ -93,11 +98,20 @@ impl Twins {
         serde_json::from_slice(&self.run(node, &[words, &["--json"]].concat()).stdout).ok()
     }
 
-    /// Waits until each has the other's ear.
+    /// Waits until each that runs has the ear of the others that do.
     fn await_sharing(&self) {
+        let running = || (0..self.nodes.len()).filter(|node| self.nodes[*node].is_some());
         await_for("the nodes to share what they know", PATIENCE, || {
-            let shares = |node| Some(self.json(node, &["cluster", "status"])?["nodes"][0]["shares"] == true);
-            (shares(0)? && shares(1)?).then_some(())
+            for node in running() {
+                let status = self.json(node, &["cluster", "status"])?;
+                let shares = |other: &usize| {
+                    let name = format!("lb{}", other + 1);
+                    let all = status["nodes"].as_array();
+                    all.is_some_and(|all| all.iter().any(|it| it["name"] == *name && it["shares"] == true))
+                };
+                running().filter(|other| *other != node).all(|other| shares(&other)).then_some(())?;
+            }
+            Some(())
         });
     }
 
