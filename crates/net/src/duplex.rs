@@ -14,6 +14,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 
+/// Room of a direction that is kept for the next two ends: heads of requests are seldom larger.
+const ROOM: usize = 1024;
+
 /// Which end an end is, as the place of the direction that it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -48,15 +51,33 @@ struct Lane {
     broken: Option<io::ErrorKind>,
     /// The reader is gone.
     is_unread: bool,
+    /// Whether there was once more in it than the room that is kept.
+    is_widened: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 /// Two ends that are connected with each other; `capacity` bytes may be under way in each direction.
 pub fn pair(capacity: usize) -> (Half, Half) {
-    let lane = || Lane { capacity, ..Lane::default() };
-    let lanes = Rc::new(RefCell::new(Lanes { to_here: lane(), to_there: lane() }));
-    (Half { lanes: Rc::clone(&lanes), side: Side::Here }, Half { lanes, side: Side::There })
+    Spare::default().pair(capacity)
+}
+
+/// What two ends had between them, and two others may have.
+#[derive(Debug, Default)]
+pub struct Spare {
+    lanes: Rc<RefCell<Lanes>>,
+}
+
+impl Spare {
+    /// Two ends that are connected with each other, as those of [`pair`].
+    pub fn pair(self, capacity: usize) -> (Half, Half) {
+        let Self { lanes } = self;
+        {
+            let mut lanes = lanes.borrow_mut();
+            (lanes.to_here.capacity, lanes.to_there.capacity) = (capacity, capacity);
+        }
+        (Half { lanes: Rc::clone(&lanes), side: Side::Here }, Half { lanes, side: Side::There })
+    }
 }
 
 impl Lanes {
@@ -65,6 +86,14 @@ impl Lanes {
         match side {
             Side::Here => (&mut self.to_here, &mut self.to_there),
             Side::There => (&mut self.to_there, &mut self.to_here),
+        }
+    }
+
+    /// Forgets all but some room.
+    fn clear(&mut self) {
+        for lane in [&mut self.to_here, &mut self.to_there] {
+            lane.empty();
+            *lane = Lane { bytes: std::mem::take(&mut lane.bytes), ..Lane::default() };
         }
     }
 }
@@ -98,7 +127,7 @@ impl Lane {
         let mut written = 0;
         for piece in pieces {
             let taken = piece.get(..self.free()).unwrap_or(piece);
-            self.bytes.extend_from_slice(taken);
+            self.put(taken);
             written += taken.len();
         }
         if written == 0 && pieces.iter().any(|piece| !piece.is_empty()) {
@@ -106,6 +135,19 @@ impl Lane {
         }
         self.wake_reader();
         Ok(written)
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.is_widened |= self.bytes.len() > ROOM;
+    }
+
+    /// Lets go what is there, and room that is too large to be kept.
+    fn empty(&mut self) {
+        match self.is_widened {
+            true => self.bytes = BytesMut::new(),
+            false => self.bytes.clear(),
+        }
     }
 
     /// At most so many bytes; none at the end.
@@ -220,10 +262,10 @@ impl Half {
     }
 
     /// Puts bytes first of all into the direction, whether they fit or not: for a head, which has bounds of its own.
-    pub fn begin_with(&self, bytes: BytesMut) {
+    pub fn begin_with(&self, bytes: &[u8]) {
         let mut lanes = self.lanes.borrow_mut();
         let (_, outbound) = lanes.of(self.side);
-        outbound.bytes = bytes;
+        outbound.put(bytes);
         outbound.wake_reader();
     }
 
@@ -286,6 +328,17 @@ impl Half {
         outbound.break_off(kind);
     }
 
+    /// Drops it. Gives what the ends had between them, unless there is still the other one.
+    pub fn into_spare(self) -> Option<Spare> {
+        let spare = Spare { lanes: Rc::clone(&self.lanes) };
+        drop(self);
+        let is_alone = Rc::strong_count(&spare.lanes) == 1;
+        is_alone.then(|| {
+            spare.lanes.borrow_mut().clear();
+            spare
+        })
+    }
+
     /// Whether the other end closed, broke off, or sent bytes that nobody asked for.
     pub fn is_closed_or_readable(&self) -> bool {
         let mut lanes = self.lanes.borrow_mut();
@@ -299,7 +352,7 @@ impl Drop for Half {
         let mut lanes = self.lanes.borrow_mut();
         let (inbound, outbound) = lanes.of(self.side);
         inbound.is_unread = true;
-        inbound.bytes = BytesMut::new();
+        inbound.empty();
         inbound.wake_writer();
         outbound.is_ended = true;
         outbound.wake_reader();

@@ -53,7 +53,7 @@ fn taking_moves_the_bytes_and_an_end_comes_behind_them() {
     let (here, there) = pair(16);
     let cx = &Context::from_waker(Waker::noop());
     assert!(there.poll_take(cx, 9).is_pending());
-    here.begin_with(BytesMut::from(&b"a head that is longer than what fits"[..]));
+    here.begin_with(b"a head that is longer than what fits");
     assert_eq!(write(&here, b"x"), Err(io::ErrorKind::WouldBlock));
     let Poll::Ready(Ok(taken)) = there.poll_take(cx, 6) else { panic!("there is something") };
     assert_eq!(&taken[..], b"a head");
@@ -145,4 +145,46 @@ fn bytes_in_hand_take_the_place_of_others_until_they_go_on() {
     here.hold(0, 4);
     assert_eq!(write(&there, b"fghijk"), Ok(5));
     assert_eq!(read(&here), Ok(b"abcdefghij".to_vec()));
+}
+
+#[test]
+fn two_other_ends_get_what_two_had_and_none_of_their_bytes() {
+    let (here, there) = pair(8);
+    here.begin_with(b"a head");
+    let (_, waker) = bell();
+    assert!(there.poll_broken(&Context::from_waker(&waker)).is_pending());
+    assert_eq!(write(&there, b"answer"), Ok(6));
+    there.hold(3, 1);
+    drop(there);
+    let spare = here.into_spare().expect("both ends are gone");
+    let (here, there) = spare.pair(4);
+    assert_eq!(read(&here), Err(io::ErrorKind::WouldBlock));
+    assert_eq!(read(&there), Err(io::ErrorKind::WouldBlock));
+    assert_eq!(write(&here, b"hello"), Ok(4));
+    assert_eq!(write(&there, b"you, too"), Ok(4));
+    assert_eq!(read(&there), Ok(b"hell".to_vec()));
+    assert!(here.into_spare().is_none(), "there is still the other end");
+    assert_eq!(read(&there), Ok(Vec::new()), "which sees this one gone");
+}
+
+#[test]
+fn a_broken_connection_is_whole_for_two_other_ends() {
+    let (here, there) = pair(8);
+    here.break_off(io::ErrorKind::ConnectionReset);
+    drop(there);
+    let (here, there) = here.into_spare().expect("both ends are gone").pair(8);
+    assert_eq!((write(&here, b"x"), write(&there, b"y")), (Ok(1), Ok(1)));
+    assert_eq!((read(&here), read(&there)), (Ok(b"y".to_vec()), Ok(b"x".to_vec())));
+}
+
+#[test]
+fn only_small_room_is_kept_for_two_other_ends() {
+    for (size, is_kept) in [(ROOM, true), (ROOM + 1, false)] {
+        let (here, there) = pair(ROOM + 1);
+        assert_eq!(write(&here, &vec![b'x'; size]), Ok(size));
+        while read(&there).is_ok() {}
+        drop(there);
+        let spare = here.into_spare().expect("both ends are gone");
+        assert_eq!(spare.lanes.borrow().to_there.bytes.capacity() > 0, is_kept, "{size} bytes");
+    }
 }

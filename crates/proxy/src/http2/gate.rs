@@ -20,6 +20,9 @@ use crate::wire::{Stream, Wire as _};
 /// Room that a connection without streams keeps for its next small answer.
 const KEPT: usize = 2048;
 
+/// Room that it gets beyond that at one time: what a dozen such answers take.
+const STEP: usize = 16 * 1024;
+
 /// The socket with what was read of it before, and what waits to be sent.
 struct Way {
     stream: Stream,
@@ -69,6 +72,10 @@ impl Way {
         let sent = std::mem::take(&mut self.sent);
         self.out.drain(..sent.min(self.out.len()));
         let before = self.out.len();
+        let added = pieces.iter().map(|piece| piece.len()).sum();
+        if before.saturating_add(added) > self.out.capacity().max(KEPT) {
+            self.out.reserve(STEP.max(added));
+        }
         pieces.iter().for_each(|piece| self.out.extend_from_slice(piece));
         self.out.len().saturating_sub(before)
     }
@@ -96,6 +103,8 @@ pub(crate) struct Wire {
     begun: Instant,
     /// When bytes came last.
     heard: Cell<Instant>,
+    /// Whether the socket was found empty in the turn under way; `None` between turns.
+    found_empty: Cell<Option<bool>>,
 }
 
 impl Wire {
@@ -107,7 +116,17 @@ impl Wire {
             offence: Cell::new(None),
             begun: Instant::now(),
             heard: Cell::new(Instant::now()),
+            found_empty: Cell::new(None),
         })
+    }
+
+    /// Has the library work for one turn of the connection's task, in which the socket is not asked again once it was found
+    /// empty: the library asks before each stream that it hands out, and nothing can come before the runtime has its turn.
+    pub(crate) fn turn<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.found_empty.set(Some(false));
+        let done = work();
+        self.found_empty.set(None);
+        done
     }
 
     /// Sends what stands ready; what the socket does not take now waits for it.
@@ -189,15 +208,21 @@ impl Gate {
 impl AsyncRead for Gate {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
-        if gate.is_shut {
-            // Nothing more is read of who sends too much; the connection ends it.
+        let wire = &gate.wire;
+        // Nothing more is read of who sends too much; the connection ends it.
+        if gate.is_shut || wire.found_empty.get() == Some(true) {
             return Poll::Pending;
         }
         let before = room.filled().len();
-        ready!(gate.wire.way.borrow_mut().read(cx, room))?;
+        let Poll::Ready(read) = wire.way.borrow_mut().read(cx, room) else {
+            wire.found_empty.set(wire.found_empty.get().map(|_| true));
+            return Poll::Pending;
+        };
+        read?;
         let fresh = room.filled().get(before..).unwrap_or_default();
-        gate.wire.heard.set(Instant::now());
-        let seen = gate.wire.sentry.borrow_mut().see(fresh, gate.wire.begun.elapsed());
+        let now = Instant::now();
+        wire.heard.set(now);
+        let seen = wire.sentry.borrow_mut().see(fresh, now.saturating_duration_since(wire.begun));
         if let Err(offence) = seen {
             gate.is_shut = true;
             gate.wire.offence.set(Some(offence));
@@ -249,6 +274,34 @@ mod tests {
     use evenkeel_net::duplex;
 
     use super::*;
+
+    #[test]
+    fn a_socket_that_was_found_empty_is_asked_again_in_the_next_turn() {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        let (near, far) = duplex::pair(1000);
+        let wire = Wire::new(Stream::in_memory(far, nowhere, nowhere), Vec::new(), Sentry::of_server());
+        let mut gate = Gate::new(&wire);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut reads = || {
+            let mut room = [0; 1000];
+            Pin::new(&mut gate).poll_read(&mut cx, &mut ReadBuf::new(&mut room)).is_ready()
+        };
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let send = || assert_eq!(near.try_write_vectored(&[IoSlice::new(&settings)]).unwrap(), settings.len());
+        send();
+        wire.turn(|| {
+            assert!(reads(), "what is there is read");
+            assert!(!reads());
+            send();
+            assert!(!reads(), "nothing can come in a turn, and nobody looks");
+        });
+        wire.turn(|| assert!(reads() && !reads()));
+        send();
+        assert!(reads(), "between turns it is always asked");
+        assert!(!reads());
+        send();
+        assert!(reads());
+    }
 
     #[test]
     fn what_waits_is_bounded_however_long_a_peer_takes_a_little_less_than_all() {

@@ -6,7 +6,7 @@ pub(crate) mod gate;
 pub(crate) mod inflow;
 pub(crate) mod outflow;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use evenkeel_model::caps;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -24,6 +24,14 @@ pub(crate) fn join(have: &mut BytesMut, fresh: BytesMut) {
 /// Adds a field. One that no frame could carry cannot be here: every byte was checked when the head was read.
 pub(crate) fn append(headers: &mut HeaderMap, name: &[u8], value: &[u8]) {
     if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        headers.append(name, value);
+    }
+}
+
+/// The same, of a name and a value in `text`, which the value keeps hold of.
+pub(crate) fn append_shared(headers: &mut HeaderMap, text: &Bytes, name: &[u8], value: &[u8]) {
+    let value = HeaderValue::from_maybe_shared(text.slice_ref(value));
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), value) {
         headers.append(name, value);
     }
 }

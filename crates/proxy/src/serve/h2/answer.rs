@@ -5,7 +5,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use evenkeel_http::http2::upgrade;
 use evenkeel_http::{Limits, RequestFacts, ResponseHead};
 use evenkeel_model::caps;
@@ -16,7 +16,7 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::hands::Kit;
 use crate::http2::outflow::{Outcome, Outflow};
-use crate::http2::{append, join};
+use crate::http2::{append_shared, join};
 
 /// What an answer of ours may be: what a server may send, and what we add.
 const LIMITS: Limits = Limits { head: 2 * caps::SERVER_HEAD_BYTES, fields: 2 * caps::SERVER_FIELDS, target: 0 };
@@ -147,9 +147,8 @@ impl Answer {
 
     /// Passes an interim head on. It fails where the client has left, which is found out by what follows.
     fn hint(&mut self, length: usize) {
-        let response = self.response(self.head.status());
+        let response = self.response(self.head.status(), length);
         let _ = self.respond.send_informational(response);
-        self.have.advance(length.min(self.have.len()));
     }
 
     /// Sends the final head.
@@ -160,12 +159,11 @@ impl Answer {
         }
         let framing = self.head.framing();
         let is_whole = !is_tunnel && !framing.has_body();
-        let response = self.response(if is_tunnel { 200 } else { self.head.status() });
+        let response = self.response(if is_tunnel { 200 } else { self.head.status() }, length);
         let Ok(send) = self.respond.send_response(response, is_whole) else {
             self.stage = Stage::Over(Outcome::Gone);
             return;
         };
-        self.have.advance(length.min(self.have.len()));
         let mut have = || std::mem::take(&mut self.have);
         self.stage = match (is_whole, is_tunnel) {
             (true, _) => Stage::Over(Outcome::Sent),
@@ -174,13 +172,15 @@ impl Answer {
         };
     }
 
-    /// A head with that status and the fields of the one that was read.
-    fn response(&self, status: u16) -> Response<()> {
+    /// A head with that status and the fields of the one that was read, which is taken out of what is there: its values stay
+    /// where they are.
+    fn response(&mut self, status: u16, length: usize) -> Response<()> {
+        let text = self.have.split_to(length.min(self.have.len())).freeze();
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
         *response.headers_mut() = HeaderMap::with_capacity(self.head.fields().len());
-        let fields = upgrade::answer_fields(&self.head, &self.have);
-        fields.for_each(|(name, value)| append(response.headers_mut(), name, value));
+        let fields = upgrade::answer_fields(&self.head, &text);
+        fields.for_each(|(name, value)| append_shared(response.headers_mut(), &text, name, value));
         response
     }
 

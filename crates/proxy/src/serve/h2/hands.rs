@@ -13,14 +13,16 @@ use std::task::{Context, Poll, Waker};
 use bytes::BytesMut;
 use evenkeel_http::ResponseHead;
 use evenkeel_model::caps;
+use evenkeel_net::duplex::{Half, Spare};
 
 use super::stream::Flow;
 use crate::timer::Timer;
 
-/// A worker's free hands.
+/// A worker's free hands, and what connections in memory are made of for those whom they serve.
 #[derive(Default)]
 pub(crate) struct Hands {
     free: RefCell<Vec<Rc<Hand>>>,
+    spares: RefCell<Vec<Spare>>,
 }
 
 /// Who serves streams, as those see it who have one to be served.
@@ -62,6 +64,21 @@ impl Hands {
                 let hand = Rc::new(Hand { next: RefCell::new(Some(flow)), ..Hand::default() });
                 tokio::task::spawn_local(work(hand));
             }
+        }
+    }
+
+    /// A connection in memory for a stream.
+    pub(super) fn pair(&self) -> (Half, Half) {
+        self.spares.borrow_mut().pop().unwrap_or_default().pair(caps::HTTP2_STREAM_BUFFER)
+    }
+
+    /// Takes back what a connection in memory was made of, once its other end is gone.
+    pub(super) fn take_back(&self, end: Half) {
+        let mut spares = self.spares.borrow_mut();
+        if let Some(spare) = end.into_spare()
+            && spares.len() < caps::FREE_BUFFERS_PER_WORKER
+        {
+            spares.push(spare);
         }
     }
 

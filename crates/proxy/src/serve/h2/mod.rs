@@ -154,7 +154,8 @@ impl<'k, 'w> Keeper<'k, 'w> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         self.trunk.listen(cx);
         loop {
-            let over = self.poll_frames(cx);
+            let wire = Rc::clone(&self.trunk.wire);
+            let over = wire.turn(|| self.poll_frames(cx));
             if self.trunk.wire.poll_push(cx).is_err() {
                 // What was lost with the connection its streams learn from the library.
                 return Poll::Ready(Ending::Broken);

@@ -11,12 +11,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use evenkeel_http::http2::downgrade::{self, Body};
 use evenkeel_http::http2::{Downgrade, End, StreamLine, websocket};
 use evenkeel_http::{Method, RequestFacts, StreamError, Version};
-use evenkeel_model::caps;
-use evenkeel_net::duplex::{self, Half};
+use evenkeel_net::duplex::Half;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -61,8 +60,8 @@ pub(super) fn begin(trunk: &Rc<Trunk>, request: Request<RecvStream>, mut respond
         Ok(text) => (text, None),
         Err(error) => (gist(&parts, end), Some(error)),
     };
-    let (near, far) = duplex::pair(caps::HTTP2_STREAM_BUFFER);
-    near.begin_with(BytesMut::from(Bytes::from(text.head)));
+    let (near, far) = trunk.worker.hands.pair();
+    near.begin_with(&text.head);
     trunk.worker.hands.serve(Flow {
         place: Place::take(trunk),
         large: LargeBody::begin(trunk, text.body),
@@ -218,7 +217,9 @@ impl Flow {
             place.rest();
             see_out(&trunk, &mut upload).await;
         }
-        drop((upload, answer, near, place));
+        drop((upload, answer));
+        trunk.worker.hands.take_back(near);
+        drop(place);
     }
 }
 
