@@ -248,6 +248,7 @@ impl Worker {
             self.links.retain_named(&snapshot);
         }
         self.rooms.trim();
+        self.hands.trim();
         if self.free.trim() {
             memory::give_back();
         }

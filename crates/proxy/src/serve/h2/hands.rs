@@ -16,13 +16,14 @@ use evenkeel_model::caps;
 use evenkeel_net::duplex::{Half, Spare};
 
 use super::stream::Flow;
+use crate::spares::Spares;
 use crate::timer::Timer;
 
 /// A worker's free hands, and what connections in memory are made of for those whom they serve.
 #[derive(Default)]
 pub(crate) struct Hands {
     free: RefCell<Vec<Rc<Hand>>>,
-    spares: RefCell<Vec<Spare>>,
+    spares: Spares<Spare>,
 }
 
 /// Who serves streams, as those see it who have one to be served.
@@ -69,17 +70,19 @@ impl Hands {
 
     /// A connection in memory for a stream.
     pub(super) fn pair(&self) -> (Half, Half) {
-        self.spares.borrow_mut().pop().unwrap_or_default().pair(caps::HTTP2_STREAM_BUFFER)
+        self.spares.take().unwrap_or_default().pair(caps::HTTP2_STREAM_BUFFER)
     }
 
     /// Takes back what a connection in memory was made of, once its other end is gone.
     pub(super) fn take_back(&self, end: Half) {
-        let mut spares = self.spares.borrow_mut();
-        if let Some(spare) = end.into_spare()
-            && spares.len() < caps::FREE_BUFFERS_PER_WORKER
-        {
-            spares.push(spare);
+        if let Some(spare) = end.into_spare() {
+            self.spares.put(spare);
         }
+    }
+
+    /// Lets go of what nobody needed lately.
+    pub(crate) fn trim(&self) {
+        self.spares.trim();
     }
 
     /// Takes a hand back; whether there is a place for it.
