@@ -21,6 +21,11 @@ impl Span {
         Self { start: narrow(start), end: narrow(end) }
     }
 
+    /// So many bytes from an offset.
+    pub(crate) fn of_length(start: usize, length: usize) -> Self {
+        Self::new(start, start + length)
+    }
+
     /// So many bytes of it, from its beginning.
     pub(crate) fn front(self, length: usize) -> Self {
         let end = u32::try_from(length).map_or(self.end, |length| self.start.saturating_add(length).min(self.end));
