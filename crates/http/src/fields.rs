@@ -32,6 +32,11 @@ impl Span {
         Self { start: self.start, end }
     }
 
+    /// Both with the two bytes between them, where there are just so many.
+    pub(crate) fn joined(self, next: Self) -> Option<Self> {
+        (self.end.checked_add(2) == Some(next.start)).then_some(Self { start: self.start, end: next.end })
+    }
+
     /// The bytes.
     pub(crate) fn of(self, buf: &[u8]) -> &[u8] {
         buf.get(self.start as usize..self.end as usize).unwrap_or_default()
@@ -70,9 +75,9 @@ impl Row {
         self.value.of(buf)
     }
 
-    /// Name, colon, blanks and value as they came.
-    pub(crate) fn line<'b>(&self, buf: &'b [u8]) -> &'b [u8] {
-        Span { start: self.name.start, end: self.value.end }.of(buf)
+    /// Where name, colon, blanks and value lie.
+    pub(crate) fn line(&self) -> Span {
+        Span { start: self.name.start, end: self.value.end }
     }
 }
 
