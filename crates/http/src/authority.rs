@@ -6,6 +6,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::field;
+
 /// Longest host name (RFC 1035 section 2.3.4), a final dot included.
 const HOST_BYTES: usize = 254;
 
@@ -13,7 +15,7 @@ const HOST_BYTES: usize = 254;
 pub fn split(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let host_end = match authority {
         [b'[', ..] => memchr::memchr(b']', authority)?.checked_add(1)?,
-        _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),
+        _ => field::length_listed(&NAME, authority),
     };
     let (host, rest) = authority.split_at_checked(host_end)?;
     let port = match rest {
@@ -63,17 +65,11 @@ const NAME: [bool; 256] = {
     table
 };
 
+/// Whether bytes that may all stand in a name make one: no label of it is empty.
 fn is_name(host: &[u8]) -> bool {
     let labels = host.strip_suffix(b".").unwrap_or(host);
-    let mut begins_label = true;
-    for &byte in labels {
-        let is_dot = byte == b'.';
-        if !NAME.get(usize::from(byte)).copied().unwrap_or(false) || (is_dot && begins_label) {
-            return false;
-        }
-        begins_label = is_dot;
-    }
-    host.len() <= HOST_BYTES && !begins_label
+    let is_dotted_twice = labels.windows(2).any(|pair| pair == b"..");
+    host.len() <= HOST_BYTES && !is_dotted_twice && !matches!(labels, [] | [b'.', ..] | [.., b'.'])
 }
 
 #[cfg(test)]

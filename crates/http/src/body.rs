@@ -327,8 +327,9 @@ impl BodyDecoder {
             self.state = State::Ended;
             return Ok(());
         }
-        let (name, ..) = head::cut_field(&self.trailers, self.line..end).map_err(|_| BodyError::BadTrailer)?;
-        if trailer_allowed(name.of(&self.trailers)) {
+        let line = self.trailers.get(self.line..end).unwrap_or_default();
+        let (name, _) = head::cut_field(line, true).map_err(|_| BodyError::BadTrailer)?;
+        if trailer_allowed(name) {
             self.line = self.trailers.len();
         } else {
             self.trailers.truncate(self.line);

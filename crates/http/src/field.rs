@@ -36,20 +36,53 @@ pub fn is_token_byte(byte: u8) -> bool {
 }
 
 /// Whether the bytes are a token: a method, a field's name, a protocol's name. Never true for none.
+#[inline]
 pub fn is_token(bytes: &[u8]) -> bool {
-    // Without an early exit: names are short.
-    !bytes.is_empty() && bytes.iter().fold(true, |good, &b| good & is_token_byte(b))
+    !bytes.is_empty() && token_length(bytes) == bytes.len()
+}
+
+/// How many bytes at the beginning may stand in a token.
+#[inline]
+pub(crate) fn token_length(bytes: &[u8]) -> usize {
+    length_listed(&TOKEN, bytes)
 }
 
 /// Whether the bytes may be a field's value: no control character but the tab. Bytes above 127 are let through, as
 /// RFC 9110 section 5.5 asks, and never interpreted.
 pub fn is_value(bytes: &[u8]) -> bool {
-    // Without early exits blocks become vector instructions; the bytes behind the last one, which are all of most values,
-    // are looked up faster.
+    value_length(bytes) == bytes.len()
+}
+
+/// How many bytes at the beginning may stand in a value.
+#[inline]
+pub(crate) fn value_length(bytes: &[u8]) -> usize {
     let (blocks, rest) = bytes.as_chunks::<16>();
-    let is_listed = |byte: u8| VALUE.get(usize::from(byte)).copied().unwrap_or(false);
-    blocks.iter().all(|block| block.iter().fold(true, |good, &b| good & is_value_byte(b)))
-        && rest.iter().fold(true, |good, &b| good & is_listed(b))
+    let mut passed = 0;
+    for block in blocks {
+        // Without early exits this becomes a few vector instructions.
+        let mut marks = *block;
+        marks.iter_mut().for_each(|byte| *byte = if is_value_byte(*byte) { 0 } else { u8::MAX });
+        if marks != [0; 16] {
+            return passed + u128::from_le_bytes(marks).trailing_zeros() as usize / 8;
+        }
+        passed += block.len();
+    }
+    passed + length_listed(&VALUE, rest)
+}
+
+/// How many bytes at the beginning are in the table.
+#[inline]
+pub(crate) fn length_listed(table: &[bool; 256], bytes: &[u8]) -> usize {
+    let is_missing = |byte: &u8| !table.get(usize::from(*byte)).copied().unwrap_or(false);
+    let (blocks, rest) = bytes.as_chunks::<8>();
+    let mut passed = 0;
+    for block in blocks {
+        if let Some(offset) = block.iter().position(is_missing) {
+            return passed + offset;
+        }
+        passed += block.len();
+    }
+    passed + rest.iter().position(is_missing).unwrap_or(rest.len())
 }
 
 const fn is_value_byte(byte: u8) -> bool {
@@ -126,6 +159,21 @@ mod tests {
                 value[at] = byte;
                 assert_eq!(is_value(&value), good, "byte {byte:#x} at {at}");
             }
+        }
+    }
+
+    #[test]
+    fn bytes_that_fit_are_counted_up_to_the_first_that_does_not() {
+        for length in 0..70 {
+            for at in 0..length {
+                let mut bytes = vec![b'a'; length];
+                for later in [b'a', b'\r', 0x7f, 0xff] {
+                    bytes[length - 1] = later;
+                    bytes[at] = 0;
+                    assert_eq!((token_length(&bytes), value_length(&bytes)), (at, at), "{at} of {length}");
+                }
+            }
+            assert_eq!((token_length(&vec![b'a'; length]), value_length(&vec![b'a'; length])), (length, length));
         }
     }
 

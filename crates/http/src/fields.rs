@@ -21,10 +21,20 @@ impl Span {
         Self { start: narrow(start), end: narrow(end) }
     }
 
+    /// So many bytes from an offset.
+    pub(crate) fn of_length(start: usize, length: usize) -> Self {
+        Self::new(start, start + length)
+    }
+
     /// So many bytes of it, from its beginning.
     pub(crate) fn front(self, length: usize) -> Self {
         let end = u32::try_from(length).map_or(self.end, |length| self.start.saturating_add(length).min(self.end));
         Self { start: self.start, end }
+    }
+
+    /// Both with the two bytes between them, where there are just so many.
+    pub(crate) fn joined(self, next: Self) -> Option<Self> {
+        (self.end.checked_add(2) == Some(next.start)).then_some(Self { start: self.start, end: next.end })
     }
 
     /// The bytes.
@@ -65,9 +75,9 @@ impl Row {
         self.value.of(buf)
     }
 
-    /// Name, colon, blanks and value as they came.
-    pub(crate) fn line<'b>(&self, buf: &'b [u8]) -> &'b [u8] {
-        Span { start: self.name.start, end: self.value.end }.of(buf)
+    /// Where name, colon, blanks and value lie.
+    pub(crate) fn line(&self) -> Span {
+        Span { start: self.name.start, end: self.value.end }
     }
 }
 

@@ -168,9 +168,13 @@ fn write_display(out: &mut Vec<u8>, address: IpAddr) {
 
 fn write_octet(out: &mut Vec<u8>, octet: u8) {
     let digit = |value: u8| b'0' + value % 10;
-    let digits = [digit(octet / 100), digit(octet / 10), digit(octet)];
-    let zeros = usize::from(octet < 100) + usize::from(octet < 10);
-    out.extend_from_slice(digits.get(zeros..).unwrap_or_default());
+    if octet >= 100 {
+        out.push(digit(octet / 100));
+    }
+    if octet >= 10 {
+        out.push(digit(octet / 10));
+    }
+    out.push(digit(octet));
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@
 //! all of it has come, and in the order of lines, so that the verdict does not depend on how the bytes were cut; what
 //! was searched for a line's end is not searched again, so that a dripping peer costs no more than a fast one.
 
-use std::ops::Range;
-
 use evenkeel_model::caps;
 
 use crate::field;
@@ -28,6 +26,17 @@ pub(crate) enum HeadFault {
     Connection,
 }
 
+/// One whole line of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Line<'b> {
+    /// It, without its CR LF.
+    pub(crate) bytes: &'b [u8],
+    /// Where it begins in the buffer.
+    pub(crate) start: usize,
+    /// Whether some byte of it may not stand in a value.
+    pub(crate) is_odd: bool,
+}
+
 /// Where a resumable parse stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Lines {
@@ -35,27 +44,54 @@ pub(crate) struct Lines {
     line: usize,
     /// Up to where its end was searched.
     scanned: usize,
+    /// Whether a byte was seen in it that may not stand in a value.
+    is_odd: bool,
 }
 
 impl Lines {
-    /// The next whole line without its CR LF, or `None` where more bytes are needed.
-    pub(crate) fn next(&mut self, buf: &[u8], limit: usize) -> Result<Option<Range<usize>>, HeadFault> {
+    /// The next whole line, or `None` where more bytes are needed. Most lines end at the first byte that no value may
+    /// have: one pass tells both where and that the line is sound.
+    #[inline]
+    pub(crate) fn next<'b>(&mut self, buf: &'b [u8], limit: usize) -> Result<Option<Line<'b>>, HeadFault> {
         let unseen = buf.get(self.scanned..).unwrap_or_default();
-        let Some(offset) = memchr::memchr(b'\n', unseen) else {
-            self.scanned = buf.len();
-            return if buf.len() >= limit { Err(HeadFault::TooLong) } else { Ok(None) };
-        };
-        let feed = self.scanned.saturating_add(offset);
-        let next = feed.saturating_add(1);
+        let sound = if self.is_odd { 0 } else { field::value_length(unseen) };
+        self.scanned += sound;
+        match unseen.get(sound..).unwrap_or_default() {
+            [b'\r', b'\n', ..] if !self.is_odd => self.cut(buf, self.scanned, limit),
+            [] | [b'\r'] if !self.is_odd => Self::wait(buf, limit),
+            rest => {
+                self.is_odd = true;
+                let Some(offset) = memchr::memchr(b'\n', rest) else {
+                    self.scanned = buf.len();
+                    return Self::wait(buf, limit);
+                };
+                let feed = self.scanned.saturating_add(offset);
+                let end = feed.checked_sub(1).filter(|&end| end >= self.line && buf.get(end) == Some(&b'\r'));
+                match end {
+                    Some(end) => self.cut(buf, end, limit),
+                    None if feed >= limit => Err(HeadFault::TooLong),
+                    None => Err(HeadFault::LineEnd),
+                }
+            }
+        }
+    }
+
+    /// Cuts the line whose CR stands at `end`, and begins the next one.
+    #[inline]
+    fn cut<'b>(&mut self, buf: &'b [u8], end: usize, limit: usize) -> Result<Option<Line<'b>>, HeadFault> {
+        let next = end + 2;
         if next > limit {
             return Err(HeadFault::TooLong);
         }
-        let end = feed.checked_sub(1).filter(|&end| end >= self.line && buf.get(end) == Some(&b'\r'));
-        let Some(end) = end else { return Err(HeadFault::LineEnd) };
-        let line = self.line..end;
-        self.line = next;
-        self.scanned = next;
+        let bytes = buf.get(self.line..end).unwrap_or_default();
+        let line = Line { bytes, start: self.line, is_odd: self.is_odd };
+        *self = Self { line: next, scanned: next, is_odd: false };
         Ok(Some(line))
+    }
+
+    /// No end is there yet.
+    fn wait<'b>(buf: &[u8], limit: usize) -> Result<Option<Line<'b>>, HeadFault> {
+        if buf.len() >= limit { Err(HeadFault::TooLong) } else { Ok(None) }
     }
 
     /// How many bytes the lines read so far had.
@@ -78,44 +114,40 @@ pub(crate) struct Claims {
 }
 
 /// Reads one field line into the table and notes what it claims.
+#[inline]
 pub(crate) fn read_field(
     fields: &mut Fields,
     claims: &mut Claims,
-    buf: &[u8],
-    line: Range<usize>,
+    line: &Line<'_>,
     limit: usize,
 ) -> Result<Known, HeadFault> {
-    let (name, value, known) = cut_field(buf, line)?;
+    let (name, tail) = cut_field(line.bytes, line.is_odd)?;
     if fields.len() >= limit {
         return Err(HeadFault::TooManyFields);
     }
-    note_claims(claims, known, name.of(buf), value.of(buf))?;
-    fields.push(name, value, known);
+    let value = field::trim_end(tail);
+    let known = Known::of(name);
+    note_claims(claims, known, name, value)?;
+    let value_start = line.start + (line.bytes.len() - tail.len());
+    fields.push(Span::of_length(line.start, name.len()), Span::of_length(value_start, value.len()), known);
     Ok(known)
 }
 
-/// Cuts a field line into name and value (RFC 9112 section 5) and checks every byte of both.
-pub(crate) fn cut_field(buf: &[u8], line: Range<usize>) -> Result<(Span, Span, Known), HeadFault> {
-    let bytes = buf.get(line.clone()).unwrap_or_default();
-    if matches!(bytes.first(), Some(b' ' | b'\t')) {
-        return Err(HeadFault::Folded);
-    }
-    let colon = memchr::memchr(b':', bytes).ok_or(HeadFault::FieldName)?;
-    let (name, raw) = bytes.split_at_checked(colon).ok_or(HeadFault::FieldName)?;
-    if !field::is_token(name) {
-        return Err(HeadFault::FieldName);
-    }
-    let raw = raw.get(1..).unwrap_or_default();
-    if !field::is_value(raw) {
+/// Cuts a field line into its name and its value (RFC 9112 section 5), which may have blanks behind it, and checks every
+/// byte of both.
+#[inline]
+pub(crate) fn cut_field(line: &[u8], is_odd: bool) -> Result<(&[u8], &[u8]), HeadFault> {
+    let (name, rest) = line.split_at_checked(field::token_length(line)).unwrap_or_default();
+    let raw = match (name, rest) {
+        ([], [b' ' | b'\t', ..]) => return Err(HeadFault::Folded),
+        ([_, ..], [b':', raw @ ..]) => raw,
+        _ => return Err(HeadFault::FieldName),
+    };
+    if is_odd && !field::is_value(raw) {
         // A carriage return amid the line is a broken line, whatever else is in it.
-        let fault = if memchr::memchr(b'\r', raw).is_some() { HeadFault::LineEnd } else { HeadFault::FieldValue };
-        return Err(fault);
+        return Err(if raw.contains(&b'\r') { HeadFault::LineEnd } else { HeadFault::FieldValue });
     }
-    let begun = field::trim_start(raw);
-    let value_start = line.end.saturating_sub(begun.len());
-    let value_end = value_start.saturating_add(field::trim_end(begun).len());
-    let name_end = line.start.saturating_add(colon);
-    Ok((Span::new(line.start, name_end), Span::new(value_start, value_end), Known::of(name)))
+    Ok((name, field::trim_start(raw)))
 }
 
 fn note_claims(claims: &mut Claims, known: Known, name: &[u8], value: &[u8]) -> Result<(), HeadFault> {
@@ -168,3 +200,6 @@ fn note_options(claims: &mut Claims, value: &[u8]) -> Result<(), HeadFault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

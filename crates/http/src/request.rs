@@ -12,11 +12,9 @@
 //! - a field that spells a known name with underscores is kept for logs as [`Known::Alias`] and never passed on; one that
 //!   spells a framing field so is refused.
 
-use std::ops::Range;
-
 use crate::error::RequestError;
 use crate::fields::{Fields, Span};
-use crate::head::{Claims, HeadFault, Lines, read_field};
+use crate::head::{Claims, HeadFault, Line, Lines, read_field};
 use crate::known::Known;
 use crate::message::{Framing, Limits, Method, Version};
 use crate::{authority, field, uri};
@@ -109,17 +107,17 @@ impl RequestHead {
         }
         while let Some(line) = self.seen.lines.next(buf, limits.head).map_err(|fault| self.line_fault(fault))? {
             match self.seen.stage {
-                Stage::Start if line.is_empty() => self.seen.stage = Stage::Line,
+                Stage::Start if line.bytes.is_empty() => self.seen.stage = Stage::Line,
                 Stage::Start | Stage::Line => {
-                    self.read_line(buf, line, limits)?;
+                    self.read_line(buf, &line, limits)?;
                     self.seen.stage = Stage::Fields;
                 }
-                Stage::Fields if line.is_empty() => {
+                Stage::Fields if line.bytes.is_empty() => {
                     self.finish(buf)?;
                     self.seen.stage = Stage::Done;
                     return Ok(Some(self.len()));
                 }
-                Stage::Fields => self.read_field(buf, line, limits)?,
+                Stage::Fields => self.read_field(buf, &line, limits)?,
                 Stage::Done => break,
             }
         }
@@ -243,27 +241,27 @@ impl RequestHead {
         }
     }
 
-    fn read_line(&mut self, buf: &[u8], line: Range<usize>, limits: &Limits) -> Result<(), RequestError> {
-        let parts = LineParts::cut(buf, line.clone())?;
+    fn read_line(&mut self, buf: &[u8], line: &Line<'_>, limits: &Limits) -> Result<(), RequestError> {
+        let parts = LineParts::cut(line)?;
         if parts.target.len() > limits.target {
             return Err(RequestError::TargetTooLong);
         }
-        self.seen.line = Span::new(line.start, line.end);
-        self.seen.version = version_of(buf.get(parts.version).unwrap_or_default())?;
-        self.seen.method_text = Span::new(parts.method.start, parts.method.end);
-        self.seen.method = Method::of(self.seen.method_text.of(buf));
+        self.seen.line = Span::of_length(line.start, line.bytes.len());
+        self.seen.version = version_of(parts.version)?;
+        self.seen.method_text = Span::of_length(line.start, parts.method.len());
+        self.seen.method = Method::of(parts.method);
         if matches!(self.seen.method, Method::Connect | Method::Trace) {
             return Err(RequestError::MethodRefused);
         }
-        self.seen.target = Target::cut(buf, parts.target, self.seen.method)?;
+        self.seen.target = Target::cut(parts.target, line.start + parts.method.len() + 1, self.seen.method)?;
         if let Some(authority) = self.seen.target.authority {
             self.seen.name = host_name(authority, buf).unwrap_or(authority);
         }
         Ok(())
     }
 
-    fn read_field(&mut self, buf: &[u8], line: Range<usize>, limits: &Limits) -> Result<(), RequestError> {
-        let known = read_field(&mut self.fields, &mut self.seen.claims, buf, line, limits.fields)?;
+    fn read_field(&mut self, buf: &[u8], line: &Line<'_>, limits: &Limits) -> Result<(), RequestError> {
+        let known = read_field(&mut self.fields, &mut self.seen.claims, line, limits.fields)?;
         match known {
             Known::Host => self.note_host(buf),
             Known::Expect => {
@@ -338,33 +336,28 @@ fn check_first_byte(buf: &[u8]) -> Result<(), RequestError> {
 }
 
 /// The three parts of a request line.
-struct LineParts {
-    method: Range<usize>,
-    target: Range<usize>,
-    version: Range<usize>,
+struct LineParts<'b> {
+    method: &'b [u8],
+    target: &'b [u8],
+    version: &'b [u8],
 }
 
-impl LineParts {
-    fn cut(buf: &[u8], line: Range<usize>) -> Result<Self, RequestError> {
-        let bytes = buf.get(line.clone()).unwrap_or_default();
-        if memchr::memchr(b'\r', bytes).is_some() {
+impl<'b> LineParts<'b> {
+    fn cut(line: &Line<'b>) -> Result<Self, RequestError> {
+        if line.is_odd && line.bytes.contains(&b'\r') {
             return Err(RequestError::BadLineEnd);
         }
-        let mut blanks = memchr::memchr_iter(b' ', bytes);
-        let (Some(first), Some(second), None) = (blanks.next(), blanks.next(), blanks.next()) else {
+        let is_blank = |byte: &u8| *byte == b' ';
+        // From both ends, since the target between the blanks may be long.
+        let first = line.bytes.iter().position(is_blank).ok_or(RequestError::BadRequestLine)?;
+        let second = line.bytes.iter().rposition(is_blank).ok_or(RequestError::BadRequestLine)?;
+        let target = line.bytes.get(first + 1..second).filter(|target| !target.contains(&b' '));
+        let (Some(method), Some(target), Some(version)) =
+            (line.bytes.get(..first), target, line.bytes.get(second + 1..))
+        else {
             return Err(RequestError::BadRequestLine);
         };
-        let (first, second) = (line.start.saturating_add(first), line.start.saturating_add(second));
-        let parts = Self {
-            method: line.start..first,
-            target: first.saturating_add(1)..second,
-            version: second.saturating_add(1)..line.end,
-        };
-        if field::is_token(buf.get(parts.method.clone()).unwrap_or_default()) {
-            Ok(parts)
-        } else {
-            Err(RequestError::BadMethod)
-        }
+        if field::is_token(method) { Ok(Self { method, target, version }) } else { Err(RequestError::BadMethod) }
     }
 }
 
@@ -380,9 +373,9 @@ fn version_of(text: &[u8]) -> Result<Version, RequestError> {
 }
 
 impl Target {
-    fn cut(buf: &[u8], at: Range<usize>, method: Method) -> Result<Self, RequestError> {
-        let whole = Span::new(at.start, at.end);
-        let bytes = whole.of(buf);
+    /// Cuts a target that begins at `start`.
+    fn cut(bytes: &[u8], start: usize, method: Method) -> Result<Self, RequestError> {
+        let whole = Span::of_length(start, bytes.len());
         // RFC 3986 allows less; browsers send more (`|`, `{`). A fragment never belongs in a target.
         if bytes.is_empty() || !bytes.iter().all(|b| matches!(b, 0x21..=0x7e) && *b != b'#') {
             return Err(RequestError::BadTarget);
@@ -390,33 +383,31 @@ impl Target {
         if bytes == b"*" && method == Method::Options {
             return Ok(Self { whole, path: whole, ..Self::default() });
         }
-        let (authority, rest) = match bytes.first() {
-            Some(b'/') => (None, at.start),
-            _ => cut_authority(bytes, at.start)?,
+        let (authority, rest) = match bytes {
+            [b'/', ..] => (None, bytes),
+            _ => cut_authority(bytes, start)?,
         };
-        let tail = buf.get(rest..at.end).unwrap_or_default();
-        let question = memchr::memchr(b'?', tail).map(|offset| rest.saturating_add(offset));
-        let path = Span::new(rest, question.unwrap_or(at.end));
-        if !uri::is_sound_path(path.of(buf)) {
+        let rest_start = start + (bytes.len() - rest.len());
+        let question = if rest == b"/" { None } else { memchr::memchr(b'?', rest) };
+        let path_length = question.unwrap_or(rest.len());
+        if !uri::is_sound_path(rest.get(..path_length).unwrap_or_default()) {
             return Err(RequestError::BadPath);
         }
-        let query = question.map(|question| Span::new(question.saturating_add(1), at.end));
-        Ok(Self { whole, authority, path, query })
+        let query = question.map(|question| Span::new(rest_start + question + 1, start + bytes.len()));
+        Ok(Self { whole, authority, path: Span::of_length(rest_start, path_length), query })
     }
 }
 
-/// The authority of an absolute target, and where its path begins.
-fn cut_authority(target: &[u8], start: usize) -> Result<(Option<Span>, usize), RequestError> {
+/// The authority of an absolute target, and what follows it.
+fn cut_authority(target: &[u8], start: usize) -> Result<(Option<Span>, &[u8]), RequestError> {
     let scheme = [&b"http://"[..], b"https://"]
         .into_iter()
         .find(|scheme| target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme)));
     let Some(scheme) = scheme else { return Err(RequestError::BadTarget) };
     let rest = target.get(scheme.len()..).unwrap_or_default();
-    let len = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
-    authority::split(rest.get(..len).unwrap_or_default()).ok_or(RequestError::BadHost)?;
-    let begin = start.saturating_add(scheme.len());
-    let end = begin.saturating_add(len);
-    Ok((Some(Span::new(begin, end)), end))
+    let (authority, tail) = rest.split_at(memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len()));
+    authority::split(authority).ok_or(RequestError::BadHost)?;
+    Ok((Some(Span::of_length(start + scheme.len(), authority.len())), tail))
 }
 
 impl From<HeadFault> for RequestError {

@@ -10,12 +10,10 @@
 //! - an answer that can have no body but claims one (204 and 1xx with a length) closes the connection after it;
 //! - 101 is let through only as the agreed end of a wish for a WebSocket.
 
-use std::ops::Range;
-
 use crate::error::ResponseError;
 use crate::field;
 use crate::fields::{Fields, Span};
-use crate::head::{Claims, HeadFault, Lines, read_field};
+use crate::head::{Claims, HeadFault, Line, Lines, read_field};
 use crate::known::Known;
 use crate::message::{Framing, Limits, Method, Version};
 use crate::request::RequestFacts;
@@ -86,16 +84,16 @@ impl ResponseHead {
         while let Some(line) = self.seen.lines.next(buf, limits.head)? {
             match self.seen.stage {
                 Stage::Start => {
-                    self.read_line(buf, line)?;
+                    self.read_line(&line)?;
                     self.seen.stage = Stage::Fields;
                 }
-                Stage::Fields if line.is_empty() => {
+                Stage::Fields if line.bytes.is_empty() => {
                     self.finish(buf, request)?;
                     self.seen.stage = Stage::Done;
                     return Ok(Some(self.len()));
                 }
                 Stage::Fields => {
-                    read_field(&mut self.fields, &mut self.seen.claims, buf, line, limits.fields)?;
+                    read_field(&mut self.fields, &mut self.seen.claims, &line, limits.fields)?;
                 }
                 Stage::Done => break,
             }
@@ -163,9 +161,8 @@ impl ResponseHead {
         self.seen.framing == Framing::None && (self.seen.to_head || self.seen.status == 304)
     }
 
-    fn read_line(&mut self, buf: &[u8], line: Range<usize>) -> Result<(), ResponseError> {
-        let bytes = buf.get(line.clone()).unwrap_or_default();
-        let (version, rest) = bytes.split_at_checked(8).ok_or(ResponseError::BadStatusLine)?;
+    fn read_line(&mut self, line: &Line<'_>) -> Result<(), ResponseError> {
+        let (version, rest) = line.bytes.split_at_checked(8).ok_or(ResponseError::BadStatusLine)?;
         self.seen.version = version_of(version)?;
         let [b' ', hundreds @ b'1'..=b'5', tens @ b'0'..=b'9', ones @ b'0'..=b'9', tail @ ..] = rest else {
             return Err(ResponseError::BadStatusLine);
@@ -175,15 +172,14 @@ impl ResponseHead {
             [b' ', reason @ ..] => reason,
             _ => return Err(ResponseError::BadStatusLine),
         };
-        if memchr::memchr(b'\r', reason).is_some() {
-            return Err(ResponseError::BadLineEnd);
-        }
-        if !field::is_value(reason) {
-            return Err(ResponseError::BadStatusLine);
+        if line.is_odd && !field::is_value(reason) {
+            let is_broken = reason.contains(&b'\r');
+            return Err(if is_broken { ResponseError::BadLineEnd } else { ResponseError::BadStatusLine });
         }
         let digit = |b: &u8| u16::from(b - b'0');
         self.seen.status = digit(hundreds) * 100 + digit(tens) * 10 + digit(ones);
-        self.seen.reason = Span::new(line.end.saturating_sub(reason.len()), line.end);
+        let reason_start = line.start + (line.bytes.len() - reason.len());
+        self.seen.reason = Span::of_length(reason_start, reason.len());
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use evenkeel_model::config::ClientField;
 
 use crate::cookie::{CookieRule, SetCookieRule};
 use crate::encode::{CRLF, write_number};
-use crate::fields::{Fields, Row};
+use crate::fields::{Fields, Row, Span};
 use crate::forwarded::{self, Client};
 use crate::known::Known;
 use crate::message::{Framing, Method};
@@ -145,20 +145,32 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], how: &Re
         write_field(out, b"Host", if asked.is_empty() { how.fallback_host } else { asked });
     }
     let mut length_written = false;
+    let mut passing = Passing::default();
     for row in head.fields().rows() {
         match row.known() {
             // We answer the expectation ourselves.
             Known::Expect => {}
-            Known::ContentLength => length_written |= keep_length(out, row, buf, head.framing(), how.framing),
+            Known::ContentLength if holds(head.framing(), how.framing) => {
+                passing.add(out, row, buf);
+                length_written = true;
+            }
+            Known::ContentLength => {}
             known if known.is_hop_by_hop() => {}
             known if known.is_forwarding() && drops_forwarding(known, how.client.as_ref()) => {}
             known if named_by_connection(row, buf, head.fields(), head.names_fields(), known) => {}
             _ if replaced(row.name(buf), how.edits) => {}
-            Known::Cookie => write_cookie(out, row, buf, how.cookies),
-            Known::MaxForwards if head.method() == Method::Options => write_hops(out, row, buf),
-            _ => write_row(out, row, buf),
+            Known::Cookie if !how.cookies.is_empty() => {
+                passing.end(out, buf);
+                write_or_drop(out, row, buf, |out, value| cookie::write_ruled(out, value, how.cookies));
+            }
+            Known::MaxForwards if head.method() == Method::Options => {
+                passing.end(out, buf);
+                write_hops(out, row, buf);
+            }
+            _ => passing.add(out, row, buf),
         }
     }
+    passing.end(out, buf);
     write_framing(out, how.framing, length_written);
     match (how.takes_trailers, how.connection) {
         (true, ConnectionField::Silent) => out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n"),
@@ -176,19 +188,28 @@ pub fn write_request(out: &mut Vec<u8>, head: &RequestHead, buf: &[u8], how: &Re
 pub fn write_response(out: &mut Vec<u8>, head: &ResponseHead, buf: &[u8], how: &ResponseOut<'_>) {
     write_status_line(out, head.status(), head.reason(buf));
     let mut length_written = false;
+    let mut passing = Passing::default();
     for row in head.fields().rows() {
         match row.known() {
             Known::ContentLength if how.framing == Framing::None && head.describes_length() => {
-                write_row(out, row, buf);
+                passing.add(out, row, buf);
             }
-            Known::ContentLength => length_written |= keep_length(out, row, buf, head.framing(), how.framing),
+            Known::ContentLength if holds(head.framing(), how.framing) => {
+                passing.add(out, row, buf);
+                length_written = true;
+            }
+            Known::ContentLength => {}
             known if known.is_hop_by_hop() && known != Known::Alias => {}
             known if named_by_connection(row, buf, head.fields(), head.names_fields(), known) => {}
             _ if replaced(row.name(buf), how.edits) => {}
-            Known::SetCookie | Known::SetCookie2 => write_set_cookie(out, row, buf, how.set_cookies),
-            _ => write_row(out, row, buf),
+            Known::SetCookie | Known::SetCookie2 if !how.set_cookies.is_empty() => {
+                passing.end(out, buf);
+                write_or_drop(out, row, buf, |out, value| cookie::write_ruled_set(out, value, how.set_cookies));
+            }
+            _ => passing.add(out, row, buf),
         }
     }
+    passing.end(out, buf);
     write_framing(out, how.framing, length_written);
     write_connection(out, how.connection);
     write_edits(out, how.edits);
@@ -240,9 +261,36 @@ fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(CRLF);
 }
 
+/// Fields that go out as they came. Those that lie behind one another are one piece, since to copy many small ones costs
+/// more than their bytes.
+#[derive(Default)]
+struct Passing(Option<Span>);
+
+impl Passing {
+    /// Adds a field that follows those added before.
+    fn add(&mut self, out: &mut Vec<u8>, row: &Row, buf: &[u8]) {
+        // Two bytes between a value and the next name are the line's end: there are no blanks that would have to go.
+        match self.0.and_then(|piece| piece.joined(row.line())) {
+            Some(piece) => self.0 = Some(piece),
+            None => {
+                self.end(out, buf);
+                self.0 = Some(row.line());
+            }
+        }
+    }
+
+    /// Writes what was added.
+    fn end(&mut self, out: &mut Vec<u8>, buf: &[u8]) {
+        if let Some(piece) = self.0.take() {
+            out.extend_from_slice(piece.of(buf));
+            out.extend_from_slice(CRLF);
+        }
+    }
+}
+
 /// Appends a field as it came.
 fn write_row(out: &mut Vec<u8>, row: &Row, buf: &[u8]) {
-    out.extend_from_slice(row.line(buf));
+    out.extend_from_slice(row.line().of(buf));
     out.extend_from_slice(CRLF);
 }
 
@@ -270,13 +318,9 @@ fn write_hops(out: &mut Vec<u8>, row: &Row, buf: &[u8]) {
     out.extend_from_slice(CRLF);
 }
 
-/// Appends a length as it came if it is still true; answers whether it was.
-fn keep_length(out: &mut Vec<u8>, row: &Row, buf: &[u8], came: Framing, goes: Framing) -> bool {
-    let holds = came == goes && matches!(goes, Framing::Length(_));
-    if holds {
-        write_row(out, row, buf);
-    }
-    holds
+/// Whether a length that came is still true.
+fn holds(came: Framing, goes: Framing) -> bool {
+    came == goes && matches!(goes, Framing::Length(_))
 }
 
 fn write_framing(out: &mut Vec<u8>, framing: Framing, length_written: bool) {
@@ -298,20 +342,6 @@ fn write_connection(out: &mut Vec<u8>, connection: ConnectionField) {
         ConnectionField::Close => b"Connection: close\r\n",
         ConnectionField::Upgrade => b"Connection: upgrade\r\nUpgrade: websocket\r\n",
     });
-}
-
-fn write_cookie(out: &mut Vec<u8>, row: &Row, buf: &[u8], rules: &[CookieRule<'_>]) {
-    match rules.is_empty() {
-        true => write_row(out, row, buf),
-        false => write_or_drop(out, row, buf, |out, value| cookie::write_ruled(out, value, rules)),
-    }
-}
-
-fn write_set_cookie(out: &mut Vec<u8>, row: &Row, buf: &[u8], rules: &[SetCookieRule<'_>]) {
-    match rules.is_empty() {
-        true => write_row(out, row, buf),
-        false => write_or_drop(out, row, buf, |out, value| cookie::write_ruled_set(out, value, rules)),
-    }
 }
 
 /// Appends a field whose value `write` makes, or nothing where it says so.

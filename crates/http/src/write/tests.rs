@@ -43,6 +43,29 @@ fn what_is_not_ours_goes_out_as_it_came() {
 }
 
 #[test]
+fn fields_go_out_alone_and_in_pieces_without_the_blanks_behind_them() {
+    let kept = |n: usize| format!("X-{n}: {n}\r\n");
+    let padded = |n: usize| format!("X-{n}: {n} \t\r\n");
+    // Every field passes, has blanks behind it, or goes.
+    for mut fates in 0..3usize.pow(5) {
+        let (mut came, mut goes) =
+            ("GET / HTTP/1.1\r\nHost: a\r\n".to_owned(), "GET / HTTP/1.1\r\nHost: a\r\n".to_owned());
+        for n in 0..5 {
+            came += &match fates % 3 {
+                0 => kept(n),
+                1 => padded(n),
+                _ => "Keep-Alive: 1\r\n".to_owned(),
+            };
+            if fates % 3 < 2 {
+                goes += &kept(n);
+            }
+            fates /= 3;
+        }
+        assert_eq!(request(&(came + "\r\n"), &RequestOut::default()), goes + "\r\n");
+    }
+}
+
+#[test]
 fn fields_of_one_connection_stay_on_it() {
     let text = "POST / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Mine, Upgrade, HTTP2-Settings\r\nKeep-Alive: 5\r\n\
                 X-Mine: 1\r\nX-Yours: 2\r\nProxy-Connection: x\r\nTE: trailers\r\nUpgrade: h2c\r\nHTTP2-Settings: A\r\n\
