@@ -2,7 +2,7 @@
 //!
 //! Not here: what the bytes mean. The invariants: a connection holds a desk only while bytes of it are in flight, so that an
 //! idle connection costs no buffer; whatever a client or a server can make grow is charged for as long as it stands; and a
-//! worker keeps no more than it lately needed ([`Spares`]).
+//! worker keeps no more than it lately needed ([`Spares`]), nor more than it may lend.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -315,7 +315,10 @@ impl FreeList {
 
     /// A desk with nothing on it. Whoever begins a request asks [`Self::is_full`] before.
     pub(crate) fn desk(&self) -> Box<Desk> {
-        let mut desk = self.desks.take().unwrap_or_else(|| Box::new(Desk::new()));
+        let mut desk = self.desks.take().unwrap_or_else(|| {
+            self.make_room(DESK, &self.bodies);
+            Box::new(Desk::new())
+        });
         self.charge(&mut desk.charge, DESK);
         desk
     }
@@ -333,7 +336,7 @@ impl FreeList {
         desk.trim();
         self.return_answer(&mut desk.answer);
         desk.charge.set(0);
-        if desk.input.capacity() >= caps::HEAD_BUFFER {
+        if desk.input.capacity() >= caps::HEAD_BUFFER && self.has_room(DESK) {
             self.desks.put(desk);
         }
     }
@@ -374,7 +377,10 @@ impl FreeList {
         if self.is_full() {
             return None;
         }
-        let mut body = self.bodies.take().unwrap_or_else(|| Buffer::new(caps::BODY_BUFFER));
+        let mut body = self.bodies.take().unwrap_or_else(|| {
+            self.make_room(caps::BODY_BUFFER as u64, &self.desks);
+            Buffer::new(caps::BODY_BUFFER)
+        });
         self.charge(&mut body.charge, caps::BODY_BUFFER as u64);
         Some(body)
     }
@@ -383,7 +389,23 @@ impl FreeList {
     pub(crate) fn return_body(&self, mut buffer: Buffer) {
         buffer.charge.set(0);
         buffer.clear();
-        self.bodies.put(buffer);
+        if self.has_room(caps::BODY_BUFFER as u64) {
+            self.bodies.put(buffer);
+        }
+    }
+
+    /// Whether so much more, lent or kept for later, is still within what may be lent.
+    fn has_room(&self, more: u64) -> bool {
+        // Room for answers counts with their desks.
+        let kept = self.desks.count() as u64 * DESK + self.bodies.count() as u64 * caps::BODY_BUFFER as u64;
+        self.held.get().saturating_add(kept).saturating_add(more) <= self.most.load(Ordering::Relaxed)
+    }
+
+    /// Has what is kept of one kind make room for more of the other.
+    fn make_room<T>(&self, more: u64, others: &Spares<T>) {
+        if !self.has_room(more) {
+            self.gone.set(self.gone.get() + others.clear());
+        }
     }
 
     /// Lets go what nobody needed since it was last asked; whether the allocator now holds much for nobody. Asked once, that
@@ -426,6 +448,26 @@ mod tests {
         desks.drain(..).for_each(|desk| list.return_desk(desk));
         list.return_body(body);
         assert_eq!(list.held.get(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_for_later_and_what_is_lent_are_together_no_more_than_may_be_lent() {
+        let list = FreeList::new(Arc::new(AtomicU64::new(4 * DESK)));
+        let mut desks: Vec<Box<Desk>> = (0..4).map(|_| list.desk()).collect();
+        desks.drain(..).for_each(|desk| list.return_desk(desk));
+        assert_eq!(list.desks.count(), 4);
+        // A body finds no room beside them.
+        let body = list.body().unwrap();
+        assert_eq!(list.desks.count(), 0);
+        let mut desks: Vec<Box<Desk>> = (0..2).map(|_| list.desk()).collect();
+        list.return_body(body);
+        assert_eq!(list.bodies.count(), 1);
+        desks.push(list.desk());
+        assert_eq!(list.bodies.count(), 0);
+        // One more than may be is served and not kept.
+        desks.extend((0..2).map(|_| list.desk()));
+        desks.drain(..).for_each(|desk| list.return_desk(desk));
+        assert_eq!(list.desks.count(), 4);
     }
 
     #[test]

@@ -36,6 +36,17 @@ impl<T> Spares<T> {
         self.items.borrow_mut().push(item);
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.items.borrow().len()
+    }
+
+    /// Lets all of them go; how many went.
+    pub(crate) fn clear(&self) -> usize {
+        self.unneeded.set(0);
+        self.items.take().len()
+    }
+
     /// Lets those go that nobody needed since it was last asked, but for some; how many went.
     pub(crate) fn trim(&self) -> usize {
         let mut items = self.items.borrow_mut();
