@@ -38,7 +38,7 @@ impl LogTail {
             return;
         }
         let text: Arc<[u8]> = lines.into();
-        let count = lines.iter().filter(|byte| **byte == b'\n').count();
+        let count = memchr::memchr_iter(b'\n', lines).count();
         let mut held = self.held();
         let first = held.lines.saturating_add(1);
         held.lines = held.lines.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));

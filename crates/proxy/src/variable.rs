@@ -154,19 +154,18 @@ impl Scene<'_> {
     }
 
     fn write_time_part(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
-        let spans = self.spans();
-        let span = match variable {
+        let span: fn(&Spans) -> Option<Duration> = match variable {
             Variable::Time => return some(out, |out| time::write_common(self.unix, out)),
             Variable::TimeIso => return some(out, |out| time::write_iso(self.unix, out)),
             Variable::TimeUnix => return some(out, |out| time::write_unix(self.unix, out)),
-            Variable::TimeHead => Some(spans.head),
-            Variable::TimeQueue => spans.queue,
-            Variable::TimeConnect => spans.connect,
-            Variable::TimeFirst => spans.first,
-            Variable::TimeTotal => Some(spans.total),
-            _ => None,
+            Variable::TimeHead => |spans| Some(spans.head),
+            Variable::TimeQueue => |spans| spans.queue,
+            Variable::TimeConnect => |spans| spans.connect,
+            Variable::TimeFirst => |spans| spans.first,
+            Variable::TimeTotal => |spans| Some(spans.total),
+            _ => return false,
         };
-        span.is_some_and(|span| number(out, span.as_millis()))
+        span(&self.spans()).is_some_and(|span| number(out, span.as_millis()))
     }
 
     /// How long each part took.

@@ -17,7 +17,7 @@ pub(crate) fn text(value: &[u8], out: &mut Vec<u8>) {
 /// Escapes what was appended since `from`, if it must be.
 pub(crate) fn text_since(from: usize, out: &mut Vec<u8>) {
     let added = out.get(from..).unwrap_or_default();
-    if added.iter().all(|byte| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\')) {
+    if is_harmless(added) {
         return;
     }
     let raw = added.to_vec();
@@ -25,10 +25,15 @@ pub(crate) fn text_since(from: usize, out: &mut Vec<u8>) {
     text(&raw, out);
 }
 
+/// Whether no byte has to be escaped. Without an early exit, so that many bytes are looked at at once.
+fn is_harmless(value: &[u8]) -> bool {
+    value.iter().fold(true, |good, byte| good & matches!(byte, 0x20..=0x7e) & (*byte != b'"') & (*byte != b'\\'))
+}
+
 /// Appends a JSON string with its quotes. What is not UTF-8 becomes U+FFFD.
 pub(crate) fn json(value: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    if value.iter().all(|byte| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\')) {
+    if is_harmless(value) {
         out.extend_from_slice(value);
         out.push(b'"');
         return;

@@ -60,12 +60,12 @@ fn combined(scene: &Scene<'_>, out: &mut Vec<u8>) {
     time::write_common(scene.unix, out);
     out.extend_from_slice(b"] \"");
     value(&Variable::Request, scene, out);
-    let _ = write!(out, "\" {} ", scene.exchange.status);
+    out.extend_from_slice(b"\" ");
+    time::number(out, u64::from(scene.exchange.status));
+    out.push(b' ');
     match scene.exchange.body_sent {
         0 => out.push(b'-'),
-        bytes => {
-            let _ = write!(out, "{bytes}");
-        }
+        bytes => time::number(out, bytes),
     }
     for variable in [Variable::Referer, Variable::UserAgent] {
         out.extend_from_slice(b" \"");
