@@ -19,8 +19,8 @@ can cost.
 CPU is the proxy's alone, all its threads, by the scheduler's own account. Each proxy has one worker on one core; load and server share
 the other. At a rate requests are due at their time whatever the proxy does, so that latencies hide no stall, and the proxy is idle in
 between, which makes its calls dear. At *full load* each connection asks again as soon as it is answered: the proxy finds several at a
-time, and what it does itself is more of the cost. All proxies add the same fields. The order of the proxies turns with each round. A ratio is that of two runs of one round; tables have medians, and in
-brackets the least and the most.
+time, and what it does itself is more of the cost. All proxies add the same fields. The order of the proxies turns with each round. A
+ratio is that of two runs of one round; tables have medians, and in brackets the least and the most.
 
 *Log* is an access log: `combined` of evenkeel and nginx in a file, `httplog` of HAProxy on its standard output. *Cookie* is a session
 cookie that the proxy set and the client sends back, *checks* are HTTP checks each second; nginx as Debian ships it has neither, and
